@@ -1,0 +1,2 @@
+#![no_std]
+//! Kernel/user ABI of Tollgate.

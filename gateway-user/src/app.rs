@@ -1,0 +1,1 @@
+//! Composition root: builds every part in a safe order, owns tasks, drains.

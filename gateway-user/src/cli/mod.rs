@@ -1,0 +1,1 @@
+//! Sub-commands: thin; parse flags, one error to one exit code.

@@ -1,0 +1,1 @@
+//! Configuration: what the file says (`Raw`), checked into what the product uses (`Config`).

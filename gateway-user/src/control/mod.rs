@@ -1,0 +1,1 @@
+//! The control socket: closed request set between the command line and the daemon.

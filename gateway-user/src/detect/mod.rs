@@ -1,0 +1,1 @@
+//! Bytes to findings: secrets and personal data. Pure.

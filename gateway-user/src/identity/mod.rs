@@ -1,0 +1,1 @@
+//! Kernel facts to `Caller`: workload, non-human identity, process.

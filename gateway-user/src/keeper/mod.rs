@@ -1,0 +1,1 @@
+//! Credentials and CA keys behind a closed, message-shaped request set.

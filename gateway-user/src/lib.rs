@@ -1,0 +1,25 @@
+//! Tollgate: governs what AI agents on a host may send out, without touching the agents.
+//!
+//! The modules follow the path of a connection; a stage imports types of earlier stages and leaves, never of a later one
+//! (`cargo xtask tidy` checks it). ARCHITECTURE.md has the diagram and the invariants.
+
+pub mod app;
+pub mod approve;
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod detect;
+pub mod forward;
+pub mod identity;
+pub mod keeper;
+pub mod kernel;
+pub mod listener;
+pub mod mask;
+pub mod pipeline;
+pub mod policy;
+pub mod protocol;
+pub mod record;
+pub mod sniff;
+pub mod sys;
+pub mod tls;
+pub mod trust;

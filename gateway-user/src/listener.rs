@@ -1,0 +1,1 @@
+//! Bounded accept, one supervised task per connection.

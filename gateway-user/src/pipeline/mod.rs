@@ -1,0 +1,1 @@
+//! The story of one connection, stage by stage.

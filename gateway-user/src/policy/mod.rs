@@ -1,0 +1,1 @@
+//! Cedar policies: `Query` to `Decision`. The only place a `Permit` is made.

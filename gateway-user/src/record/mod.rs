@@ -1,0 +1,1 @@
+//! The ledger: one entry per connection and exchange, opened first, closed exactly once.

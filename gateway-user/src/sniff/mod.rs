@@ -1,0 +1,1 @@
+//! Names the wire protocol from a bounded prefix within a deadline.

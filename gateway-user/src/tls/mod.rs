@@ -1,0 +1,1 @@
+//! Terminates TLS with our leaf and builds verified TLS to the upstream.

@@ -1,0 +1,1 @@
+//! Gets a workload to trust its CA at launch.
