@@ -21,5 +21,6 @@ pub mod protocol;
 pub mod record;
 pub mod sniff;
 pub mod sys;
+pub mod tasks;
 pub mod tls;
 pub mod trust;

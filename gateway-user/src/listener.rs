@@ -1,1 +1,123 @@
-//! Bounded accept, one supervised task per connection.
+//! Bounded accept: one listener per workload and address family, one supervised task per connection.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::pipeline::{self, Gateway};
+
+/// The two listeners of a workload.
+pub struct Listeners {
+    /// Its own loopback address.
+    pub v4: TcpListener,
+    /// Its own port on `::1`; `None` on a host without IPv6.
+    pub v6: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Binds the addresses a workload had before.
+    ///
+    /// # Errors
+    /// An address is taken, so flows the kernel redirects there would reach somebody else.
+    pub async fn rebind(v4: SocketAddrV4, v6: Option<SocketAddrV6>) -> io::Result<Self> {
+        let v6 = match v6 {
+            Some(address) => Some(TcpListener::bind(address).await?),
+            None => None,
+        };
+        Ok(Self { v4: TcpListener::bind(v4).await?, v6 })
+    }
+
+    /// Binds free addresses for workload `number`; its number is only where the search begins.
+    ///
+    /// # Errors
+    /// No address is free.
+    pub async fn bind(number: u32) -> io::Result<Self> {
+        Ok(Self { v4: free_v4(number).await?, v6: free_v6(number).await? })
+    }
+
+    /// The addresses, for the kernel and the registry.
+    ///
+    /// # Errors
+    /// The socket is gone.
+    pub fn addresses(&self) -> io::Result<(SocketAddrV4, Option<SocketAddrV6>)> {
+        let std::net::SocketAddr::V4(v4) = self.v4.local_addr()? else {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        };
+        let v6 = self.v6.as_ref().map(TcpListener::local_addr).transpose()?;
+        Ok((v4, v6.and_then(|address| match address {
+            std::net::SocketAddr::V6(v6) => Some(v6),
+            std::net::SocketAddr::V4(_) => None,
+        })))
+    }
+
+    /// Accepts until the gateway's tasks are shut down.
+    pub fn serve(self, gateway: &Arc<Gateway>) {
+        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        for listener in [Some(self.v4), self.v6].into_iter().flatten() {
+            gateway.tasks.spawn(accept(Arc::clone(gateway), listener, Arc::clone(&room)));
+        }
+    }
+}
+
+async fn accept(gateway: Arc<Gateway>, listener: TcpListener, room: Arc<Semaphore>) {
+    loop {
+        // A full workload waits in its own backlog; others do not notice.
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let connection = pipeline::connection(Arc::clone(&gateway), stream);
+                gateway.tasks.spawn(async move {
+                    connection.await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                // Out of descriptors or memory: what is open now has to end first.
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn free_v4(number: u32) -> io::Result<TcpListener> {
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for attempt in 0..ATTEMPTS {
+        let [_, _, high, low] = (number + attempt * STRIDE).to_be_bytes();
+        match TcpListener::bind(SocketAddrV4::new(Ipv4Addr::new(127, 84, high, low), PORT)).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+async fn free_v6(number: u32) -> io::Result<Option<TcpListener>> {
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for attempt in 0..ATTEMPTS {
+        let port = PORT + u16::try_from((number + attempt * STRIDE) % PORTS).unwrap_or_default();
+        match TcpListener::bind(SocketAddrV6::new(Ipv6Addr::LOCALHOST, port, 0, 0)).await {
+            Ok(listener) => return Ok(Some(listener)),
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(AFNOSUPPORT) => return Ok(None),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// One workload cannot take all descriptors of the daemon.
+const MAX_CONNECTIONS: usize = 4096;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Below the ephemeral range, so that no outgoing connection takes it while the daemon is restarted.
+const PORT: u16 = 15_001;
+const PORTS: u32 = 10_000;
+/// Other instances on the host hold the first ones.
+const ATTEMPTS: u32 = 256;
+/// Prime, so that instances which count alike soon part.
+const STRIDE: u32 = 37;
+/// `EAFNOSUPPORT`: the kernel runs without IPv6.
+const AFNOSUPPORT: i32 = 97;

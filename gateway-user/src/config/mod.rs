@@ -1,1 +1,312 @@
-//! Configuration: what the file says (`Raw`), checked into what the product uses (`Config`).
+//! Configuration: what the file says ([`raw`]), checked into what the product uses ([`Config`]).
+//!
+//! In: a TOML file. Out: a [`Config`] in which every reference resolves. Unknown keys, dangling references and files that
+//! cannot be read are errors that name the place and the remedy; nothing is governed by half a configuration.
+
+mod catalog;
+mod error;
+mod init;
+mod raw;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use catalog::{Catalog, Endpoint, HeldCredential, Scheme, Service};
+pub use error::ConfigError;
+pub use init::{DEFAULT_PATH, init};
+
+/// A checked configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// Where Tollgate keeps things.
+    pub paths: Paths,
+    /// Non-human identities, in the file's order.
+    pub identities: Vec<Arc<Identity>>,
+    /// Workloads known by cgroup.
+    pub workloads: Vec<Workload>,
+    /// Services by destination.
+    pub catalog: Arc<Catalog>,
+}
+
+/// The four places Tollgate uses.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// Ledger, CA keys; survives reboots.
+    pub state: PathBuf,
+    /// Control socket and launch scratch; gone at reboot.
+    pub run: PathBuf,
+    /// A folder on a BPF file system.
+    pub pins: PathBuf,
+    /// Policies, one or more `*.cedar`.
+    pub policies: PathBuf,
+}
+
+impl Paths {
+    /// The control socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.run.join("control.sock")
+    }
+}
+
+/// Who an agent is: the principal of policies.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its name, unique.
+    pub id: String,
+    /// Groups it belongs to.
+    pub groups: Vec<String>,
+}
+
+/// A configured workload: a cgroup subtree that runs as an identity.
+#[derive(Debug)]
+pub struct Workload {
+    /// Who its processes are.
+    pub identity: Arc<Identity>,
+    /// Path below the host's cgroup2 root, starting with `/`.
+    pub cgroup: String,
+}
+
+impl Config {
+    /// Reads and checks the file at `path`. Relative paths in it are taken from the file's folder.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, the first error found.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => ConfigError::Missing {
+                path: path.to_owned(),
+            },
+            _ => ConfigError::Read {
+                path: path.to_owned(),
+                source,
+            },
+        })?;
+        let base = path.parent().unwrap_or(Path::new("/"));
+        Self::parse(&text, base).map_err(|error| error.at(path))
+    }
+
+    /// Checks the text of a configuration; relative paths are taken from `base`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str, base: &Path) -> Result<Self, ConfigError> {
+        let raw = raw::parse(text)?;
+        let paths = Paths {
+            state: base.join(raw.paths.state),
+            run: base.join(raw.paths.run),
+            pins: base.join(raw.paths.pins),
+            policies: base.join(raw.paths.policies),
+        };
+        let mut seen = HashSet::new();
+        let mut identities = Vec::new();
+        for identity in raw.identity {
+            check_name("identity", &identity.id)?;
+            if !seen.insert(identity.id.clone()) {
+                return Err(ConfigError::Duplicate {
+                    what: "identity",
+                    name: identity.id,
+                });
+            }
+            identities.push(Arc::new(Identity {
+                id: identity.id,
+                groups: identity.groups,
+            }));
+        }
+        let workloads = raw
+            .workload
+            .into_iter()
+            .map(|workload| check_workload(workload, &identities))
+            .collect::<Result<Vec<_>, _>>()?;
+        let catalog = Arc::new(Catalog::new(raw.service, base)?);
+        Ok(Self {
+            paths,
+            identities,
+            workloads,
+            catalog,
+        })
+    }
+
+    /// The identity of that name.
+    #[must_use]
+    pub fn identity(&self, id: &str) -> Option<&Arc<Identity>> {
+        self.identities.iter().find(|identity| identity.id == id)
+    }
+}
+
+fn check_workload(
+    raw: raw::Workload,
+    identities: &[Arc<Identity>],
+) -> Result<Workload, ConfigError> {
+    let Some(identity) = identities
+        .iter()
+        .find(|identity| identity.id == raw.identity)
+    else {
+        return Err(ConfigError::UnknownIdentity {
+            known: identities
+                .iter()
+                .map(|identity| identity.id.clone())
+                .collect(),
+            name: raw.identity,
+        });
+    };
+    if raw.mode != raw::Mode::Enforce {
+        return Err(ConfigError::Unsupported {
+            what: "mode = \"observe\"",
+            instead: "mode = \"enforce\"",
+        });
+    }
+    if raw.unit.is_some() {
+        return Err(ConfigError::Unsupported {
+            what: "unit",
+            instead: "cgroup = \"/system.slice/NAME.service\", the unit's cgroup",
+        });
+    }
+    let cgroup = raw.cgroup.ok_or(ConfigError::WorkloadWithoutCgroup {
+        identity: identity.id.clone(),
+    })?;
+    let clean = cgroup.starts_with('/')
+        && cgroup.len() > 1
+        && !cgroup.split('/').any(|part| part == ".." || part == ".");
+    if !clean {
+        return Err(ConfigError::CgroupPath { path: cgroup });
+    }
+    Ok(Workload {
+        identity: Arc::clone(identity),
+        cgroup: cgroup.trim_end_matches('/').to_owned(),
+    })
+}
+
+/// Names appear in policies, file names and messages: they stay short and plain.
+fn check_name(what: &'static str, name: &str) -> Result<(), ConfigError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(plain) || name.starts_with('.')
+    {
+        return Err(ConfigError::Name {
+            what,
+            name: name.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// Long enough for any scheme people use, short enough for a file name and a log line.
+const MAX_NAME: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(text, Path::new("/etc/tollgate"))
+    }
+
+    #[test]
+    fn the_smallest_configuration_has_the_default_paths() {
+        let config = parse("[[identity]]\nid = \"a\"\n").unwrap();
+        assert_eq!(
+            config.paths.socket(),
+            Path::new("/run/tollgate/control.sock")
+        );
+        assert!(
+            config
+                .catalog
+                .find(Scheme::Tls, "api.openai.com", 443)
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_key() {
+        let error = parse("[[identity]]\nid = \"a\"\ngroup = [\"x\"]\n")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("line 3") && error.contains("`group`") && error.contains("`groups`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn dangling_references_and_bad_values_are_refused() {
+        for (text, expect) in [
+            (
+                "[[workload]]\nidentity = \"b\"\ncgroup = \"/x\"\n",
+                "no identity \"b\"",
+            ),
+            (
+                "[[identity]]\nid = \"a\"\n[[identity]]\nid = \"a\"\n",
+                "twice",
+            ),
+            ("[[identity]]\nid = \"a b\"\n", "letters"),
+            (
+                "[[identity]]\nid = \"a\"\n[[workload]]\nidentity = \"a\"\n",
+                "cgroup",
+            ),
+            (
+                "[[identity]]\nid = \"a\"\n[[workload]]\nidentity = \"a\"\ncgroup = \"/a/../b\"\n",
+                "cgroup",
+            ),
+            (
+                "[[identity]]\nid = \"a\"\n[[workload]]\nidentity = \"a\"\ncgroup = \"/a\"\nmode = \"observe\"\n",
+                "observe",
+            ),
+            ("[[service]]\nname = \"s\"\nhosts = []\n", "hosts"),
+            ("[[service]]\nname = \"s\"\nhosts = [\"ftp://x\"]\n", "ftp"),
+            (
+                "[[service]]\nname = \"s\"\nhosts = [\"x:99999\"]\n",
+                "x:99999",
+            ),
+            (
+                "[[service]]\nname = \"s\"\nhosts = [\"x\"]\n[[service]]\nname = \"t\"\nhosts = [\"x\"]\n",
+                "both",
+            ),
+            ("[paths\n", "line 1"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(expect), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_service_replaces_the_built_in_one_of_its_name_and_keeps_its_groups() {
+        let config =
+            parse("[[service]]\nname = \"openai\"\nhosts = [\"api.openai.com:18443\"]\n").unwrap();
+        assert!(
+            config
+                .catalog
+                .find(Scheme::Tls, "api.openai.com", 443)
+                .is_none()
+        );
+        let service = config
+            .catalog
+            .find(Scheme::Tls, "api.openai.com", 18443)
+            .unwrap();
+        assert_eq!(service.groups, ["llm"]);
+    }
+
+    #[test]
+    fn wildcards_match_whole_labels_only() {
+        let config = parse("[[service]]\nname = \"s\"\nhosts = [\"*.example.com\"]\n").unwrap();
+        assert!(
+            config
+                .catalog
+                .find(Scheme::Tls, "a.example.com", 443)
+                .is_some()
+        );
+        for host in [
+            "example.com",
+            "evilexample.com",
+            "a.b.example.com",
+            ".example.com",
+        ] {
+            assert!(
+                config.catalog.find(Scheme::Tls, host, 443).is_none(),
+                "{host}"
+            );
+        }
+    }
+}

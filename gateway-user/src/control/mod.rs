@@ -1,1 +1,113 @@
-//! The control socket: closed request set between the command line and the daemon.
+//! The control socket: a closed set of requests between the command line and the daemon.
+//!
+//! One request per connection: a line of JSON in, lines of JSON out, end of stream. The socket is 0600 and the peer's uid, as the
+//! kernel gives it, is checked again and recorded with approvals.
+
+mod client;
+mod server;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use client::{ClientError, call, call_within};
+pub use server::{Handler, Peer, serve};
+
+/// Everything the command line can ask for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// What the daemon governs.
+    Status,
+    /// Prepares a launch as `identity`: answered with a [`RunGrant`].
+    Run {
+        /// The identity to run as.
+        identity: String,
+    },
+    /// A launch is over: its cgroup can go.
+    RunEnded {
+        /// The cgroup of the grant.
+        cgroup: PathBuf,
+    },
+    /// Governs a cgroup subtree as `identity`.
+    Tag {
+        /// The identity its processes take on.
+        identity: String,
+        /// The cgroup's folder.
+        cgroup: PathBuf,
+    },
+    /// Stops governing a cgroup subtree.
+    Untag {
+        /// The cgroup's folder.
+        cgroup: PathBuf,
+    },
+    /// Questions that wait for a person.
+    Approvals,
+    /// Answers a question with yes.
+    Approve {
+        /// The exchange that asks.
+        id: String,
+        /// Why; recorded.
+        reason: Option<String>,
+    },
+    /// Answers a question with no.
+    Deny {
+        /// The exchange that asks.
+        id: String,
+        /// Why; recorded.
+        reason: Option<String>,
+    },
+    /// Sessions, oldest first, open ones included.
+    Sessions {
+        /// At most this many, the newest.
+        limit: u32,
+    },
+    /// One session or exchange with its transcript.
+    Replay {
+        /// An id or a unique prefix of one.
+        id: String,
+    },
+    /// What policy says of a recorded exchange now.
+    Explain {
+        /// An exchange id or a unique prefix of one.
+        id: String,
+    },
+    /// Stops governing and ends the daemon; programs and pins go too.
+    Down,
+}
+
+/// One line of an answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// One object; a list is several.
+    Item(Value),
+    /// The request failed.
+    Error {
+        /// The exit code of the command, as in the table of exit codes.
+        code: u8,
+        /// What was wrong and what to do.
+        message: String,
+    },
+    /// The answer is complete.
+    Done,
+}
+
+/// What a launch needs to know.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RunGrant {
+    /// The workload it belongs to.
+    pub workload: String,
+    /// The tagged cgroup to join, an absolute folder.
+    pub cgroup: PathBuf,
+    /// The CA to trust, PEM.
+    pub ca_pem: String,
+    /// A folder for the launch's own files.
+    pub scratch: PathBuf,
+    /// Files and folders of the gateway that the launch must not see.
+    pub hide: Vec<PathBuf>,
+}
+
+/// Longer than any request; longer ones are refused unread.
+const MAX_REQUEST: u64 = 64 * 1024;

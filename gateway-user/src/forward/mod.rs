@@ -1,1 +1,107 @@
-//! Consumes a `Permit`, dials the attributed destination, relays. The only opener of outbound sockets.
+//! Consumes a [`Permit`], dials the attributed destination, proves its name, relays. The only opener of outbound sockets.
+//!
+//! In: a permit and a request that has been masked. Out: the upstream's response. Invariants: nothing is dialled, looked up or
+//! sent without a permit for this very service; under TLS nothing is sent before the certificate proves the name policy decided
+//! on; without TLS a name counts when this host's own resolution contains the dialled address. Fails as [`ForwardError`].
+
+mod pool;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::policy::Permit;
+use crate::tls::{Upstream as UpstreamTls, UpstreamTlsError};
+
+pub use pool::{Outgoing, Pool, whole};
+
+/// Where a flow goes, as decided on.
+#[derive(Clone)]
+pub struct Destination {
+    /// The address the agent dialled.
+    pub origin: SocketAddr,
+    /// The service policy decides on, which a permit has to name.
+    pub service: String,
+    /// The name or address that has to be proven.
+    pub host: String,
+    /// How to prove it under TLS; `None` is a destination without TLS.
+    pub tls: Option<Arc<UpstreamTls>>,
+}
+
+/// Why nothing came back.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum ForwardError {
+    #[error("the permit is for {permitted}, not for {asked}")]
+    WrongPermit { permitted: String, asked: String },
+    #[error("connecting to {origin} failed: {source}")]
+    Dial { origin: SocketAddr, source: io::Error },
+    #[error("{0}")]
+    Tls(#[from] UpstreamTlsError),
+    #[error("the name {host} is not proven: this host does not resolve it to {address}")]
+    Unproven { host: String, address: IpAddr },
+    #[error("{host} is not a name a certificate can prove")]
+    Name { host: String },
+    #[error("the upstream's HTTP failed: {0}")]
+    Http(#[from] hyper::Error),
+}
+
+/// A connection to a proven destination.
+pub enum Connected {
+    /// Without TLS.
+    Plain(TcpStream),
+    /// TLS, name proven.
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+/// Dials the destination and proves its name.
+///
+/// # Errors
+/// [`ForwardError`]; nothing has been sent but, under TLS, a handshake.
+pub async fn connect(permit: &Permit, destination: &Destination, alpn: &[&[u8]]) -> Result<Connected, ForwardError> {
+    if permit.query().service != destination.service {
+        return Err(ForwardError::WrongPermit {
+            permitted: permit.query().service.clone(),
+            asked: destination.service.clone(),
+        });
+    }
+    let Some(tls) = &destination.tls else {
+        prove_by_resolution(&destination.host, destination.origin).await?;
+        return Ok(Connected::Plain(dial(destination.origin).await?));
+    };
+    let name = ServerName::try_from(destination.host.clone())
+        .map_err(|_| ForwardError::Name { host: destination.host.clone() })?;
+    let stream = dial(destination.origin).await?;
+    Ok(Connected::Tls(Box::new(tls.connect(stream, name, alpn).await?)))
+}
+
+async fn dial(origin: SocketAddr) -> Result<TcpStream, ForwardError> {
+    let fail = |source| ForwardError::Dial { origin, source };
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that opens outbound sockets")]
+    let connecting = TcpStream::connect(origin);
+    let stream = timeout(DIAL_DEADLINE, connecting).await.map_err(|_| fail(io::ErrorKind::TimedOut.into()))?.map_err(fail)?;
+    // A request and its answer are written whole; waiting to fill segments only adds latency.
+    stream.set_nodelay(true).map_err(fail)?;
+    Ok(stream)
+}
+
+/// The operator's resolver is this host's; servers the workload can address prove nothing.
+async fn prove_by_resolution(host: &str, origin: SocketAddr) -> Result<(), ForwardError> {
+    let address = origin.ip().to_canonical();
+    if host.parse::<IpAddr>().is_ok_and(|literal| literal.to_canonical() == address) {
+        return Ok(());
+    }
+    let proven = match timeout(DIAL_DEADLINE, tokio::net::lookup_host((host, origin.port()))).await {
+        Ok(Ok(mut addresses)) => addresses.any(|candidate| candidate.ip().to_canonical() == address),
+        _ => false,
+    };
+    if proven { Ok(()) } else { Err(ForwardError::Unproven { host: host.to_owned(), address }) }
+}
+
+/// Clients wait longer than this for a connection; past it the destination is as good as unreachable.
+const DIAL_DEADLINE: Duration = Duration::from_secs(30);

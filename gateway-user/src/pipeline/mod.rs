@@ -1,1 +1,126 @@
-//! The story of one connection, stage by stage.
+//! The story of one connection: claim, attribute, record, sniff, open, then exchange by exchange.
+//!
+//! In: an accepted connection. Out: nothing; every outcome is in the ledger. Invariants: a flow is claimed once; what cannot be
+//! attributed is closed unread; no session row, no connection.
+
+mod exchange;
+mod http;
+mod opaque;
+mod outcome;
+mod relay;
+mod resource;
+mod tls;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpStream;
+
+use crate::approve::Approvals;
+use crate::config::Catalog;
+use crate::identity::{self, Caller, Registry};
+use crate::keeper::Keeper;
+use crate::kernel::FlowTable;
+use crate::policy::PolicySet;
+use crate::record::{Ledger, LedgerError, Process, SessionEntry, SessionStart};
+use crate::sniff::{self, Deadlines, SniffError, Wire};
+use crate::tasks::Tasks;
+use crate::tls::{Roots, TlsError};
+
+/// What every connection uses; built once by `app`.
+pub struct Gateway {
+    /// Which flows are whose.
+    pub flows: Arc<dyn FlowTable>,
+    /// Workloads by the kernel's number.
+    pub registry: Arc<Registry>,
+    /// Services by destination.
+    pub catalog: Arc<Catalog>,
+    /// The policies in force.
+    pub policies: Arc<ArcSwap<PolicySet>>,
+    /// CA keys and credentials.
+    pub keeper: Keeper,
+    /// What upstream certificates are proven against.
+    pub roots: Roots,
+    /// The record.
+    pub ledger: Ledger,
+    /// Questions to people.
+    pub approvals: Approvals,
+    /// Every task.
+    pub tasks: Tasks,
+}
+
+/// One attributed connection.
+pub(crate) struct Connection {
+    gateway: Arc<Gateway>,
+    caller: Caller,
+    session: SessionEntry,
+    origin: SocketAddr,
+}
+
+/// Why a connection ended before, or beside, its exchanges. Logged; the ledger has what happened.
+#[derive(Debug, thiserror::Error)]
+enum ConnectionError {
+    #[error("the accepted socket has no cookie: {0}")]
+    Cookie(std::io::Error),
+    #[error("the flow cannot be claimed: {0}")]
+    Claim(#[from] crate::kernel::ClaimError),
+    #[error(transparent)]
+    Attribute(#[from] identity::Unattributable),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Sniff(#[from] SniffError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Keeper(#[from] crate::keeper::KeeperError),
+    #[error("HTTP ended: {0}")]
+    Http(#[from] hyper::Error),
+}
+
+/// Governs one accepted connection to its end.
+pub async fn connection(gateway: Arc<Gateway>, stream: TcpStream) {
+    if let Err(error) = governed(gateway, stream).await {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+async fn governed(gateway: Arc<Gateway>, stream: TcpStream) -> Result<(), ConnectionError> {
+    // Whatever goes wrong before a protocol is known ends in a reset, which no client takes for an empty answer.
+    let _ = stream.set_zero_linger();
+    let cookie = socket2::SockRef::from(&stream).cookie().map_err(ConnectionError::Cookie)?;
+    let flow = gateway.flows.claim(cookie)?;
+    let caller = identity::attribute(&flow, &gateway.registry)?;
+    let session = gateway.ledger.session(session_start(&caller, flow.origin)).await?;
+    tracing::debug!(session = %session.id(), identity = caller.workload.identity.id, origin = %flow.origin, "connection");
+    let connection = Arc::new(Connection { gateway, caller, session, origin: flow.origin });
+
+    stream.set_nodelay(true).map_err(SniffError::Read)?;
+    let sniffed = sniff::classify(stream, Deadlines::default()).await?;
+    match sniffed.wire {
+        Wire::Tls => tls::open(connection, sniffed.io).await,
+        Wire::Http1 => http::serve(connection, sniffed.io, http::Clear::plain(::http::Version::HTTP_11)).await,
+        Wire::Http2 => http::serve(connection, sniffed.io, http::Clear::plain(::http::Version::HTTP_2)).await,
+        Wire::ServerFirst | Wire::Unknown => opaque::serve(connection, sniffed.io, None).await,
+    }
+}
+
+fn session_start(caller: &Caller, origin: SocketAddr) -> SessionStart {
+    let process = &caller.process;
+    SessionStart {
+        identity: caller.workload.identity.id.clone(),
+        workload: caller.workload.name.clone(),
+        mode: "enforce".to_owned(),
+        process: Process {
+            pid: process.pid,
+            start: process.start,
+            exe: process.exe.clone(),
+            argv: process.argv.clone(),
+            cgroup: process.cgroup.clone(),
+        },
+        containment: "hooks".to_owned(),
+        origin,
+        name: None,
+    }
+}

@@ -1,5 +1,10 @@
 //! Bytes to [`Action`]: what the agent is trying to do, and how to refuse in each protocol.
 
 mod action;
+pub mod credentials;
+pub mod http;
+pub mod llm;
+mod refuse;
 
 pub use action::{Action, Fact, Facts};
+pub use refuse::{Refusal, Why};

@@ -1,1 +1,0 @@
-//! Composition root: builds every part in a safe order, owns tasks, drains.

@@ -1,0 +1,179 @@
+//! Answers the control socket.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{Daemon, UpError};
+use crate::approve::{AnswerError, Approver};
+use crate::config::Identity;
+use crate::control::{Handler, Peer, Request, RunGrant};
+use crate::record::{Filter, LookupError};
+
+/// An exit code with a message.
+type Refused = (u8, String);
+
+impl Handler for Daemon {
+    async fn admit(&self, peer: Peer) -> Result<(), Refused> {
+        // An agent that runs as root must not answer its own questions or untag itself.
+        if self.workloads.governs(peer.pid) {
+            return Err((5, "a governed process may not use the control socket".to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn handle(&self, request: Request, peer: Peer) -> Result<Vec<Value>, Refused> {
+        match request {
+            Request::Status => Ok(vec![self.status()?]),
+            Request::Run { identity } => self.run(&identity).await,
+            Request::RunEnded { cgroup } => {
+                self.workloads.launch_ended(&cgroup);
+                Ok(Vec::new())
+            }
+            Request::Tag { identity, cgroup } => self.tag(&identity, &cgroup).await,
+            Request::Untag { cgroup } => self.untag(&cgroup),
+            Request::Approvals => self.gateway.approvals.list().iter().map(to_value).collect(),
+            Request::Approve { id, reason } => {
+                self.gateway.approvals.approve(&id, &approver(peer), reason).await.map_err(|error| answer(&error))?;
+                Ok(vec![json!({"id": id, "state": "approved"})])
+            }
+            Request::Deny { id, reason } => {
+                self.gateway.approvals.deny(&id, &approver(peer), reason).await.map_err(|error| answer(&error))?;
+                Ok(vec![json!({"id": id, "state": "denied"})])
+            }
+            Request::Sessions { limit } => {
+                let filter = Filter { limit, ..Filter::default() };
+                let sessions = self.gateway.ledger.reader().sessions(&filter).await.map_err(|error| (1, error.to_string()))?;
+                sessions.iter().map(to_value).collect()
+            }
+            Request::Replay { id } => {
+                let replay = self.gateway.ledger.reader().replay(&id).await.map_err(|error| lookup(&error))?;
+                Ok(vec![to_value(&replay)?])
+            }
+            Request::Explain { id } => {
+                let explained = self.gateway.ledger.reader().explain(&id).await.map_err(|error| lookup(&error))?;
+                Ok(vec![to_value(&explained)?])
+            }
+            Request::Down => {
+                self.stop.notify_one();
+                Ok(Vec::new())
+            }
+        }
+    }
+}
+
+impl Daemon {
+    fn status(&self) -> Result<Value, Refused> {
+        let tagged = self.workloads.tagged();
+        let policies = self.gateway.policies.load();
+        let workloads: Vec<Value> = self
+            .gateway
+            .registry
+            .all()
+            .iter()
+            .map(|workload| {
+                let cgroups: Vec<&PathBuf> =
+                    tagged.iter().filter(|(_, number)| *number == workload.number).map(|(path, _)| path).collect();
+                json!({
+                    "name": workload.name, "identity": workload.identity.id, "mode": "enforce", "containment": "hooks",
+                    "cgroups": cgroups, "listener": workload.v4, "listener6": workload.v6,
+                })
+            })
+            .collect();
+        let counters = self.workloads.counters().map_err(|error| failed(&error))?;
+        Ok(json!({
+            "state": "ready",
+            "workloads": workloads,
+            "services": self.config.catalog.configured(),
+            "policies": policies.len(),
+            "policy_version": policies.version(),
+            "approvals": self.gateway.approvals.list().len(),
+            "refused": counters.into_iter().map(|(reason, count)| (reason.to_owned(), count.into())).collect::<serde_json::Map<_, _>>(),
+        }))
+    }
+
+    async fn run(&self, identity: &str) -> Result<Vec<Value>, Refused> {
+        let identity = self.identity(identity)?;
+        let id = self.gateway.ledger.fresh_id().map_err(|error| (1, error.to_string()))?.to_string();
+        let (workload, cgroup) = self.workloads.launch(identity, &id).await.map_err(|error| failed(&error))?;
+        let authority = self.gateway.keeper.authority(&workload.name).map_err(|error| (1, error.to_string()))?;
+        let scratch = self.config.paths.run.join("trust").join(&id);
+        std::fs::create_dir_all(&scratch)
+            .and_then(|()| std::fs::set_permissions(&scratch, std::fs::Permissions::from_mode(0o755)))
+            .map_err(|error| (1, format!("cannot make {}: {error}", scratch.display())))?;
+        let grant = RunGrant {
+            workload: workload.name.clone(),
+            cgroup,
+            ca_pem: authority.pem().to_owned(),
+            scratch,
+            hide: self.hidden(),
+        };
+        Ok(vec![to_value(&grant)?])
+    }
+
+    /// What an agent that runs as root could otherwise read or undo.
+    fn hidden(&self) -> Vec<PathBuf> {
+        let paths = &self.config.paths;
+        let credentials = self.config.catalog.services().filter_map(|service| Some(service.credential.as_ref()?.file.clone()));
+        [paths.state.clone(), paths.pins.clone(), paths.socket()].into_iter().chain(credentials).collect()
+    }
+
+    async fn tag(&self, identity: &str, cgroup: &Path) -> Result<Vec<Value>, Refused> {
+        let identity = self.identity(identity)?;
+        if !cgroup.is_dir() {
+            return Err((9, format!("no cgroup {}: name an existing folder below the cgroup2 root", cgroup.display())));
+        }
+        let workload = self.workloads.tag(identity, cgroup).await.map_err(|error| failed(&error))?;
+        let authority = self.gateway.keeper.authority(&workload.name).map_err(|error| (1, error.to_string()))?;
+        let folder = self.config.paths.run.join("ca");
+        let file = folder.join(format!("{}.pem", workload.number));
+        std::fs::create_dir_all(&folder)
+            .and_then(|()| std::fs::write(&file, authority.pem()))
+            .map_err(|error| (1, format!("cannot write {}: {error}", file.display())))?;
+        Ok(vec![json!({"workload": workload.name, "identity": workload.identity.id, "cgroup": cgroup, "ca": file})])
+    }
+
+    fn untag(&self, cgroup: &Path) -> Result<Vec<Value>, Refused> {
+        if !self.workloads.tagged().iter().any(|(tagged, _)| tagged == cgroup) {
+            return Err((9, format!("{} is not tagged: `tollgate status` lists what is", cgroup.display())));
+        }
+        self.workloads.untag(cgroup).map_err(|error| failed(&error))?;
+        Ok(Vec::new())
+    }
+
+    fn identity(&self, id: &str) -> Result<&Arc<Identity>, Refused> {
+        self.config.identity(id).ok_or_else(|| {
+            let known: Vec<&str> = self.config.identities.iter().map(|identity| identity.id.as_str()).collect();
+            (9, format!("no identity \"{id}\" (known: {}): add [[identity]] id = \"{id}\" and restart", known.join(", ")))
+        })
+    }
+}
+
+fn approver(peer: Peer) -> Approver {
+    Approver { name: "local admin".to_owned(), uid: peer.uid }
+}
+
+fn failed(error: &UpError) -> Refused {
+    (error.code(), error.to_string())
+}
+
+fn answer(error: &AnswerError) -> Refused {
+    match error {
+        AnswerError::Lookup(error) => lookup(error),
+        other => (1, other.to_string()),
+    }
+}
+
+fn lookup(error: &LookupError) -> Refused {
+    let code = match error {
+        LookupError::Ledger(_) => 1,
+        _ => 9,
+    };
+    (code, error.to_string())
+}
+
+fn to_value(value: &impl serde::Serialize) -> Result<Value, Refused> {
+    serde_json::to_value(value).map_err(|error| (1, error.to_string()))
+}

@@ -1,0 +1,52 @@
+//! Why a daemon did not start, and the exit code that says so.
+
+use std::io;
+use std::path::PathBuf;
+
+/// The daemon did not start, or could not go on.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum UpError {
+    #[error("governing needs root: try again with sudo")]
+    Privilege,
+    #[error("cannot use {}: {source}", path.display())]
+    Folder { path: PathBuf, source: io::Error },
+    #[error("a daemon is running already with {}: `tollgate down` stops it", run.display())]
+    AlreadyRunning { run: PathBuf },
+    #[error(transparent)]
+    Policy(#[from] crate::policy::PolicyError),
+    #[error(transparent)]
+    Keeper(#[from] crate::keeper::KeeperError),
+    #[error(transparent)]
+    Roots(#[from] crate::tls::RootsError),
+    #[error(transparent)]
+    Ledger(#[from] crate::record::LedgerError),
+    #[error(transparent)]
+    Registry(#[from] crate::identity::RegistryError),
+    #[error(transparent)]
+    Kernel(#[from] crate::kernel::KernelError),
+    #[error("workload {name} still belongs to identity {identity}, which the configuration no longer has: add it again, or run `tollgate down` first")]
+    Orphan { name: String, identity: String },
+    #[error("no listener for workload {name}: {source}")]
+    Listen { name: String, source: io::Error },
+    #[error("cannot make cgroup {}: {source}", path.display())]
+    Cgroup { path: PathBuf, source: io::Error },
+    #[error("signals cannot be received: {0}")]
+    Signal(io::Error),
+    #[error("the control socket {} failed: {source}", path.display())]
+    Control { path: PathBuf, source: io::Error },
+}
+
+impl UpError {
+    /// The exit code, as the table in the user guide has it.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Policy(_) => 4,
+            Self::Privilege => 5,
+            Self::Kernel(error) => error.code(),
+            Self::AlreadyRunning { .. } => 7,
+            _ => 3,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Composition root: builds every part in a safe order, owns tasks, drains.
+//!
+//! Order: everything that can be wrong with files first, then the ledger, then the kernel, then listeners, then tags. Until the
+//! last step nothing new is governed, and what an earlier daemon pinned stays closed throughout.
+
+mod control;
+mod error;
+mod lock;
+mod workloads;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+use crate::approve::Approvals;
+use crate::config::{Config, Paths};
+use crate::identity::Registry;
+use crate::keeper::{CredentialSpec, Keeper};
+use crate::kernel::{Kernel, Options};
+use crate::pipeline::Gateway;
+use crate::policy::PolicySet;
+use crate::record::Ledger;
+use crate::tasks::Tasks;
+use crate::tls::Roots;
+
+pub use error::UpError;
+use lock::Lock;
+use workloads::Workloads;
+
+/// What every control request works with.
+struct Daemon {
+    config: Config,
+    gateway: Arc<Gateway>,
+    workloads: Workloads,
+    stop: Notify,
+}
+
+/// Governs until a signal or `tollgate down`.
+///
+/// # Errors
+/// [`UpError`]: nothing is half attached; what was governed before stays closed.
+pub async fn up(config: Config) -> Result<(), UpError> {
+    if !nix::unistd::Uid::effective().is_root() {
+        return Err(UpError::Privilege);
+    }
+    folders(&config.paths)?;
+    let _lock = Lock::take(&config.paths.run)?;
+    let policies = PolicySet::load(&config.paths.policies)?;
+    let keeper = Keeper::new(&config.paths.state, credentials(&config))?;
+    check_services(&config, &keeper)?;
+    let roots = Roots::host()?;
+    let ledger = Ledger::open(&config.paths.state.join("ledger.db")).await?;
+    let (registry, saved) = Registry::open(&registry_file(&config.paths))?;
+    let registry = Arc::new(registry);
+
+    let mut kernel = Kernel::open(Options { pins: config.paths.pins.clone() })?;
+    kernel.set_daemon(std::process::id())?;
+    kernel.resolvers(&resolvers())?;
+    let events = kernel.events()?;
+    let tasks = Tasks::default();
+    let gateway = Arc::new(Gateway {
+        flows: kernel.flows(),
+        registry: Arc::clone(&registry),
+        catalog: Arc::clone(&config.catalog),
+        policies: Arc::new(ArcSwap::from_pointee(policies)),
+        approvals: Approvals::new(ledger.clone()),
+        keeper,
+        roots,
+        ledger: ledger.clone(),
+        tasks: tasks.clone(),
+    });
+    tasks.spawn(report_refusals(events, registry));
+    let workloads = Workloads::new(kernel, &config, Arc::clone(&gateway), saved).await?;
+    let daemon = Arc::new(Daemon { config, gateway, workloads, stop: Notify::new() });
+    serve(&daemon).await?;
+    tasks.shutdown().await;
+    ledger.close().await;
+    Ok(())
+}
+
+/// Answers the control socket until it is time to stop.
+async fn serve(daemon: &Arc<Daemon>) -> Result<(), UpError> {
+    let socket = daemon.config.paths.socket();
+    let mut terminate = signal(SignalKind::terminate()).map_err(UpError::Signal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(UpError::Signal)?;
+    let mut reload = signal(SignalKind::hangup()).map_err(UpError::Signal)?;
+    let mut control = std::pin::pin!(crate::control::serve(&socket, Arc::clone(daemon)));
+    // Polling once binds the socket, so that `ready` is true when it is printed.
+    let mut ready = false;
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut control => return ended.map_err(|source| UpError::Control { path: socket.clone(), source }),
+            () = std::future::ready(()), if !ready => {
+                ready = true;
+                announce(daemon);
+            }
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = reload.recv() => daemon.reload(),
+            () = daemon.stop.notified() => {
+                daemon.workloads.release().await?;
+                tracing::info!("no longer governing: programs, maps and tags are gone");
+                break;
+            }
+        }
+    }
+    let _ = std::fs::remove_file(&socket);
+    Ok(())
+}
+
+impl Daemon {
+    /// A broken policy set never replaces a good one.
+    fn reload(&self) {
+        match PolicySet::load(&self.config.paths.policies) {
+            Ok(policies) => {
+                tracing::info!(policies = policies.len(), version = policies.version(), "policies reloaded");
+                self.gateway.policies.store(Arc::new(policies));
+            }
+            Err(error) => tracing::error!(%error, "the new policies are broken; the old ones stay in force"),
+        }
+    }
+}
+
+fn announce(daemon: &Daemon) {
+    let count = |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
+    println!(
+        "ready: {}, {}, {}, control {}",
+        count(daemon.workloads.count(), "workload", "workloads"),
+        count(daemon.config.catalog.configured(), "service", "services"),
+        count(daemon.gateway.policies.load().len(), "policy", "policies"),
+        daemon.config.paths.socket().display()
+    );
+    if let Err(error) = notify_systemd() {
+        tracing::warn!(%error, "systemd could not be told that the daemon is ready");
+    }
+}
+
+/// sd_notify(3): one datagram to the socket that systemd names.
+fn notify_systemd() -> std::io::Result<()> {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
+    let socket = UnixDatagram::unbound()?;
+    let address = match name.as_encoded_bytes().strip_prefix(b"@") {
+        Some(abstract_name) => SocketAddr::from_abstract_name(abstract_name)?,
+        None => SocketAddr::from_pathname(Path::new(&name))?,
+    };
+    socket.send_to_addr(b"READY=1", &address).map(|_| ())
+}
+
+fn folders(paths: &Paths) -> Result<(), UpError> {
+    for (folder, mode) in [(&paths.state, 0o700), (&paths.run, 0o755)] {
+        let fail = |source| UpError::Folder { path: folder.clone(), source };
+        std::fs::create_dir_all(folder).map_err(fail)?;
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode)).map_err(fail)?;
+    }
+    Ok(())
+}
+
+fn registry_file(paths: &Paths) -> std::path::PathBuf {
+    paths.state.join("workloads.json")
+}
+
+fn credentials(config: &Config) -> HashMap<String, CredentialSpec> {
+    let held = config.catalog.services().filter_map(|service| Some((service.name.clone(), service.credential.clone()?)));
+    held.map(|(name, held)| (name, CredentialSpec { header: held.header, prefix: held.prefix, file: held.file })).collect()
+}
+
+/// A credential or CA that cannot be used is found now, not at the first request.
+fn check_services(config: &Config, keeper: &Keeper) -> Result<(), UpError> {
+    for service in config.catalog.services() {
+        if service.credential.is_some() {
+            keeper.fill(&service.name)?;
+        }
+    }
+    Ok(())
+}
+
+/// The host's resolvers, which tagged workloads may ask until names are decided by policy.
+fn resolvers() -> Vec<IpAddr> {
+    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let addresses = text.lines().filter_map(|line| line.strip_prefix("nameserver")?.trim().parse().ok());
+    addresses.collect()
+}
+
+async fn report_refusals(mut events: crate::kernel::Events, registry: Arc<Registry>) {
+    loop {
+        match events.next().await {
+            Ok(event) => {
+                let workload = registry.by_number(event.workload).map(|workload| workload.name.clone());
+                tracing::warn!(workload = workload.as_deref().unwrap_or("?"), "refused in the kernel: {event}");
+            }
+            Err(error) => {
+                tracing::error!(%error, "kernel events are lost; refusals go on and are still counted");
+                tokio::time::sleep(EVENT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Removes programs, maps and tags that a dead daemon left.
+///
+/// # Errors
+/// A daemon is running, or the pins cannot be removed.
+pub fn remove_leftovers(paths: &Paths) -> Result<(), UpError> {
+    let _lock = Lock::take(&paths.run)?;
+    crate::kernel::remove(&paths.pins)?;
+    workloads::forget(paths)
+}
+
+const EVENT_PAUSE: Duration = Duration::from_secs(1);

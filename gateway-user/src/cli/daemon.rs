@@ -1,0 +1,190 @@
+//! Commands that talk to the daemon, and `up`, which is the daemon.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde_json::Value;
+use tracing_subscriber::EnvFilter;
+
+use super::{Common, Failure, show};
+use crate::app;
+use crate::control::{ClientError, Request, call, call_within};
+
+#[derive(Args)]
+pub(super) struct Status {
+    /// Wait up to this long for the daemon to be ready
+    #[arg(long, value_name = "SECONDS")]
+    wait: Option<u64>,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Tag {
+    /// The identity its processes take on
+    #[arg(long = "as", value_name = "ID")]
+    identity: String,
+    /// The cgroup's folder
+    #[arg(long, value_name = "PATH")]
+    cgroup: PathBuf,
+}
+
+#[derive(Args)]
+pub(super) struct Untag {
+    /// The cgroup's folder
+    #[arg(long, value_name = "PATH")]
+    cgroup: PathBuf,
+}
+
+#[derive(Args)]
+pub(super) struct List {
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Answer {
+    /// The id, as `tollgate approvals` shows it; its first characters do
+    id: String,
+    /// Why; goes into the record
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+#[derive(Args)]
+pub(super) struct Sessions {
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+    /// At most this many, the newest
+    #[arg(long, default_value_t = 1000)]
+    limit: u32,
+}
+
+#[derive(Args)]
+pub(super) struct Replay {
+    /// A session or exchange id; its first characters do
+    id: String,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn up(common: &Common) -> Result<ExitCode, Failure> {
+    let filter = EnvFilter::try_from_env("TOLLGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let config = common.load()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure { code: 6, message: format!("no async runtime: {error}") })?;
+    runtime.block_on(app::up(config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn down(common: &Common) -> Result<ExitCode, Failure> {
+    match call(&common.socket()?, &Request::Down) {
+        Ok(_) => {
+            wait_until_gone(common)?;
+            println!("down: nothing is governed any more");
+        }
+        // A dead daemon leaves everything closed; this opens it.
+        Err(ClientError::NoDaemon { .. }) if nix::unistd::Uid::effective().is_root() && common.config.exists() => {
+            app::remove_leftovers(&common.load()?.paths)?;
+            println!("down: no daemon was running; what it left in the kernel is gone");
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The daemon removes its socket last.
+fn wait_until_gone(common: &Common) -> Result<(), Failure> {
+    let socket = common.socket()?;
+    let started = Instant::now();
+    while socket.exists() {
+        if started.elapsed() > DOWN_DEADLINE {
+            return Err(Failure { code: 1, message: "the daemon has not ended yet".to_owned() });
+        }
+        std::thread::sleep(POLL);
+    }
+    Ok(())
+}
+
+pub(super) fn status(common: &Common, flags: &Status) -> Result<ExitCode, Failure> {
+    let socket = common.socket()?;
+    let deadline = Duration::from_secs(flags.wait.unwrap_or(0));
+    let started = Instant::now();
+    let status = loop {
+        match call_within(&socket, &Request::Status, Some(DOWN_DEADLINE)) {
+            Err(ClientError::NoDaemon { .. }) if started.elapsed() < deadline => std::thread::sleep(POLL),
+            Err(error) => return Err(error.into()),
+            Ok(items) => break items.into_iter().next().unwrap_or_default(),
+        }
+    };
+    if flags.json { println!("{status}") } else { print!("{}", show::status(&status)) }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn tag(common: &Common, flags: Tag) -> Result<ExitCode, Failure> {
+    let cgroup = std::path::absolute(&flags.cgroup).unwrap_or(flags.cgroup);
+    let items = call(&common.socket()?, &Request::Tag { identity: flags.identity, cgroup })?;
+    if let Some(tagged) = items.first() {
+        println!("governed: {} as {}", text(tagged, "cgroup"), text(tagged, "identity"));
+        println!("its clients have to trust {} (`tollgate run` does that by itself)", text(tagged, "ca"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn untag(common: &Common, flags: Untag) -> Result<ExitCode, Failure> {
+    let cgroup = std::path::absolute(&flags.cgroup).unwrap_or(flags.cgroup);
+    call(&common.socket()?, &Request::Untag { cgroup: cgroup.clone() })?;
+    println!("no longer governed: {}", cgroup.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn approvals(common: &Common, flags: &List) -> Result<ExitCode, Failure> {
+    let items = call(&common.socket()?, &Request::Approvals)?;
+    if flags.json { lines(&items) } else { print!("{}", show::approvals(&items)) }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn approve(common: &Common, flags: Answer) -> Result<ExitCode, Failure> {
+    call(&common.socket()?, &Request::Approve { id: flags.id.clone(), reason: flags.reason })?;
+    println!("approved {}", flags.id);
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn deny(common: &Common, flags: Answer) -> Result<ExitCode, Failure> {
+    call(&common.socket()?, &Request::Deny { id: flags.id.clone(), reason: flags.reason })?;
+    println!("denied {}", flags.id);
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn sessions(common: &Common, flags: &Sessions) -> Result<ExitCode, Failure> {
+    let items = call(&common.socket()?, &Request::Sessions { limit: flags.limit })?;
+    if flags.json { lines(&items) } else { print!("{}", show::sessions(&items)) }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn replay(common: &Common, flags: Replay) -> Result<ExitCode, Failure> {
+    let items = call(&common.socket()?, &Request::Replay { id: flags.id })?;
+    let session = items.into_iter().next().unwrap_or_default();
+    if flags.json { println!("{session}") } else { print!("{}", show::replay(&session)) }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn lines(items: &[Value]) {
+    for item in items {
+        println!("{item}");
+    }
+}
+
+fn text<'a>(object: &'a Value, key: &str) -> &'a str {
+    object.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+const POLL: Duration = Duration::from_millis(50);
+const DOWN_DEADLINE: Duration = Duration::from_secs(10);

@@ -1,0 +1,43 @@
+//! `tollgate run`: asks the daemon for a tagged cgroup and a CA, launches, and gives the cgroup back.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{Common, Failure, run as child};
+use crate::control::{Request, RunGrant, call};
+use crate::trust::{Launch, LaunchError, launch};
+
+#[derive(Args)]
+pub(super) struct Run {
+    /// The identity to run as
+    #[arg(long = "as", value_name = "ID")]
+    identity: String,
+    /// The user to run as; the one who called sudo, if not given
+    #[arg(long)]
+    user: Option<String>,
+    /// Leave REQUESTS_CA_BUNDLE alone, for programs that set verify=False
+    #[arg(long)]
+    no_requests_env: bool,
+    /// The command and its arguments
+    #[arg(trailing_var_arg = true, required = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+/// The child's own status is the command's; the gateway's failures have the codes of the table.
+pub(super) fn run(common: &Common, flags: Run) -> Result<ExitCode, Failure> {
+    if !nix::unistd::Uid::effective().is_root() {
+        return Err(Failure { code: 5, message: "`run` needs root: try again with sudo".to_owned() });
+    }
+    let socket = common.socket()?;
+    let user = child::user(flags.user.as_deref()).map_err(|error| Failure { code: 2, message: error.to_string() })?;
+    let mut items = call(&socket, &Request::Run { identity: flags.identity })?;
+    let grant = items.pop().unwrap_or_default();
+    let grant: RunGrant = serde_json::from_value(grant).map_err(|error| Failure { code: 8, message: error.to_string() })?;
+    let launched = launch(plan(&grant, user, flags.command, flags.no_requests_env));
+    // The daemon may be gone by now; then its successor sweeps.
+    let _ = call(&socket, &Request::RunEnded { cgroup: grant.cgroup.clone() });
+    let _ = std::fs::remove_dir(&grant.scratch);
+    launched.map(ExitCode::from).map_err(|error| Failure { code: error.code(), message: error.to_string() })
+}

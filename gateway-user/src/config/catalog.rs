@@ -1,0 +1,291 @@
+//! Services by destination: what the configuration lists, then the built-in catalog of LLM providers.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use super::{ConfigError, check_name, raw};
+
+/// How a destination is spoken to; part of what makes two destinations different.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// TLS, opened and inspected.
+    Tls,
+    /// HTTP without TLS.
+    Plain,
+    /// Bytes nobody parses.
+    Opaque,
+}
+
+/// One place a service lives at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// How it is spoken to.
+    pub scheme: Scheme,
+    /// Lower-case name or IP address; a leading `*.` stands for exactly one label.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// A service: the resource of policies.
+#[derive(Debug)]
+pub struct Service {
+    /// Its name in policies.
+    pub name: String,
+    /// Service groups it is in.
+    pub groups: Vec<String>,
+    /// Where it lives.
+    pub endpoints: Vec<Endpoint>,
+    /// A PEM file of roots trusted for this service beside the host's.
+    pub ca: Option<PathBuf>,
+    /// The credential the gateway sends in place of the agent's.
+    pub credential: Option<HeldCredential>,
+}
+
+/// Where a held credential comes from and where it goes. The value itself is read by the keeper alone.
+#[derive(Clone, Debug)]
+pub struct HeldCredential {
+    /// The header that carries it.
+    pub header: HeaderName,
+    /// What precedes the value, such as `Bearer `.
+    pub prefix: String,
+    /// The file with the value.
+    pub file: PathBuf,
+}
+
+/// All services, the configured ones first.
+#[derive(Debug)]
+pub struct Catalog {
+    services: Vec<Arc<Service>>,
+    configured: usize,
+}
+
+impl Catalog {
+    pub(super) fn new(raw: Vec<raw::Service>, base: &Path) -> Result<Self, ConfigError> {
+        let mut services: Vec<Arc<Service>> = Vec::new();
+        for service in raw {
+            let service = check(service, base)?;
+            if services.iter().any(|other| other.name == service.name) {
+                return Err(ConfigError::Duplicate {
+                    what: "service",
+                    name: service.name,
+                });
+            }
+            for endpoint in &service.endpoints {
+                if let Some(other) = services
+                    .iter()
+                    .find(|other| other.endpoints.contains(endpoint))
+                {
+                    let host = format!("{}:{}", endpoint.host, endpoint.port);
+                    return Err(ConfigError::Overlap {
+                        first: other.name.clone(),
+                        second: service.name,
+                        host,
+                    });
+                }
+            }
+            services.push(Arc::new(service));
+        }
+        let configured = services.len();
+        for (name, hosts) in BUILT_IN {
+            if !services.iter().any(|service| service.name == *name) {
+                let endpoints = hosts.iter().map(|host| tls(host)).collect();
+                let groups = vec![LLM_GROUP.to_owned()];
+                services.push(Arc::new(Service {
+                    name: (*name).to_owned(),
+                    groups,
+                    endpoints,
+                    ca: None,
+                    credential: None,
+                }));
+            }
+        }
+        Ok(Self {
+            services,
+            configured,
+        })
+    }
+
+    /// The service at that destination. `host` is lower case without a trailing dot. A configured service comes first.
+    #[must_use]
+    pub fn find(&self, scheme: Scheme, host: &str, port: u16) -> Option<&Arc<Service>> {
+        self.services.iter().find(|service| {
+            service.endpoints.iter().any(|endpoint| {
+                endpoint.scheme == scheme && endpoint.port == port && matches(&endpoint.host, host)
+            })
+        })
+    }
+
+    /// Every service.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.services.iter()
+    }
+
+    /// The service of that name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Arc<Service>> {
+        self.services.iter().find(|service| service.name == name)
+    }
+
+    /// How many services the configuration itself lists.
+    #[must_use]
+    pub fn configured(&self) -> usize {
+        self.configured
+    }
+}
+
+fn check(raw: raw::Service, base: &Path) -> Result<Service, ConfigError> {
+    check_name("service", &raw.name)?;
+    let service = raw.name;
+    if raw.hosts.is_empty() {
+        return Err(ConfigError::NoHosts { service });
+    }
+    let endpoints = raw
+        .hosts
+        .iter()
+        .map(|host| {
+            endpoint(host).ok_or_else(|| ConfigError::Host {
+                service: service.clone(),
+                host: host.clone(),
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let ca = raw.ca.map(|path| base.join(path));
+    if let Some(path) = &ca {
+        std::fs::metadata(path).map_err(|source| ConfigError::ServiceFile {
+            service: service.clone(),
+            path: path.clone(),
+            source,
+        })?;
+    }
+    let credential = raw
+        .credential
+        .map(|credential| held(&service, credential, &endpoints, base))
+        .transpose()?;
+    let mut groups = raw.groups;
+    if groups.is_empty() && BUILT_IN.iter().any(|(name, _)| *name == service) {
+        groups.push(LLM_GROUP.to_owned());
+    }
+    Ok(Service {
+        name: service,
+        groups,
+        endpoints,
+        ca,
+        credential,
+    })
+}
+
+fn held(
+    service: &str,
+    raw: raw::Credential,
+    endpoints: &[Endpoint],
+    base: &Path,
+) -> Result<HeldCredential, ConfigError> {
+    if let Some(open) = endpoints
+        .iter()
+        .find(|endpoint| endpoint.scheme != Scheme::Tls)
+    {
+        return Err(ConfigError::CredentialWithoutTls {
+            service: service.to_owned(),
+            host: open.host.clone(),
+        });
+    }
+    let header =
+        HeaderName::from_bytes(raw.header.as_bytes()).map_err(|_| ConfigError::Header {
+            service: service.to_owned(),
+            header: raw.header.clone(),
+        })?;
+    let file = base.join(raw.file);
+    std::fs::File::open(&file).map_err(|source| ConfigError::ServiceFile {
+        service: service.to_owned(),
+        path: file.clone(),
+        source,
+    })?;
+    Ok(HeldCredential {
+        header,
+        prefix: raw.prefix,
+        file,
+    })
+}
+
+/// Parses `name[:port]`, `http://name:port` or `tcp://name:port`; IPv6 addresses stand in brackets.
+fn endpoint(text: &str) -> Option<Endpoint> {
+    let (scheme, rest, default) = match text.split_once("://") {
+        None => (Scheme::Tls, text, Some(HTTPS)),
+        Some(("https", rest)) => (Scheme::Tls, rest, Some(HTTPS)),
+        Some(("http", rest)) => (Scheme::Plain, rest, Some(HTTP)),
+        Some(("tcp", rest)) => (Scheme::Opaque, rest, None),
+        Some(_) => return None,
+    };
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !rest.ends_with(']') => (
+            host,
+            Some(port.parse::<u16>().ok().filter(|port| *port != 0)?),
+        ),
+        _ => (rest, default),
+    };
+    let host = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .trim_end_matches('.')
+        .to_ascii_lowercase();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+    let name = host.strip_prefix("*.").unwrap_or(&host);
+    (!name.is_empty() && name.chars().all(plain)).then_some(())?;
+    Some(Endpoint {
+        scheme,
+        host,
+        port: port?,
+    })
+}
+
+fn tls(host: &str) -> Endpoint {
+    Endpoint {
+        scheme: Scheme::Tls,
+        host: host.to_owned(),
+        port: HTTPS,
+    }
+}
+
+/// `*.example.com` stands for one label before the dot, so `evilexample.com` and `a.b.example.com` do not match.
+fn matches(pattern: &str, host: &str) -> bool {
+    match pattern.strip_prefix('*') {
+        None => pattern == host,
+        Some(suffix) => host
+            .strip_suffix(suffix)
+            .is_some_and(|label| !label.is_empty() && !label.contains('.')),
+    }
+}
+
+const HTTPS: u16 = 443;
+const HTTP: u16 = 80;
+const LLM_GROUP: &str = "llm";
+
+/// Providers a first policy can name without a `[[service]]`.
+const BUILT_IN: &[(&str, &[&str])] = &[
+    (
+        "openai",
+        &["api.openai.com", "eu.api.openai.com", "us.api.openai.com"],
+    ),
+    ("anthropic", &["api.anthropic.com"]),
+    ("gemini", &["generativelanguage.googleapis.com"]),
+    ("mistral", &["api.mistral.ai"]),
+    ("groq", &["api.groq.com"]),
+    ("deepseek", &["api.deepseek.com"]),
+    ("openrouter", &["openrouter.ai"]),
+    ("xai", &["api.x.ai"]),
+    ("together", &["api.together.xyz"]),
+    ("fireworks", &["api.fireworks.ai"]),
+    ("cohere", &["api.cohere.com"]),
+    (
+        "azure-openai",
+        &[
+            "*.openai.azure.com",
+            "*.services.ai.azure.com",
+            "*.cognitiveservices.azure.com",
+        ],
+    ),
+    ("huggingface", &["router.huggingface.co"]),
+];

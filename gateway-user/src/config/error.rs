@@ -1,0 +1,88 @@
+//! What can be wrong with a configuration, and what to do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// An unusable configuration. Messages name the place and the remedy.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum ConfigError {
+    #[error("no configuration at {}: run `tollgate init`, or name one with --config FILE", path.display())]
+    Missing { path: PathBuf },
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("line {line}: {message}{}", hint(nearest.as_deref()))]
+    Syntax {
+        line: usize,
+        message: String,
+        nearest: Option<String>,
+    },
+    #[error("{}: {error}", path.display())]
+    In {
+        path: PathBuf,
+        error: Box<ConfigError>,
+    },
+    #[error("{what} \"{name}\" is defined twice: remove or rename one")]
+    Duplicate { what: &'static str, name: String },
+    #[error("{what} name \"{name}\": use 1 to 64 letters, digits, '-', '_' or '.'")]
+    Name { what: &'static str, name: String },
+    #[error("no identity \"{name}\" is defined (known: {}): add [[identity]] id = \"{name}\"", known.join(", "))]
+    UnknownIdentity { name: String, known: Vec<String> },
+    #[error(
+        "a workload of \"{identity}\" has no cgroup: add cgroup = \"/path/below/the/cgroup2/root\""
+    )]
+    WorkloadWithoutCgroup { identity: String },
+    #[error(
+        "cgroup \"{path}\" is not an absolute path below the cgroup2 root, such as \"/agents/research\""
+    )]
+    CgroupPath { path: String },
+    #[error("{what} is not supported by this version: use {instead}")]
+    Unsupported {
+        what: &'static str,
+        instead: &'static str,
+    },
+    #[error("service \"{service}\": hosts is empty: list at least one name[:port]")]
+    NoHosts { service: String },
+    #[error(
+        "service \"{service}\": \"{host}\" is not name[:port], http://name:port or tcp://name:port"
+    )]
+    Host { service: String, host: String },
+    #[error(
+        "services \"{first}\" and \"{second}\" both list {host}: a destination belongs to one service"
+    )]
+    Overlap {
+        first: String,
+        second: String,
+        host: String,
+    },
+    #[error("service \"{service}\": cannot read {}: {source}", path.display())]
+    ServiceFile {
+        service: String,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error("service \"{service}\": \"{header}\" is not a header name")]
+    Header { service: String, header: String },
+    #[error(
+        "service \"{service}\" holds a credential but {host} is not TLS: a credential is sent only over TLS"
+    )]
+    CredentialWithoutTls { service: String, host: String },
+    #[error("{} exists already: remove it first, or edit it", path.display())]
+    Exists { path: PathBuf },
+    #[error("cannot write {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+}
+
+impl ConfigError {
+    /// The same error, saying which file it is in.
+    pub(super) fn at(self, path: &Path) -> Self {
+        Self::In {
+            path: path.to_owned(),
+            error: Box::new(self),
+        }
+    }
+}
+
+fn hint(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |known| format!("; did you mean `{known}`?"))
+}

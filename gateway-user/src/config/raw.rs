@@ -1,0 +1,138 @@
+//! What the configuration file says, word by word. Unknown keys are errors.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::ConfigError;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Raw {
+    pub(super) paths: Paths,
+    pub(super) identity: Vec<Identity>,
+    pub(super) workload: Vec<Workload>,
+    pub(super) service: Vec<Service>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Paths {
+    pub(super) state: PathBuf,
+    pub(super) run: PathBuf,
+    pub(super) pins: PathBuf,
+    pub(super) policies: PathBuf,
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self {
+            state: "/var/lib/tollgate".into(),
+            run: "/run/tollgate".into(),
+            pins: "/sys/fs/bpf/tollgate".into(),
+            policies: "/etc/tollgate/policies".into(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Identity {
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) groups: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Workload {
+    pub(super) identity: String,
+    pub(super) cgroup: Option<String>,
+    pub(super) unit: Option<String>,
+    #[serde(default)]
+    pub(super) mode: Mode,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Mode {
+    #[default]
+    Enforce,
+    Observe,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Service {
+    pub(super) name: String,
+    pub(super) hosts: Vec<String>,
+    #[serde(default)]
+    pub(super) groups: Vec<String>,
+    pub(super) ca: Option<PathBuf>,
+    pub(super) credential: Option<Credential>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Credential {
+    pub(super) header: String,
+    #[serde(default)]
+    pub(super) prefix: String,
+    pub(super) file: PathBuf,
+}
+
+pub(super) fn parse(text: &str) -> Result<Raw, ConfigError> {
+    toml::from_str(text).map_err(|error| {
+        let line = error
+            .span()
+            .map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+        let message = error.message().to_owned();
+        let nearest = unknown_key(&message).and_then(|(key, known)| nearest(key, &known));
+        ConfigError::Syntax {
+            line,
+            message: first_clause(&message),
+            nearest,
+        }
+    })
+}
+
+/// Takes the key and the known keys out of serde's "unknown field `x`, expected one of `a`, `b`".
+fn unknown_key(message: &str) -> Option<(&str, Vec<&str>)> {
+    let mut quoted = message
+        .strip_prefix("unknown field ")?
+        .split('`')
+        .skip(1)
+        .step_by(2);
+    Some((quoted.next()?, quoted.collect()))
+}
+
+fn first_clause(message: &str) -> String {
+    match message.split_once(", expected") {
+        Some((clause, _)) if message.starts_with("unknown field") => clause.replace("field", "key"),
+        _ => message.to_owned(),
+    }
+}
+
+/// The known key with the smallest edit distance, when it is near enough to be meant.
+pub(crate) fn nearest(key: &str, known: &[&str]) -> Option<String> {
+    let (distance, best) = known
+        .iter()
+        .map(|candidate| (distance(key, candidate), *candidate))
+        .min()?;
+    (distance <= key.len().max(best.len()) / 2).then(|| best.to_owned())
+}
+
+/// Levenshtein distance over bytes; keys are short ASCII words.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let substitute = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substitute.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,128 @@
+//! The workloads this daemon governs, kept across restarts so that tags pinned in the kernel keep their meaning.
+
+use std::io;
+use std::net::{SocketAddrV4, SocketAddrV6};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Identity;
+
+/// One workload: how the kernel knows it and who it is.
+#[derive(Debug)]
+pub struct Workload {
+    /// The number the kernel's maps carry.
+    pub number: u32,
+    /// `cgroup:/path` for a tagged cgroup, `run:identity` for launches.
+    pub name: String,
+    /// Who its processes are.
+    pub identity: Arc<Identity>,
+    /// Its own listener.
+    pub v4: SocketAddrV4,
+    /// Its own listener for IPv6; `None` on a host without it.
+    pub v6: Option<SocketAddrV6>,
+}
+
+/// The registry file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum RegistryError {
+    #[error("cannot use {}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("{} is damaged ({source}): stop all agents, run `tollgate down`, remove it", path.display())]
+    Damaged { path: PathBuf, source: serde_json::Error },
+}
+
+/// All workloads, by number and by name.
+#[derive(Debug)]
+pub struct Registry {
+    path: PathBuf,
+    workloads: RwLock<Vec<Arc<Workload>>>,
+}
+
+/// What the file keeps of a workload.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Saved {
+    /// As [`Workload::number`].
+    pub number: u32,
+    /// As [`Workload::name`].
+    pub name: String,
+    /// The identity's name.
+    pub identity: String,
+    /// As [`Workload::v4`].
+    pub v4: SocketAddrV4,
+    /// As [`Workload::v6`].
+    pub v6: Option<SocketAddrV6>,
+}
+
+impl Registry {
+    /// An empty registry that keeps itself in `path`, and what an earlier daemon left there.
+    ///
+    /// # Errors
+    /// The file is there but cannot be read or understood.
+    pub fn open(path: &Path) -> Result<(Self, Vec<Saved>), RegistryError> {
+        let saved = match std::fs::read(path) {
+            Ok(text) => serde_json::from_slice(&text)
+                .map_err(|source| RegistryError::Damaged { path: path.to_owned(), source })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(source) => return Err(RegistryError::File { path: path.to_owned(), source }),
+        };
+        Ok((Self { path: path.to_owned(), workloads: RwLock::default() }, saved))
+    }
+
+    /// Adds a workload and keeps it in the file before it is used.
+    ///
+    /// # Errors
+    /// The file cannot be written; the workload is not added.
+    pub fn add(&self, workload: Workload) -> Result<Arc<Workload>, RegistryError> {
+        let workload = Arc::new(workload);
+        let mut workloads = self.workloads.write().unwrap_or_else(PoisonError::into_inner);
+        workloads.push(Arc::clone(&workload));
+        if let Err(source) = self.save(&workloads) {
+            workloads.pop();
+            return Err(RegistryError::File { path: self.path.clone(), source });
+        }
+        Ok(workload)
+    }
+
+    /// The workload the kernel knows by that number.
+    #[must_use]
+    pub fn by_number(&self, number: u32) -> Option<Arc<Workload>> {
+        self.find(|workload| workload.number == number)
+    }
+
+    /// The workload of that name.
+    #[must_use]
+    pub fn by_name(&self, name: &str) -> Option<Arc<Workload>> {
+        self.find(|workload| workload.name == name)
+    }
+
+    /// All workloads.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Workload>> {
+        self.workloads.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn find(&self, wanted: impl Fn(&Workload) -> bool) -> Option<Arc<Workload>> {
+        let workloads = self.workloads.read().unwrap_or_else(PoisonError::into_inner);
+        workloads.iter().find(|workload| wanted(workload)).cloned()
+    }
+
+    fn save(&self, workloads: &[Arc<Workload>]) -> io::Result<()> {
+        let saved: Vec<Saved> = workloads
+            .iter()
+            .map(|workload| Saved {
+                number: workload.number,
+                name: workload.name.clone(),
+                identity: workload.identity.id.clone(),
+                v4: workload.v4,
+                v6: workload.v6,
+            })
+            .collect();
+        let partial = self.path.with_extension("partial");
+        std::fs::write(&partial, serde_json::to_vec_pretty(&saved)?)?;
+        std::fs::File::open(&partial)?.sync_all()?;
+        std::fs::rename(partial, &self.path)
+    }
+}

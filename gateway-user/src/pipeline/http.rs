@@ -1,0 +1,66 @@
+//! Serves HTTP/1.1 and HTTP/2 on a connection that is open: each request is an exchange of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Version;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{Connection, ConnectionError, exchange};
+use crate::forward::Pool;
+
+/// What is known of an open connection.
+#[derive(Clone, Debug)]
+pub(super) struct Clear {
+    /// The name TLS was opened for.
+    pub(super) tls_name: Option<String>,
+    /// The version the client speaks.
+    version: Version,
+}
+
+impl Clear {
+    pub(super) fn plain(version: Version) -> Self {
+        Self { tls_name: None, version }
+    }
+
+    pub(super) fn tls(name: String, version: Version) -> Self {
+        Self { tls_name: Some(name), version }
+    }
+}
+
+pub(super) async fn serve<S>(connection: Arc<Connection>, stream: S, clear: Clear) -> Result<(), ConnectionError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let tasks = connection.gateway.tasks.clone();
+    let version = clear.version;
+    let pool = Pool::new(tasks.clone(), version);
+    let context = Arc::new(exchange::Context { connection, clear, pool });
+    let service = service_fn(move |request| exchange::handle(Arc::clone(&context), request));
+    let io = TokioIo::new(stream);
+    if version == Version::HTTP_2 {
+        let mut builder = hyper::server::conn::http2::Builder::new(tasks);
+        builder.timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS).max_header_list_size(MAX_HEAD);
+        builder.serve_connection(io, service).await?;
+    } else {
+        let mut builder = hyper::server::conn::http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(IDLE)
+            .preserve_header_case(true)
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_HEAD as usize);
+        builder.serve_connection(io, service).await?;
+    }
+    Ok(())
+}
+
+/// What nginx and Envoy allow by default.
+const MAX_STREAMS: u32 = 128;
+/// Headers of real clients stay below 16 KiB; cookies can be large.
+const MAX_HEAD: u32 = 64 * 1024;
+const MAX_HEADERS: usize = 256;
+/// Covers a head that trickles and a kept-alive connection that idles; clients' pools give up earlier.
+const IDLE: Duration = Duration::from_secs(600);

@@ -1,0 +1,72 @@
+//! Connections nobody parses: one exchange whose action is `connect`, then bytes both ways.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
+
+use super::outcome::{self, Verdict};
+use super::resource::Resource;
+use super::{Connection, ConnectionError};
+use crate::config::Scheme;
+use crate::forward::{self, Connected};
+use crate::policy::Permit;
+use crate::protocol::{Action, Facts};
+use crate::record::{Closed, Outcome};
+
+/// Decides on the connection as a whole; `tls_name` is what TLS, if any, was opened for.
+pub(super) async fn serve<S>(connection: Arc<Connection>, mut stream: S, tls_name: Option<String>) -> Result<(), ConnectionError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let resource = resource(&connection, tls_name);
+    let action = Action { name: "connect", facts: facts(&resource, connection.origin) };
+    let asked = outcome::Asked { resource: &resource, action, protocol: "opaque", call: None, digest: None, hold: None };
+    let (entry, permit) = match outcome::decide(&connection, asked).await? {
+        Verdict::Permit(entry, permit) => (entry, permit),
+        Verdict::Refused(refused) => {
+            refused.close(None).await;
+            return Ok(());
+        }
+    };
+    let closed = match forward(&connection, &resource, permit, &mut stream).await {
+        Ok(()) => Closed { outcome: Outcome::Completed, ..Closed::default() },
+        Err(reason) => Closed { outcome: Outcome::Failed, reason: Some(reason), ..Closed::default() },
+    };
+    entry.close(closed).await?;
+    Ok(())
+}
+
+/// A name of an opaque service is one this host's resolver gives the dialled address for, so an address alone finds it too.
+fn resource(connection: &Connection, tls_name: Option<String>) -> Resource {
+    match tls_name {
+        Some(name) => Resource::of(&connection.gateway, Scheme::Tls, &name, connection.origin),
+        None => {
+            let host = connection.origin.ip().to_canonical().to_string();
+            Resource::of(&connection.gateway, Scheme::Opaque, &host, connection.origin)
+        }
+    }
+}
+
+fn facts(resource: &Resource, origin: SocketAddr) -> Facts {
+    let mut facts = Facts::default();
+    facts.set("host", resource.host.as_str());
+    facts.set("port", i64::from(origin.port()));
+    facts.set("tls", resource.tls());
+    facts.set("credential", "none");
+    facts.set("findings", crate::protocol::Fact::Set(std::collections::BTreeSet::new()));
+    facts
+}
+
+async fn forward<S>(connection: &Connection, resource: &Resource, permit: Permit, stream: &mut S) -> Result<(), String>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let destination = resource.destination(&connection.gateway).map_err(|error| error.to_string())?;
+    let connected = forward::connect(&permit, &destination, &[]).await.map_err(|error| error.to_string())?;
+    let copied = match connected {
+        Connected::Plain(mut upstream) => copy_bidirectional(stream, &mut upstream).await,
+        Connected::Tls(mut upstream) => copy_bidirectional(stream, &mut *upstream).await,
+    };
+    copied.map(|_| ()).map_err(|error| error.to_string())
+}

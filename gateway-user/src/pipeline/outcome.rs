@@ -1,0 +1,217 @@
+//! Asks policy, asks people, and has the answer on record before anything acts on it. Every refusal is worded here.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::resource::Resource;
+use super::{Connection, ConnectionError};
+use crate::approve::{Pending, Verdict as Answer};
+use crate::policy::{self, Permit, Query, Question};
+use crate::protocol::{Action, Refusal, Why};
+use crate::record::{Closed, Decided, ExchangeEntry, ExchangeStart, Finding, Id, LedgerError, Outcome};
+
+/// One thing to decide.
+pub(super) struct Asked<'a> {
+    pub(super) resource: &'a Resource,
+    pub(super) action: Action,
+    /// What a ledger entry calls the protocol.
+    pub(super) protocol: &'a str,
+    pub(super) model: Option<String>,
+    pub(super) stream: Option<bool>,
+    pub(super) findings: Vec<Finding>,
+    /// What an approval is bound to.
+    pub(super) digest: [u8; 32],
+    /// How long the client waits for a person.
+    pub(super) hold: Duration,
+}
+
+/// The end of asking.
+pub(super) enum Verdict {
+    /// It may go out; the record says so already.
+    Permit(ExchangeEntry, Permit),
+    /// It may not.
+    Refused(Refused),
+}
+
+/// A refusal that is decided and on record, but not yet told.
+pub(super) struct Refused {
+    entry: ExchangeEntry,
+    /// What the client is told.
+    pub(super) refusal: Refusal,
+}
+
+impl Refused {
+    /// Refuses an exchange for a reason that lies behind policy.
+    pub(super) fn new(entry: ExchangeEntry, connection: &Connection, asked: &Described, why: Why, reason: &str) -> Self {
+        let refusal = refusal(connection, asked, why, reason, entry.id());
+        Self { entry, refusal }
+    }
+
+    /// The entry, to add what was said before it is closed.
+    pub(super) fn entry(&mut self) -> &mut ExchangeEntry {
+        &mut self.entry
+    }
+
+    /// Closes the record; the client has been, or is about to be, told with `status`.
+    pub(super) async fn close(self, status: Option<u16>, outcome: Outcome, reason: Option<String>) -> Result<(), LedgerError> {
+        self.entry.close(Closed { outcome, status, usage: None, findings: Vec::new(), reason }).await
+    }
+}
+
+/// What a refusal names.
+#[derive(Clone)]
+pub(super) struct Described {
+    pub(super) action: &'static str,
+    pub(super) service: String,
+}
+
+/// Decides, asking people where policy wants it.
+pub(super) async fn decide(connection: &Connection, asked: Asked<'_>) -> Result<Verdict, ConnectionError> {
+    let gateway = &connection.gateway;
+    let identity = &connection.caller.workload.identity;
+    let described = Described { action: asked.action.name, service: asked.resource.name.clone() };
+    let query = Query {
+        identity: identity.id.clone(),
+        groups: identity.groups.clone(),
+        action: asked.action.name.to_owned(),
+        service: asked.resource.name.clone(),
+        service_groups: asked.resource.groups.clone(),
+        facts: asked.action.facts.clone(),
+    };
+    let policies = gateway.policies.load_full();
+    let decision = policies.decide(query.clone());
+    let start = exchange_start(&asked, &decision, &query, policies.version())?;
+    let entry = connection.session.exchange(start).await?;
+    match decision {
+        policy::Decision::Permit(permit) => Ok(Verdict::Permit(entry, permit)),
+        policy::Decision::Deny(denial) => {
+            Ok(Verdict::Refused(Refused::new(entry, connection, &described, Why::Policy, &denial.reason)))
+        }
+        policy::Decision::Ask(question) => ask(connection, &asked, &described, entry, question).await,
+    }
+}
+
+/// Holds the exchange until people have answered. Each answer is evaluated again, now, and may raise a new question.
+async fn ask(
+    connection: &Connection,
+    asked: &Asked<'_>,
+    described: &Described,
+    entry: ExchangeEntry,
+    mut question: Question,
+) -> Result<Verdict, ConnectionError> {
+    let gateway = &connection.gateway;
+    let mut granted = BTreeSet::new();
+    let refuse = |entry, why, reason: &str| Verdict::Refused(Refused::new(entry, connection, described, why, reason));
+    loop {
+        let approvers = approvers(&question);
+        tracing::info!(id = %entry.id(), approvers, "held for approval: tollgate approve {}", entry.id());
+        let answer = gateway.approvals.hold(pending(connection, asked, &question, entry.id()), asked.hold).await;
+        let (reason, why) = match answer? {
+            Answer::Granted { approvals, .. } => {
+                granted.extend(approvals);
+                match question.grant(&gateway.policies.load_full(), &granted) {
+                    policy::Decision::Permit(permit) => {
+                        entry.decided(decided(policy::Decision::Permit(permit.clone()))).await?;
+                        return Ok(Verdict::Permit(entry, permit));
+                    }
+                    policy::Decision::Ask(next) => {
+                        question = next;
+                        continue;
+                    }
+                    policy::Decision::Deny(denial) => (denial.reason, Why::Policy),
+                }
+            }
+            Answer::Denied { by, reason } => {
+                let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+                (format!("{by} denied it{because}"), Why::Policy)
+            }
+            Answer::Expired => (format!("nobody in {approvers} answered in time"), Why::Policy),
+            Answer::StillPending { .. } => {
+                let reason = format!("it waits for approval by {approvers}; once approved the identical request passes");
+                return Ok(refuse(entry, Why::ApprovalPending, &reason));
+            }
+        };
+        let denied = Decided {
+            decision: crate::record::Decision::Deny,
+            policies: question.policies().to_vec(),
+            obligations: Vec::new(),
+            reason: Some(reason.clone()),
+        };
+        entry.decided(denied).await?;
+        return Ok(refuse(entry, why, &reason));
+    }
+}
+
+fn pending(connection: &Connection, asked: &Asked<'_>, question: &Question, exchange: Id) -> Pending {
+    let facts = &asked.action.facts;
+    let detail = facts.text("path").or(facts.text("host")).unwrap_or_default();
+    Pending {
+        exchange,
+        identity: connection.caller.workload.identity.id.clone(),
+        requester_uid: connection.caller.uid,
+        destination: asked.resource.name.clone(),
+        action: asked.action.name.to_owned(),
+        summary: format!("{} {detail}", facts.text("method").unwrap_or(asked.action.name)),
+        digest: asked.digest,
+        asks: question.asks().to_vec(),
+        policy_version: connection.gateway.policies.load().version().to_owned(),
+    }
+}
+
+fn approvers(question: &Question) -> String {
+    let groups: BTreeSet<&str> =
+        question.asks().iter().flat_map(|ask| ask.approvers.iter().map(String::as_str)).collect();
+    groups.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+fn exchange_start(asked: &Asked<'_>, decision: &policy::Decision, query: &Query, version: &str) -> Result<ExchangeStart, LedgerError> {
+    let facts = &asked.action.facts;
+    let (word, policies, obligations, reason) = match decision {
+        policy::Decision::Permit(permit) => {
+            (crate::record::Decision::Permit, permit.policies().to_vec(), permit.obligations(), None)
+        }
+        policy::Decision::Ask(question) => {
+            let obligations = question.asks().iter().map(|ask| format!("approval:{}", ask.approvers.join("|"))).collect();
+            (crate::record::Decision::Ask, question.policies().to_vec(), obligations, None)
+        }
+        policy::Decision::Deny(denial) => {
+            (crate::record::Decision::Deny, denial.policies.clone(), Vec::new(), Some(denial.reason.clone()))
+        }
+    };
+    Ok(ExchangeStart {
+        protocol: asked.protocol.to_owned(),
+        action: asked.action.name.to_owned(),
+        service: asked.resource.name.clone(),
+        method: facts.text("method").map(str::to_owned),
+        path: facts.text("path").map(str::to_owned),
+        model: asked.model.clone(),
+        stream: asked.stream,
+        decision: word,
+        would: None,
+        policies,
+        obligations,
+        findings: asked.findings.clone(),
+        reason,
+        policy_version: version.to_owned(),
+        query: serde_json::to_value(query).unwrap_or_default(),
+    })
+}
+
+fn decided(decision: policy::Decision) -> Decided {
+    let (decision, policies, obligations) = match decision {
+        policy::Decision::Permit(permit) => {
+            (crate::record::Decision::Permit, permit.policies().to_vec(), permit.obligations())
+        }
+        policy::Decision::Ask(question) => (crate::record::Decision::Ask, question.policies().to_vec(), Vec::new()),
+        policy::Decision::Deny(denial) => (crate::record::Decision::Deny, denial.policies, Vec::new()),
+    };
+    Decided { decision, policies, obligations, reason: None }
+}
+
+fn refusal(connection: &Connection, described: &Described, why: Why, reason: &str, id: Id) -> Refusal {
+    let identity = &connection.caller.workload.identity.id;
+    let Described { action, service } = described;
+    let message =
+        format!("Tollgate refused {action} on {service} for {identity}: {reason}. Id {id}; operator: tollgate replay {id}");
+    Refusal { why, message, id: id.to_string() }
+}

@@ -1,0 +1,54 @@
+//! Which service a destination is: what policy decides on, and how its name is proven.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::config::{Scheme, Service};
+use crate::forward::Destination;
+use crate::pipeline::Gateway;
+use crate::tls::{Upstream, UpstreamTlsError};
+
+/// A destination with its service.
+#[derive(Clone)]
+pub(super) struct Resource {
+    /// The service's name in policies.
+    pub(super) name: String,
+    /// Its groups.
+    pub(super) groups: Vec<String>,
+    /// The configured service; `None` is an unlisted destination.
+    pub(super) service: Option<Arc<Service>>,
+    /// The name or address that has to be proven.
+    pub(super) host: String,
+    scheme: Scheme,
+    origin: SocketAddr,
+}
+
+impl Resource {
+    /// The service at `host`, a name that is claimed so far, on the port that was dialled.
+    pub(super) fn of(gateway: &Gateway, scheme: Scheme, host: &str, origin: SocketAddr) -> Self {
+        let service = gateway.catalog.find(scheme, host, origin.port()).cloned();
+        let (name, groups) = match &service {
+            Some(service) => (service.name.clone(), service.groups.clone()),
+            None => (format!("{host}:{}", origin.port()), vec![UNLISTED.to_owned()]),
+        };
+        Self { name, groups, service, host: host.to_owned(), scheme, origin }
+    }
+
+    /// Whether the destination speaks TLS.
+    pub(super) fn tls(&self) -> bool {
+        self.scheme == Scheme::Tls
+    }
+
+    /// Where a permit for this resource leads.
+    ///
+    /// # Errors
+    /// The service's own roots cannot be read.
+    pub(super) fn destination(&self, gateway: &Gateway) -> Result<Destination, UpstreamTlsError> {
+        let ca = self.service.as_ref().and_then(|service| service.ca.as_deref());
+        let tls = self.tls().then(|| Upstream::new(&gateway.roots, ca)).transpose()?;
+        Ok(Destination { origin: self.origin, service: self.name.clone(), host: self.host.clone(), tls: tls.map(Arc::new) })
+    }
+}
+
+/// The group of destinations that no service lists.
+const UNLISTED: &str = "unlisted";

@@ -1,0 +1,35 @@
+//! TLS connections: the whole ClientHello, a leaf for the name it asks for, then what is inside.
+
+use std::sync::Arc;
+
+use http::Version;
+use tokio::net::TcpStream;
+
+use super::http::Clear;
+use super::{Connection, ConnectionError, http as http_connection, opaque};
+use crate::sniff::{self, Deadlines, Prefixed, Wire};
+use crate::tls;
+
+/// Opens a TLS connection with a leaf of the workload's CA, also for a forbidden host, so that a refusal is a readable answer.
+pub(super) async fn open(connection: Arc<Connection>, io: Prefixed<TcpStream>) -> Result<(), ConnectionError> {
+    let hello = tls::hello(io).await?;
+    // Without SNI the client proves its peer by the address it dialled.
+    let name = hello.sni().map_or_else(|| connection.origin.ip().to_canonical().to_string(), str::to_owned);
+    connection.session.set_tls(hello.sni(), None, Some(&name));
+    let authority = connection.gateway.keeper.authority(&connection.caller.workload.name)?;
+    let stream = hello.complete(&authority, connection.origin.ip()).await?;
+    let alpn = stream.get_ref().1.alpn_protocol().map(|alpn| String::from_utf8_lossy(alpn).into_owned());
+    connection.session.set_tls(None, alpn.as_deref(), None);
+    match alpn.as_deref() {
+        Some("h2") => http_connection::serve(connection, stream, Clear::tls(name, Version::HTTP_2)).await,
+        Some(_) => http_connection::serve(connection, stream, Clear::tls(name, Version::HTTP_11)).await,
+        // Without ALPN anything may be inside; HTTP/1 is named by its first line.
+        None => {
+            let sniffed = sniff::classify(stream, Deadlines::default()).await?;
+            match sniffed.wire {
+                Wire::Http1 => http_connection::serve(connection, sniffed.io, Clear::tls(name, Version::HTTP_11)).await,
+                _ => opaque::serve(connection, sniffed.io, Some(name)).await,
+            }
+        }
+    }
+}

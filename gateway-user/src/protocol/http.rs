@@ -1,0 +1,315 @@
+//! HTTP requests: the one reading of a request head that policy decides on and the upstream receives.
+//!
+//! In: a parsed head from hyper, and what is known of the connection. Out: a [`Head`], or a [`HeadError`] for every request two
+//! parsers could read differently. Sources: RFC 9110 (7.2 Host, 7.6.1 Connection), RFC 9112 (3.2 request target, 6.1).
+
+use http::header::{self, HeaderMap, HeaderName};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{Method, Version};
+
+use super::{Action, Facts};
+
+/// A request head, read once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Method, case-sensitive.
+    pub method: Method,
+    /// Lower-case host without a trailing dot; an IPv6 address without brackets.
+    pub host: String,
+    /// Path with unreserved percent-encodings decoded; no dot segments.
+    pub path: String,
+    /// What the upstream receives as its target: path and query as sent.
+    pub target: String,
+    /// `host[:port]` as sent, for Host and `:authority` to the upstream.
+    pub authority: String,
+}
+
+/// Requests that are refused before policy is asked.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum HeadError {
+    #[error("CONNECT is not served: connect to the destination itself")]
+    Connect,
+    #[error("a request needs exactly one Host")]
+    HostCount,
+    #[error("Host \"{0}\" is not a name or address with an optional port")]
+    HostSyntax(String),
+    #[error("the request target names {target} but Host names {host}")]
+    TargetDisagrees { target: String, host: String },
+    #[error("TLS was opened for {sni} but the request is for {host}")]
+    NameDisagrees { sni: String, host: String },
+    #[error("the connection goes to port {dialled} but the request names port {named}")]
+    PortDisagrees { dialled: u16, named: u16 },
+    #[error("the request path has dot segments, encoded separators or backslashes")]
+    Path,
+    #[error("only the chunked transfer coding is understood")]
+    TransferEncoding,
+}
+
+/// Reads the head of a request on a connection that was dialled to `port` and, under TLS, opened for `tls_name`.
+///
+/// # Errors
+/// A [`HeadError`] for each ambiguity.
+pub fn read(parts: &Parts, tls_name: Option<&str>, port: u16) -> Result<Head, HeadError> {
+    if parts.method == Method::CONNECT {
+        return Err(HeadError::Connect);
+    }
+    let authority = authority(parts)?;
+    let host = normal_host(authority.host());
+    if let Some(sni) = tls_name.filter(|sni| *sni != host) {
+        return Err(HeadError::NameDisagrees {
+            sni: sni.to_owned(),
+            host,
+        });
+    }
+    let default = if tls_name.is_some() { 443 } else { 80 };
+    let named = authority.port_u16().unwrap_or(default);
+    // Clients of a non-default port must say so; those that leave it out mean the port they dialled.
+    if authority.port().is_some() && named != port {
+        return Err(HeadError::PortDisagrees {
+            dialled: port,
+            named,
+        });
+    }
+    for coding in parts.headers.get_all(header::TRANSFER_ENCODING) {
+        if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return Err(HeadError::TransferEncoding);
+        }
+    }
+    Ok(Head {
+        method: parts.method.clone(),
+        host,
+        path: normal_path(parts.uri.path()).ok_or(HeadError::Path)?,
+        target: parts
+            .uri
+            .path_and_query()
+            .map_or_else(|| "/".to_owned(), |target| target.as_str().to_owned()),
+        authority: authority.as_str().to_owned(),
+    })
+}
+
+fn authority(parts: &Parts) -> Result<Authority, HeadError> {
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (None, _) => None,
+        (Some(host), None) => Some(parse_authority(host.as_bytes())?),
+        (Some(_), Some(_)) => return Err(HeadError::HostCount),
+    };
+    match (parts.uri.authority(), host) {
+        (None, Some(host)) => Ok(host),
+        (None, None) => Err(HeadError::HostCount),
+        (Some(target), None) if parts.version >= Version::HTTP_2 => {
+            parse_authority(target.as_str().as_bytes())
+        }
+        (Some(_), None) => Err(HeadError::HostCount),
+        (Some(target), Some(host)) if target.as_str().eq_ignore_ascii_case(host.as_str()) => {
+            Ok(host)
+        }
+        (Some(target), Some(host)) => Err(HeadError::TargetDisagrees {
+            target: target.to_string(),
+            host: host.to_string(),
+        }),
+    }
+}
+
+fn parse_authority(bytes: &[u8]) -> Result<Authority, HeadError> {
+    let bad = || HeadError::HostSyntax(String::from_utf8_lossy(bytes).into_owned());
+    let authority = Authority::try_from(bytes).map_err(|_| bad())?;
+    let numeric_port = authority
+        .as_str()
+        .rsplit_once(':')
+        .is_none_or(|(_, port)| port.ends_with(']') || port.parse::<u16>().is_ok());
+    let plain = !authority.as_str().contains('@') && !authority.host().is_empty() && numeric_port;
+    if plain { Ok(authority) } else { Err(bad()) }
+}
+
+/// Lower case, without brackets or a trailing dot: the form names are compared in.
+#[must_use]
+pub fn normal_host(host: &str) -> String {
+    host.trim_start_matches('[')
+        .trim_end_matches(']')
+        .trim_end_matches('.')
+        .to_ascii_lowercase()
+}
+
+/// Decodes percent-encoded unreserved characters (RFC 3986, 2.3); `None` where servers are known to differ.
+fn normal_path(path: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        if byte == b'\\' {
+            return None;
+        }
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let pair = rest.get(..2)?;
+        let value = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        match value {
+            b'/' | b'\\' | 0 => return None,
+            value if value.is_ascii_alphanumeric() || b"-._~".contains(&value) => bytes.push(value),
+            _ => {
+                bytes.push(b'%');
+                bytes.extend(pair.iter().map(u8::to_ascii_uppercase));
+            }
+        }
+        rest = &rest[2..];
+    }
+    let path = String::from_utf8(bytes).ok()?;
+    (!path
+        .split('/')
+        .any(|segment| segment == "." || segment == ".."))
+    .then_some(path)
+}
+
+/// The action of a request that no more specific protocol claims.
+#[must_use]
+pub fn action(head: &Head, facts: Facts) -> Action {
+    let reads = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE];
+    let name = if reads.contains(&head.method) {
+        "http.read"
+    } else {
+        "http.write"
+    };
+    Action {
+        name,
+        facts: with_request(head, facts),
+    }
+}
+
+/// Adds what every HTTP action knows of its request.
+#[must_use]
+pub fn with_request(head: &Head, mut facts: Facts) -> Facts {
+    facts.set("method", head.method.as_str());
+    facts.set("path", head.path.as_str());
+    facts
+}
+
+/// Removes what belongs to one connection only (RFC 9110, 7.6.1), and the offer of another protocol version.
+pub fn end_to_end(headers: &mut HeaderMap) {
+    let nominated: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        .collect();
+    // Trailers are end to end, and gRPC refuses requests that do not announce them.
+    let trailers = headers
+        .get(header::TE)
+        .is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    for name in &nominated {
+        headers.remove(name);
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(*name);
+    }
+    if trailers {
+        headers.insert(header::TE, http::HeaderValue::from_static("trailers"));
+    }
+}
+
+/// `alt-svc` is not hop by hop, but HTTP/3 would leave the path that is governed.
+const HOP_BY_HOP: &[&str] = &[
+    "connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "alt-svc",
+    "keep-alive",
+    "proxy-connection",
+    "http2-settings",
+];
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use http::Request;
+
+    use super::*;
+
+    fn head(target: &str, hosts: &[&str], tls: Option<&str>) -> Result<Head, HeadError> {
+        let mut request = Request::builder().uri(target);
+        for host in hosts {
+            request = request.header("host", *host);
+        }
+        read(&request.body(()).unwrap().into_parts().0, tls, 443)
+    }
+
+    #[test]
+    fn one_host_that_agrees_with_sni_is_read() {
+        let head = head(
+            "/v1/%63hat?x=1",
+            &["API.openai.com."],
+            Some("api.openai.com"),
+        )
+        .unwrap();
+        assert_eq!(
+            (head.host.as_str(), head.path.as_str(), head.target.as_str()),
+            ("api.openai.com", "/v1/chat", "/v1/%63hat?x=1")
+        );
+    }
+
+    #[test]
+    fn ambiguous_heads_are_refused() {
+        let sni = Some("a.test");
+        assert_eq!(head("/", &[], sni), Err(HeadError::HostCount));
+        assert_eq!(
+            head("/", &["a.test", "a.test"], sni),
+            Err(HeadError::HostCount)
+        );
+        assert!(matches!(
+            head("/", &["b.test"], sni),
+            Err(HeadError::NameDisagrees { .. })
+        ));
+        assert!(matches!(
+            head("/", &["a.test:444"], sni),
+            Err(HeadError::PortDisagrees { .. })
+        ));
+        assert!(matches!(
+            head("http://b.test/", &["a.test"], sni),
+            Err(HeadError::TargetDisagrees { .. })
+        ));
+        for host in ["u@a.test", "a.test:", "a.test:x", "a test", ""] {
+            assert!(
+                matches!(head("/", &[host], sni), Err(HeadError::HostSyntax(_))),
+                "{host}"
+            );
+        }
+        for path in [
+            "/a/../b",
+            "/a/%2e%2e/b",
+            "/a%2fb",
+            "/a/./b",
+            "/%zz",
+            "/a%5cb",
+            "/%00",
+        ] {
+            assert_eq!(head(path, &["a.test"], sni), Err(HeadError::Path), "{path}");
+        }
+    }
+
+    #[test]
+    fn connection_headers_stay_on_their_connection() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "keep-alive, x-secret"),
+            ("x-secret", "1"),
+            ("te", "trailers"),
+            ("upgrade", "h2c"),
+            ("x-kept", "1"),
+        ] {
+            headers.insert(HeaderName::from_static(name), value.parse().unwrap());
+        }
+        end_to_end(&mut headers);
+        let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["te", "x-kept"]);
+    }
+}
