@@ -7,54 +7,78 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{Daemon, UpError};
-use crate::approve::{AnswerError, Approver};
+use crate::approve::{ApproveError, Approver};
 use crate::config::Identity;
-use crate::control::{Handler, Peer, Request, RunGrant};
+use crate::control::{Answer, Handler, Peer, Request, RunGrant};
 use crate::record::{Filter, LookupError};
 
 /// An exit code with a message.
 type Refused = (u8, String);
 
-impl Handler for Daemon {
+/// A launch that is under way; its cgroup goes when it ends.
+pub(super) struct Launched {
+    daemon: Arc<Daemon>,
+    cgroup: PathBuf,
+}
+
+impl Drop for Launched {
+    fn drop(&mut self) {
+        self.daemon.workloads.launch_ended(&self.cgroup);
+    }
+}
+
+impl Handler for Arc<Daemon> {
+    type Held = Launched;
+
     async fn admit(&self, peer: Peer) -> Result<(), Refused> {
         // An agent that runs as root must not answer its own questions or untag itself.
-        if self.workloads.governs(peer.pid) {
+        if self.workloads.governs(peer.pid).map_err(|error| failed(&error))? {
             return Err((5, "a governed process may not use the control socket".to_owned()));
         }
         Ok(())
     }
 
-    async fn handle(&self, request: Request, peer: Peer) -> Result<Vec<Value>, Refused> {
+    async fn handle(&self, request: Request, peer: Peer) -> Result<Answer<Launched>, Refused> {
+        if let Request::Run { identity } = request {
+            let grant = self.run(&identity).await?;
+            let items = vec![to_value(&grant)?];
+            return Ok(Answer { items, held: Some(Launched { daemon: Arc::clone(self), cgroup: grant.cgroup }) });
+        }
+        self.answer(request, peer).await.map(|items| Answer { items, held: None })
+    }
+}
+
+impl Daemon {
+    async fn answer(&self, request: Request, peer: Peer) -> Result<Vec<Value>, Refused> {
         match request {
             Request::Status => Ok(vec![self.status()?]),
-            Request::Run { identity } => self.run(&identity).await,
-            Request::RunEnded { cgroup } => {
-                self.workloads.launch_ended(&cgroup);
-                Ok(Vec::new())
-            }
+            Request::Run { .. } => Err((2, "a launch needs a connection that stays open".to_owned())),
             Request::Tag { identity, cgroup } => self.tag(&identity, &cgroup).await,
             Request::Untag { cgroup } => self.untag(&cgroup),
-            Request::Approvals => self.gateway.approvals.list().iter().map(to_value).collect(),
+            Request::Approvals => {
+                let waiting = self.gateway.approvals.list().await.map_err(|error| answer(&error))?;
+                waiting.iter().map(to_value).collect()
+            }
             Request::Approve { id, reason } => {
-                self.gateway.approvals.approve(&id, &approver(peer), reason).await.map_err(|error| answer(&error))?;
+                self.gateway.approvals.approve(&id, approver(peer), reason).await.map_err(|error| answer(&error))?;
                 Ok(vec![json!({"id": id, "state": "approved"})])
             }
             Request::Deny { id, reason } => {
-                self.gateway.approvals.deny(&id, &approver(peer), reason).await.map_err(|error| answer(&error))?;
+                self.gateway.approvals.deny(&id, approver(peer), reason).await.map_err(|error| answer(&error))?;
                 Ok(vec![json!({"id": id, "state": "denied"})])
             }
             Request::Sessions { limit } => {
-                let filter = Filter { limit, ..Filter::default() };
+                let filter = Filter { limit, identity: None, open: false, decision: None };
                 let sessions = self.gateway.ledger.reader().sessions(&filter).await.map_err(|error| (1, error.to_string()))?;
                 sessions.iter().map(to_value).collect()
             }
             Request::Replay { id } => {
-                let replay = self.gateway.ledger.reader().replay(&id).await.map_err(|error| lookup(&error))?;
+                let replay = self.gateway.ledger.reader().session_of(&id).await.map_err(|error| lookup(&error))?;
                 Ok(vec![to_value(&replay)?])
             }
             Request::Explain { id } => {
-                let explained = self.gateway.ledger.reader().explain(&id).await.map_err(|error| lookup(&error))?;
-                Ok(vec![to_value(&explained)?])
+                let explained = self.gateway.ledger.reader().explained(&id).await.map_err(|error| lookup(&error))?;
+                Ok(vec![json!({"exchange": explained.exchange, "decision": explained.decision, "query": explained.query})])
             }
             Request::Down => {
                 self.stop.notify_one();
@@ -62,11 +86,9 @@ impl Handler for Daemon {
             }
         }
     }
-}
 
-impl Daemon {
     fn status(&self) -> Result<Value, Refused> {
-        let tagged = self.workloads.tagged();
+        let tagged = self.workloads.tagged().map_err(|error| failed(&error))?;
         let policies = self.gateway.policies.load();
         let workloads: Vec<Value> = self
             .gateway
@@ -89,28 +111,27 @@ impl Daemon {
             "services": self.config.catalog.configured(),
             "policies": policies.len(),
             "policy_version": policies.version(),
-            "approvals": self.gateway.approvals.list().len(),
+            "ledger": if self.gateway.ledger.is_broken() { "broken" } else { "ok" },
             "refused": counters.into_iter().map(|(reason, count)| (reason.to_owned(), count.into())).collect::<serde_json::Map<_, _>>(),
         }))
     }
 
-    async fn run(&self, identity: &str) -> Result<Vec<Value>, Refused> {
+    async fn run(&self, identity: &str) -> Result<RunGrant, Refused> {
         let identity = self.identity(identity)?;
-        let id = self.gateway.ledger.fresh_id().map_err(|error| (1, error.to_string()))?.to_string();
+        let id = self.gateway.ledger.new_id().map_err(|error| (1, error.to_string()))?.to_string();
         let (workload, cgroup) = self.workloads.launch(identity, &id).await.map_err(|error| failed(&error))?;
         let authority = self.gateway.keeper.authority(&workload.name).map_err(|error| (1, error.to_string()))?;
         let scratch = self.config.paths.run.join("trust").join(&id);
         std::fs::create_dir_all(&scratch)
             .and_then(|()| std::fs::set_permissions(&scratch, std::fs::Permissions::from_mode(0o755)))
             .map_err(|error| (1, format!("cannot make {}: {error}", scratch.display())))?;
-        let grant = RunGrant {
+        Ok(RunGrant {
             workload: workload.name.clone(),
             cgroup,
             ca_pem: authority.pem().to_owned(),
             scratch,
             hide: self.hidden(),
-        };
-        Ok(vec![to_value(&grant)?])
+        })
     }
 
     /// What an agent that runs as root could otherwise read or undo.
@@ -136,7 +157,8 @@ impl Daemon {
     }
 
     fn untag(&self, cgroup: &Path) -> Result<Vec<Value>, Refused> {
-        if !self.workloads.tagged().iter().any(|(tagged, _)| tagged == cgroup) {
+        let tagged = self.workloads.tagged().map_err(|error| failed(&error))?;
+        if !tagged.iter().any(|(tagged, _)| tagged == cgroup) {
             return Err((9, format!("{} is not tagged: `tollgate status` lists what is", cgroup.display())));
         }
         self.workloads.untag(cgroup).map_err(|error| failed(&error))?;
@@ -159,9 +181,10 @@ fn failed(error: &UpError) -> Refused {
     (error.code(), error.to_string())
 }
 
-fn answer(error: &AnswerError) -> Refused {
+fn answer(error: &ApproveError) -> Refused {
     match error {
-        AnswerError::Lookup(error) => lookup(error),
+        ApproveError::Lookup(error) => lookup(error),
+        ApproveError::NotWaiting(_) => (9, error.to_string()),
         other => (1, other.to_string()),
     }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::kernel::Kind;
+
 /// The daemon did not start, or could not go on.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages are the documentation")]
@@ -44,7 +46,13 @@ impl UpError {
         match self {
             Self::Policy(_) => 4,
             Self::Privilege => 5,
-            Self::Kernel(error) => error.code(),
+            Self::Kernel(error) => match error.kind() {
+                Kind::Privilege => 5,
+                Kind::Kernel => 6,
+                Kind::AlreadyRunning => 7,
+                Kind::NotFound => 9,
+                Kind::Usage => 2,
+            },
             Self::AlreadyRunning { .. } => 7,
             _ => 3,
         }

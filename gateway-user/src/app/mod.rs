@@ -23,12 +23,12 @@ use crate::approve::Approvals;
 use crate::config::{Config, Paths};
 use crate::identity::Registry;
 use crate::keeper::{CredentialSpec, Keeper};
-use crate::kernel::{Kernel, Options};
+use crate::kernel::{Kernel, Options, Refusals};
 use crate::pipeline::Gateway;
 use crate::policy::PolicySet;
 use crate::record::Ledger;
 use crate::tasks::Tasks;
-use crate::tls::Roots;
+use crate::tls::{Roots, Upstream};
 
 pub use error::UpError;
 use lock::Lock;
@@ -54,19 +54,19 @@ pub async fn up(config: Config) -> Result<(), UpError> {
     let _lock = Lock::take(&config.paths.run)?;
     let policies = PolicySet::load(&config.paths.policies)?;
     let keeper = Keeper::new(&config.paths.state, credentials(&config))?;
-    check_services(&config, &keeper)?;
-    let roots = Roots::host()?;
+    let roots = Roots::host();
+    check_services(&config, &keeper, &roots)?;
     let ledger = Ledger::open(&config.paths.state.join("ledger.db")).await?;
     let (registry, saved) = Registry::open(&registry_file(&config.paths))?;
     let registry = Arc::new(registry);
 
-    let mut kernel = Kernel::open(Options { pins: config.paths.pins.clone() })?;
+    let kernel = Kernel::open(Options::new(&config.paths.pins))?;
     kernel.set_daemon(std::process::id())?;
     kernel.resolvers(&resolvers())?;
     let events = kernel.events()?;
     let tasks = Tasks::default();
     let gateway = Arc::new(Gateway {
-        flows: kernel.flows(),
+        flows: Arc::new(kernel.flows()),
         registry: Arc::clone(&registry),
         catalog: Arc::clone(&config.catalog),
         policies: Arc::new(ArcSwap::from_pointee(policies)),
@@ -81,7 +81,7 @@ pub async fn up(config: Config) -> Result<(), UpError> {
     let daemon = Arc::new(Daemon { config, gateway, workloads, stop: Notify::new() });
     serve(&daemon).await?;
     tasks.shutdown().await;
-    ledger.close().await;
+    ledger.flush().await?;
     Ok(())
 }
 
@@ -91,7 +91,7 @@ async fn serve(daemon: &Arc<Daemon>) -> Result<(), UpError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(UpError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(UpError::Signal)?;
     let mut reload = signal(SignalKind::hangup()).map_err(UpError::Signal)?;
-    let mut control = std::pin::pin!(crate::control::serve(&socket, Arc::clone(daemon)));
+    let mut control = std::pin::pin!(crate::control::serve(&socket, Arc::new(Arc::clone(daemon))));
     // Polling once binds the socket, so that `ready` is true when it is printed.
     let mut ready = false;
     loop {
@@ -106,7 +106,7 @@ async fn serve(daemon: &Arc<Daemon>) -> Result<(), UpError> {
             _ = interrupt.recv() => break,
             _ = reload.recv() => daemon.reload(),
             () = daemon.stop.notified() => {
-                daemon.workloads.release().await?;
+                daemon.workloads.release()?;
                 tracing::info!("no longer governing: programs, maps and tags are gone");
                 break;
             }
@@ -175,8 +175,9 @@ fn credentials(config: &Config) -> HashMap<String, CredentialSpec> {
 }
 
 /// A credential or CA that cannot be used is found now, not at the first request.
-fn check_services(config: &Config, keeper: &Keeper) -> Result<(), UpError> {
+fn check_services(config: &Config, keeper: &Keeper, roots: &Roots) -> Result<(), UpError> {
     for service in config.catalog.services() {
+        Upstream::new(roots, service.ca.as_deref())?;
         if service.credential.is_some() {
             keeper.fill(&service.name)?;
         }
@@ -191,12 +192,19 @@ fn resolvers() -> Vec<IpAddr> {
     addresses.collect()
 }
 
-async fn report_refusals(mut events: crate::kernel::Events, registry: Arc<Registry>) {
+async fn report_refusals(mut events: Refusals, registry: Arc<Registry>) {
     loop {
         match events.next().await {
-            Ok(event) => {
-                let workload = registry.by_number(event.workload).map(|workload| workload.name.clone());
-                tracing::warn!(workload = workload.as_deref().unwrap_or("?"), "refused in the kernel: {event}");
+            Ok(refusal) => {
+                let workload = refusal.workload.and_then(|number| registry.by_number(number));
+                tracing::warn!(
+                    workload = workload.as_ref().map_or("?", |workload| workload.name.as_str()),
+                    pid = refusal.tgid,
+                    command = refusal.comm,
+                    destination = refusal.destination.map(tracing::field::display),
+                    "refused in the kernel: {}",
+                    refusal.reason.name()
+                );
             }
             Err(error) => {
                 tracing::error!(%error, "kernel events are lost; refusals go on and are still counted");
@@ -212,7 +220,7 @@ async fn report_refusals(mut events: crate::kernel::Events, registry: Arc<Regist
 /// A daemon is running, or the pins cannot be removed.
 pub fn remove_leftovers(paths: &Paths) -> Result<(), UpError> {
     let _lock = Lock::take(&paths.run)?;
-    crate::kernel::remove(&paths.pins)?;
+    crate::kernel::down(&paths.pins)?;
     workloads::forget(paths)
 }
 

@@ -12,7 +12,7 @@ use crate::pipeline::Gateway;
 
 /// Owns the kernel part.
 pub(super) struct Workloads {
-    kernel: Mutex<Kernel>,
+    kernel: Kernel,
     gateway: Arc<Gateway>,
     root: PathBuf,
     /// Below this cgroup launches get theirs; it differs between instances on one host.
@@ -30,7 +30,7 @@ impl Workloads {
         let workloads = Self {
             launches: root.join(launches_name(&config.paths)),
             root,
-            kernel: Mutex::new(kernel),
+            kernel,
             gateway,
             paths: config.paths.clone(),
             next: Mutex::new(saved.iter().map(|saved| saved.number + 1).max().unwrap_or(1)),
@@ -64,13 +64,13 @@ impl Workloads {
     pub(super) async fn tag(&self, identity: &Arc<Identity>, folder: &Path) -> Result<Arc<Workload>, UpError> {
         let below = folder.strip_prefix(&self.root).unwrap_or(folder);
         let workload = self.named(format!("cgroup:/{}", below.display()), identity).await?;
-        self.kernel().tag(folder, workload.number)?;
+        self.kernel.tag(folder, workload.number)?;
         Ok(workload)
     }
 
     /// Stops governing the subtree of `folder`.
     pub(super) fn untag(&self, folder: &Path) -> Result<(), UpError> {
-        Ok(self.kernel().untag(folder)?)
+        Ok(self.kernel.untag(folder)?)
     }
 
     /// A fresh cgroup for one launch as `identity`, tagged before anything runs in it.
@@ -78,7 +78,7 @@ impl Workloads {
         let workload = self.named(format!("run:{}", identity.id), identity).await?;
         let parent = self.launches.join(&identity.id);
         make(&parent)?;
-        self.kernel().tag(&parent, workload.number)?;
+        self.kernel.tag(&parent, workload.number)?;
         let folder = parent.join(id);
         make(&folder)?;
         Ok((workload, folder))
@@ -92,23 +92,23 @@ impl Workloads {
     }
 
     /// What is tagged: cgroup folder and workload number.
-    pub(super) fn tagged(&self) -> Vec<(PathBuf, u32)> {
-        self.kernel().tagged()
+    pub(super) fn tagged(&self) -> Result<Vec<(PathBuf, u32)>, UpError> {
+        Ok(self.kernel.tagged()?)
     }
 
     /// Refusals by reason.
     pub(super) fn counters(&self) -> Result<Vec<(&'static str, u64)>, UpError> {
-        Ok(self.kernel().counters()?)
+        Ok(self.kernel.counters()?)
     }
 
     /// Whether the kernel counts a process to a workload.
-    pub(super) fn governs(&self, pid: u32) -> bool {
-        self.kernel().governs(pid)
+    pub(super) fn governs(&self, pid: u32) -> Result<bool, UpError> {
+        Ok(self.kernel.governs(pid)?)
     }
 
     /// Detaches and unpins everything and forgets the workloads.
-    pub(super) async fn release(&self) -> Result<(), UpError> {
-        self.kernel().down()?;
+    pub(super) fn release(&self) -> Result<(), UpError> {
+        kernel::down(&self.paths.pins)?;
         forget(&self.paths)?;
         for identity in std::fs::read_dir(&self.launches).into_iter().flatten().flatten() {
             for launch in std::fs::read_dir(identity.path()).into_iter().flatten().flatten() {
@@ -140,12 +140,8 @@ impl Workloads {
         self.gateway.keeper.authority(&name)?;
         let workload = self.gateway.registry.add(Workload { number, name, identity, v4, v6 })?;
         listeners.serve(&self.gateway);
-        self.kernel().govern(Scope { workload: number, v4, v6 })?;
+        self.kernel.govern(&Scope { workload: number, v4, v6 })?;
         Ok(workload)
-    }
-
-    fn kernel(&self) -> std::sync::MutexGuard<'_, Kernel> {
-        self.kernel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod daemon;
 mod launch;
+mod policies;
 mod policy;
 mod run;
 mod show;
@@ -68,7 +69,7 @@ enum Command {
     Replay(daemon::Replay),
     /// Check, test and explain policies
     #[command(subcommand)]
-    Policy(policy::Command),
+    Policy(policies::Command),
 }
 
 /// A failed command: what to say and how to exit.
@@ -108,7 +109,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Deny(flags) => daemon::deny(common, flags),
         Command::Sessions(flags) => daemon::sessions(common, &flags),
         Command::Replay(flags) => daemon::replay(common, flags),
-        Command::Policy(command) => policy::run(common, command),
+        Command::Policy(command) => policies::run(common, command),
     }
 }
 

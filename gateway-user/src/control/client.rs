@@ -38,6 +38,18 @@ pub fn call(socket: &Path, request: &Request) -> Result<Vec<Value>, ClientError>
 /// # Errors
 /// As [`call`].
 pub fn call_within(socket: &Path, request: &Request, deadline: Option<Duration>) -> Result<Vec<Value>, ClientError> {
+    ask(socket, request, deadline).map(|(items, _)| items)
+}
+
+/// As [`call`], and keeps the connection: what the daemon holds for this request it holds until the stream is dropped.
+///
+/// # Errors
+/// As [`call`].
+pub fn call_held(socket: &Path, request: &Request) -> Result<(Vec<Value>, UnixStream), ClientError> {
+    ask(socket, request, None)
+}
+
+fn ask(socket: &Path, request: &Request, deadline: Option<Duration>) -> Result<(Vec<Value>, UnixStream), ClientError> {
     let mut stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NoDaemon { path: socket.to_owned() },
         io::ErrorKind::PermissionDenied => ClientError::Privilege { path: socket.to_owned() },
@@ -48,11 +60,11 @@ pub fn call_within(socket: &Path, request: &Request, deadline: Option<Duration>)
     line.push(b'\n');
     stream.write_all(&line)?;
     let mut items = Vec::new();
-    for line in BufReader::new(stream).lines() {
+    for line in BufReader::new(&stream).lines() {
         match serde_json::from_str(&line?)? {
             Reply::Item(item) => items.push(item),
             Reply::Error { code, message } => return Err(ClientError::Refused { code, message }),
-            Reply::Done => return Ok(items),
+            Reply::Done => return Ok((items, stream)),
         }
     }
     // Without `Done` the daemon died while answering.

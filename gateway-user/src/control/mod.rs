@@ -1,6 +1,6 @@
 //! The control socket: a closed set of requests between the command line and the daemon.
 //!
-//! One request per connection: a line of JSON in, lines of JSON out, end of stream. The socket is 0600 and the peer's uid, as the
+//! One request per connection: a line of JSON in, lines of JSON out. The socket is 0600 and the peer's uid, as the
 //! kernel gives it, is checked again and recorded with approvals.
 
 mod client;
@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use client::{ClientError, call, call_within};
-pub use server::{Handler, Peer, serve};
+pub use client::{ClientError, call, call_held, call_within};
+pub use server::{Answer, Handler, Peer, serve};
 
 /// Everything the command line can ask for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -20,15 +20,10 @@ pub use server::{Handler, Peer, serve};
 pub enum Request {
     /// What the daemon governs.
     Status,
-    /// Prepares a launch as `identity`: answered with a [`RunGrant`].
+    /// Prepares a launch as `identity`: answered with a [`RunGrant`]. The launch is over when the connection closes.
     Run {
         /// The identity to run as.
         identity: String,
-    },
-    /// A launch is over: its cgroup can go.
-    RunEnded {
-        /// The cgroup of the grant.
-        cgroup: PathBuf,
     },
     /// Governs a cgroup subtree as `identity`.
     Tag {

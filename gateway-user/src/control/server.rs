@@ -23,13 +23,24 @@ pub struct Peer {
     pub pid: u32,
 }
 
+/// The answer to a request.
+pub struct Answer<H> {
+    /// What the client gets.
+    pub items: Vec<Value>,
+    /// Dropped when the client closes the connection.
+    pub held: Option<H>,
+}
+
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
+    /// What lasts as long as the client stays.
+    type Held: Send;
+
     /// Whether the peer may ask at all; asked as soon as it has connected.
     fn admit(&self, peer: Peer) -> impl Future<Output = Result<(), (u8, String)>> + Send;
 
-    /// The items of the answer, or an exit code with a message.
-    fn handle(&self, request: Request, peer: Peer) -> impl Future<Output = Result<Vec<Value>, (u8, String)>> + Send;
+    /// The answer, or an exit code with a message.
+    fn handle(&self, request: Request, peer: Peer) -> impl Future<Output = Result<Answer<Self::Held>, (u8, String)>> + Send;
 }
 
 /// Serves the control socket at `path` until the returned future is dropped.
@@ -75,15 +86,20 @@ async fn answer<H: Handler>(stream: UnixStream, handler: &H) -> io::Result<()> {
         Ok(request) => handler.handle(request, peer).await,
         Err(refused) => Err(refused),
     };
-    let replies = match answered {
-        Ok(items) => items.into_iter().map(Reply::Item).chain([Reply::Done]).collect(),
-        Err((code, message)) => vec![Reply::Error { code, message }],
+    let (replies, held) = match answered {
+        Ok(answer) => (answer.items.into_iter().map(Reply::Item).chain([Reply::Done]).collect(), answer.held),
+        Err((code, message)) => (vec![Reply::Error { code, message }], None),
     };
     for reply in replies {
         let mut line = serde_json::to_vec(&reply)?;
         line.push(b'\n');
         write.write_all(&line).await?;
     }
+    if held.is_some() {
+        // The client says nothing more; the end of its stream is the end of what is held.
+        let _ = bounded.read_until(b'\n', &mut Vec::new()).await;
+    }
+    drop(held);
     write.shutdown().await
 }
 

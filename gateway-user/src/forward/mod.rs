@@ -41,8 +41,10 @@ pub enum ForwardError {
     WrongPermit { permitted: String, asked: String },
     #[error("connecting to {origin} failed: {source}")]
     Dial { origin: SocketAddr, source: io::Error },
-    #[error("{0}")]
+    #[error(transparent)]
     Tls(#[from] UpstreamTlsError),
+    #[error(transparent)]
+    Roots(#[from] crate::tls::RootsError),
     #[error("the name {host} is not proven: this host does not resolve it to {address}")]
     Unproven { host: String, address: IpAddr },
     #[error("{host} is not a name a certificate can prove")]
@@ -90,17 +92,24 @@ async fn dial(origin: SocketAddr) -> Result<TcpStream, ForwardError> {
     Ok(stream)
 }
 
-/// The operator's resolver is this host's; servers the workload can address prove nothing.
 async fn prove_by_resolution(host: &str, origin: SocketAddr) -> Result<(), ForwardError> {
-    let address = origin.ip().to_canonical();
-    if host.parse::<IpAddr>().is_ok_and(|literal| literal.to_canonical() == address) {
+    if resolves_to(host, origin).await {
         return Ok(());
     }
-    let proven = match timeout(DIAL_DEADLINE, tokio::net::lookup_host((host, origin.port()))).await {
+    Err(ForwardError::Unproven { host: host.to_owned(), address: origin.ip().to_canonical() })
+}
+
+/// Whether this host resolves `host` to the dialled address. The operator's resolver is the host's own; servers the workload can
+/// address prove nothing.
+pub async fn resolves_to(host: &str, origin: SocketAddr) -> bool {
+    let address = origin.ip().to_canonical();
+    if let Ok(literal) = host.parse::<IpAddr>() {
+        return literal.to_canonical() == address;
+    }
+    match timeout(DIAL_DEADLINE, tokio::net::lookup_host((host, origin.port()))).await {
         Ok(Ok(mut addresses)) => addresses.any(|candidate| candidate.ip().to_canonical() == address),
         _ => false,
-    };
-    if proven { Ok(()) } else { Err(ForwardError::Unproven { host: host.to_owned(), address }) }
+    }
 }
 
 /// Clients wait longer than this for a connection; past it the destination is as good as unreachable.

@@ -1,14 +1,15 @@
 //! A process as `/proc` shows it, for the record.
 
 use std::fs;
+use std::time::Duration;
 
-/// The calling process. Only `pid` is a kernel fact of the flow; the rest is empty when the process is gone.
+/// The calling process. `pid` and `start` are kernel facts of the flow; the rest is empty when the process is gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Process {
     /// Thread group id.
     pub pid: u32,
-    /// Start time in clock ticks since boot (proc(5), stat field 22); with `pid` it names one process.
-    pub start: u64,
+    /// When it started, since boot; with `pid` it names one process.
+    pub start: Duration,
     /// The executable's path.
     pub exe: String,
     /// Its arguments, as the process shows them.
@@ -18,23 +19,26 @@ pub struct Process {
 }
 
 impl Process {
-    /// Reads what `/proc` has of thread group `pid`.
+    /// Reads what `/proc` has of the process; another one that has its number by now is not looked at.
     #[must_use]
-    pub fn read(pid: u32) -> Self {
+    pub fn read(pid: u32, start: Duration) -> Self {
         let file = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        let gone = Self { pid, start, ..Self::default() };
+        if start_ticks(&file("stat")) != Some(start.as_nanos() / NANOS_PER_TICK) {
+            return gone;
+        }
         let exe = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
         Self {
-            pid,
-            start: start_time(&file("stat")).unwrap_or_default(),
             exe: exe.to_string_lossy().into_owned(),
             argv: arguments(&file("cmdline")),
             cgroup: unified_cgroup(&file("cgroup")),
+            ..gone
         }
     }
 }
 
 /// The command name may hold spaces and parentheses, so fields are counted from the last one.
-fn start_time(stat: &[u8]) -> Option<u64> {
+fn start_ticks(stat: &[u8]) -> Option<u128> {
     let close = stat.iter().rposition(|byte| *byte == b')')?;
     std::str::from_utf8(&stat[close + 1..]).ok()?.split_whitespace().nth(19)?.parse().ok()
 }
@@ -51,28 +55,30 @@ fn unified_cgroup(cgroup: &[u8]) -> String {
 }
 
 const MAX_ARGUMENTS: usize = 4096;
+/// The kernel shows 100 ticks a second to user space on every architecture (USER_HZ).
+const NANOS_PER_TICK: u128 = 10_000_000;
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use super::*;
 
     #[test]
     fn this_process_is_read() {
-        let process = Process::read(std::process::id());
-        assert!(process.start > 0);
+        let pid = std::process::id();
+        let ticks = start_ticks(&fs::read("/proc/self/stat").unwrap()).unwrap();
+        let start = Duration::from_millis(u64::try_from(ticks).unwrap() * 10);
+        let process = Process::read(pid, start);
         assert!(!process.argv.is_empty());
         assert!(process.exe.starts_with('/'));
+        let successor = Process::read(pid, start + Duration::from_secs(1));
+        assert_eq!(successor.exe, "", "another process has this pid");
     }
 
     #[test]
     fn a_name_with_parentheses_does_not_shift_fields() {
         let stat = b"7 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4242 20";
-        assert_eq!(start_time(stat), Some(4242));
-    }
-
-    #[test]
-    fn a_process_that_is_gone_has_only_its_pid() {
-        let process = Process::read(u32::MAX);
-        assert_eq!(process, Process { pid: u32::MAX, ..Process::default() });
+        assert_eq!(start_ticks(stat), Some(4242));
     }
 }

@@ -23,7 +23,7 @@ use crate::identity::{self, Caller, Registry};
 use crate::keeper::Keeper;
 use crate::kernel::FlowTable;
 use crate::policy::PolicySet;
-use crate::record::{Ledger, LedgerError, Process, SessionEntry, SessionStart};
+use crate::record::{Ledger, LedgerError, Process, SessionEntry, SessionStart, Time};
 use crate::sniff::{self, Deadlines, SniffError, Wire};
 use crate::tasks::Tasks;
 use crate::tls::{Roots, TlsError};
@@ -114,7 +114,7 @@ fn session_start(caller: &Caller, origin: SocketAddr) -> SessionStart {
         mode: "enforce".to_owned(),
         process: Process {
             pid: process.pid,
-            start: process.start,
+            start: Time::since_boot(process.start),
             exe: process.exe.clone(),
             argv: process.argv.clone(),
             cgroup: process.cgroup.clone(),

@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 
 use super::outcome::{self, Verdict};
 use super::resource::Resource;
 use super::{Connection, ConnectionError};
+use crate::approve::Digest;
 use crate::config::Scheme;
 use crate::forward::{self, Connected};
 use crate::policy::Permit;
@@ -19,32 +21,38 @@ pub(super) async fn serve<S>(connection: Arc<Connection>, mut stream: S, tls_nam
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let resource = resource(&connection, tls_name);
+    let resource = resource(&connection, tls_name).await;
     let action = Action { name: "connect", facts: facts(&resource, connection.origin) };
-    let asked = outcome::Asked { resource: &resource, action, protocol: "opaque", call: None, digest: None, hold: None };
+    let asked = outcome::Asked {
+        resource: &resource,
+        action,
+        protocol: "opaque",
+        model: None,
+        stream: None,
+        findings: Vec::new(),
+        digest: digest(&resource, connection.origin),
+        hold: HOLD,
+    };
     let (entry, permit) = match outcome::decide(&connection, asked).await? {
         Verdict::Permit(entry, permit) => (entry, permit),
         Verdict::Refused(refused) => {
-            refused.close(None).await;
-            return Ok(());
+            tracing::info!("{}", refused.refusal.message);
+            return Ok(refused.close(None, Outcome::Refused, None).await?);
         }
     };
-    let closed = match forward(&connection, &resource, permit, &mut stream).await {
-        Ok(()) => Closed { outcome: Outcome::Completed, ..Closed::default() },
-        Err(reason) => Closed { outcome: Outcome::Failed, reason: Some(reason), ..Closed::default() },
+    let end = match forward(&connection, &resource, permit, &mut stream).await {
+        Ok(()) => closed(Outcome::Completed, None),
+        Err(reason) => closed(Outcome::Failed, Some(reason)),
     };
-    entry.close(closed).await?;
+    entry.close(end).await?;
     Ok(())
 }
 
 /// A name of an opaque service is one this host's resolver gives the dialled address for, so an address alone finds it too.
-fn resource(connection: &Connection, tls_name: Option<String>) -> Resource {
+async fn resource(connection: &Connection, tls_name: Option<String>) -> Resource {
     match tls_name {
         Some(name) => Resource::of(&connection.gateway, Scheme::Tls, &name, connection.origin),
-        None => {
-            let host = connection.origin.ip().to_canonical().to_string();
-            Resource::of(&connection.gateway, Scheme::Opaque, &host, connection.origin)
-        }
+        None => Resource::opaque(&connection.gateway, connection.origin).await,
     }
 }
 
@@ -70,3 +78,19 @@ where
     };
     copied.map(|_| ()).map_err(|error| error.to_string())
 }
+
+fn closed(outcome: Outcome, reason: Option<String>) -> Closed {
+    Closed { outcome, status: None, usage: None, findings: Vec::new(), reason }
+}
+
+/// All that is known of an opaque connection is where it goes.
+fn digest(resource: &Resource, origin: SocketAddr) -> [u8; 32] {
+    let mut digest = Digest::new();
+    digest.field(b"connect");
+    digest.field(resource.host.as_bytes());
+    digest.field(origin.to_string().as_bytes());
+    digest.finish()
+}
+
+/// Nobody tells how long a client of an unknown protocol waits.
+const HOLD: Duration = Duration::from_secs(50);

@@ -58,6 +58,33 @@ impl Refused {
     }
 }
 
+/// Records a request that cannot be put to policy as denied.
+pub(super) async fn open_denied(
+    connection: &Connection,
+    described: &Described,
+    protocol: &str,
+    reason: &str,
+) -> Result<ExchangeEntry, LedgerError> {
+    let start = ExchangeStart {
+        protocol: protocol.to_owned(),
+        action: described.action.to_owned(),
+        service: described.service.clone(),
+        method: None,
+        path: None,
+        model: None,
+        stream: None,
+        decision: crate::record::Decision::Deny,
+        would: None,
+        policies: Vec::new(),
+        obligations: Vec::new(),
+        findings: Vec::new(),
+        reason: Some(reason.to_owned()),
+        policy_version: connection.gateway.policies.load().version().to_owned(),
+        query: serde_json::Value::Null,
+    };
+    connection.session.exchange(start).await
+}
+
 /// What a refusal names.
 #[derive(Clone)]
 pub(super) struct Described {
@@ -106,7 +133,7 @@ async fn ask(
         let approvers = approvers(&question);
         tracing::info!(id = %entry.id(), approvers, "held for approval: tollgate approve {}", entry.id());
         let answer = gateway.approvals.hold(pending(connection, asked, &question, entry.id()), asked.hold).await;
-        let (reason, why) = match answer? {
+        let (reason, why) = match answer {
             Answer::Granted { approvals, .. } => {
                 granted.extend(approvals);
                 match question.grant(&gateway.policies.load_full(), &granted) {
@@ -121,10 +148,8 @@ async fn ask(
                     policy::Decision::Deny(denial) => (denial.reason, Why::Policy),
                 }
             }
-            Answer::Denied { by, reason } => {
-                let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-                (format!("{by} denied it{because}"), Why::Policy)
-            }
+            Answer::Denied { by, reason } if reason.is_empty() => (format!("{by} denied it"), Why::Policy),
+            Answer::Denied { by, reason } => (format!("{by} denied it: {reason}"), Why::Policy),
             Answer::Expired => (format!("nobody in {approvers} answered in time"), Why::Policy),
             Answer::StillPending { .. } => {
                 let reason = format!("it waits for approval by {approvers}; once approved the identical request passes");
@@ -153,8 +178,18 @@ fn pending(connection: &Connection, asked: &Asked<'_>, question: &Question, exch
         action: asked.action.name.to_owned(),
         summary: format!("{} {detail}", facts.text("method").unwrap_or(asked.action.name)),
         digest: asked.digest,
-        asks: question.asks().to_vec(),
+        asks: question.asks().iter().map(ask_of).collect(),
         policy_version: connection.gateway.policies.load().version().to_owned(),
+    }
+}
+
+fn ask_of(ask: &policy::Ask) -> crate::approve::Ask {
+    crate::approve::Ask {
+        policy: ask.policy.clone(),
+        approvers: ask.approvers.clone(),
+        people: 1,
+        within: ask.within,
+        message: ask.message.clone(),
     }
 }
 
@@ -171,8 +206,7 @@ fn exchange_start(asked: &Asked<'_>, decision: &policy::Decision, query: &Query,
             (crate::record::Decision::Permit, permit.policies().to_vec(), permit.obligations(), None)
         }
         policy::Decision::Ask(question) => {
-            let obligations = question.asks().iter().map(|ask| format!("approval:{}", ask.approvers.join("|"))).collect();
-            (crate::record::Decision::Ask, question.policies().to_vec(), obligations, None)
+            (crate::record::Decision::Ask, question.policies().to_vec(), question.obligations(), None)
         }
         policy::Decision::Deny(denial) => {
             (crate::record::Decision::Deny, denial.policies.clone(), Vec::new(), Some(denial.reason.clone()))

@@ -15,7 +15,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use super::exchange::{counted, is_json};
 use super::{Connection, ConnectionError};
-use crate::keeper::Scrub;
+use crate::keeper::{Keeper, KeeperError, Scrub};
 use crate::mask::{self, Shape};
 use crate::protocol::http::end_to_end;
 use crate::protocol::llm::Family;
@@ -77,10 +77,7 @@ pub(super) async fn start(
 ) -> Result<Response<Body>, ConnectionError> {
     let (mut parts, upstream) = response.into_parts();
     end_to_end(&mut parts.headers);
-    let mut scrub = held.then(|| connection.gateway.keeper.scrub()).transpose()?;
-    if let Some(scrub) = &mut scrub {
-        scrub_headers(scrub, &mut parts.headers);
-    }
+    let scrub = if held { Some(scrubbed_headers(&connection.gateway.keeper, &mut parts.headers)?) } else { None };
     let coded = parts.headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
     let collector = family.filter(|_| !coded).map(Collector::new);
     let status = parts.status.as_u16();
@@ -110,7 +107,11 @@ pub(super) async fn start(
     let Ok(whole) = Limited::new(upstream, MAX_MASKED_BODY).collect().await else {
         return fail(record, parts, "the answer broke off, or is too large to be masked").await;
     };
-    let whole = scrub_all(scrub, whole.to_bytes());
+    let whole = whole.to_bytes();
+    let whole = match scrub {
+        Some(scrub) => scrub_all(scrub, whole),
+        None => whole,
+    };
     match mask::body(&whole, shape, &masks) {
         Ok(masked) => {
             record.collect(&masked.bytes);
@@ -188,7 +189,7 @@ impl Relay {
             }
             let frame = match ready!(Pin::new(&mut self.upstream).poll_frame(poller)) {
                 None => {
-                    self.end(BytesMut::new());
+                    self.end(Bytes::new());
                     continue;
                 }
                 Some(Err(error)) => {
@@ -201,7 +202,7 @@ impl Relay {
                 Ok(data) => data,
                 Err(frame) => {
                     self.trailers = frame.into_trailers().ok();
-                    self.end(BytesMut::new());
+                    self.end(Bytes::new());
                     continue;
                 }
             };
@@ -209,7 +210,7 @@ impl Relay {
                 // hyper stops asking once the declared length is reached, so the record is closed before the last bytes leave.
                 Ok(edited) if self.upstream.is_end_stream() => self.end(edited),
                 Ok(edited) if edited.is_empty() => {}
-                Ok(edited) => return Poll::Ready(Some(Ok(Frame::data(edited.freeze())))),
+                Ok(edited) => return Poll::Ready(Some(Ok(Frame::data(edited)))),
                 Err((error, event)) => {
                     self.last = Some(event);
                     self.close(Outcome::Failed, Some(format!("the answer cannot be masked: {error}")));
@@ -219,54 +220,40 @@ impl Relay {
     }
 
     /// Edits one chunk; an error comes with the event that tells the client.
-    fn edit(&mut self, data: Bytes) -> Result<BytesMut, (String, Bytes)> {
+    fn edit(&mut self, data: Bytes) -> Result<Bytes, (String, Bytes)> {
         let scrubbed = match &mut self.edits.scrub {
-            Some(scrub) => {
-                let mut out = BytesMut::new();
-                scrub.push(&data, &mut out);
-                out
-            }
-            None => BytesMut::from(data),
+            Some(scrub) => scrub.push(data),
+            None => data,
         };
         self.mask(scrubbed, false)
     }
 
-    fn mask(&mut self, data: BytesMut, last: bool) -> Result<BytesMut, (String, Bytes)> {
-        let mut out = BytesMut::new();
+    fn mask(&mut self, data: Bytes, last: bool) -> Result<Bytes, (String, Bytes)> {
         let masked = match &mut self.edits.mask {
-            None => {
-                out = data;
-                Ok(())
-            }
+            None => Ok(data),
             Some((stream, shape)) => {
+                let mut out = BytesMut::new();
                 let pushed = stream.push(&data, &mut out);
                 let finished = pushed.and_then(|()| if last { stream.finish(&mut out) } else { Ok(()) });
-                finished.map_err(|error| (error.to_string(), shape.error_event("Tollgate withheld the rest of the answer")))
+                let event = || shape.error_event("Tollgate withheld the rest of the answer");
+                finished.map(|()| out.freeze()).map_err(|error| (error.to_string(), event()))
             }
         };
-        if let Some(record) = &mut self.record {
-            record.collect(&out);
+        if let (Some(record), Ok(out)) = (&mut self.record, &masked) {
+            record.collect(out);
         }
-        masked.map(|()| out)
+        masked
     }
 
     /// The body is over: what was held back goes out with `rest`, after the record is closed.
-    fn end(&mut self, mut rest: BytesMut) {
-        let mut held = BytesMut::new();
-        if let Some(scrub) = &mut self.edits.scrub {
-            scrub.finish(&mut held);
-        }
-        let (outcome, reason) = match self.mask(held, true) {
-            Ok(flushed) => {
-                rest.extend_from_slice(&flushed);
-                (Outcome::Completed, None)
-            }
-            Err((error, event)) => {
-                rest.extend_from_slice(&event);
-                (Outcome::Failed, Some(format!("the answer cannot be masked: {error}")))
-            }
+    fn end(&mut self, rest: Bytes) {
+        let held = self.edits.scrub.take().map(Scrub::finish).unwrap_or_default();
+        let (flushed, outcome, reason) = match self.mask(held, true) {
+            Ok(flushed) => (flushed, Outcome::Completed, None),
+            Err((error, event)) => (event, Outcome::Failed, Some(format!("the answer cannot be masked: {error}"))),
         };
-        self.last = (!rest.is_empty()).then(|| rest.freeze());
+        let last = if flushed.is_empty() { rest } else { Bytes::from([rest, flushed].concat()) };
+        self.last = (!last.is_empty()).then_some(last);
         self.close(outcome, reason);
     }
 
@@ -288,8 +275,7 @@ impl Record {
     async fn close(mut self, outcome: Outcome, reason: Option<String>, findings: Vec<Finding>) -> Result<(), LedgerError> {
         let summary = self.summarise();
         let usage = summary.and_then(|summary| summary.usage).map(|usage| Usage { input: usage.input, output: usage.output });
-        let Some(entry) = self.take_entry() else { return Ok(()) };
-        entry.close(Closed { outcome, status: Some(self.status), usage, findings, reason }).await
+        self.entry.close(Closed { outcome, status: Some(self.status), usage, findings, reason }).await
     }
 
     /// Puts what was collected into the record, masked for every class.
@@ -303,19 +289,32 @@ impl Record {
     }
 }
 
-fn scrub_headers(scrub: &Scrub, headers: &mut HeaderMap) {
+impl Drop for Relay {
+    /// An entry that is dropped is closed as aborted; what was said until then is kept.
+    fn drop(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.summarise();
+        }
+    }
+}
+
+/// Removes echoes from the headers; gives the scrubber for the body.
+fn scrubbed_headers(keeper: &Keeper, headers: &mut HeaderMap) -> Result<Scrub, KeeperError> {
     for value in headers.values_mut() {
-        let scrubbed = scrub.whole(value.as_bytes());
+        let scrubbed = scrub_all(keeper.scrub()?, Bytes::copy_from_slice(value.as_bytes()));
         if scrubbed != value.as_bytes()
             && let Ok(clean) = HeaderValue::from_bytes(&scrubbed)
         {
             *value = clean;
         }
     }
+    keeper.scrub()
 }
 
-fn scrub_all(scrub: Option<Scrub>, bytes: Bytes) -> Bytes {
-    scrub.map_or(bytes.clone(), |scrub| Bytes::from(scrub.whole(&bytes)))
+fn scrub_all(mut scrub: Scrub, bytes: Bytes) -> Bytes {
+    let settled = scrub.push(bytes);
+    let rest = scrub.finish();
+    if rest.is_empty() { settled } else { Bytes::from([settled, rest].concat()) }
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

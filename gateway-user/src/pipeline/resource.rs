@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::config::{Scheme, Service};
-use crate::forward::Destination;
+use crate::forward::{Destination, resolves_to};
 use crate::pipeline::Gateway;
-use crate::tls::{Upstream, UpstreamTlsError};
+use crate::tls::{Upstream, RootsError};
 
 /// A destination with its service.
 #[derive(Clone)]
@@ -34,6 +34,18 @@ impl Resource {
         Self { name, groups, service, host: host.to_owned(), scheme, origin }
     }
 
+    /// The opaque service one of whose names this host resolves to the address; else the address itself.
+    pub(super) async fn opaque(gateway: &Gateway, origin: SocketAddr) -> Self {
+        for service in gateway.catalog.services() {
+            for endpoint in service.endpoints.iter().filter(|endpoint| endpoint.scheme == Scheme::Opaque && endpoint.port == origin.port()) {
+                if resolves_to(&endpoint.host, origin).await {
+                    return Self::of(gateway, Scheme::Opaque, &endpoint.host, origin);
+                }
+            }
+        }
+        Self::of(gateway, Scheme::Opaque, &origin.ip().to_canonical().to_string(), origin)
+    }
+
     /// Whether the destination speaks TLS.
     pub(super) fn tls(&self) -> bool {
         self.scheme == Scheme::Tls
@@ -43,7 +55,7 @@ impl Resource {
     ///
     /// # Errors
     /// The service's own roots cannot be read.
-    pub(super) fn destination(&self, gateway: &Gateway) -> Result<Destination, UpstreamTlsError> {
+    pub(super) fn destination(&self, gateway: &Gateway) -> Result<Destination, RootsError> {
         let ca = self.service.as_ref().and_then(|service| service.ca.as_deref());
         let tls = self.tls().then(|| Upstream::new(&gateway.roots, ca)).transpose()?;
         Ok(Destination { origin: self.origin, service: self.name.clone(), host: self.host.clone(), tls: tls.map(Arc::new) })

@@ -1,0 +1,79 @@
+//! `tollgate policy`: checks, tests and explains policies. Only `explain` needs a daemon.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+
+use super::{Common, Failure, policy};
+use crate::config::Config;
+use crate::control::{Request, call};
+use crate::policy::{PolicyError, PolicySet, Query};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Load the policies and say what is in them
+    Check(Folder),
+    /// Run the cases in the policies' `cases` folder
+    Test(Folder),
+    /// What the policies say of a recorded exchange now
+    #[command(after_help = "Example: sudo tollgate policy explain 01JD7K --policies ./proposed")]
+    Explain(Explain),
+}
+
+#[derive(Args)]
+pub(super) struct Folder {
+    /// Another folder than the configuration's
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(super) struct Explain {
+    /// An exchange id; its first characters do
+    id: String,
+    /// A proposed policy folder to compare with
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+}
+
+pub(super) fn run(common: &Common, command: Command) -> Result<ExitCode, Failure> {
+    let config = common.load()?;
+    match command {
+        Command::Check(flags) => {
+            print!("{}", policy::check(&flags.policies.unwrap_or(config.paths.policies))?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Test(flags) => test(&config, &flags.policies.unwrap_or_else(|| config.paths.policies.clone())),
+        Command::Explain(flags) => explain(common, &config, flags),
+    }
+}
+
+fn test(config: &Config, folder: &std::path::Path) -> Result<ExitCode, Failure> {
+    let services = |name: &str| match config.catalog.named(name) {
+        Some(service) => service.groups.clone(),
+        None => vec!["unlisted".to_owned()],
+    };
+    let identities = |id: &str| config.identity(id).map(|identity| identity.groups.clone());
+    let tested = policy::test(folder, &services, &identities).map_err(|error| Failure { code: 4, message: error.to_string() })?;
+    print!("{}", tested.text);
+    Ok(if tested.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn explain(common: &Common, config: &Config, flags: Explain) -> Result<ExitCode, Failure> {
+    let items = call(&common.socket()?, &Request::Explain { id: flags.id })?;
+    let recorded = items.into_iter().next().unwrap_or_default();
+    let query: Query = serde_json::from_value(recorded["query"].clone())
+        .map_err(|_| Failure { code: 9, message: "this exchange was never put to policy".to_owned() })?;
+    let set = Arc::new(PolicySet::load(&config.paths.policies)?);
+    let proposed = flags.policies.map(|folder| PolicySet::load(&folder).map(Arc::new)).transpose()?;
+    print!("{}", policy::explain(query, &set, proposed.as_ref()));
+    Ok(ExitCode::SUCCESS)
+}
+
+impl From<PolicyError> for Failure {
+    fn from(error: PolicyError) -> Self {
+        Self { code: 4, message: error.to_string() }
+    }
+}
