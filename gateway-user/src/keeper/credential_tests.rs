@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use tempfile::TempDir;
@@ -114,21 +114,28 @@ fn no_debug_text_shows_a_value() {
 #[test]
 fn echoes_are_scrubbed_also_of_the_value_before_a_rotation() {
     let (_state, file, keeper) = keeper("Bearer ");
-    let echo = |text: &'static str| {
+    let echo = |text: &str| {
         let mut scrub = keeper.scrub().unwrap();
-        let mut out = scrub.push(Bytes::from_static(text.as_bytes())).to_vec();
-        out.extend_from_slice(&scrub.finish());
-        String::from_utf8(out).unwrap()
+        let mut out = BytesMut::new();
+        scrub.push(text.as_bytes(), &mut out);
+        scrub.finish(&mut out);
+        String::from_utf8(out.to_vec()).unwrap()
     };
     let text = "you sent Bearer sk-first-0123456789, not sk-second-0123456789";
     assert_eq!(echo(text), text);
     fs::write(&file, "sk-first-0123456789\n").unwrap();
     assert_eq!(
         echo(text),
-        "you sent Bearer [credential], not sk-second-0123456789"
+        "you sent Bearer [credential]*******, not sk-second-0123456789"
     );
     fs::write(&file, "sk-second-0123456789\n").unwrap();
-    assert_eq!(echo(text), "you sent Bearer [credential], not [credential]");
+    assert_eq!(
+        echo(text),
+        "you sent Bearer [credential]*******, not [credential]********"
+    );
     fs::remove_file(&file).unwrap();
-    assert_eq!(echo(text), "you sent Bearer [credential], not [credential]");
+    assert_eq!(
+        echo(text),
+        "you sent Bearer [credential]*******, not [credential]********"
+    );
 }

@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::server;
 
 use super::*;
 use crate::keeper::{Authority, Keeper};
@@ -45,8 +47,12 @@ fn client(
     TlsConnector::from(Arc::new(config))
 }
 
+fn dialled() -> IpAddr {
+    IpAddr::from([127, 0, 0, 2])
+}
+
 type Both = (
-    Result<Clear<DuplexStream>, TlsError>,
+    Result<server::TlsStream<DuplexStream>, TlsError>,
     std::io::Result<TlsStream<DuplexStream>>,
 );
 
@@ -55,8 +61,7 @@ async fn shake(connector: &TlsConnector, name: &str, authority: &Authority) -> B
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let serve = async {
         let hello = hello(server).await?;
-        let name = hello.name("127.0.0.2".parse().unwrap());
-        hello.complete(authority, name, &HTTP).await
+        hello.complete(authority, dialled()).await
     };
     let connect = async {
         let mut io = connector.connect(name, client).await?;
@@ -73,12 +78,11 @@ async fn a_client_that_trusts_the_authority_is_served() {
         for name in ["api.openai.com", "127.0.0.2"] {
             let (clear, client) =
                 shake(&client(authority.der(), version, &HTTP), name, &authority).await;
-            let clear = clear.unwrap();
+            let mut clear = clear.unwrap();
             client.unwrap();
-            assert_eq!(clear.name().to_str(), name);
-            assert_eq!(clear.session().protocol_version(), Some(version.version));
+            assert_eq!(clear.get_ref().1.protocol_version(), Some(version.version));
             let mut request = [0; 7];
-            clear.into_io().read_exact(&mut request).await.unwrap();
+            clear.read_exact(&mut request).await.unwrap();
             assert_eq!(&request, b"request");
         }
     }
@@ -96,7 +100,8 @@ async fn the_post_quantum_group_comes_first() {
     .await;
     let group = clear
         .unwrap()
-        .session()
+        .get_ref()
+        .1
         .negotiated_key_exchange_group()
         .unwrap()
         .name();
@@ -119,7 +124,7 @@ async fn the_clients_preference_decides_the_application_protocol() {
             &authority,
         )
         .await;
-        assert_eq!(clear.unwrap().alpn(), agreed);
+        assert_eq!(clear.unwrap().get_ref().1.alpn_protocol(), agreed);
         assert_eq!(client.unwrap().get_ref().1.alpn_protocol(), agreed);
     }
     let (clear, client) = shake(
@@ -164,8 +169,7 @@ async fn a_client_that_leaves_with_the_certificate_probably_distrusts() {
     let connector = client(authority.der(), &TLS13, &HTTP);
     let serve = async {
         let hello = hello(server).await?;
-        let name = hello.name("127.0.0.2".parse().unwrap());
-        hello.complete(&authority, name, &HTTP).await
+        hello.complete(&authority, dialled()).await
     };
     let leave = async {
         let (mut ours, relayed) = duplex(16 * 1024);
@@ -200,9 +204,9 @@ async fn tickets_are_good_for_the_same_workload_only() {
         let kind = async |authority: &Authority| {
             let (clear, io) = shake(&connector, "a.example", authority).await;
             let clear = clear?;
-            let kind = clear.session().handshake_kind().unwrap();
+            let kind = clear.get_ref().1.handshake_kind().unwrap();
             // The tickets come with the first bytes that the client reads.
-            let (mut server, mut client) = (clear.into_io(), io.unwrap());
+            let (mut server, mut client) = (clear, io.unwrap());
             server.write_all(b"answer").await.unwrap();
             client.read_exact(&mut [0; 6]).await.unwrap();
             Ok::<_, TlsError>(kind)
@@ -229,9 +233,8 @@ async fn a_client_that_stalls_meets_the_deadline() {
         let length = ours.read(&mut flight).await.unwrap();
         client_io.write_all(&flight[..length]).await.unwrap();
         let hello = hello(server).await.unwrap();
-        let name = hello.name("127.0.0.2".parse().unwrap());
         let started = Instant::now();
-        let result = hello.complete(&authority, name, &HTTP).await;
+        let result = hello.complete(&authority, dialled()).await;
         drop(client_io);
         (result, started.elapsed())
     };

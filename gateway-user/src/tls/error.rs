@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustls::{AlertDescription, CertificateError};
 use thiserror::Error;
 
+use super::RootsError;
 use crate::keeper::KeeperError;
 
 /// Why a client's TLS could not be terminated.
@@ -23,6 +24,9 @@ pub enum TlsError {
     /// What came is not a ClientHello that can be served.
     #[error("the ClientHello cannot be served: {0}")]
     Hello(rustls::Error),
+    /// The name that the client asks for is none.
+    #[error("the ClientHello asks for {0:?}, which is not a DNS name")]
+    Name(String),
     /// No leaf could be had.
     #[error(transparent)]
     Leaf(#[from] KeeperError),
@@ -115,6 +119,9 @@ impl TlsError {
 /// Why TLS to an upstream failed. The texts are for people: they may stand in a refusal.
 #[derive(Debug, Error)]
 pub enum UpstreamTlsError {
+    /// The service's own roots cannot be used.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
     /// The certificate's time is over.
     #[error("the certificate of {name} expired {days} days ago")]
     Expired {

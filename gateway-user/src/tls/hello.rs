@@ -5,31 +5,24 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
+use rustls::ServerConfig;
+use rustls::pki_types::{DnsName, ServerName};
 use rustls::server::{Acceptor, NoServerSessionStorage};
 use rustls::sign::SingleCertAndKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
-use super::{TlsError, provider};
+use super::{H2, HTTP_1_1, TlsError, provider};
 use crate::keeper::Authority;
 
 /// A connection whose ClientHello has been read, and to which nothing has been answered.
 pub struct Hello<IO> {
-    sni: Option<String>,
+    sni: Option<DnsName<'static>>,
     alpn: Vec<Vec<u8>>,
     start: StartHandshake<IO>,
-}
-
-/// A connection in the clear.
-#[derive(Debug)]
-pub struct Clear<IO> {
-    io: TlsStream<IO>,
-    name: ServerName<'static>,
 }
 
 /// Reads a ClientHello, however many segments and records it comes in. The TLS library takes at most 64 KiB,
@@ -44,7 +37,7 @@ where
         .map_err(TlsError::in_hello)?;
     let hello = start.client_hello();
     Ok(Hello {
-        sni: hello.server_name().map(normal),
+        sni: hello.server_name().map(normal).transpose()?,
         alpn: hello
             .alpn()
             .map_or_else(Vec::new, |names| names.map(<[u8]>::to_vec).collect()),
@@ -53,9 +46,9 @@ where
 }
 
 impl<IO> Hello<IO> {
-    /// The name that the client asks for: lower case, no trailing dot. The TLS library has refused what is not a name.
+    /// The name that the client asks for: lower case, no trailing dot.
     pub fn sni(&self) -> Option<&str> {
-        self.sni.as_deref()
+        self.sni.as_ref().map(AsRef::as_ref)
     }
 
     /// The application protocols that the client offers, most wanted first.
@@ -65,11 +58,10 @@ impl<IO> Hello<IO> {
 
     /// What the leaf must be for: the name that the client asks for, else the address that it dialled.
     pub fn name(&self, dialled: IpAddr) -> ServerName<'static> {
-        let named = self
-            .sni
-            .as_ref()
-            .and_then(|sni| ServerName::try_from(sni.clone()).ok());
-        named.unwrap_or(ServerName::IpAddress(dialled.into()))
+        match &self.sni {
+            Some(name) => ServerName::DnsName(name.clone()),
+            None => ServerName::IpAddress(dialled.to_canonical().into()),
+        }
     }
 }
 
@@ -77,15 +69,14 @@ impl<IO> Hello<IO>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    /// Completes the handshake with a leaf for `name`. Of the protocols in `alpn` the client gets the one that it wants most;
-    /// one that offers none gets none.
+    /// Completes the handshake with a leaf for [`Hello::name`]. Of HTTP/2 and HTTP/1.1 the client gets the one that it wants
+    /// more; a client that offers no application protocol gets none.
     pub async fn complete(
         self,
         authority: &Authority,
-        name: ServerName<'static>,
-        alpn: &[&[u8]],
-    ) -> Result<Clear<IO>, TlsError> {
-        let leaf = authority.leaf(&name)?;
+        dialled: IpAddr,
+    ) -> Result<TlsStream<IO>, TlsError> {
+        let leaf = authority.leaf(&self.name(dialled))?;
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(TlsError::Handshake)?
@@ -98,39 +89,16 @@ where
         config.alpn_protocols = match self
             .alpn
             .iter()
-            .find(|offered| alpn.contains(&offered.as_slice()))
+            .find(|offered| HTTP.contains(&offered.as_slice()))
         {
             Some(wanted) => vec![wanted.clone()],
-            None => alpn.iter().map(|name| name.to_vec()).collect(),
+            None => HTTP.iter().map(|name| name.to_vec()).collect(),
         };
         let handshake = self.start.into_stream(Arc::new(config));
-        let io = timeout(DEADLINE, handshake)
+        timeout(DEADLINE, handshake)
             .await
             .map_err(|_| TlsError::HandshakeTimeout(DEADLINE))?
-            .map_err(TlsError::in_handshake)?;
-        Ok(Clear { io, name })
-    }
-}
-
-impl<IO> Clear<IO> {
-    /// What the leaf is for.
-    pub fn name(&self) -> &ServerName<'static> {
-        &self.name
-    }
-
-    /// The application protocol that was agreed on.
-    pub fn alpn(&self) -> Option<&[u8]> {
-        self.session().alpn_protocol()
-    }
-
-    /// The state of the session: version, cipher suite, resumption.
-    pub fn session(&self) -> &ServerConnection {
-        self.io.get_ref().1
-    }
-
-    /// The stream of clear bytes.
-    pub fn into_io(self) -> TlsStream<IO> {
-        self.io
+            .map_err(TlsError::in_handshake)
     }
 }
 
@@ -143,9 +111,12 @@ impl<IO> fmt::Debug for Hello<IO> {
     }
 }
 
-fn normal(name: &str) -> String {
-    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+fn normal(name: &str) -> Result<DnsName<'static>, TlsError> {
+    let normal = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    DnsName::try_from(normal).map_err(|_| TlsError::Name(name.to_owned()))
 }
 
+/// What is spoken inside. The client's order counts, not this one.
+const HTTP: [&[u8]; 2] = [H2, HTTP_1_1];
 /// For the ClientHello, and again for the rest of the handshake. Clients give up after 10 to 60 seconds.
 const DEADLINE: Duration = Duration::from_secs(10);

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 pub use error::{Distrust, TlsError, UpstreamTlsError};
-pub use hello::{Clear, Hello, hello};
+pub use hello::{Hello, hello};
 pub use roots::{Roots, RootsError};
 pub use upstream::Upstream;
 

@@ -14,9 +14,12 @@ use crate::keeper::is_own;
 #[derive(Clone, Debug)]
 pub struct Roots(Arc<RootCertStore>);
 
-/// Why a service's own roots cannot be used.
+/// Why roots cannot be used.
 #[derive(Debug, Error)]
 pub enum RootsError {
+    /// The host's store is there but cannot be read.
+    #[error("the host's certificate store cannot be read: {0}")]
+    Host(rustls_native_certs::Error),
     /// The file cannot be read as PEM.
     #[error("{}: cannot be read as PEM certificates: {error}", path.display())]
     Read {
@@ -51,9 +54,14 @@ pub enum RootsError {
 }
 
 impl Roots {
-    /// Reads the host's store. What cannot be read is logged and not trusted.
-    pub fn host() -> Self {
-        let loaded = rustls_native_certs::load_native_certs();
+    /// Reads the host's store. A part that cannot be read is logged and not trusted; a host may have no store at all.
+    pub fn host() -> Result<Self, RootsError> {
+        let mut loaded = rustls_native_certs::load_native_certs();
+        if loaded.certs.is_empty()
+            && let Some(error) = loaded.errors.pop()
+        {
+            return Err(RootsError::Host(error));
+        }
         for error in &loaded.errors {
             tracing::warn!(%error, "a part of the host's certificate store cannot be read");
         }
@@ -63,7 +71,7 @@ impl Roots {
                 "the host's certificate store is empty: only services with `ca` can be reached over TLS"
             );
         }
-        roots
+        Ok(roots)
     }
 
     /// Trusts these, except for our own CAs and what cannot be parsed.

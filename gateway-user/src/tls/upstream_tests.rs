@@ -228,7 +228,9 @@ async fn our_own_authority_never_vouches_for_an_upstream() {
     let name = ServerName::try_from("a.example").unwrap();
     let serve = async {
         let hello = hello(io).await?;
-        hello.complete(&authority, name.clone(), &HTTP).await
+        hello
+            .complete(&authority, "127.0.0.2".parse().unwrap())
+            .await
     };
     let (connected, served) = tokio::join!(upstream.connect(client, name.clone(), &HTTP), serve);
     assert!(matches!(
