@@ -1,1 +1,229 @@
 //! Credentials and CA keys behind a closed, message-shaped request set.
+//!
+//! [`Vault`](vault::Vault) is the side with the secrets: CA keys, credential values, the salt. [`Keeper`] is the side that asks
+//! it, with nothing but [`Request`] and [`Reply`] in between, so that the vault can become a process of its own.
+//!
+//! In: a state directory and where each service's credential lies. Out: leaves signed by a workload's own CA, header
+//! values, fingerprints, and what to remove from echoes.
+//!
+//! Invariants: a CA key never leaves the vault; no secret is in a `Debug` text, an error or a log; files are 0600 in 0700
+//! directories and replaced in one step; what cannot be read or proven is an error and never a default.
+//!
+//! Sources: RFC 5280 (profiles), CPython 3.13 `VERIFY_X509_STRICT`.
+
+mod authority;
+mod credential;
+mod encodings;
+mod files;
+mod issuer;
+mod scrub;
+mod subject;
+mod vault;
+
+#[cfg(test)]
+mod credential_tests;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::HeaderMap;
+use secrecy::SecretSlice;
+use thiserror::Error;
+
+pub use authority::Authority;
+pub use credential::{CredentialClass, CredentialError, CredentialSpec, Fill, Fingerprint};
+pub use scrub::Scrub;
+pub use subject::is_own;
+pub use vault::{Leaf, Reply, Request};
+
+/// Asks the vault. Cheap to clone.
+#[derive(Clone)]
+pub struct Keeper {
+    vault: Arc<vault::Vault>,
+    authorities: Arc<Mutex<HashMap<String, Arc<Authority>>>>,
+}
+
+/// Why the keeper could not answer. Texts name files and services, never a value.
+#[derive(Debug, Error)]
+pub enum KeeperError {
+    /// A file or directory of the state could not be used.
+    #[error("{}: {doing} failed: {error}", path.display())]
+    File {
+        /// The file or directory.
+        path: PathBuf,
+        /// What was being done with it.
+        doing: &'static str,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Others can read or replace what is secret.
+    #[error("{}: {problem}; it holds keys: inspect it, then `chown` it to the daemon's user and `chmod go=` it, or remove it to have it made again", path.display())]
+    Exposed {
+        /// The file or directory.
+        path: PathBuf,
+        /// Who could do what.
+        problem: &'static str,
+    },
+    /// A file of the state does not hold what was written there.
+    #[error("{}: {problem}; remove the file to have it made again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with its contents.
+        problem: &'static str,
+    },
+    /// A workload's name cannot become a file name.
+    #[error("workload name {workload:?} is empty or too long")]
+    Name {
+        /// The name.
+        workload: String,
+    },
+    /// A key or certificate could not be made.
+    #[error("making a certificate for {workload} failed: {error}")]
+    Mint {
+        /// The workload whose CA it is about.
+        workload: String,
+        /// What the certificate library said.
+        error: rcgen::Error,
+    },
+    /// A leaf's key or the ticket key is not usable by the TLS library.
+    #[error("the TLS library refused a fresh key: {0}")]
+    Key(#[from] rustls::Error),
+    /// The workload's CA has expired and has not been renewed.
+    #[error("the CA of {workload} has expired; restart the daemon to renew it, then the workload")]
+    Expired {
+        /// The workload whose CA it is.
+        workload: String,
+    },
+    /// The system gave no random bytes.
+    #[error("the system's random source failed")]
+    Random,
+    /// A service has no credential, or it cannot be used.
+    #[error("the credential of service {service}: {error}")]
+    Credential {
+        /// The service's name.
+        service: String,
+        /// Why it cannot be used.
+        error: CredentialError,
+    },
+    /// What to look for in echoes could not be prepared.
+    #[error("preparing to scrub echoes of credentials failed: {0}")]
+    Needles(#[from] aho_corasick::BuildError),
+    /// The vault answered another question.
+    #[error("the keeper gave an answer to another question")]
+    Mismatch,
+}
+
+impl Keeper {
+    /// Opens the state directory, without any credential.
+    pub fn open(state: &Path) -> Result<Self, KeeperError> {
+        Self::new(state, HashMap::new())
+    }
+
+    /// Opens the state directory; `specs` says for each service where its credential lies and which header carries it.
+    pub fn new(state: &Path, specs: HashMap<String, CredentialSpec>) -> Result<Self, KeeperError> {
+        Ok(Self {
+            vault: Arc::new(vault::Vault::open(state, specs)?),
+            authorities: Arc::default(),
+        })
+    }
+
+    /// The CA of a workload, made or renewed where needed. Renewal happens once after start, when less than half of its life
+    /// is left: a running workload has loaded the certificate it was given.
+    pub fn authority(&self, workload: &str) -> Result<Arc<Authority>, KeeperError> {
+        let mut authorities = self
+            .authorities
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(authority) = authorities.get(workload) {
+            return Ok(authority.clone());
+        }
+        let request = Request::Authority {
+            workload: workload.to_owned(),
+        };
+        let Reply::Authority { certificate } = self.vault.ask(request)? else {
+            return Err(KeeperError::Mismatch);
+        };
+        let authority = Arc::new(Authority::new(self.vault.clone(), workload, certificate)?);
+        authorities.insert(workload.to_owned(), authority.clone());
+        Ok(authority)
+    }
+
+    /// Does this service have a held credential?
+    pub fn holds(&self, service: &str) -> bool {
+        self.vault.holds(service)
+    }
+
+    /// The header that carries a service's held credential, read anew when its file has changed.
+    pub fn fill(&self, service: &str) -> Result<Fill, KeeperError> {
+        let request = Request::Fill {
+            service: service.to_owned(),
+        };
+        match self.vault.ask(request)? {
+            Reply::Fill(fill) => Ok(fill),
+            _ => Err(KeeperError::Mismatch),
+        }
+    }
+
+    /// What a credential that an agent presented at `service` is; `registered` are the fingerprints of the identity's own.
+    pub fn classify(
+        &self,
+        service: &str,
+        presented: &[u8],
+        registered: &[Fingerprint],
+    ) -> Result<CredentialClass, KeeperError> {
+        if self.holds(service) {
+            return Ok(CredentialClass::Held);
+        }
+        if presented.is_empty() {
+            return Ok(CredentialClass::None);
+        }
+        let presented = self.fingerprint(presented)?;
+        // Every candidate is compared, so that time does not tell which one matched.
+        let matching = registered
+            .iter()
+            .filter(|own| presented.matches(own))
+            .count();
+        Ok(match matching {
+            0 => CredentialClass::Foreign,
+            _ => CredentialClass::Own,
+        })
+    }
+
+    /// Names a credential without revealing it: HMAC-SHA256 under a salt of this installation.
+    pub fn fingerprint(&self, credential: &[u8]) -> Result<Fingerprint, KeeperError> {
+        let request = Request::Fingerprint {
+            credential: SecretSlice::from(credential.to_vec()),
+        };
+        match self.vault.ask(request)? {
+            Reply::Fingerprint(fingerprint) => Ok(fingerprint),
+            _ => Err(KeeperError::Mismatch),
+        }
+    }
+
+    /// Starts to remove echoes of held credentials from one body.
+    pub fn scrub(&self) -> Result<Scrub, KeeperError> {
+        match self.vault.ask(Request::Needles)? {
+            Reply::Needles(needles) => Ok(Scrub::new(needles)),
+            _ => Err(KeeperError::Mismatch),
+        }
+    }
+}
+
+impl Fill {
+    /// Sets the credential, replacing every value the header had.
+    pub fn set(self, headers: &mut HeaderMap) {
+        headers.insert(self.header, self.value);
+    }
+}
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keeper").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,265 @@
+//! Held credentials: read from their files at each use, made into a header value, and named by fingerprint.
+
+use std::collections::HashMap;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use http::{HeaderName, HeaderValue};
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+use thiserror::Error;
+
+use super::scrub::Needles;
+
+/// Where the credential of a service lies and how it is presented there.
+#[derive(Clone, Debug)]
+pub struct CredentialSpec {
+    /// The header that carries it.
+    pub header: HeaderName,
+    /// What stands before it in the header, such as `Bearer ` with its space.
+    pub prefix: String,
+    /// The file that holds it.
+    pub file: PathBuf,
+}
+
+/// A header with a held credential. The value is marked sensitive: `Debug` hides it and HPACK does not index it.
+#[derive(Debug)]
+pub struct Fill {
+    /// The header's name.
+    pub header: HeaderName,
+    /// Prefix and credential.
+    pub value: HeaderValue,
+}
+
+/// What a presented credential is to the gateway; the fact `credential` of policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialClass {
+    /// The agent presented none.
+    None,
+    /// It is registered for the agent's identity.
+    Own,
+    /// It is not registered for the agent's identity.
+    Foreign,
+    /// The service's credential is held here: whatever the agent presented is removed.
+    Held,
+}
+
+impl CredentialClass {
+    /// The word that policies use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Own => "own",
+            Self::Foreign => "foreign",
+            Self::Held => "held",
+        }
+    }
+}
+
+/// A salted name of a credential. Not a secret, but of use only to this installation.
+#[derive(Clone, Copy, Debug)]
+pub struct Fingerprint(pub [u8; 32]);
+
+impl Fingerprint {
+    /// Are they the same? Takes as long for any two.
+    pub fn matches(&self, other: &Self) -> bool {
+        verify_slices_are_equal(&self.0, &other.0).is_ok()
+    }
+}
+
+/// Why a credential cannot be used. No text holds any of its bytes.
+#[derive(Debug, Error)]
+pub enum CredentialError {
+    /// No credential is configured for the service.
+    #[error("none is configured")]
+    Unknown,
+    /// The file cannot be read.
+    #[error("{}: {error}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The file does not hold one line of visible characters.
+    #[error("{}: {problem}", file.display())]
+    Unusable {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+pub(super) struct Credentials {
+    held: HashMap<String, Held>,
+    /// Built again when a file has a new value.
+    needles: Mutex<Arc<Needles>>,
+}
+
+struct Held {
+    spec: CredentialSpec,
+    values: Mutex<Values>,
+}
+
+/// One file's value as it is now, and the ones it had before, which an upstream may still echo.
+#[derive(Default)]
+struct Values {
+    stamp: Option<Stamp>,
+    newest_last: Vec<SecretString>,
+}
+
+/// What changes when a file does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    file: (u64, u64),
+    length: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Credentials {
+    pub(super) fn new(specs: HashMap<String, CredentialSpec>) -> Self {
+        let held = |(service, spec)| {
+            let values = Mutex::default();
+            (service, Held { spec, values })
+        };
+        Self {
+            held: specs.into_iter().map(held).collect(),
+            needles: Mutex::default(),
+        }
+    }
+
+    pub(super) fn holds(&self, service: &str) -> bool {
+        self.held.contains_key(service)
+    }
+
+    pub(super) fn fill(&self, service: &str) -> Result<Fill, CredentialError> {
+        let held = self.held.get(service).ok_or(CredentialError::Unknown)?;
+        let secret = held.read()?;
+        let text = Zeroizing::new(format!("{}{}", held.spec.prefix, secret.expose_secret()));
+        let mut value = HeaderValue::from_str(&text)
+            .map_err(|_| held.unusable("its prefix cannot stand in a header"))?;
+        value.set_sensitive(true);
+        Ok(Fill {
+            header: held.spec.header.clone(),
+            value,
+        })
+    }
+
+    /// What to look for in echoes: every value read since the start. A file that cannot be read adds nothing, for it cannot be
+    /// sent either.
+    pub(super) fn needles(&self) -> Result<Arc<Needles>, aho_corasick::BuildError> {
+        let mut secrets = Vec::new();
+        for held in self.held.values() {
+            if let Err(error) = held.read() {
+                tracing::debug!(%error, "a credential cannot be read for scrubbing");
+            }
+            secrets.extend(held.values().newest_last.iter().cloned());
+        }
+        let mut needles = self.needles.lock().unwrap_or_else(PoisonError::into_inner);
+        if !needles.covers(&secrets) {
+            *needles = Arc::new(Needles::new(secrets)?);
+        }
+        Ok(needles.clone())
+    }
+}
+
+impl Held {
+    /// The value in the file now; the file is read only when it has changed.
+    fn read(&self) -> Result<SecretString, CredentialError> {
+        let file = self.open()?;
+        let metadata = file.metadata().map_err(|error| self.failed(error))?;
+        let stamp = Some(Stamp::of(&metadata));
+        let mut values = self.values();
+        if values.stamp == stamp
+            && let Some(value) = values.newest_last.last()
+        {
+            return Ok(value.clone());
+        }
+        if metadata.mode() & 0o077 != 0 {
+            tracing::warn!(file = %self.spec.file.display(), "other users may use this credential's file");
+        }
+        let value = self.parse(file)?;
+        values
+            .newest_last
+            .retain(|old| old.expose_secret() != value.expose_secret());
+        values.newest_last.push(value.clone());
+        if values.newest_last.len() > MAX_VALUES {
+            values.newest_last.remove(0);
+        }
+        values.stamp = stamp;
+        Ok(value)
+    }
+
+    fn open(&self) -> Result<File, CredentialError> {
+        let metadata = fs::metadata(&self.spec.file).map_err(|error| self.failed(error))?;
+        // Opening a pipe would wait for its writer.
+        if !metadata.is_file() {
+            return Err(self.unusable("it is not a regular file"));
+        }
+        File::open(&self.spec.file).map_err(|error| self.failed(error))
+    }
+
+    fn parse(&self, file: File) -> Result<SecretString, CredentialError> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES));
+        file.take(MAX_BYTES as u64)
+            .read_to_end(&mut bytes)
+            .map_err(|error| self.failed(error))?;
+        if bytes.len() == MAX_BYTES {
+            return Err(self.unusable("it is too long for a header"));
+        }
+        let end = bytes.trim_ascii_end().len();
+        let (value, tail) = bytes.split_at(end);
+        let visible = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
+        match std::str::from_utf8(value) {
+            Ok("") => Err(self.unusable("it is empty")),
+            Ok(text)
+                if value.iter().all(visible)
+                    && !value.starts_with(b" ")
+                    && !tail.contains(&b' ') =>
+            {
+                Ok(SecretString::from(text.to_owned()))
+            }
+            _ => Err(self.unusable("it holds more than one line of visible ASCII characters")),
+        }
+    }
+
+    fn values(&self) -> MutexGuard<'_, Values> {
+        self.values.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failed(&self, error: io::Error) -> CredentialError {
+        CredentialError::Read {
+            file: self.spec.file.clone(),
+            error,
+        }
+    }
+
+    fn unusable(&self, problem: &'static str) -> CredentialError {
+        CredentialError::Unusable {
+            file: self.spec.file.clone(),
+            problem,
+        }
+    }
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            file: (metadata.dev(), metadata.ino()),
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// What servers accept in one header is 8 KiB or less.
+const MAX_BYTES: usize = 8 * 1024;
+/// How many values of one file are looked for in echoes: after a rotation the old one is still valid for a while.
+const MAX_VALUES: usize = 4;

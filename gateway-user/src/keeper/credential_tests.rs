@@ -1,0 +1,141 @@
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::PathBuf;
+
+use bytes::BytesMut;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
+use tempfile::TempDir;
+
+use super::{CredentialError, CredentialSpec, Keeper, KeeperError};
+
+fn keeper(prefix: &str) -> (TempDir, PathBuf, Keeper) {
+    let state = tempfile::tempdir().unwrap();
+    let file = state.path().join("openai.key");
+    let spec = CredentialSpec {
+        header: AUTHORIZATION,
+        prefix: prefix.to_owned(),
+        file: file.clone(),
+    };
+    let keeper = Keeper::new(
+        state.path(),
+        HashMap::from([(String::from("openai"), spec)]),
+    )
+    .unwrap();
+    (state, file, keeper)
+}
+
+fn filled(keeper: &Keeper) -> String {
+    let fill = keeper.fill("openai").unwrap();
+    fill.value.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_credential_replaces_whatever_the_agent_sent() {
+    let (_state, file, keeper) = keeper("Bearer ");
+    fs::write(&file, "sk-real-0123456789\n").unwrap();
+    let mut headers = HeaderMap::new();
+    headers.append(
+        AUTHORIZATION,
+        HeaderValue::from_static("Bearer placeholder"),
+    );
+    headers.append(AUTHORIZATION, HeaderValue::from_static("Bearer second"));
+    keeper.fill("openai").unwrap().set(&mut headers);
+    let values: Vec<_> = headers.get_all(AUTHORIZATION).iter().collect();
+    assert_eq!(values, ["Bearer sk-real-0123456789"]);
+    assert!(values[0].is_sensitive());
+}
+
+#[test]
+fn a_changed_file_counts_at_the_next_use() {
+    let (_state, file, keeper) = keeper("");
+    fs::write(&file, "sk-first-value\r\n\n").unwrap();
+    assert_eq!(filled(&keeper), "sk-first-value");
+    assert_eq!(filled(&keeper), "sk-first-value");
+    let next = file.with_extension("next");
+    fs::write(&next, "sk-other-value").unwrap();
+    fs::rename(&next, &file).unwrap();
+    assert_eq!(filled(&keeper), "sk-other-value");
+    fs::remove_file(&file).unwrap();
+    assert!(
+        keeper.fill("openai").is_err(),
+        "a removed file is not remembered"
+    );
+}
+
+#[test]
+fn unusable_files_are_refused_without_quoting_them() {
+    let (state, file, keeper) = keeper("Bearer ");
+    let contents: [&[u8]; 7] = [
+        b"",
+        b"\n",
+        b"sk-one\nsk-two\n",
+        b"sk-\x07bell",
+        b"sk-\xff\xfe",
+        b" sk-space",
+        &[b'a'; 9000],
+    ];
+    for bytes in contents {
+        fs::write(&file, bytes).unwrap();
+        let Err(KeeperError::Credential { service, error }) = keeper.fill("openai") else {
+            panic!("accepted {bytes:?}");
+        };
+        assert_eq!(service, "openai");
+        assert!(matches!(error, CredentialError::Unusable { .. }));
+        assert!(!format!("{error} {error:?}").contains("sk-"), "{error:?}");
+    }
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    assert!(keeper.fill("openai").is_err());
+    assert!(matches!(
+        keeper.fill("nobody"),
+        Err(KeeperError::Credential {
+            error: CredentialError::Unknown,
+            ..
+        })
+    ));
+    drop(state);
+}
+
+#[test]
+fn no_debug_text_shows_a_value() {
+    let (_state, file, keeper) = keeper("Bearer ");
+    fs::write(&file, "sk-real-0123456789").unwrap();
+    let fill = keeper.fill("openai").unwrap();
+    let authority = keeper.authority("agent").unwrap();
+    let scrub = keeper.scrub().unwrap();
+    let shown = format!("{keeper:?} {fill:?} {authority:?} {scrub:?}");
+    assert!(!shown.contains("sk-real"), "{shown}");
+    assert!(!shown.contains("PRIVATE"), "{shown}");
+}
+
+#[test]
+fn echoes_are_scrubbed_also_of_the_value_before_a_rotation() {
+    let (_state, file, keeper) = keeper("Bearer ");
+    let echo = |text: &str| {
+        let mut scrub = keeper.scrub().unwrap();
+        let mut out = BytesMut::new();
+        scrub.push(text.as_bytes(), &mut out);
+        scrub.finish(&mut out);
+        String::from_utf8(out.to_vec()).unwrap()
+    };
+    let text = "you sent Bearer sk-first-0123456789, not sk-second-0123456789";
+    assert_eq!(echo(text), text);
+    fs::write(&file, "sk-first-0123456789\n").unwrap();
+    assert_eq!(
+        echo(text),
+        "you sent Bearer [credential]*******, not sk-second-0123456789"
+    );
+    fs::write(&file, "sk-second-0123456789\n").unwrap();
+    assert_eq!(
+        echo(text),
+        "you sent Bearer [credential]*******, not [credential]********"
+    );
+    fs::remove_file(&file).unwrap();
+    assert_eq!(
+        echo(text),
+        "you sent Bearer [credential]*******, not [credential]********"
+    );
+}

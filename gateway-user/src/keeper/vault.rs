@@ -1,0 +1,169 @@
+//! The side with the secrets. [`Vault::ask`] is its only door.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::hmac;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretSlice};
+
+use super::KeeperError;
+use super::credential::{CredentialSpec, Credentials, Fill, Fingerprint};
+use super::files;
+use super::issuer::Issuer;
+use super::scrub::Needles;
+
+/// Everything that can be asked of the vault.
+pub enum Request {
+    /// The CA certificate of a workload.
+    Authority {
+        /// The workload's name.
+        workload: String,
+    },
+    /// A leaf certificate under the CA of a workload.
+    Leaf {
+        /// The workload's name.
+        workload: String,
+        /// The name or address it is for.
+        name: ServerName<'static>,
+    },
+    /// The header that carries the credential of a service.
+    Fill {
+        /// The service's name.
+        service: String,
+    },
+    /// The salted name of a credential that was seen.
+    Fingerprint {
+        /// The credential.
+        credential: SecretSlice<u8>,
+    },
+    /// What to remove from echoes.
+    Needles,
+}
+
+/// The answers, one for each request.
+pub enum Reply {
+    /// To [`Request::Authority`].
+    Authority {
+        /// The CA certificate.
+        certificate: CertificateDer<'static>,
+    },
+    /// To [`Request::Leaf`].
+    Leaf(Leaf),
+    /// To [`Request::Fill`].
+    Fill(Fill),
+    /// To [`Request::Fingerprint`].
+    Fingerprint(Fingerprint),
+    /// To [`Request::Needles`].
+    Needles(Arc<Needles>),
+}
+
+/// A leaf certificate with its key, as the TLS side needs it.
+pub struct Leaf {
+    /// The leaf. The CA certificate is not part of the chain: a client has it or must not trust it.
+    pub certificate: CertificateDer<'static>,
+    /// The leaf's key, the same for all leaves of one workload.
+    pub key: PrivatePkcs8KeyDer<'static>,
+    /// When to ask for a new one, in seconds since 1970.
+    pub renew_at: i64,
+}
+
+pub(super) struct Vault {
+    authorities: PathBuf,
+    issuers: Mutex<HashMap<String, Issuer>>,
+    credentials: Credentials,
+    salt: hmac::Key,
+}
+
+impl Vault {
+    pub(super) fn open(
+        state: &Path,
+        specs: HashMap<String, CredentialSpec>,
+    ) -> Result<Self, KeeperError> {
+        let authorities = state.join("ca");
+        files::own_directory(state)?;
+        files::private_directory(&authorities)?;
+        Ok(Self {
+            authorities,
+            issuers: Mutex::default(),
+            credentials: Credentials::new(specs),
+            salt: hmac::Key::new(hmac::HMAC_SHA256, &salt(&state.join("salt"))?),
+        })
+    }
+
+    pub(super) fn holds(&self, service: &str) -> bool {
+        self.credentials.holds(service)
+    }
+
+    pub(super) fn ask(&self, request: Request) -> Result<Reply, KeeperError> {
+        Ok(match request {
+            Request::Authority { workload } => Reply::Authority {
+                certificate: self.with_issuer(&workload, |issuer| Ok(issuer.certificate()))?,
+            },
+            Request::Leaf { workload, name } => Reply::Leaf(
+                self.with_issuer(&workload, |issuer| issuer.leaf(&workload, &name, now()))?,
+            ),
+            Request::Fill { service } => match self.credentials.fill(&service) {
+                Ok(fill) => Reply::Fill(fill),
+                Err(error) => return Err(KeeperError::Credential { service, error }),
+            },
+            Request::Fingerprint { credential } => {
+                let tag = hmac::sign(&self.salt, credential.expose_secret());
+                let bytes = tag.as_ref().try_into().map_err(|_| KeeperError::Mismatch)?;
+                Reply::Fingerprint(Fingerprint(bytes))
+            }
+            Request::Needles => Reply::Needles(self.credentials.needles()?),
+        })
+    }
+
+    fn with_issuer<T>(
+        &self,
+        workload: &str,
+        act: impl FnOnce(&Issuer) -> Result<T, KeeperError>,
+    ) -> Result<T, KeeperError> {
+        let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(issuer) = issuers.get(workload) {
+            return act(issuer);
+        }
+        let path = self.authorities.join(files::name_of(workload)?);
+        let issuer = Issuer::open(&path, workload, now())?;
+        act(issuers.entry(workload.to_owned()).or_insert(issuer))
+    }
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vault").finish_non_exhaustive()
+    }
+}
+
+/// Reads the installation's salt, made at the first start.
+fn salt(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeeperError> {
+    if let Some(salt) = files::read_private(path)? {
+        return match salt.len() {
+            SALT_BYTES => Ok(salt),
+            _ => Err(KeeperError::Damaged {
+                path: path.to_owned(),
+                problem: "the salt does not have 32 bytes",
+            }),
+        };
+    }
+    let mut salt = Zeroizing::new(vec![0; SALT_BYTES]);
+    aws_lc_rs::rand::fill(&mut salt).map_err(|_| KeeperError::Random)?;
+    files::write_private(path, &salt)?;
+    Ok(salt)
+}
+
+/// Seconds since 1970. A clock before that makes every certificate not yet valid, which is what it deserves.
+pub(super) fn now() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs().cast_signed())
+}
+
+/// As long as the output of the hash it keys.
+const SALT_BYTES: usize = 32;

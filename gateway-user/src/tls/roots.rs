@@ -1,0 +1,112 @@
+//! Whom the operator trusts: the host's store as the daemon sees it, without our own CAs, plus a file per service.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject};
+use thiserror::Error;
+
+use crate::keeper::is_own;
+
+/// The operator's roots. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Roots(Arc<RootCertStore>);
+
+/// Why roots cannot be used.
+#[derive(Debug, Error)]
+pub enum RootsError {
+    /// The host's store is there but cannot be read.
+    #[error("the host's certificate store cannot be read: {0}")]
+    Host(rustls_native_certs::Error),
+    /// The file cannot be read as PEM.
+    #[error("{}: cannot be read as PEM certificates: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: pem::Error,
+    },
+    /// The file holds no certificate.
+    #[error("{}: holds no certificate", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file holds one of Tollgate's own CAs.
+    #[error("{}: holds a Tollgate CA, which must not vouch for an upstream", path.display())]
+    Own {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A certificate in the file cannot serve as a root.
+    #[error("{}: a certificate cannot serve as a root: {error}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: rustls::Error,
+    },
+    /// The TLS library refused its own provider.
+    #[error("TLS to upstreams cannot be set up: {0}")]
+    Provider(rustls::Error),
+}
+
+impl Roots {
+    /// Reads the host's store. A part that cannot be read is logged and not trusted; a host may have no store at all.
+    pub fn host() -> Result<Self, RootsError> {
+        let mut loaded = rustls_native_certs::load_native_certs();
+        if loaded.certs.is_empty()
+            && let Some(error) = loaded.errors.pop()
+        {
+            return Err(RootsError::Host(error));
+        }
+        for error in &loaded.errors {
+            tracing::warn!(%error, "a part of the host's certificate store cannot be read");
+        }
+        let roots = Self::new(loaded.certs);
+        if roots.0.is_empty() {
+            tracing::warn!(
+                "the host's certificate store is empty: only services with `ca` can be reached over TLS"
+            );
+        }
+        Ok(roots)
+    }
+
+    /// Trusts these, except for our own CAs and what cannot be parsed.
+    pub fn new(certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(certificates.into_iter().filter(|root| !is_own(root)));
+        Self(Arc::new(store))
+    }
+
+    /// These and the certificates in `file`.
+    pub(super) fn with(&self, file: &Path) -> Result<Arc<RootCertStore>, RootsError> {
+        let path = || file.to_owned();
+        let read = |error| RootsError::Read {
+            path: path(),
+            error,
+        };
+        let mut store = RootCertStore::clone(&self.0);
+        for certificate in CertificateDer::pem_file_iter(file).map_err(read)? {
+            let certificate = certificate.map_err(read)?;
+            if is_own(&certificate) {
+                return Err(RootsError::Own { path: path() });
+            }
+            let added = store.add(certificate);
+            added.map_err(|error| RootsError::Unusable {
+                path: path(),
+                error,
+            })?;
+        }
+        if store.len() == self.0.len() {
+            return Err(RootsError::Empty { path: path() });
+        }
+        Ok(Arc::new(store))
+    }
+
+    pub(super) fn store(&self) -> Arc<RootCertStore> {
+        self.0.clone()
+    }
+}

@@ -1,0 +1,75 @@
+//! The upstream's side: TLS that proves a name before anything is sent.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls::pki_types::ServerName;
+use rustls::version::{TLS12, TLS13};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::{Roots, RootsError, UpstreamTlsError, provider};
+
+/// TLS towards the upstreams of one service. Cheap to clone.
+#[derive(Clone)]
+pub struct Upstream {
+    connector: TlsConnector,
+}
+
+impl Upstream {
+    /// Trusts `roots` and the certificates in `extra_ca`.
+    pub fn new(roots: &Roots, extra_ca: Option<&Path>) -> Result<Self, RootsError> {
+        let store = match extra_ca {
+            Some(file) => roots.with(file)?,
+            None => roots.store(),
+        };
+        let mut config = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .map_err(RootsError::Provider)?
+            .with_root_certificates(store)
+            .with_no_client_auth();
+        // A resumed session would prove nothing anew and would link the identities that share a service.
+        config.resumption = Resumption::disabled();
+        Ok(Self {
+            connector: TlsConnector::from(Arc::new(config)),
+        })
+    }
+
+    /// Completes a handshake in which the server proves `name`, a DNS name or an address. Only the ClientHello is sent
+    /// before that. `alpn` is what to offer, most wanted first.
+    pub async fn connect<IO>(
+        &self,
+        io: IO,
+        name: ServerName<'static>,
+        alpn: &[&[u8]],
+    ) -> Result<TlsStream<IO>, UpstreamTlsError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let text = name.to_str().into_owned();
+        let offered = alpn.iter().map(|name| name.to_vec()).collect();
+        let handshake = self.connector.with_alpn(offered).connect(name, io);
+        match timeout(DEADLINE, handshake).await {
+            Ok(Ok(io)) => Ok(io),
+            Ok(Err(error)) => Err(UpstreamTlsError::new(text, error)),
+            Err(_) => Err(UpstreamTlsError::Timeout {
+                name: text,
+                after: DEADLINE,
+            }),
+        }
+    }
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream").finish_non_exhaustive()
+    }
+}
+
+/// As long as a client of ours waits; its own time runs meanwhile.
+const DEADLINE: Duration = Duration::from_secs(10);
