@@ -1,6 +1,6 @@
-//! The way of a child from the fork to its program: into its cgroup, out of every privilege.
+//! The way of a child from the fork to its program: into its cgroup, out of every privilege; and what its parent waits with.
 //!
-//! Everything here runs in the child between fork and exec, so it allocates nothing and takes no lock; each step announces
+//! The steps run in the child between fork and exec, so they allocate nothing and take no lock; each step announces
 //! itself by one byte in a pipe, so that the parent can name the one that failed.
 //!
 //! Invariants: joining the cgroup is the first step; when the program starts, all five capability sets are empty and locked
@@ -12,6 +12,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
@@ -19,7 +20,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
 use nix::sys::signal::{self, SigHandler, SigSet, Signal};
-use nix::unistd::{self, Gid, Uid};
+use nix::unistd::{self, Gid, Pid, Uid};
 use thiserror::Error;
 
 /// What the child becomes.
@@ -107,10 +108,31 @@ pub(crate) fn spawn(mut command: Command, descent: Descent) -> Result<Child, Spa
     })
 }
 
-/// Undoes an inherited "ignore", with which the end of a child is never reported.
-pub(crate) fn report_children() -> nix::Result<()> {
+/// Undoes an inherited "ignore", with which a child's status is thrown away.
+pub(crate) fn keep_child_status() -> nix::Result<()> {
     // SAFETY: the default action runs no code of this process.
     unsafe { signal::signal(Signal::SIGCHLD, SigHandler::SigDfl) }.map(drop)
+}
+
+/// A descriptor that becomes readable when the process ends.
+pub(crate) fn pidfd(pid: Pid) -> nix::Result<OwnedFd> {
+    // SAFETY: takes integers only.
+    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
+    let fd = RawFd::try_from(fd).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the kernel has just made it, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Blocks until one of the two is readable, and says which are.
+pub(crate) fn readable(fds: [BorrowedFd<'_>; 2]) -> nix::Result<[bool; 2]> {
+    let mut polled = fds.map(|fd| libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    });
+    // SAFETY: points to two live structs; the descriptors are open for as long as they are borrowed.
+    Errno::result(unsafe { libc::poll(polled.as_mut_ptr(), 2, -1) })?;
+    Ok(polled.map(|fd| fd.revents != 0))
 }
 
 impl Step {

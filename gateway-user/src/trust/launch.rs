@@ -121,6 +121,11 @@ impl LaunchError {
             LaunchError::NotExecutable { .. } => 126,
             LaunchError::NoCommand => 2,
             LaunchError::Namespace(Errno::EPERM) => 5,
+            LaunchError::Cgroup { source, .. }
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                5
+            }
             _ => 1,
         }
     }
@@ -138,7 +143,13 @@ pub fn launch(launch: Launch) -> Result<i32, LaunchError> {
 
     enter_namespace(&launch.scratch)?;
     check_reachable(&launch.scratch, &ids, launch.user.as_ref())?;
-    let trust = give_trust(&anchor, program, &launch.environment, &ids, &launch.scratch)?;
+    let trust = give_trust(
+        &anchor,
+        &launch.command,
+        &launch.environment,
+        &ids,
+        &launch.scratch,
+    )?;
 
     let mut command = Command::new(program);
     command
@@ -214,7 +225,7 @@ fn check_reachable(scratch: &Path, ids: &Ids, user: Option<&RunAs>) -> Result<()
 /// Writes all copies, then binds them, then returns the variables.
 fn give_trust(
     anchor: &Anchor,
-    program: &OsStr,
+    command: &[OsString],
     before: &Variables,
     ids: &Ids,
     scratch: &Path,
@@ -225,7 +236,7 @@ fn give_trust(
             "no certificate directory of a known distribution: clients that ignore variables will not trust the gateway"
         );
     }
-    let bundles = packages::bundles(program, before);
+    let bundles = packages::bundles(command, before);
     let mut host = Vec::new();
     for bundle in places.bundles.iter().chain(&bundles) {
         host.extend(files::read(bundle)?);

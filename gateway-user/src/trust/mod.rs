@@ -28,6 +28,7 @@ mod wait;
 
 pub use access::RunAs;
 pub use anchor::{Anchor, AnchorError, subject_hash};
+pub use files::FileError;
 pub use jks::{KeystoreError, append as append_to_keystore};
 pub use launch::{Launch, LaunchError, launch};
 pub use pem::union as union_bundle;

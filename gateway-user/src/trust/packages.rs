@@ -1,6 +1,7 @@
 //! Bundles that programs bring along: Python packages with their own PEM files, Java homes with their own keystore.
 //!
-//! They are looked for where the command says: the environment it lies in or that its first line names, `VIRTUAL_ENV`, `./.venv`.
+//! They are looked for where the command says: the environments that its words lie in (`env -i .venv/bin/python` has two) or
+//! that the first line of a script names, `VIRTUAL_ENV`, `./.venv`.
 //! What is found is bound only if the child's user cannot write it: a package manager that meets a bound file fails half-way and
 //! leaves the package damaged. Variables cover the others.
 //!
@@ -20,7 +21,7 @@ use super::access::{Ids, Right};
 pub(super) type Variables = BTreeMap<OsString, OsString>;
 
 /// The PEM bundles of the Python packages that `command` can import, resolved, each once.
-pub(super) fn bundles(command: &OsStr, variables: &Variables) -> Vec<PathBuf> {
+pub(super) fn bundles(command: &[OsString], variables: &Variables) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for prefix in prefixes(command, variables) {
         for packages in package_directories(&prefix) {
@@ -75,9 +76,9 @@ fn find(command: &OsStr, variables: &Variables) -> Option<PathBuf> {
 }
 
 /// Directories that hold `lib/python3*`.
-fn prefixes(command: &OsStr, variables: &Variables) -> Vec<PathBuf> {
+fn prefixes(command: &[OsString], variables: &Variables) -> Vec<PathBuf> {
     let mut prefixes = Vec::new();
-    if let Some(program) = find(command, variables) {
+    for program in command.iter().filter_map(|word| find(word, variables)) {
         let interpreter = interpreter(&program, variables);
         for path in [Some(program), interpreter].into_iter().flatten() {
             // A virtual environment links its python to the base's, whose packages it may use as well.
@@ -166,6 +167,10 @@ mod tests {
         (dir, certifi.join("cacert.pem"))
     }
 
+    fn words<const N: usize>(words: [&OsStr; N]) -> Vec<OsString> {
+        words.map(OsStr::to_owned).into()
+    }
+
     fn script(path: &Path, text: &str) {
         fs::write(path, text).unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -181,16 +186,28 @@ mod tests {
     #[test]
     fn an_environment_is_found_by_path_by_search_and_by_variable() {
         let (dir, bundle) = venv();
-        let by_path = bundles(dir.path().join("bin/python").as_os_str(), &Variables::new());
+        let by_path = bundles(
+            &words([dir.path().join("bin/python").as_os_str()]),
+            &Variables::new(),
+        );
         assert_eq!(by_path, slice::from_ref(&bundle));
         let path = variables(&[("PATH", &dir.path().join("bin"))]);
         assert_eq!(
-            bundles(OsStr::new("python"), &path),
+            bundles(&words([OsStr::new("python")]), &path),
+            slice::from_ref(&bundle)
+        );
+        let wrapped = words([
+            OsStr::new("env"),
+            OsStr::new("-i"),
+            dir.path().join("bin/python").as_os_str(),
+        ]);
+        assert_eq!(
+            bundles(&wrapped, &Variables::new()),
             slice::from_ref(&bundle)
         );
         let active = variables(&[("VIRTUAL_ENV", dir.path())]);
         assert_eq!(
-            bundles(OsStr::new("bash"), &active),
+            bundles(&words([OsStr::new("bash")]), &active),
             slice::from_ref(&bundle)
         );
     }
@@ -205,12 +222,15 @@ mod tests {
             &format!("#!{}/bin/python -u\n", dir.path().display()),
         );
         assert_eq!(
-            bundles(agent.as_os_str(), &Variables::new()),
+            bundles(&words([agent.as_os_str()]), &Variables::new()),
             slice::from_ref(&bundle)
         );
         script(&agent, "#!/usr/bin/env python\n");
         let path = variables(&[("PATH", &dir.path().join("bin"))]);
-        assert_eq!(bundles(agent.as_os_str(), &path), slice::from_ref(&bundle));
+        assert_eq!(
+            bundles(&words([agent.as_os_str()]), &path),
+            slice::from_ref(&bundle)
+        );
     }
 
     #[test]
@@ -218,7 +238,13 @@ mod tests {
         let (dir, bundle) = venv();
         fs::remove_file(&bundle).unwrap();
         symlink("/etc/passwd", &bundle).unwrap();
-        assert!(bundles(dir.path().join("bin/python").as_os_str(), &Variables::new()).is_empty());
+        assert!(
+            bundles(
+                &words([dir.path().join("bin/python").as_os_str()]),
+                &Variables::new()
+            )
+            .is_empty()
+        );
     }
 
     #[test]

@@ -3,13 +3,13 @@
 //! The child is in the same session and process group, so a signal from the terminal (Ctrl-C, Ctrl-\, Ctrl-Z) reaches it
 //! without help and is only ignored here; one that a process sent to us is passed on. A stop by the terminal stops both.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{self, SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::sys;
@@ -23,9 +23,8 @@ pub(super) struct Signals {
 impl Signals {
     /// Holds them back from now on, in this thread: other threads of the process would still be ended by them.
     pub(super) fn hold() -> nix::Result<Self> {
-        sys::launch::report_children()?;
-        let mut held = SigSet::from_iter(PASSED_ON);
-        held.add(Signal::SIGCHLD);
+        sys::launch::keep_child_status()?;
+        let held = SigSet::from_iter(PASSED_ON);
         let before = held.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
         let received = SignalFd::with_flags(&held, SfdFlags::SFD_CLOEXEC)?;
         Ok(Self { received, before })
@@ -38,18 +37,23 @@ impl Signals {
 
     /// The child's exit code, or 128 and the number of the signal that ended it.
     pub(super) fn wait(&self, child: Pid) -> nix::Result<i32> {
+        let ended = sys::launch::pidfd(child)?;
         loop {
-            match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(_, code)) => return Ok(code),
-                Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(128 + signal as i32),
-                Ok(_) | Err(Errno::EINTR) => {}
+            match sys::launch::readable([ended.as_fd(), self.received.as_fd()]) {
+                Ok([true, _]) => break,
+                Ok(_) => {}
+                Err(Errno::EINTR) => continue,
                 Err(error) => return Err(error),
             }
-            match self.received.read_signal() {
-                Ok(Some(info)) => pass_on(&info, child)?,
-                Ok(None) | Err(Errno::EINTR) => {}
-                Err(error) => return Err(error),
+            if let Some(info) = self.received.read_signal()? {
+                pass_on(&info, child)?;
             }
+        }
+        match waitpid(child, None)? {
+            WaitStatus::Exited(_, code) => Ok(code),
+            WaitStatus::Signaled(_, signal, _) => Ok(128 + signal as i32),
+            // Not asked for, and never the status of a process that has ended.
+            _ => Err(Errno::ECHILD),
         }
     }
 }
@@ -72,12 +76,11 @@ impl std::fmt::Debug for Signals {
 fn pass_on(info: &siginfo, child: Pid) -> nix::Result<()> {
     let by_terminal = info.ssi_code == libc::SI_KERNEL;
     let by_child = info.ssi_pid == child.as_raw().cast_unsigned();
-    let number = info.ssi_signo.cast_signed();
-    if by_terminal || by_child || number == libc::SIGCHLD {
+    if by_terminal || by_child {
         return Ok(());
     }
-    match signal::kill(child, Signal::try_from(number)?) {
-        // It ended meanwhile; the next round of the loop collects it.
+    match signal::kill(child, Signal::try_from(info.ssi_signo.cast_signed())?) {
+        // It ended meanwhile, and the caller's next look finds that.
         Err(Errno::ESRCH) => Ok(()),
         other => other,
     }
