@@ -11,7 +11,7 @@ use crate::trust::RunAs;
 
 /// Why no user could be chosen for the command.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub enum UserError {
+pub(super) enum UserError {
     /// `--user` names nobody.
     #[error("no user {0:?} on this host")]
     Unknown(String),
@@ -25,7 +25,7 @@ pub enum UserError {
 
 /// The user of the command: the one `--user` names, else the one who called sudo, else `None`, which is root without
 /// capabilities.
-pub fn user(flag: Option<&str>) -> Result<Option<RunAs>, UserError> {
+pub(super) fn user(flag: Option<&str>) -> Result<Option<RunAs>, UserError> {
     let variable = |name| std::env::var(name).ok();
     choose(
         flag,

@@ -4,6 +4,8 @@
 //! Source of the hash: OpenSSL `crypto/x509/x_name.c` (`x509_name_canon`), `X509_NAME_hash_ex` since 1.0.0.
 
 use aws_lc_rs::digest;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use thiserror::Error;
 use x509_parser::der_parser::asn1_rs::{Any, Tag, ToDer};
 use x509_parser::prelude::FromDer;
@@ -26,8 +28,11 @@ pub enum AnchorError {
 }
 
 impl Anchor {
-    /// The certificate in PEM and DER; the subject hash is derived from the DER.
-    pub fn new(pem: String, der: Vec<u8>) -> Result<Self, AnchorError> {
+    /// From a certificate in PEM.
+    pub fn new(pem: String) -> Result<Self, AnchorError> {
+        let der = CertificateDer::from_pem_slice(pem.as_bytes())
+            .map_err(|_| AnchorError::NotACertificate)?
+            .to_vec();
         let hash = subject_hash(&der)?;
         Ok(Self { pem, der, hash })
     }

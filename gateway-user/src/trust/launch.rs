@@ -1,21 +1,23 @@
 //! Starts a command in a mount namespace where its CA is trusted, and stays until it ends.
 //!
-//! The calling process enters the namespace itself, before it forks: whatever cannot be prepared is then an ordinary error of
-//! the caller, and the child has nothing left to do but to give up its rights and run.
+//! A thread of the caller enters the namespace and forks there, then ends; the caller stays where it was. Whatever cannot be
+//! prepared is so an ordinary error of the caller, and the child has nothing left to do but to give up its rights and run.
 //!
 //! There is no death signal. A command whose `tollgate run` is killed lives on, still in its cgroup and so still governed; a
 //! death signal would reach the command only, not its children.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::SigSet;
 use nix::unistd::{Gid, Pid, Uid};
 use thiserror::Error;
 use tracing::warn;
@@ -35,8 +37,6 @@ use crate::sys::launch::{Descent, SpawnError, Step, spawn};
 pub struct Launch {
     /// The workload's CA certificate, PEM.
     pub ca_pem: String,
-    /// The same certificate, DER.
-    pub ca_der: Vec<u8>,
     /// The workload's cgroup, as an absolute directory of the cgroup2 mount.
     pub cgroup: PathBuf,
     /// Who the command runs as; `None` is root without capabilities.
@@ -45,8 +45,12 @@ pub struct Launch {
     pub command: Vec<OsString>,
     /// The caller's environment, from which the command's is derived.
     pub environment: Variables,
+    /// Variables that stay as they are, though trust would set them.
+    pub untouched: Vec<String>,
     /// Variables that are set last.
     pub env_extra: Vec<(String, String)>,
+    /// Files and directories that are empty for the command.
+    pub hide: Vec<PathBuf>,
     /// Where the command finds bundles and CA. A tmpfs of the namespace hides what is in the directory above it on the host,
     /// so nothing is left there to clean up; that directory should serve for nothing else.
     pub scratch: PathBuf,
@@ -108,6 +112,9 @@ pub enum LaunchError {
     /// The child failed before its program.
     #[error("{0}")]
     Child(String),
+    /// A defect of ours, told on standard error.
+    #[error("the launch panicked; the command was not started")]
+    Panicked,
     /// Signals or the child's status could not be read.
     #[error("cannot wait for the command: {0}")]
     Wait(Errno),
@@ -115,7 +122,7 @@ pub enum LaunchError {
 
 impl LaunchError {
     /// The exit code of `tollgate run`: that of a shell where the command is at fault, else that of the contract.
-    pub fn exit_code(&self) -> u8 {
+    pub fn code(&self) -> u8 {
         match self {
             LaunchError::NotFound(_) => 127,
             LaunchError::NotExecutable { .. } => 126,
@@ -133,29 +140,34 @@ impl LaunchError {
 
 /// Runs the command to its end and returns its exit code, or 128 and the number of the signal that ended it.
 ///
-/// Moves the calling process into the command's mount namespace for good and holds back signals in the calling thread: for a
-/// process that does nothing else, with no other thread.
-pub fn launch(launch: Launch) -> Result<i32, LaunchError> {
+/// Signals are held back in the calling thread only: it should be the only one of its process.
+pub fn launch(launch: Launch) -> Result<u8, LaunchError> {
+    let signals = Signals::hold().map_err(LaunchError::Wait)?;
+    let start = || start(launch, signals.before());
+    let child =
+        thread::scope(|scope| scope.spawn(start).join()).map_err(|_| LaunchError::Panicked)??;
+    signals
+        .wait(Pid::from_raw(child.id().cast_signed()))
+        .map_err(LaunchError::Wait)
+}
+
+/// Prepares and forks, in a thread of its own.
+fn start(launch: Launch, mask: SigSet) -> Result<Child, LaunchError> {
     let program = launch.command.first().ok_or(LaunchError::NoCommand)?;
-    let anchor = Anchor::new(launch.ca_pem, launch.ca_der)?;
+    let anchor = Anchor::new(launch.ca_pem.clone())?;
     let ids = Ids::of(launch.user.as_ref());
     let cgroup = open_cgroup(&launch.cgroup)?;
 
     enter_namespace(&launch.scratch)?;
     check_reachable(&launch.scratch, &ids, launch.user.as_ref())?;
-    let trust = give_trust(
-        &anchor,
-        &launch.command,
-        &launch.environment,
-        &ids,
-        &launch.scratch,
-    )?;
+    let trust = give_trust(&anchor, &launch, &ids)?;
+    hide(&launch.hide, &launch.scratch)?;
 
     let mut command = Command::new(program);
     command
         .args(&launch.command[1..])
         .env_clear()
-        .envs(launch.environment)
+        .envs(&launch.environment)
         .envs(trust);
     if let Some(user) = &launch.user {
         command
@@ -164,22 +176,15 @@ pub fn launch(launch: Launch) -> Result<i32, LaunchError> {
             .env("LOGNAME", &user.name);
     }
     command.envs(launch.env_extra);
-
-    let signals = Signals::hold().map_err(LaunchError::Wait)?;
+    let groups = ids.groups.iter().copied().map(Gid::from_raw).collect();
     let descent = Descent {
         cgroup,
         uid: Uid::from_raw(ids.uid),
         gid: Gid::from_raw(ids.gid),
-        groups: launch
-            .user
-            .is_some()
-            .then(|| ids.groups.iter().copied().map(Gid::from_raw).collect()),
-        mask: signals.before(),
+        groups: launch.user.is_some().then_some(groups),
+        mask,
     };
-    let child = spawn(command, descent).map_err(|error| describe(error, program))?;
-    signals
-        .wait(Pid::from_raw(child.id().cast_signed()))
-        .map_err(LaunchError::Wait)
+    spawn(command, descent).map_err(|error| describe(error, program))
 }
 
 fn open_cgroup(cgroup: &Path) -> Result<File, LaunchError> {
@@ -225,29 +230,33 @@ fn check_reachable(scratch: &Path, ids: &Ids, user: Option<&RunAs>) -> Result<()
 /// Writes all copies, then binds them, then returns the variables.
 fn give_trust(
     anchor: &Anchor,
-    command: &[OsString],
-    before: &Variables,
+    launch: &Launch,
     ids: &Ids,
-    scratch: &Path,
 ) -> Result<Vec<(OsString, OsString)>, LaunchError> {
+    let before = &launch.environment;
     let places = Places::find(Path::new("/"));
     if places.directories.is_empty() {
         warn!(
             "no certificate directory of a known distribution: clients that ignore variables will not trust the gateway"
         );
     }
-    let bundles = packages::bundles(command, before);
+    let bundles = packages::bundles(&launch.command, before);
     let mut host = Vec::new();
     for bundle in places.bundles.iter().chain(&bundles) {
         host.extend(files::read(bundle)?);
         host.push(b'\n');
     }
-    let variables = environment::derive(before, anchor, &host, scratch)?;
+    let mut variables = environment::derive(before, anchor, &host, &launch.scratch)?;
+    variables.retain(|(name, _)| !launch.untouched.iter().any(|kept| name == kept.as_str()));
 
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    let mut material = Material::new(anchor, now.as_millis() as u64, scratch.join("copies"));
+    let mut material = Material::new(
+        anchor,
+        now.as_millis() as u64,
+        launch.scratch.join("copies"),
+    );
     material.host(&places)?;
     let fixed = |path: &&PathBuf| !places.covers(path) && !packages::replaceable(path, ids);
     for bundle in bundles.iter().filter(fixed) {
@@ -256,18 +265,31 @@ fn give_trust(
     for keystore in packages::keystores(before).iter().filter(fixed) {
         material.keystore(keystore)?;
     }
-    for bind in &material.binds {
-        let none = None::<&str>;
-        mount(
-            Some(&bind.copy),
-            &bind.original,
-            none,
-            MsFlags::MS_BIND,
-            none,
-        )
-        .map_err(at(&bind.original))?;
+    for made in &material.binds {
+        bind(&made.copy, &made.original)?;
     }
     Ok(variables)
+}
+
+/// Puts something empty over each path that exists.
+fn hide(paths: &[PathBuf], scratch: &Path) -> Result<(), LaunchError> {
+    let directory = scratch.join("empty");
+    files::directory(&directory)?;
+    let file = scratch.join("nothing");
+    files::write(&file, "")?;
+    for path in paths {
+        match fs::metadata(path) {
+            Ok(meta) => bind(if meta.is_dir() { &directory } else { &file }, path)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(files::failed("read", path)(error).into()),
+        }
+    }
+    Ok(())
+}
+
+fn bind(source: &Path, target: &Path) -> Result<(), LaunchError> {
+    let none = None::<&str>;
+    mount(Some(source), target, none, MsFlags::MS_BIND, none).map_err(at(target))
 }
 
 fn at(target: &Path) -> impl FnOnce(Errno) -> LaunchError {

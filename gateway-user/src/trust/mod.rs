@@ -27,7 +27,7 @@ mod places;
 mod wait;
 
 pub use access::RunAs;
-pub use anchor::{Anchor, AnchorError, subject_hash};
+pub use anchor::{AnchorError, subject_hash};
 pub use files::FileError;
 pub use jks::{KeystoreError, append as append_to_keystore};
 pub use launch::{Launch, LaunchError, launch};

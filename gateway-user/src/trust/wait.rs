@@ -36,7 +36,7 @@ impl Signals {
     }
 
     /// The child's exit code, or 128 and the number of the signal that ended it.
-    pub(super) fn wait(&self, child: Pid) -> nix::Result<i32> {
+    pub(super) fn wait(&self, child: Pid) -> nix::Result<u8> {
         let ended = sys::launch::pidfd(child)?;
         loop {
             match sys::launch::readable([ended.as_fd(), self.received.as_fd()]) {
@@ -50,8 +50,9 @@ impl Signals {
             }
         }
         match waitpid(child, None)? {
-            WaitStatus::Exited(_, code) => Ok(code),
-            WaitStatus::Signaled(_, signal, _) => Ok(128 + signal as i32),
+            // The kernel keeps eight bits of it.
+            WaitStatus::Exited(_, code) => Ok((code & 0xff) as u8),
+            WaitStatus::Signaled(_, signal, _) => Ok(128 + signal as u8),
             // Not asked for, and never the status of a process that has ended.
             _ => Err(Errno::ECHILD),
         }
