@@ -13,7 +13,7 @@ use x509_parser::x509::{AttributeTypeAndValue, RelativeDistinguishedName};
 
 /// The CA certificate of one workload.
 #[derive(Debug, Clone)]
-pub struct Anchor {
+pub(super) struct Anchor {
     pub(super) pem: String,
     pub(super) der: Vec<u8>,
     pub(super) hash: String,
@@ -29,7 +29,7 @@ pub enum AnchorError {
 
 impl Anchor {
     /// From a certificate in PEM.
-    pub fn new(pem: String) -> Result<Self, AnchorError> {
+    pub(super) fn new(pem: String) -> Result<Self, AnchorError> {
         let der = CertificateDer::from_pem_slice(pem.as_bytes())
             .map_err(|_| AnchorError::NotACertificate)?
             .to_vec();
