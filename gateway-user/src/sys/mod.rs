@@ -1,1 +1,3 @@
 //! System calls that no crate wraps: the only module with `unsafe`.
+
+pub(crate) mod launch;

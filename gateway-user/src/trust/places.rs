@@ -1,0 +1,208 @@
+//! Where distributions keep the certificates that clients read without being told.
+//!
+//! A *place* is a directory that is replaced by a copy; tables name the bundles, keystores and hash directories inside. Every
+//! entry is resolved first, because distributions link them to each other, and what one distribution lacks is left out.
+//!
+//! Sources: ca-certificates of Debian (also Alpine), RHEL's and SUSE's `update-ca-trust` layouts; Debian is run in the tests of
+//! this repository, the others follow their documentation.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The certificate files of one host.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Places {
+    /// Directories to copy and bind, none within another.
+    pub(super) directories: Vec<PathBuf>,
+    /// PEM bundles.
+    pub(super) bundles: Vec<PathBuf>,
+    /// Java keystores.
+    pub(super) keystores: Vec<PathBuf>,
+    /// Directories in which OpenSSL looks for `<hash>.0`.
+    pub(super) hashed: Vec<PathBuf>,
+    /// Directories whose certificates the distribution's own tool adds when it builds the others again.
+    pub(super) anchors: Vec<PathBuf>,
+}
+
+impl Places {
+    /// What exists below `root` (`/`, except in tests).
+    pub(super) fn find(root: &Path) -> Self {
+        let anchors = existing(root, ANCHORS, Path::is_dir);
+        let mut directories = existing(root, DIRECTORIES, Path::is_dir);
+        directories.extend(anchors.iter().cloned());
+        directories.sort();
+        directories.dedup();
+        let all = directories.clone();
+        directories.retain(|inner| {
+            !all.iter()
+                .any(|outer| outer != inner && inner.starts_with(outer))
+        });
+        Self {
+            directories,
+            bundles: existing(root, BUNDLES, Path::is_file),
+            keystores: existing(root, KEYSTORES, Path::is_file),
+            hashed: existing(root, HASHED, Path::is_dir),
+            anchors,
+        }
+    }
+
+    /// Whether `path`, already resolved, lies in a directory that is replaced.
+    pub(super) fn covers(&self, path: &Path) -> bool {
+        self.directories
+            .iter()
+            .any(|directory| path.starts_with(directory))
+    }
+}
+
+/// The resolved paths of those table entries that `is` there, each once.
+fn existing(root: &Path, table: &[&str], is: fn(&Path) -> bool) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = Vec::new();
+    for entry in table {
+        if let Ok(path) = fs::canonicalize(root.join(entry))
+            && is(&path)
+            && !found.contains(&path)
+        {
+            found.push(path);
+        }
+    }
+    found
+}
+
+const DIRECTORIES: &[&str] = &[
+    "etc/ssl/certs",
+    "etc/pki/tls/certs",
+    "etc/pki/ca-trust/extracted",
+    "var/lib/ca-certificates",
+];
+
+const BUNDLES: &[&str] = &[
+    "etc/ssl/certs/ca-certificates.crt",
+    "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "etc/pki/tls/certs/ca-bundle.crt",
+    "var/lib/ca-certificates/ca-bundle.pem",
+    "etc/ssl/ca-bundle.pem",
+    "etc/ssl/cert.pem",
+    "etc/pki/tls/cert.pem",
+];
+
+const KEYSTORES: &[&str] = &[
+    "etc/ssl/certs/java/cacerts",
+    "etc/pki/ca-trust/extracted/java/cacerts",
+    "var/lib/ca-certificates/java-cacerts",
+];
+
+const HASHED: &[&str] = &[
+    "etc/ssl/certs",
+    "etc/pki/tls/certs",
+    "etc/pki/ca-trust/extracted/pem/directory-hash",
+    "var/lib/ca-certificates/pem",
+    "var/lib/ca-certificates/openssl",
+];
+
+const ANCHORS: &[&str] = &[
+    "usr/local/share/ca-certificates",
+    "etc/pki/ca-trust/source/anchors",
+    "etc/pki/trust/anchors",
+];
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn host(files: &[&str], links: &[(&str, &str)]) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = dir.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        for (link, target) in links {
+            let path = dir.path().join(link);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            symlink(target, path).unwrap();
+        }
+        let root = fs::canonicalize(dir.path()).unwrap();
+        (dir, root)
+    }
+
+    #[test]
+    fn debian() {
+        let (_dir, root) = host(
+            &[
+                "etc/ssl/certs/ca-certificates.crt",
+                "etc/ssl/certs/java/cacerts",
+                "usr/local/share/ca-certificates/x.crt",
+            ],
+            &[],
+        );
+        let places = Places::find(&root);
+        let anchors = root.join("usr/local/share/ca-certificates");
+        assert_eq!(
+            places.directories,
+            [root.join("etc/ssl/certs"), anchors.clone()]
+        );
+        assert_eq!(
+            places.bundles,
+            [root.join("etc/ssl/certs/ca-certificates.crt")]
+        );
+        assert_eq!(places.keystores, [root.join("etc/ssl/certs/java/cacerts")]);
+        assert_eq!(places.hashed, [root.join("etc/ssl/certs")]);
+        assert_eq!(places.anchors, [anchors]);
+    }
+
+    #[test]
+    fn red_hat_links_lead_to_one_bundle() {
+        let bundle = "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem";
+        let (_dir, root) = host(
+            &[
+                bundle,
+                "etc/pki/ca-trust/extracted/java/cacerts",
+                "etc/pki/ca-trust/source/anchors/x",
+            ],
+            &[
+                (
+                    "etc/pki/tls/certs/ca-bundle.crt",
+                    "../../ca-trust/extracted/pem/tls-ca-bundle.pem",
+                ),
+                ("etc/ssl/certs", "../pki/tls/certs"),
+            ],
+        );
+        let places = Places::find(&root);
+        assert_eq!(places.bundles, [root.join(bundle)]);
+        assert_eq!(places.hashed, [root.join("etc/pki/tls/certs")]);
+        assert_eq!(places.directories.len(), 3, "{places:?}");
+        assert!(places.covers(&places.keystores[0]));
+    }
+
+    #[test]
+    fn suse_directories_within_another_are_copied_once() {
+        let (_dir, root) = host(
+            &[
+                "var/lib/ca-certificates/ca-bundle.pem",
+                "var/lib/ca-certificates/pem/a.pem",
+            ],
+            &[
+                ("etc/ssl/certs", "../../var/lib/ca-certificates/pem"),
+                (
+                    "etc/ssl/ca-bundle.pem",
+                    "../../var/lib/ca-certificates/ca-bundle.pem",
+                ),
+            ],
+        );
+        let places = Places::find(&root);
+        assert_eq!(places.directories, [root.join("var/lib/ca-certificates")]);
+        assert_eq!(
+            places.bundles,
+            [root.join("var/lib/ca-certificates/ca-bundle.pem")]
+        );
+        assert_eq!(places.hashed, [root.join("var/lib/ca-certificates/pem")]);
+    }
+
+    #[test]
+    fn a_bare_root_has_none() {
+        let (_dir, root) = host(&[], &[]);
+        assert_eq!(Places::find(&root), Places::default());
+    }
+}
