@@ -1,6 +1,5 @@
 //! Answers the control socket.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -122,9 +121,6 @@ impl Daemon {
         let (workload, cgroup) = self.workloads.launch(identity, &id).await.map_err(|error| failed(&error))?;
         let authority = self.gateway.keeper.authority(&workload.name).map_err(|error| (1, error.to_string()))?;
         let scratch = self.config.paths.run.join("trust").join(&id);
-        std::fs::create_dir_all(&scratch)
-            .and_then(|()| std::fs::set_permissions(&scratch, std::fs::Permissions::from_mode(0o755)))
-            .map_err(|error| (1, format!("cannot make {}: {error}", scratch.display())))?;
         Ok(RunGrant {
             workload: workload.name.clone(),
             cgroup,

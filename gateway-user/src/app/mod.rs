@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 
 use crate::approve::Approvals;
 use crate::config::{Config, Paths};
+use crate::forward::Upstreams;
 use crate::identity::Registry;
 use crate::keeper::{CredentialSpec, Keeper};
 use crate::kernel::{Kernel, Options, Refusals};
@@ -28,7 +29,7 @@ use crate::pipeline::Gateway;
 use crate::policy::PolicySet;
 use crate::record::Ledger;
 use crate::tasks::Tasks;
-use crate::tls::{Roots, Upstream};
+use crate::tls::Roots;
 
 pub use error::UpError;
 use lock::Lock;
@@ -54,8 +55,8 @@ pub async fn up(config: Config) -> Result<(), UpError> {
     let _lock = Lock::take(&config.paths.run)?;
     let policies = PolicySet::load(&config.paths.policies)?;
     let keeper = Keeper::new(&config.paths.state, credentials(&config))?;
-    let roots = Roots::host();
-    check_services(&config, &keeper, &roots)?;
+    check_credentials(&config, &keeper)?;
+    let upstreams = Upstreams::new(&Roots::host()?, config.catalog.services())?;
     let ledger = Ledger::open(&config.paths.state.join("ledger.db")).await?;
     let (registry, saved) = Registry::open(&registry_file(&config.paths))?;
     let registry = Arc::new(registry);
@@ -72,7 +73,7 @@ pub async fn up(config: Config) -> Result<(), UpError> {
         policies: Arc::new(ArcSwap::from_pointee(policies)),
         approvals: Approvals::new(ledger.clone()),
         keeper,
-        roots,
+        upstreams,
         ledger: ledger.clone(),
         tasks: tasks.clone(),
     });
@@ -174,13 +175,10 @@ fn credentials(config: &Config) -> HashMap<String, CredentialSpec> {
     held.map(|(name, held)| (name, CredentialSpec { header: held.header, prefix: held.prefix, file: held.file })).collect()
 }
 
-/// A credential or CA that cannot be used is found now, not at the first request.
-fn check_services(config: &Config, keeper: &Keeper, roots: &Roots) -> Result<(), UpError> {
-    for service in config.catalog.services() {
-        Upstream::new(roots, service.ca.as_deref())?;
-        if service.credential.is_some() {
-            keeper.fill(&service.name)?;
-        }
+/// A credential that cannot be used is found now, not at the first request.
+fn check_credentials(config: &Config, keeper: &Keeper) -> Result<(), UpError> {
+    for service in config.catalog.services().filter(|service| service.credential.is_some()) {
+        keeper.fill(&service.name)?;
     }
     Ok(())
 }

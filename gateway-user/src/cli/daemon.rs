@@ -1,14 +1,17 @@
 //! Commands that talk to the daemon, and `up`, which is the daemon.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
-use super::{Common, Failure, show};
+use super::show::{self, Paint};
+use super::{Common, Failure};
 use crate::app;
 use crate::control::{ClientError, Request, call, call_within};
 
@@ -124,8 +127,32 @@ pub(super) fn status(common: &Common, flags: &Status) -> Result<ExitCode, Failur
             Ok(items) => break items.into_iter().next().unwrap_or_default(),
         }
     };
-    if flags.json { println!("{status}") } else { print!("{}", show::status(&status)) }
+    if flags.json { println!("{status}") } else { print!("{}", status_text(&status)) }
     Ok(ExitCode::SUCCESS)
+}
+
+fn status_text(status: &Value) -> String {
+    let number = |key: &str| status.get(key).and_then(Value::as_u64).unwrap_or_default();
+    let mut lines = vec![format!(
+        "{}: {} services, {} policies (version {}), ledger {}",
+        text(status, "state"), number("services"), number("policies"), text(status, "policy_version"), text(status, "ledger"),
+    )];
+    for workload in status.get("workloads").and_then(Value::as_array).into_iter().flatten() {
+        lines.push(format!(
+            "  {} as {}, {}, containment: {}",
+            text(workload, "name"), text(workload, "identity"), text(workload, "mode"), text(workload, "containment"),
+        ));
+        for cgroup in workload.get("cgroups").and_then(Value::as_array).into_iter().flatten() {
+            lines.push(format!("    {}", cgroup.as_str().unwrap_or_default()));
+        }
+    }
+    for (reason, count) in status.get("refused").and_then(Value::as_object).into_iter().flatten() {
+        if count.as_u64() != Some(0) {
+            lines.push(format!("  refused in the kernel, {reason}: {count}"));
+        }
+    }
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 pub(super) fn tag(common: &Common, flags: Tag) -> Result<ExitCode, Failure> {
@@ -147,7 +174,7 @@ pub(super) fn untag(common: &Common, flags: Untag) -> Result<ExitCode, Failure> 
 
 pub(super) fn approvals(common: &Common, flags: &List) -> Result<ExitCode, Failure> {
     let items = call(&common.socket()?, &Request::Approvals)?;
-    if flags.json { lines(&items) } else { print!("{}", show::approvals(&items)) }
+    if flags.json { lines(&items) } else { print!("{}", show::approvals(&typed(items)?, paint())) }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -165,15 +192,30 @@ pub(super) fn deny(common: &Common, flags: Answer) -> Result<ExitCode, Failure> 
 
 pub(super) fn sessions(common: &Common, flags: &Sessions) -> Result<ExitCode, Failure> {
     let items = call(&common.socket()?, &Request::Sessions { limit: flags.limit })?;
-    if flags.json { lines(&items) } else { print!("{}", show::sessions(&items)) }
+    if flags.json { lines(&items) } else { print!("{}", show::sessions(&typed(items)?, paint())) }
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn replay(common: &Common, flags: Replay) -> Result<ExitCode, Failure> {
     let items = call(&common.socket()?, &Request::Replay { id: flags.id })?;
-    let session = items.into_iter().next().unwrap_or_default();
-    if flags.json { println!("{session}") } else { print!("{}", show::replay(&session)) }
+    if flags.json {
+        lines(&items);
+    } else {
+        for replay in typed(items)? {
+            print!("{}", show::replay(&replay, paint()));
+        }
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The daemon's objects as the types they were made from.
+fn typed<T: DeserializeOwned>(items: Vec<Value>) -> Result<Vec<T>, Failure> {
+    let items = items.into_iter().map(serde_json::from_value).collect::<Result<_, _>>();
+    items.map_err(|error| ClientError::Answer(error).into())
+}
+
+fn paint() -> Paint {
+    if std::io::stdout().is_terminal() { Paint::Colour } else { Paint::Plain }
 }
 
 fn lines(items: &[Value]) {

@@ -1,16 +1,13 @@
 //! `tollgate run`: asks the daemon for a tagged cgroup and a CA, launches, and gives the cgroup back.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Args;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use super::{Common, Failure, run as child};
 use crate::control::{Request, RunGrant, call_held};
-use crate::trust::{Launch, launch};
+use crate::trust::{Launch, RunAs, launch};
 
 #[derive(Args)]
 pub(super) struct Run {
@@ -20,6 +17,9 @@ pub(super) struct Run {
     /// The user to run as; the one who called sudo, if not given
     #[arg(long)]
     user: Option<String>,
+    /// Leave REQUESTS_CA_BUNDLE alone, for programs that set verify=False
+    #[arg(long)]
+    no_requests_env: bool,
     /// The command and its arguments
     #[arg(trailing_var_arg = true, required = true, value_name = "CMD")]
     command: Vec<OsString>,
@@ -35,22 +35,23 @@ pub(super) fn run(common: &Common, flags: Run) -> Result<ExitCode, Failure> {
     let (mut items, launch_connection) = call_held(&socket, &Request::Run { identity: flags.identity })?;
     let grant = serde_json::from_value(items.pop().unwrap_or_default());
     let grant: RunGrant = grant.map_err(|error| Failure { code: 8, message: error.to_string() })?;
-    let environment: BTreeMap<_, _> = std::env::vars_os().collect();
-    let ca = CertificateDer::from_pem_slice(grant.ca_pem.as_bytes());
-    let ca = ca.map_err(|error| Failure { code: 8, message: format!("the workload's CA: {error}") })?;
-    let launched = launch(Launch {
-        ca_der: ca.to_vec(),
+    let launched = launch(plan(grant, user, flags.command, flags.no_requests_env));
+    // The daemon gives the cgroup back when this connection closes, however this process ends.
+    drop(launch_connection);
+    launched.map(ExitCode::from).map_err(|error| Failure { code: error.code(), message: error.to_string() })
+}
+
+fn plan(grant: RunGrant, user: Option<RunAs>, command: Vec<OsString>, no_requests_env: bool) -> Launch {
+    let untouched = if no_requests_env { vec!["REQUESTS_CA_BUNDLE".to_owned()] } else { Vec::new() };
+    Launch {
         ca_pem: grant.ca_pem,
         cgroup: grant.cgroup,
         user,
-        command: flags.command,
-        environment,
+        command,
+        environment: std::env::vars_os().collect(),
+        untouched,
         env_extra: Vec::new(),
-        scratch: grant.scratch,
         hide: grant.hide,
-    });
-    // The daemon gives the cgroup back when this connection closes, however this process ends.
-    drop(launch_connection);
-    let status = launched.map_err(|error| Failure { code: error.exit_code(), message: error.to_string() })?;
-    Ok(ExitCode::from(u8::try_from(status).unwrap_or(1)))
+        scratch: grant.scratch,
+    }
 }

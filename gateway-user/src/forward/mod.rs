@@ -6,6 +6,7 @@
 
 mod pool;
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::policy::Permit;
-use crate::tls::{Upstream as UpstreamTls, UpstreamTlsError};
+use crate::config::Service;
+use crate::tls::{Roots, RootsError, Upstream as UpstreamTls, UpstreamTlsError};
 
 pub use pool::{Outgoing, Pool, whole};
 
@@ -30,7 +32,31 @@ pub struct Destination {
     /// The name or address that has to be proven.
     pub host: String,
     /// How to prove it under TLS; `None` is a destination without TLS.
-    pub tls: Option<Arc<UpstreamTls>>,
+    pub tls: Option<UpstreamTls>,
+}
+
+/// TLS towards every service, built once: the operator's roots, plus a service's own.
+pub struct Upstreams {
+    host: UpstreamTls,
+    services: HashMap<String, UpstreamTls>,
+}
+
+impl Upstreams {
+    /// Reads the roots of the host and of each service.
+    ///
+    /// # Errors
+    /// A service's `ca` cannot be used.
+    pub fn new<'a>(roots: &Roots, services: impl Iterator<Item = &'a Arc<Service>>) -> Result<Self, RootsError> {
+        let with_ca = services.filter_map(|service| Some((service.name.clone(), service.ca.as_deref()?)));
+        let services = with_ca.map(|(name, ca)| Ok((name, UpstreamTls::new(roots, Some(ca))?))).collect::<Result<_, RootsError>>()?;
+        Ok(Self { host: UpstreamTls::new(roots, None)?, services })
+    }
+
+    /// What proves the upstreams of `service`.
+    #[must_use]
+    pub fn of(&self, service: &str) -> UpstreamTls {
+        self.services.get(service).unwrap_or(&self.host).clone()
+    }
 }
 
 /// Why nothing came back.
@@ -43,8 +69,6 @@ pub enum ForwardError {
     Dial { origin: SocketAddr, source: io::Error },
     #[error(transparent)]
     Tls(#[from] UpstreamTlsError),
-    #[error(transparent)]
-    Roots(#[from] crate::tls::RootsError),
     #[error("the name {host} is not proven: this host does not resolve it to {address}")]
     Unproven { host: String, address: IpAddr },
     #[error("{host} is not a name a certificate can prove")]

@@ -17,7 +17,7 @@ use super::resource::Resource;
 use super::{Connection, ConnectionError};
 use crate::approve::Digest;
 use crate::config::Scheme;
-use crate::forward::{ForwardError, Outgoing, Pool, whole};
+use crate::forward::{ForwardError, Pool, whole};
 use crate::keeper::CredentialClass;
 use crate::mask::{self, Shape};
 use crate::policy::Permit;
@@ -155,12 +155,7 @@ async fn read_whole(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Unfit>
 fn credential_class(connection: &Connection, resource: &Resource, headers: &HeaderMap, head: &Head) -> Result<&'static str, Unfit> {
     let presented = credentials::presented(headers, &head.target).unwrap_or_default();
     let class = connection.gateway.keeper.classify(&resource.name, presented, &[]);
-    Ok(match class.map_err(|error| Unfit { why: Why::Unavailable, reason: error.to_string() })? {
-        CredentialClass::None => "none",
-        CredentialClass::Own => "own",
-        CredentialClass::Foreign => "foreign",
-        CredentialClass::Held => "held",
-    })
+    class.map(CredentialClass::as_str).map_err(|error| Unfit { why: Why::Unavailable, reason: error.to_string() })
 }
 
 /// Masks, places the credential, sends, and starts to relay the answer.
@@ -187,12 +182,10 @@ async fn forward(
         ((parts, None), Payload::Stream(body)) => Request::from_parts(parts, body.boxed_unsync()),
         ((parts, None), Payload::Whole(bytes)) => Request::from_parts(parts, whole(bytes)),
     };
-    let sent = match ready.resource.destination(&connection.gateway) {
-        Ok(destination) => context.pool.send(permit, &destination, request).await,
-        Err(error) => Err(error.into()),
-    };
-    match sent {
-        Ok(response) => Ok(relay::start(connection, entry, response, family, masks, ready.resource.service.as_deref()).await?),
+    let destination = ready.resource.destination(&connection.gateway);
+    let held = connection.gateway.keeper.holds(&ready.resource.name);
+    match context.pool.send(permit, &destination, request).await {
+        Ok(response) => Ok(relay::start(connection, entry, response, family, masks, held).await?),
         Err(error @ (ForwardError::Dial { .. } | ForwardError::Http(_))) => {
             let failed = Refused::new(entry, connection, &described, Why::Upstream, &error.to_string());
             failed.close(None, Outcome::Failed, Some(error.to_string())).await.map_err(ConnectionError::from)?;
@@ -248,7 +241,8 @@ async fn unreadable(context: &Context, parts: &Parts, reason: &str) -> Result<Re
 
 async fn unfit_answer(context: &Context, described: Described, family: Option<Family>, unfit: &Unfit) -> Result<Response<Body>, Hangup> {
     let connection = &context.connection;
-    let entry = outcome::open_denied(connection, &described, version_name(context), &unfit.reason).await?;
+    let entry = outcome::open_denied(connection, &described, version_name(context), &unfit.reason).await;
+    let entry = entry.map_err(ConnectionError::from)?;
     let refused = Refused::new(entry, connection, &described, unfit.why, &unfit.reason);
     refuse(refused, family, Outcome::Refused, None).await
 }
@@ -270,19 +264,13 @@ fn record_request(entry: &mut ExchangeEntry, ready: &Ready) {
 }
 
 fn digest(ready: &Ready) -> [u8; 32] {
-    let mut digest = Digest::new();
-    digest.field(ready.head.method.as_str().as_bytes());
-    digest.field(ready.head.host.as_bytes());
-    digest.field(ready.head.target.as_bytes());
-    let class = match ready.action.facts.text("credential") {
-        Some(class) => class,
-        None => "none",
-    };
-    digest.headers(ready.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())), class);
-    if let Payload::Whole(bytes) = &ready.payload {
-        digest.field(bytes);
+    let headers = ready.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let class = ready.action.facts.text("credential").unwrap_or_default();
+    let digest = Digest::http(ready.head.method.as_str(), &ready.head.host, &ready.head.target).headers(headers, class);
+    match &ready.payload {
+        Payload::Whole(bytes) => digest.field(bytes).finish(),
+        Payload::Stream(_) => digest.finish(),
     }
-    digest.finish()
 }
 
 /// How long the client's own read timeout, which SDKs tell, leaves for a person; a margin is left to be refused in time.

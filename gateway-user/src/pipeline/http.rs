@@ -28,6 +28,11 @@ impl Clear {
     pub(super) fn tls(name: String, version: Version) -> Self {
         Self { tls_name: Some(name), version }
     }
+
+    /// What a ledger entry calls the protocol.
+    pub(super) fn protocol(&self) -> &'static str {
+        if self.version == Version::HTTP_2 { "h2" } else { "http/1.1" }
+    }
 }
 
 pub(super) async fn serve<S>(connection: Arc<Connection>, stream: S, clear: Clear) -> Result<(), ConnectionError>

@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 
 use crate::approve::Approvals;
 use crate::config::Catalog;
+use crate::forward::Upstreams;
 use crate::identity::{self, Caller, Registry};
 use crate::keeper::Keeper;
 use crate::kernel::FlowTable;
@@ -26,7 +27,7 @@ use crate::policy::PolicySet;
 use crate::record::{Ledger, LedgerError, Process, SessionEntry, SessionStart, Time};
 use crate::sniff::{self, Deadlines, SniffError, Wire};
 use crate::tasks::Tasks;
-use crate::tls::{Roots, TlsError};
+use crate::tls::TlsError;
 
 /// What every connection uses; built once by `app`.
 pub struct Gateway {
@@ -41,7 +42,7 @@ pub struct Gateway {
     /// CA keys and credentials.
     pub keeper: Keeper,
     /// What upstream certificates are proven against.
-    pub roots: Roots,
+    pub upstreams: Upstreams,
     /// The record.
     pub ledger: Ledger,
     /// Questions to people.

@@ -70,7 +70,7 @@ async fn forward<S>(connection: &Connection, resource: &Resource, permit: Permit
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let destination = resource.destination(&connection.gateway).map_err(|error| error.to_string())?;
+    let destination = resource.destination(&connection.gateway);
     let connected = forward::connect(&permit, &destination, &[]).await.map_err(|error| error.to_string())?;
     let copied = match connected {
         Connected::Plain(mut upstream) => copy_bidirectional(stream, &mut upstream).await,
@@ -85,11 +85,7 @@ fn closed(outcome: Outcome, reason: Option<String>) -> Closed {
 
 /// All that is known of an opaque connection is where it goes.
 fn digest(resource: &Resource, origin: SocketAddr) -> [u8; 32] {
-    let mut digest = Digest::new();
-    digest.field(b"connect");
-    digest.field(resource.host.as_bytes());
-    digest.field(origin.to_string().as_bytes());
-    digest.finish()
+    Digest::new("connect").field(resource.host.as_bytes()).field(origin.to_string().as_bytes()).finish()
 }
 
 /// Nobody tells how long a client of an unknown protocol waits.

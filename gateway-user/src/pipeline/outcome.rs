@@ -138,7 +138,7 @@ async fn ask(
                 granted.extend(approvals);
                 match question.grant(&gateway.policies.load_full(), &granted) {
                     policy::Decision::Permit(permit) => {
-                        entry.decided(decided(policy::Decision::Permit(permit.clone()))).await?;
+                        entry.decided(permitted(&permit)).await?;
                         return Ok(Verdict::Permit(entry, permit));
                     }
                     policy::Decision::Ask(next) => {
@@ -231,15 +231,13 @@ fn exchange_start(asked: &Asked<'_>, decision: &policy::Decision, query: &Query,
     })
 }
 
-fn decided(decision: policy::Decision) -> Decided {
-    let (decision, policies, obligations) = match decision {
-        policy::Decision::Permit(permit) => {
-            (crate::record::Decision::Permit, permit.policies().to_vec(), permit.obligations())
-        }
-        policy::Decision::Ask(question) => (crate::record::Decision::Ask, question.policies().to_vec(), Vec::new()),
-        policy::Decision::Deny(denial) => (crate::record::Decision::Deny, denial.policies, Vec::new()),
-    };
-    Decided { decision, policies, obligations, reason: None }
+fn permitted(permit: &Permit) -> Decided {
+    Decided {
+        decision: crate::record::Decision::Permit,
+        policies: permit.policies().to_vec(),
+        obligations: permit.obligations(),
+        reason: None,
+    }
 }
 
 fn refusal(connection: &Connection, described: &Described, why: Why, reason: &str, id: Id) -> Refusal {

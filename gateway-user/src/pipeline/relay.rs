@@ -108,10 +108,7 @@ pub(super) async fn start(
         return fail(record, parts, "the answer broke off, or is too large to be masked").await;
     };
     let whole = whole.to_bytes();
-    let whole = match scrub {
-        Some(scrub) => scrub_all(scrub, whole),
-        None => whole,
-    };
+    let whole = scrub.map_or(whole.clone(), |scrub| scrub.whole(&whole).into());
     match mask::body(&whole, shape, &masks) {
         Ok(masked) => {
             record.collect(&masked.bytes);
@@ -222,7 +219,11 @@ impl Relay {
     /// Edits one chunk; an error comes with the event that tells the client.
     fn edit(&mut self, data: Bytes) -> Result<Bytes, (String, Bytes)> {
         let scrubbed = match &mut self.edits.scrub {
-            Some(scrub) => scrub.push(data),
+            Some(scrub) => {
+                let mut out = BytesMut::with_capacity(data.len());
+                scrub.push(&data, &mut out);
+                out.freeze()
+            }
             None => data,
         };
         self.mask(scrubbed, false)
@@ -247,8 +248,11 @@ impl Relay {
 
     /// The body is over: what was held back goes out with `rest`, after the record is closed.
     fn end(&mut self, rest: Bytes) {
-        let held = self.edits.scrub.take().map(Scrub::finish).unwrap_or_default();
-        let (flushed, outcome, reason) = match self.mask(held, true) {
+        let mut held = BytesMut::new();
+        if let Some(scrub) = &mut self.edits.scrub {
+            scrub.finish(&mut held);
+        }
+        let (flushed, outcome, reason) = match self.mask(held.freeze(), true) {
             Ok(flushed) => (flushed, Outcome::Completed, None),
             Err((error, event)) => (event, Outcome::Failed, Some(format!("the answer cannot be masked: {error}"))),
         };
@@ -300,21 +304,16 @@ impl Drop for Relay {
 
 /// Removes echoes from the headers; gives the scrubber for the body.
 fn scrubbed_headers(keeper: &Keeper, headers: &mut HeaderMap) -> Result<Scrub, KeeperError> {
+    let scrub = keeper.scrub()?;
     for value in headers.values_mut() {
-        let scrubbed = scrub_all(keeper.scrub()?, Bytes::copy_from_slice(value.as_bytes()));
+        let scrubbed = scrub.whole(value.as_bytes());
         if scrubbed != value.as_bytes()
             && let Ok(clean) = HeaderValue::from_bytes(&scrubbed)
         {
             *value = clean;
         }
     }
-    keeper.scrub()
-}
-
-fn scrub_all(mut scrub: Scrub, bytes: Bytes) -> Bytes {
-    let settled = scrub.push(bytes);
-    let rest = scrub.finish();
-    if rest.is_empty() { settled } else { Bytes::from([settled, rest].concat()) }
+    Ok(scrub)
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

@@ -1,12 +1,10 @@
 //! Which service a destination is: what policy decides on, and how its name is proven.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use crate::config::{Scheme, Service};
+use crate::config::Scheme;
 use crate::forward::{Destination, resolves_to};
 use crate::pipeline::Gateway;
-use crate::tls::{Upstream, RootsError};
 
 /// A destination with its service.
 #[derive(Clone)]
@@ -15,8 +13,6 @@ pub(super) struct Resource {
     pub(super) name: String,
     /// Its groups.
     pub(super) groups: Vec<String>,
-    /// The configured service; `None` is an unlisted destination.
-    pub(super) service: Option<Arc<Service>>,
     /// The name or address that has to be proven.
     pub(super) host: String,
     scheme: Scheme,
@@ -26,12 +22,11 @@ pub(super) struct Resource {
 impl Resource {
     /// The service at `host`, a name that is claimed so far, on the port that was dialled.
     pub(super) fn of(gateway: &Gateway, scheme: Scheme, host: &str, origin: SocketAddr) -> Self {
-        let service = gateway.catalog.find(scheme, host, origin.port()).cloned();
-        let (name, groups) = match &service {
+        let (name, groups) = match gateway.catalog.find(scheme, host, origin.port()) {
             Some(service) => (service.name.clone(), service.groups.clone()),
             None => (format!("{host}:{}", origin.port()), vec![UNLISTED.to_owned()]),
         };
-        Self { name, groups, service, host: host.to_owned(), scheme, origin }
+        Self { name, groups, host: host.to_owned(), scheme, origin }
     }
 
     /// The opaque service one of whose names this host resolves to the address; else the address itself.
@@ -52,13 +47,9 @@ impl Resource {
     }
 
     /// Where a permit for this resource leads.
-    ///
-    /// # Errors
-    /// The service's own roots cannot be read.
-    pub(super) fn destination(&self, gateway: &Gateway) -> Result<Destination, RootsError> {
-        let ca = self.service.as_ref().and_then(|service| service.ca.as_deref());
-        let tls = self.tls().then(|| Upstream::new(&gateway.roots, ca)).transpose()?;
-        Ok(Destination { origin: self.origin, service: self.name.clone(), host: self.host.clone(), tls: tls.map(Arc::new) })
+    pub(super) fn destination(&self, gateway: &Gateway) -> Destination {
+        let tls = self.tls().then(|| gateway.upstreams.of(&self.name));
+        Destination { origin: self.origin, service: self.name.clone(), host: self.host.clone(), tls }
     }
 }
 

@@ -14,15 +14,14 @@ use crate::tls;
 pub(super) async fn open(connection: Arc<Connection>, io: Prefixed<TcpStream>) -> Result<(), ConnectionError> {
     let hello = tls::hello(io).await?;
     // Without SNI the client proves its peer by the address it dialled.
-    let wanted = hello.name(connection.origin.ip().to_canonical());
-    let name = wanted.to_str().into_owned();
+    let dialled = connection.origin.ip().to_canonical();
+    let name = hello.name(dialled).to_str().into_owned();
     let sni = hello.sni().map(str::to_owned);
-    connection.session.set_tls(sni.as_deref(), None, Some(&name));
+    connection.session.set_tls(sni.as_deref(), None, Some(&name))?;
     let authority = connection.gateway.keeper.authority(&connection.caller.workload.name)?;
-    let clear = hello.complete(&authority, wanted, &[tls::H2, tls::HTTP_1_1]).await?;
-    let alpn = clear.alpn().map(|alpn| String::from_utf8_lossy(alpn).into_owned());
-    connection.session.set_tls(sni.as_deref(), alpn.as_deref(), Some(&name));
-    let stream = clear.into_io();
+    let stream = hello.complete(&authority, dialled).await?;
+    let alpn = stream.get_ref().1.alpn_protocol().map(|alpn| String::from_utf8_lossy(alpn).into_owned());
+    connection.session.set_tls(sni.as_deref(), alpn.as_deref(), Some(&name))?;
     match alpn.as_deref() {
         Some("h2") => http_connection::serve(connection, stream, Clear::tls(name, Version::HTTP_2)).await,
         Some(_) => http_connection::serve(connection, stream, Clear::tls(name, Version::HTTP_11)).await,
