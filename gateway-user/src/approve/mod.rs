@@ -1,1 +1,281 @@
-//! Turns `Ask` into a new decision by asking a person, with a deadline.
+//! Asks a person about a held request, with a deadline.
+//!
+//! In: what is asked, bound to identity, destination, action, digest and policy version. Out: a [`Verdict`]. Policy is not
+//! evaluated here: a grant only names the groups that approved, and policy decides again with exactly those.
+//!
+//! Invariants:
+//! - One task owns all questions ([`owner`]); every answer and every expiry is in the ledger before the waiting request moves.
+//! - A grant serves one request with the same binding, before the question's deadline. A second identical request that
+//!   is held at the same time is a question of its own.
+//! - A denial answers identical requests until the deadline.
+//! - Nobody approves what their own uid asked for, except root, who could do so anyway.
+//! - A local admin may stand for any group, and is one person: what needs two people is denied.
+//!
+//! When it fails: ledger not writable, too many questions, task gone: the request is denied. Questions and unused grants
+//! live in memory; a restarted daemon asks again.
+
+mod digest;
+mod owner;
+mod question;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+pub use digest::Digest;
+use owner::{Message, Owner};
+use question::Held;
+
+use crate::record::{ApprovalState, Id, Ledger, LedgerError, LookupError, Prefix, Time};
+
+/// A request that needs a person's word.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// The exchange in the ledger.
+    pub exchange: Id,
+    /// The non-human identity.
+    pub identity: String,
+    /// The uid of the process that sent the request.
+    pub requester_uid: u32,
+    /// The proven name and port.
+    pub destination: String,
+    /// The action's name.
+    pub action: String,
+    /// One line for the person who decides, masked.
+    pub summary: String,
+    /// What exactly is sent, see [`Digest`].
+    pub digest: [u8; 32],
+    /// What policy wants; each has to be granted.
+    pub asks: Vec<Ask>,
+    /// The policy set that asks.
+    pub policy_version: String,
+}
+
+/// What one policy wants to hear from a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// The policy's id.
+    pub policy: String,
+    /// Groups; a person of any of them may approve.
+    pub approvers: Vec<String>,
+    /// How many different people have to approve.
+    pub people: u32,
+    /// How long the question stays open.
+    #[serde(rename = "within_ms", with = "milliseconds")]
+    pub within: Duration,
+    /// What the policy tells the person.
+    pub message: Option<String>,
+}
+
+/// What became of a held request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may be decided again with these groups' approval.
+    Granted {
+        /// The person.
+        by: String,
+        /// For `context.approvals`.
+        approvals: BTreeSet<String>,
+    },
+    /// It is refused.
+    Denied {
+        /// The person, or `tollgate`.
+        by: String,
+        /// Their reason; safe to show to the agent.
+        reason: String,
+    },
+    /// Nobody has answered yet and the caller waited long enough. The question stays open; the identical request may be
+    /// sent again.
+    StillPending {
+        /// The question.
+        id: Id,
+    },
+    /// Nobody answered before the deadline.
+    Expired,
+}
+
+/// A person, as the control socket's peer credentials show them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approver {
+    /// The user's name.
+    pub name: String,
+    /// The user's id.
+    pub uid: u32,
+}
+
+/// An open question, as `approvals --json` prints it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The question.
+    pub id: Id,
+    /// The exchange that asked last.
+    pub exchange: Id,
+    /// When it was asked.
+    pub at: Time,
+    /// Until when it can be answered.
+    pub expires: Time,
+    /// Milliseconds left until then.
+    pub left_ms: u64,
+    /// Whether a request is being held; if not, the next identical one takes the answer.
+    pub held: bool,
+    /// The non-human identity.
+    pub identity: String,
+    /// The uid of the process that sent the request.
+    pub requester_uid: u32,
+    /// The proven name and port.
+    pub destination: String,
+    /// The action's name.
+    pub action: String,
+    /// One line about the request.
+    pub summary: String,
+    /// What policy wants.
+    pub asks: Vec<Ask>,
+}
+
+/// An answer that was not taken.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ApproveError {
+    /// What was typed is not the beginning of an id, or fits several questions.
+    #[error(transparent)]
+    Lookup(LookupError),
+    /// Nothing waits under that id: never asked, answered, or expired.
+    #[error("nothing waits for approval under \"{0}\"; see `tollgate approvals`")]
+    NotWaiting(String),
+    /// The approver runs under the uid that sent the request.
+    #[error(
+        "uid {uid} sent this request and cannot approve it; ask somebody else, or an administrator"
+    )]
+    OwnRequest {
+        /// The uid of both.
+        uid: u32,
+    },
+    /// The answer could not be recorded, so it does not count.
+    #[error(transparent)]
+    Ledger(LedgerError),
+    /// The daemon is shutting down.
+    #[error("approvals are closed: the daemon is shutting down")]
+    Stopped,
+}
+
+/// All open questions. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Approvals(mpsc::Sender<Message>);
+
+impl Approvals {
+    /// Starts without questions. Needs a tokio runtime, which the owning task then lives on.
+    pub fn new(ledger: Ledger) -> Self {
+        let (send, receive) = mpsc::channel(QUEUE);
+        tokio::spawn(Owner::new(ledger).run(receive));
+        Self(send)
+    }
+
+    /// Asks, and waits for the answer for at most `hold_for`. Dropping the future leaves the question open.
+    pub async fn hold(&self, pending: Pending, hold_for: Duration) -> Verdict {
+        let until = Instant::now() + hold_for.min(MAX_WITHIN);
+        let message = |reply| Message::Hold(Box::new(pending), reply);
+        let (id, waiter) = match self.call(message).await {
+            Ok(Held::Answered(delivery)) => return delivery.take(),
+            Ok(Held::Waiting(id, waiter)) => (id, waiter),
+            Err(error) => return denied(error.to_string()),
+        };
+        match timeout_at(until, waiter).await {
+            Ok(Ok(delivery)) => delivery.take(),
+            Ok(Err(_)) => denied(ApproveError::Stopped.to_string()),
+            Err(_) => Verdict::StillPending { id },
+        }
+    }
+
+    /// The open questions, oldest first.
+    ///
+    /// # Errors
+    /// The daemon is shutting down.
+    pub async fn list(&self) -> Result<Vec<Waiting>, ApproveError> {
+        self.call(Message::List).await
+    }
+
+    /// Approves a question, named by the beginning of its id or of the id of an exchange that asked it. Returns the
+    /// question's id; the approval is in the ledger then.
+    ///
+    /// # Errors
+    /// No such question, not this approver, or the ledger cannot be written.
+    pub async fn approve(
+        &self,
+        id: &str,
+        by: Approver,
+        reason: Option<String>,
+    ) -> Result<Id, ApproveError> {
+        self.answer(id, ApprovalState::Approved, by, reason).await
+    }
+
+    /// Denies a question, as [`Self::approve`] approves it.
+    ///
+    /// # Errors
+    /// No such question, or the ledger cannot be written.
+    pub async fn deny(
+        &self,
+        id: &str,
+        by: Approver,
+        reason: Option<String>,
+    ) -> Result<Id, ApproveError> {
+        self.answer(id, ApprovalState::Denied, by, reason).await
+    }
+
+    async fn answer(
+        &self,
+        id: &str,
+        state: ApprovalState,
+        by: Approver,
+        reason: Option<String>,
+    ) -> Result<Id, ApproveError> {
+        let id: Prefix = id.parse().map_err(ApproveError::Lookup)?;
+        let message = |reply| Message::Answer(id, state, by, reason, reply);
+        self.call(message).await?
+    }
+
+    async fn call<T>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<T>) -> Message,
+    ) -> Result<T, ApproveError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.0.send(message(reply)).await;
+        sent.map_err(|_| ApproveError::Stopped)?;
+        answer.await.map_err(|_| ApproveError::Stopped)
+    }
+}
+
+/// A refusal that no person spoke.
+fn denied(reason: String) -> Verdict {
+    Verdict::Denied {
+        by: "tollgate".to_owned(),
+        reason,
+    }
+}
+
+mod milliseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(d: &Duration, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_u64(super::ms(*d))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+        u64::deserialize(d).map(Duration::from_millis)
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Messages wait here while the owner writes to the ledger; senders wait when it is full.
+const QUEUE: usize = 256;
+
+/// An upper bound for deadlines, so that no policy can make one that overflows a clock: 30 days.
+const MAX_WITHIN: Duration = Duration::from_secs(30 * 24 * 60 * 60);

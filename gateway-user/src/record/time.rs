@@ -1,0 +1,164 @@
+//! Points in time as the ledger writes them: unix milliseconds in rows, RFC 3339 in UTC with milliseconds everywhere else.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z. Prints and serialises as `2026-11-20T11:39:28.000Z`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Time(i64);
+
+/// The text is not a time as the ledger prints it.
+#[derive(Debug, thiserror::Error)]
+#[error("\"{0}\" is not a time such as 2026-11-20T11:39:28.000Z")]
+pub struct TimeError(String);
+
+impl Time {
+    /// The wall clock, now.
+    pub fn now() -> Self {
+        Self(match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
+        })
+    }
+
+    /// From unix milliseconds.
+    pub fn from_unix_ms(ms: i64) -> Self {
+        Self(ms)
+    }
+
+    /// As unix milliseconds.
+    pub fn unix_ms(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (days, ms) = (self.0.div_euclid(DAY_MS), self.0.rem_euclid(DAY_MS));
+        let (year, month, day) = civil(days);
+        let (h, m, s) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{:03}Z",
+            ms % 1000
+        )
+    }
+}
+
+impl FromStr for Time {
+    type Err = TimeError;
+
+    fn from_str(text: &str) -> Result<Self, TimeError> {
+        let bad = || TimeError(text.to_owned());
+        if text.len() != "2026-11-20T11:39:28.000Z".len() || !text.is_ascii() {
+            return Err(bad());
+        }
+        let number = |from: usize, to: usize| {
+            let digits = &text[from..to];
+            match digits.bytes().all(|b| b.is_ascii_digit()) {
+                true => digits.parse::<i64>().map_err(|_| bad()),
+                false => Err(bad()),
+            }
+        };
+        let days = days(number(0, 4)?, number(5, 7)?, number(8, 10)?);
+        let clock = number(11, 13)? * 3_600_000 + number(14, 16)? * 60_000;
+        let time = Self(days * DAY_MS + clock + number(17, 19)? * 1000 + number(20, 23)?);
+        // Printing again rejects the 31st of February, hour 25 and wrong punctuation in one comparison.
+        (time.to_string() == text).then_some(time).ok_or_else(bad)
+    }
+}
+
+impl From<Time> for String {
+    fn from(time: Time) -> Self {
+        time.to_string()
+    }
+}
+
+impl TryFrom<String> for Time {
+    type Error = TimeError;
+
+    fn try_from(text: String) -> Result<Self, TimeError> {
+        text.parse()
+    }
+}
+
+/// Year, month and day of a day number since 1970-01-01, in the proleptic Gregorian calendar (Howard Hinnant,
+/// "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`).
+fn civil(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month, day_of_year - (153 * shifted_month + 2) / 5 + 1)
+}
+
+/// The inverse of [`civil`] (`days_from_civil`).
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = year - i64::from(month <= 2);
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn prints_what_date_prints() {
+        // Each right-hand side is the output of `date -u -d @SECONDS +%FT%TZ`, with the milliseconds put in.
+        for (ms, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_709_251_199_999, "2024-02-29T23:59:59.999Z"),
+            (1_795_174_768_007, "2026-11-20T11:39:28.007Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(Time::from_unix_ms(ms).to_string(), text);
+            assert_eq!(text.parse::<Time>().unwrap().unix_ms(), ms);
+        }
+    }
+
+    #[test]
+    fn every_day_of_four_centuries_comes_back() {
+        for day in -146_097..146_097 {
+            let (y, m, d) = civil(day);
+            assert_eq!(days(y, m, d), day);
+            assert!((1..=12).contains(&m) && (1..=31).contains(&d));
+        }
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_print() {
+        for text in [
+            "",
+            "2026-11-20",
+            "2026-02-30T00:00:00.000Z",
+            "2026-11-20T24:00:00.000Z",
+            "2026-11-20 11:39:28.000Z",
+            "2026-11-20T11:39:28.000+",
+            "+026-11-20T11:39:28.000Z",
+        ] {
+            assert!(text.parse::<Time>().is_err(), "{text}");
+        }
+    }
+}
