@@ -1,1 +1,3 @@
 //! Sub-commands: thin; parse flags, one error to one exit code.
+
+pub mod policy;
