@@ -218,3 +218,161 @@ fn line(text: &mut String, content: &str) {
     text.push_str(content);
     text.push('\n');
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::protocol::{Fact, Facts};
+
+    const CHAT: &str = r#"@id("chat")
+permit (principal in Group::"agents", action == Action::"llm.generate", resource == Service::"openai")
+when { context.model == "gpt-5-mini" };
+"#;
+    const MASK: &str = r#"@id("mask-pii") @mask("pii")
+forbid (principal, action in Action::"llm", resource) unless { context.masked.contains("pii") };
+"#;
+    const OTHER_MODEL: &str = r#"[[case]]
+name = "other model"
+identity = "research-agent"
+action = "llm.generate"
+service = "openai"
+facts = { model = "gpt-5" }
+expect = "deny"
+"#;
+
+    fn folder(policies: &str, cases: &str) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("chat.cedar"), policies).unwrap();
+        std::fs::create_dir(dir.path().join("cases")).unwrap();
+        std::fs::write(dir.path().join("cases/chat.toml"), cases).unwrap();
+        dir
+    }
+
+    fn tested(policies: &str, cases: &str) -> Tested {
+        let identities = |id: &str| (id == "research-agent").then(|| vec!["agents".to_owned()]);
+        test(
+            folder(policies, cases).path(),
+            &|_| vec!["llm".to_owned()],
+            &identities,
+        )
+        .unwrap()
+    }
+
+    fn query() -> Query {
+        let mut facts = Facts::default();
+        for (name, text) in [
+            ("host", "h"),
+            ("credential", "none"),
+            ("method", "POST"),
+            ("path", "/"),
+            ("model", "gpt-5-mini"),
+        ] {
+            facts.set(name, text);
+        }
+        for name in ["findings", "tools"] {
+            facts.set(name, Fact::Set(BTreeSet::new()));
+        }
+        facts.set("port", 443);
+        facts.set("messages", 1);
+        facts.set("tls", true);
+        facts.set("stream", false);
+        Query {
+            identity: "research-agent".into(),
+            groups: vec!["agents".into()],
+            action: "llm.generate".into(),
+            service: "openai".into(),
+            service_groups: vec!["llm".into()],
+            facts,
+        }
+    }
+
+    #[test]
+    fn test_prints_a_line_for_each_case_and_the_count() {
+        let tested = tested(CHAT, OTHER_MODEL);
+        assert_eq!(
+            tested.text,
+            "ok    chat.toml  other model  deny (no policy permits it)\n1 passed, 0 failed\n"
+        );
+        assert_eq!(tested.failed, 0);
+    }
+
+    #[test]
+    fn test_says_what_a_failed_case_got() {
+        let tested = tested(
+            CHAT,
+            &[OTHER_MODEL, &OTHER_MODEL.replace("deny", "permit")].concat(),
+        );
+        let last: Vec<&str> = tested.text.lines().skip(1).collect();
+        assert_eq!(
+            last,
+            [
+                "FAIL  chat.toml  other model  expected permit, got deny (no policy permits it)",
+                "1 passed, 1 failed"
+            ]
+        );
+        assert_eq!(tested.failed, 1);
+    }
+
+    #[test]
+    fn check_counts_policies_by_action_and_shows_warnings() {
+        let impossible = "@id(\"odd\")\npermit (principal, action, resource)\nwhen { false };\n";
+        let dir = folder(&[CHAT, MASK, impossible].concat(), "");
+        let text = check(dir.path()).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].starts_with("loaded 3 policies from "), "{text}");
+        assert_eq!(lines[1], "  connect       1 policy");
+        assert_eq!(lines[4], "  llm.generate  3 policies, reads whole bodies");
+        assert!(
+            lines[5].starts_with("warning: ") && lines[5].contains("chat.cedar:6: policy \"odd\":"),
+            "{text}"
+        );
+        let broken = folder("permit (principal, action, resource);", "");
+        assert!(
+            check(broken.path())
+                .unwrap_err()
+                .to_string()
+                .contains("chat.cedar:1: a policy needs a name")
+        );
+    }
+
+    #[test]
+    fn explain_shows_why_and_what_a_proposed_set_changes() {
+        let load = |policies: &str| Arc::new(PolicySet::load(folder(policies, "").path()).unwrap());
+        let now = load(&[CHAT, MASK].concat());
+        let text = explain(query(), &now, None);
+        for part in [
+            "identity     research-agent in agents\n",
+            "decision     permit (policies version ",
+            "  policy     chat: permit at ",
+            "  policy     mask-pii: forbid at ",
+            "chat.cedar:4 @mask(\"pii\")\n",
+            "  obligation mask:pii\n",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        let approve = MASK
+            .replace("@mask(\"pii\")", "@approvers(\"dba\")")
+            .replace("mask-pii", "needs-dba")
+            .replace("masked.contains(\"pii\")", "approvals.contains(\"dba\")");
+        let differs = |proposed: &str| {
+            let text = explain(query(), &now, Some(&load(proposed)));
+            text.lines().last().unwrap().to_owned()
+        };
+        assert_eq!(
+            differs(&[CHAT, &approve].concat()),
+            "differs      permit becomes ask; policies -chat -mask-pii +needs-dba; obligations -mask:pii +approval:dba"
+        );
+        assert_eq!(differs(&[MASK, CHAT].concat()), "differs      in nothing");
+        assert_eq!(
+            differs(MASK),
+            "differs      permit becomes deny; policies -chat -mask-pii; obligations -mask:pii"
+        );
+        let denied = explain(query(), &load(MASK), None);
+        assert!(
+            denied.contains("decision     deny: no policy permits model \"gpt-5-mini\""),
+            "{denied}"
+        );
+    }
+}

@@ -44,7 +44,7 @@ pub enum CaseError {
     Case {
         place: Place,
         case: String,
-        fault: CaseFault,
+        fault: Box<CaseFault>,
     },
 }
 
@@ -112,7 +112,7 @@ pub fn run(
                 CaseError::Case {
                     place,
                     case: name.clone(),
-                    fault,
+                    fault: Box::new(fault),
                 }
             })?;
             let decision = set.decide(query);

@@ -6,11 +6,11 @@
 use std::collections::{BTreeSet, HashSet};
 
 use cedar_policy::{
-    Authorizer, Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, ParseErrors,
-    Request, RestrictedExpression,
+    Authorizer, Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request,
+    RestrictedExpression,
 };
 
-use super::{PolicySet, Query, Slice};
+use super::{PolicyError, PolicySet, Query, Slice};
 use crate::protocol::Fact;
 
 /// The answer, with the ids of the policies that determine it.
@@ -46,12 +46,16 @@ pub(super) struct Types {
 }
 
 impl Types {
-    pub(super) fn new() -> Result<Self, ParseErrors> {
+    pub(super) fn new() -> Result<Self, PolicyError> {
+        let kind = |name: &str| {
+            name.parse::<EntityTypeName>()
+                .map_err(|error| PolicyError::Schema(error.to_string()))
+        };
         Ok(Self {
-            identity: "Identity".parse()?,
-            group: "Group".parse()?,
-            service: "Service".parse()?,
-            service_group: "ServiceGroup".parse()?,
+            identity: kind("Identity")?,
+            group: kind("Group")?,
+            service: kind("Service")?,
+            service_group: kind("ServiceGroup")?,
         })
     }
 }

@@ -147,7 +147,7 @@ pub(super) fn compile(
         problems.sort_by(|a, b| a.place.cmp(&b.place));
         return Err(PolicyError::Broken(problems));
     }
-    let types = Types::new().map_err(|error| PolicyError::Schema(error.to_string()))?;
+    let types = Types::new()?;
     Ok(PolicySet {
         schema,
         types,
