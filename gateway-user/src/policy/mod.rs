@@ -1,1 +1,161 @@
-//! Cedar policies: `Query` to `Decision`. The only place a `Permit` is made.
+//! Cedar policies: [`Query`] to [`Decision`]. The only place a [`Permit`] is made.
+//!
+//! In: policy files, then queries (who, what, where to, facts). Out: a permit with its obligations, a question for people, or a
+//! denial with its reason. Invariants: what no policy permits is denied; any error is a denial; an obligation is a `forbid` that
+//! only its fulfilment lifts, so no permit drops one; what people are asked is decided again when they have answered. Fails when a
+//! set does not load (the caller keeps the one it has). Sources: the Cedar language reference (authorization, strict validation).
+
+mod annotation;
+pub mod cases;
+mod decide;
+mod error;
+mod evaluate;
+mod load;
+mod nearest;
+mod question;
+mod shape;
+mod vocabulary;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::path::Path;
+
+use cedar_policy::{Effect, Entity, EntityUid, Schema};
+
+pub use decide::{Decision, Denial, Permit, Query};
+pub use error::{Fault, Place, PolicyError, Problem};
+pub use question::{Ask, Question};
+
+use annotation::Terms;
+
+/// The policies and cases that `tollgate init` writes: path below the policy folder, text.
+pub const DEFAULTS: &[(&str, &str)] = &[
+    ("base.cedar", include_str!("../../../policies/base.cedar")),
+    (
+        "langchain.cedar",
+        include_str!("../../../policies/langchain.cedar"),
+    ),
+    (
+        "cases/base.toml",
+        include_str!("../../../policies/cases/base.toml"),
+    ),
+    (
+        "cases/langchain.toml",
+        include_str!("../../../policies/cases/langchain.toml"),
+    ),
+];
+
+/// All policies, validated and sliced by action. Immutable: a change is a new set.
+pub struct PolicySet {
+    schema: Schema,
+    types: evaluate::Types,
+    slices: HashMap<String, Slice>,
+    rules: BTreeMap<String, Rule>,
+    warnings: Vec<Problem>,
+    version: String,
+}
+
+/// The policies that can apply to one action.
+struct Slice {
+    action: EntityUid,
+    /// The action with its ancestors, for `action in`.
+    entity: Entity,
+    set: cedar_policy::PolicySet,
+    needs_findings: bool,
+}
+
+/// What is known of one policy beside its Cedar form.
+#[derive(Clone, Debug)]
+struct Rule {
+    place: Place,
+    effect: Effect,
+    terms: Terms,
+}
+
+impl PolicySet {
+    /// Reads every `*.cedar` directly in `dir` and checks them together.
+    ///
+    /// # Errors
+    /// [`PolicyError`] with everything that is wrong, by file and line.
+    pub fn load(dir: &Path) -> Result<Self, PolicyError> {
+        load::compile(&load::read(dir)?, known)
+    }
+
+    /// How many policies there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Whether there is none, so that everything is denied.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// A short hash of the schema and of all policy texts.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Whether a decision on `action` needs the findings of the whole body. Of an action nobody knows, everything is needed.
+    #[must_use]
+    pub fn needs_findings(&self, action: &str) -> bool {
+        self.slices
+            .get(action)
+            .is_none_or(|slice| slice.needs_findings)
+    }
+
+    /// How many policies can apply to each action.
+    #[must_use]
+    pub fn slices(&self) -> BTreeMap<&str, usize> {
+        self.slices
+            .iter()
+            .map(|(action, slice)| (action.as_str(), slice.set.num_of_policies()))
+            .collect()
+    }
+
+    /// What the validator finds odd without refusing it.
+    #[must_use]
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// One line on a policy: effect, place, annotations. `None` for an id that is not in this set.
+    #[must_use]
+    pub fn describe(&self, id: &str) -> Option<String> {
+        let rule = self.rules.get(id)?;
+        Some(format!("{} at {}{}", rule.effect, rule.place, rule.terms))
+    }
+}
+
+impl fmt::Debug for PolicySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "PolicySet({} policies, version {})",
+            self.len(),
+            self.version
+        )
+    }
+}
+
+/// Whether that is a detector or a class of detectors.
+fn known(name: &str) -> bool {
+    KNOWN_DETECTORS.contains(&name)
+}
+
+const KNOWN_DETECTORS: &[&str] = &[
+    "pii",
+    "secrets",
+    "credit-card",
+    "email",
+    "openai-key",
+    "anthropic-key",
+    "aws-key",
+    "github-token",
+];
+
+#[cfg(test)]
+mod tests;

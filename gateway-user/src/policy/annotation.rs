@@ -1,0 +1,180 @@
+//! What the annotations of a policy say.
+//!
+//! In: a parsed policy. Out: [`Terms`]. Every annotation is known, has a value that means something, and stands on the effect it
+//! works on: an obligation on a `forbid`, an addition on a `permit`.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use cedar_policy::{Effect, Policy};
+
+use super::error::Fault;
+use super::nearest::nearest;
+
+/// The annotations of one policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Terms {
+    /// Detectors or classes to mask, all of them.
+    pub(super) masks: BTreeSet<String>,
+    /// Groups that may approve, any of them.
+    pub(super) approvers: Vec<String>,
+    /// How long an approval is waited for.
+    pub(super) within: Duration,
+    /// What to tell the agent or the approver.
+    pub(super) message: Option<String>,
+    /// A label for the ledger.
+    pub(super) record: Option<String>,
+    /// The credential to send.
+    pub(super) credential: Option<String>,
+}
+
+impl Terms {
+    /// Whether something can lift this forbid.
+    pub(super) fn is_obligation(&self) -> bool {
+        !self.masks.is_empty() || !self.approvers.is_empty()
+    }
+}
+
+/// Reads the annotations of a policy; `known` tells detectors.
+pub(super) fn read(policy: &Policy, known: fn(&str) -> bool) -> Result<Terms, Fault> {
+    if let Some((name, _)) = policy
+        .annotations()
+        .find(|(name, _)| !ANNOTATIONS.contains(name))
+    {
+        return Err(Fault::UnknownAnnotation {
+            name: name.to_owned(),
+            nearest: nearest(name, ANNOTATIONS.iter().copied()).map(|near| format!("@{near}")),
+        });
+    }
+    let effect = policy.effect();
+    let on = |annotation: &'static str, needed: Effect| match policy.annotation(annotation) {
+        Some(_) if effect != needed => Err(Fault::WrongEffect {
+            annotation,
+            effect: match needed {
+                Effect::Permit => "permit",
+                Effect::Forbid => "forbid",
+            },
+        }),
+        found => Ok(found),
+    };
+    let masks: BTreeSet<String> = on("mask", Effect::Forbid)?
+        .map_or(Ok(Vec::new()), |value| names("mask", value))?
+        .into_iter()
+        .collect();
+    if let Some(name) = masks.iter().find(|name| !known(name)) {
+        return Err(Fault::UnknownDetector { name: name.clone() });
+    }
+    let approvers = on("approvers", Effect::Forbid)?
+        .map_or(Ok(Vec::new()), |value| names("approvers", value))?;
+    let within = on("within", Effect::Forbid)?.map(duration).transpose()?;
+    if within.is_some() && approvers.is_empty() {
+        return Err(Fault::WithinAlone);
+    }
+    let text = |annotation, value: Option<&str>| value.map(|v| line(annotation, v)).transpose();
+    Ok(Terms {
+        masks,
+        approvers,
+        within: within.unwrap_or(WITHIN),
+        message: text("message", policy.annotation("message"))?,
+        record: text("record", on("record", Effect::Permit)?)?,
+        credential: text("credential", on("credential", Effect::Permit)?)?,
+    })
+}
+
+impl fmt::Display for Terms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |names: &mut dyn Iterator<Item = &String>| {
+            names.map(String::as_str).collect::<Vec<_>>().join(", ")
+        };
+        if !self.masks.is_empty() {
+            write!(f, " @mask(\"{}\")", list(&mut self.masks.iter()))?;
+        }
+        if !self.approvers.is_empty() {
+            let seconds = self.within.as_secs();
+            let approvers = list(&mut self.approvers.iter());
+            write!(f, " @approvers(\"{approvers}\") @within(\"{seconds}s\")")?;
+        }
+        for (name, value) in [
+            ("record", &self.record),
+            ("credential", &self.credential),
+            ("message", &self.message),
+        ] {
+            if let Some(value) = value {
+                write!(f, " @{name}(\"{value}\")")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a list of names, separated by commas.
+fn names(annotation: &'static str, value: &str) -> Result<Vec<String>, Fault> {
+    let names: Vec<String> = value
+        .split(',')
+        .map(|name| name.trim().to_owned())
+        .collect();
+    let distinct: BTreeSet<&String> = names.iter().collect();
+    if names.iter().any(String::is_empty) || distinct.len() != names.len() {
+        return Err(Fault::Value {
+            annotation,
+            value: value.to_owned(),
+            expected: "name one, or several different ones separated by commas",
+        });
+    }
+    Ok(names)
+}
+
+/// Reads `30s`, `10m` or `1h`.
+fn duration(value: &str) -> Result<Duration, Fault> {
+    let parse = || {
+        let unit = match value.chars().last()? {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            _ => return None,
+        };
+        let digits = &value[..value.len() - 1];
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let seconds = digits.parse::<u64>().ok()?.checked_mul(unit)?;
+        (1..=LONGEST.as_secs())
+            .contains(&seconds)
+            .then(|| Duration::from_secs(seconds))
+    };
+    parse().ok_or_else(|| Fault::Value {
+        annotation: "within",
+        value: value.to_owned(),
+        expected: "use a duration such as 30s, 10m or 1h, a week at most",
+    })
+}
+
+/// Reads a text that ends up in errors, logs and on terminals.
+fn line(annotation: &'static str, value: &str) -> Result<String, Fault> {
+    if value.trim().is_empty() || value.chars().any(char::is_control) {
+        return Err(Fault::Value {
+            annotation,
+            value: value.escape_debug().to_string(),
+            expected: "use one line of text",
+        });
+    }
+    Ok(value.to_owned())
+}
+
+/// Long enough for a person to notice, short enough that nobody approves what they no longer remember.
+const WITHIN: Duration = Duration::from_secs(10 * 60);
+
+/// A question older than this is asked again; also keeps deadlines far from overflow.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Every annotation there is.
+pub(super) const ANNOTATIONS: &[&str] = &[
+    "id",
+    "mask",
+    "approvers",
+    "within",
+    "message",
+    "record",
+    "credential",
+];

@@ -1,0 +1,130 @@
+//! What can be wrong with policies, where, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// A policy set that cannot be used. Messages name the place and the remedy.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum PolicyError {
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{} is larger than {limit} bytes: split it", path.display())]
+    TooLarge { path: PathBuf, limit: u64 },
+    #[error("no *.cedar in {}: add policies, or run `tollgate init` for a first set", dir.display())]
+    Empty { dir: PathBuf },
+    #[error("the built-in schema is broken: {0}")]
+    Schema(String),
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Broken(Vec<Problem>),
+}
+
+/// One thing that is wrong, or odd, with one policy.
+#[derive(Debug)]
+pub struct Problem {
+    /// Where it is.
+    pub place: Place,
+    /// The policy's id, where it has one.
+    pub policy: Option<String>,
+    /// What it is.
+    pub fault: Fault,
+}
+
+/// A line of a file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+/// Kinds of problems.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum Fault {
+    #[error("{message}{}", help.as_ref().map_or_else(String::new, |help| format!(" ({help})")))]
+    Cedar {
+        message: String,
+        help: Option<String>,
+    },
+    #[error("?principal and ?resource are not used here: name the identity, group or service")]
+    Template,
+    #[error("a policy needs a name: put @id(\"name\") before permit or forbid")]
+    NoId,
+    #[error("@id has characters that cannot be printed")]
+    UnprintableId,
+    #[error("the id is taken by the policy at {first}: ids are unique over all files")]
+    DuplicateId { first: Place },
+    #[error("unknown annotation @{name}{}", hint(nearest.as_deref()))]
+    UnknownAnnotation {
+        name: String,
+        nearest: Option<String>,
+    },
+    #[error("@{annotation} belongs on a {effect}")]
+    WrongEffect {
+        annotation: &'static str,
+        effect: &'static str,
+    },
+    #[error("@{annotation}(\"{value}\"): {expected}")]
+    Value {
+        annotation: &'static str,
+        value: String,
+        expected: &'static str,
+    },
+    #[error("@within says how long an approval is waited for: add @approvers(\"group\")")]
+    WithinAlone,
+    #[error("\"{name}\" is neither a detector nor a class of detectors, such as \"pii\"")]
+    UnknownDetector { name: String },
+    #[error(
+        "context.credential is never \"{value}\": it is \"none\", \"own\", \"foreign\" or \"held\""
+    )]
+    UnknownCredential { value: String },
+    #[error(
+        "context.{fact} may stand only in `forbid ... unless {{ context.{fact}.contains(\"name\") }}`, alone or joined by && and ||"
+    )]
+    Obligation { fact: &'static str },
+    #[error(
+        "@{annotation} names {annotated} but `unless` asks context.{fact} for {asked}: both name the same"
+    )]
+    Names {
+        annotation: &'static str,
+        fact: &'static str,
+        annotated: String,
+        asked: String,
+    },
+    #[error(
+        "one policy asks for one approval: write one policy for each approval that must be given"
+    )]
+    TwoApprovals,
+    #[error(
+        "context stands alone: name the fact, such as context.host, so that it can be seen which facts are used"
+    )]
+    BareContext,
+    #[error(
+        "when the optional fact {fact} is missing this permits more: test for it in `permit ... when` or `forbid ... unless`"
+    )]
+    Absence { fact: String },
+    #[error("the policy applies to no action: for a group of actions write `action in`")]
+    NoAction,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.policy {
+            Some(id) => write!(f, "{}: policy \"{id}\": {}", self.place, self.fault),
+            None => write!(f, "{}: {}", self.place, self.fault),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}
+
+pub(super) fn hint(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |known| format!(": did you mean {known}?"))
+}

@@ -1,0 +1,374 @@
+//! Policy files to a [`PolicySet`]: read, name, check, validate, slice.
+//!
+//! In: a folder. Out: a set in which every policy has a unique id, known annotations, an allowed shape, valid types, and stands
+//! in the slice of every action it can apply to. All problems are reported together; one is enough to refuse the set.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest;
+use cedar_policy::ffi::DetailedError;
+use cedar_policy::{
+    ActionConstraint, EntityUid, Policy, PolicyId, Schema, ValidationMode, Validator, pst,
+};
+
+use super::error::{Fault, Place, PolicyError, Problem};
+use super::evaluate::Types;
+use super::vocabulary::{self, SCHEMA, Vocabulary};
+use super::{PolicySet, Rule, Slice, annotation, shape};
+
+/// One policy file.
+pub(super) struct Source {
+    pub(super) file: PathBuf,
+    pub(super) text: String,
+}
+
+/// Reads every `*.cedar` directly in `dir`, in the order of their names.
+pub(super) fn read(dir: &Path) -> Result<Vec<Source>, PolicyError> {
+    let fail = |path: &Path, source| PolicyError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(|source| fail(dir, source))? {
+        let path = entry.map_err(|source| fail(dir, source))?.path();
+        // As a shell's `*.cedar`: editors keep locks and backups in dot files.
+        let hidden = path
+            .file_name()
+            .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden
+            && path
+                .extension()
+                .is_some_and(|extension| extension == "cedar")
+        {
+            files.push(path);
+        }
+    }
+    if files.is_empty() {
+        return Err(PolicyError::Empty {
+            dir: dir.to_owned(),
+        });
+    }
+    files.sort();
+    files
+        .into_iter()
+        .map(|file| {
+            let text = read_file(&file)?;
+            Ok(Source { file, text })
+        })
+        .collect()
+}
+
+/// Reads a file of at most [`MAX_FILE`] bytes.
+pub(super) fn read_file(path: &Path) -> Result<String, PolicyError> {
+    let fail = |source| PolicyError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let mut text = String::new();
+    let file = File::open(path).map_err(fail)?;
+    file.take(MAX_FILE + 1)
+        .read_to_string(&mut text)
+        .map_err(fail)?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(PolicyError::TooLarge {
+            path: path.to_owned(),
+            limit: MAX_FILE,
+        });
+    }
+    Ok(text)
+}
+
+/// Checks the policies of all files together; `known` tells detectors.
+pub(super) fn compile(
+    sources: &[Source],
+    known: fn(&str) -> bool,
+) -> Result<PolicySet, PolicyError> {
+    let (schema, vocabulary) = vocabulary::schema()?;
+    let mut problems = Vec::new();
+    let mut all = cedar_policy::PolicySet::new();
+    let mut rules: BTreeMap<String, Rule> = BTreeMap::new();
+    for source in sources {
+        for (line, policy) in parse(source, &mut problems) {
+            let place = Place {
+                file: source.file.clone(),
+                line,
+            };
+            let id = policy.annotation("id").map(str::to_owned);
+            let checked = name(&policy, &rules).and_then(|id| {
+                let policy = policy.new_id(PolicyId::new(&id));
+                let rule = check(&policy, place.clone(), &vocabulary, known)?;
+                Ok((id, policy, rule))
+            });
+            match checked {
+                Ok((id, policy, rule)) => {
+                    // Ids are unique by now, the only thing that `add` refuses.
+                    if all.add(policy).is_ok() {
+                        rules.insert(id, rule);
+                    }
+                }
+                Err(fault) => problems.push(Problem {
+                    place,
+                    policy: id,
+                    fault,
+                }),
+            }
+        }
+    }
+    let result = Validator::new(schema.clone()).validate(&all, ValidationMode::Strict);
+    for error in result.validation_errors() {
+        problems.push(odd(error.policy_id(), &error.into(), &rules, sources));
+    }
+    let warnings: Vec<Problem> = result
+        .validation_warnings()
+        .map(|warning| odd(warning.policy_id(), &warning.into(), &rules, sources))
+        .collect();
+    let slices = slice(&schema, &vocabulary, &all, &rules)?;
+    for (id, rule) in &rules {
+        let id_in_set = PolicyId::new(id);
+        let reached = slices
+            .values()
+            .any(|slice| slice.set.policy(&id_in_set).is_some());
+        let refused = problems
+            .iter()
+            .any(|problem| problem.policy.as_ref() == Some(id));
+        if !reached && !refused {
+            let place = rule.place.clone();
+            problems.push(Problem {
+                place,
+                policy: Some(id.clone()),
+                fault: Fault::NoAction,
+            });
+        }
+    }
+    if !problems.is_empty() {
+        problems.sort_by(|a, b| a.place.cmp(&b.place));
+        return Err(PolicyError::Broken(problems));
+    }
+    let types = Types::new()?;
+    Ok(PolicySet {
+        schema,
+        types,
+        slices,
+        rules,
+        warnings,
+        version: version(sources),
+    })
+}
+
+/// Parses one file into policies with their lines, in the file's order.
+fn parse(source: &Source, problems: &mut Vec<Problem>) -> Vec<(usize, Policy)> {
+    let mut push = |line, fault| {
+        let place = Place {
+            file: source.file.clone(),
+            line,
+        };
+        problems.push(Problem {
+            place,
+            policy: None,
+            fault,
+        });
+    };
+    let set: cedar_policy::PolicySet = match source.text.parse() {
+        Ok(set) => set,
+        Err(errors) => {
+            let errors: &cedar_policy::ParseErrors = &errors;
+            for error in errors.iter() {
+                let (offset, fault) = cedar(&error.into());
+                push(line_at(&source.text, offset.unwrap_or(0)), fault);
+            }
+            return Vec::new();
+        }
+    };
+    // The position is the one thing that only the crate's inner form of a policy has.
+    for template in set.templates() {
+        let offset = template.as_ref().loc().map_or(0, |loc| loc.start());
+        push(line_at(&source.text, offset), Fault::Template);
+    }
+    let mut policies: Vec<(usize, Policy)> = set
+        .policies()
+        .map(|policy| {
+            (
+                policy.as_ref().loc().map_or(0, |loc| loc.start()),
+                policy.clone(),
+            )
+        })
+        .collect();
+    policies.sort_by_key(|(offset, _)| *offset);
+    policies
+        .into_iter()
+        .map(|(offset, policy)| (line_at(&source.text, offset), policy))
+        .collect()
+}
+
+/// The policy's own name, not given to another before.
+fn name(policy: &Policy, rules: &BTreeMap<String, Rule>) -> Result<String, Fault> {
+    let id = policy
+        .annotation("id")
+        .filter(|id| !id.trim().is_empty())
+        .ok_or(Fault::NoId)?;
+    if id.chars().any(char::is_control) {
+        return Err(Fault::UnprintableId);
+    }
+    match rules.get(id) {
+        Some(first) => Err(Fault::DuplicateId {
+            first: first.place.clone(),
+        }),
+        None => Ok(id.to_owned()),
+    }
+}
+
+fn check(
+    policy: &Policy,
+    place: Place,
+    vocabulary: &Vocabulary,
+    known: fn(&str) -> bool,
+) -> Result<Rule, Fault> {
+    let terms = annotation::read(policy, known)?;
+    shape::check(&tree(policy)?, &terms, vocabulary, known)?;
+    Ok(Rule {
+        place,
+        effect: policy.effect(),
+        terms,
+    })
+}
+
+/// The syntax tree of a policy without slots.
+fn tree(policy: &Policy) -> Result<pst::Template, Fault> {
+    match policy.to_pst() {
+        Ok(pst::Policy::Static(policy)) => Ok(policy.body().clone()),
+        Ok(_) => Err(Fault::Template),
+        Err(error) => Err(Fault::Cedar {
+            message: error.to_string(),
+            help: None,
+        }),
+    }
+}
+
+/// What Cedar reports on a policy, with our place and without saying the id twice.
+fn odd(
+    id: &PolicyId,
+    error: &DetailedError,
+    rules: &BTreeMap<String, Rule>,
+    sources: &[Source],
+) -> Problem {
+    let id = id.to_string();
+    let mut place = rules.get(&id).map_or_else(
+        || Place {
+            file: PathBuf::new(),
+            line: 0,
+        },
+        |rule| rule.place.clone(),
+    );
+    let (offset, mut fault) = cedar(error);
+    let text = sources
+        .iter()
+        .find(|source| source.file == place.file)
+        .map(|source| &source.text);
+    if let (Some(offset), Some(text)) = (offset, text) {
+        place.line = line_at(text, offset);
+    }
+    if let Fault::Cedar { message, .. } = &mut fault {
+        *message = message.replace(&format!("for policy `{id}`, "), "");
+    }
+    Problem {
+        place,
+        policy: Some(id),
+        fault,
+    }
+}
+
+/// Where in the text, and what, from one of Cedar's errors.
+fn cedar(error: &DetailedError) -> (Option<usize>, Fault) {
+    let label = error.source_locations.first();
+    let mut message = error.message.replace('\n', " ");
+    if let Some(text) = label.and_then(|label| label.label.as_deref()) {
+        message = format!("{message}: {}", text.replace('\n', " "));
+    }
+    let fault = Fault::Cedar {
+        message,
+        help: error.help.clone(),
+    };
+    (label.map(|label| label.loc.start), fault)
+}
+
+/// For each action the policies whose scope admits it, closed over the action hierarchy.
+fn slice(
+    schema: &Schema,
+    vocabulary: &Vocabulary,
+    all: &cedar_policy::PolicySet,
+    rules: &BTreeMap<String, Rule>,
+) -> Result<HashMap<String, Slice>, PolicyError> {
+    let broken = |error: &dyn std::fmt::Display| PolicyError::Schema(error.to_string());
+    let actions = schema.action_entities().map_err(|error| broken(&error))?;
+    let mut slices = HashMap::new();
+    for entity in actions.iter() {
+        let action = entity.uid();
+        let name = action.id().unescaped().to_owned();
+        if !vocabulary.0.contains_key(&name) {
+            continue;
+        }
+        let admits = |group: &EntityUid| *group == action || actions.is_ancestor_of(group, &action);
+        let mut set = cedar_policy::PolicySet::new();
+        let mut needs_findings = false;
+        for policy in all.policies() {
+            let applies = match policy.action_constraint() {
+                ActionConstraint::Any => true,
+                ActionConstraint::Eq(only) => only == action,
+                ActionConstraint::In(groups) => groups.iter().any(admits),
+            };
+            if !applies {
+                continue;
+            }
+            let id: &str = policy.id().as_ref();
+            let masks = rules
+                .get(id)
+                .is_none_or(|rule| !rule.terms.masks.is_empty());
+            let reads = tree(policy).is_ok_and(|tree| shape::reads(&tree, shape::FINDINGS));
+            needs_findings |= masks || reads;
+            set.add(policy.clone()).map_err(|error| broken(&error))?;
+        }
+        let entity = entity.clone();
+        slices.insert(
+            name,
+            Slice {
+                action,
+                entity,
+                set,
+                needs_findings,
+            },
+        );
+    }
+    Ok(slices)
+}
+
+/// The first hex digits of a hash over what decides: the schema and every file.
+fn version(sources: &[Source]) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    let texts = sources.iter().map(|source| source.text.as_str());
+    for text in std::iter::once(SCHEMA).chain(texts) {
+        context.update(&(text.len() as u64).to_be_bytes());
+        context.update(text.as_bytes());
+    }
+    let digest = context.finish();
+    digest.as_ref()[..VERSION_BYTES]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+pub(super) fn line_at(text: &str, offset: usize) -> usize {
+    text.bytes()
+        .take(offset)
+        .filter(|byte| *byte == b'\n')
+        .count()
+        + 1
+}
+
+/// Thousands of policies fit; a file that is larger is not a policy file.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// 48 bits tell versions apart on one host and fit in a log line.
+const VERSION_BYTES: usize = 6;

@@ -1,0 +1,250 @@
+//! Case files, and the set that ships.
+
+use std::path::Path;
+
+use super::super::cases::{CaseError, Outcome, run};
+use super::super::vocabulary;
+use super::super::{DEFAULTS, annotation};
+use super::*;
+
+fn services(name: &str) -> Vec<String> {
+    let group = match name {
+        "openai" | "anthropic" => "llm",
+        _ => "unlisted",
+    };
+    vec![group.to_owned()]
+}
+
+fn identities(name: &str) -> Option<Vec<String>> {
+    (name == "research-agent").then(|| vec!["agents".to_owned()])
+}
+
+fn run_in(dir: &Path) -> Result<Vec<Outcome>, CaseError> {
+    run(
+        dir,
+        &Arc::new(PolicySet::load(dir)?),
+        &services,
+        &identities,
+    )
+}
+
+/// A folder with one policy and that case file.
+fn run_case(case: &str) -> Result<Vec<Outcome>, CaseError> {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("cases")).unwrap();
+    let policies = r#"
+        @id("chat") permit (principal in Group::"agents", action == Action::"llm.generate", resource == Service::"openai")
+        when { context.model == "gpt-5-mini" };
+        @id("mask-pii") @mask("pii")
+        forbid (principal, action in Action::"llm", resource) unless { context.masked.contains("pii") };
+        @id("overflow") forbid (principal, action == Action::"connect", resource) when { context.port * 9223372036854775807 > 0 };"#;
+    std::fs::write(dir.path().join("p.cedar"), policies).unwrap();
+    std::fs::write(dir.path().join("cases/chat.toml"), case).unwrap();
+    run_in(dir.path())
+}
+
+fn llm(facts: &str, rest: &str) -> String {
+    format!(
+        "[[case]]\nname = \"c\"\nidentity = \"research-agent\"\naction = \"llm.generate\"\nservice = \"openai\"\nfacts = {{ {facts} }}\n{rest}\n"
+    )
+}
+
+#[test]
+fn cases_say_what_was_got_and_what_was_expected() {
+    for (case, got, wrong) in [
+        (
+            llm("model = \"gpt-5\"", "expect = \"deny\""),
+            "deny (no policy permits it)",
+            None,
+        ),
+        (
+            llm("model = \"gpt-5\"", "expect = \"permit\""),
+            "deny (no policy permits it)",
+            Some("permit"),
+        ),
+        (
+            llm(
+                "model = \"gpt-5-mini\"",
+                "expect = \"permit\"\nmask = [\"pii\"]",
+            ),
+            "permit (chat, mask-pii; mask:pii)",
+            None,
+        ),
+        (
+            llm("model = \"gpt-5-mini\"", "expect = \"permit\"\nmask = []"),
+            "permit (chat, mask-pii; mask:pii)",
+            Some("masks {}"),
+        ),
+        (
+            llm("model = \"gpt-5-mini\"", "expect = \"ask\""),
+            "permit (chat, mask-pii; mask:pii)",
+            Some("ask"),
+        ),
+        (
+            llm(
+                "model = \"gpt-5-mini\"",
+                "expect = \"permit\"\npolicy = \"x\"",
+            ),
+            "permit (chat, mask-pii; mask:pii)",
+            Some("policy \"x\" to determine it"),
+        ),
+        (
+            llm("model = \"gpt-5\"", "expect = \"deny\"\npolicy = \"chat\""),
+            "deny (no policy permits it)",
+            Some("policy \"chat\" to determine it"),
+        ),
+    ] {
+        let outcome = run_case(&case).unwrap().remove(0);
+        assert_eq!(
+            (outcome.file.as_str(), outcome.name.as_str()),
+            ("chat.toml", "c")
+        );
+        assert_eq!(
+            (outcome.got.as_str(), outcome.wrong.as_deref()),
+            (got, wrong),
+            "{case}"
+        );
+    }
+}
+
+#[test]
+fn a_policy_that_breaks_is_not_the_denial_that_was_expected() {
+    let case = "[[case]]\nname = \"c\"\nidentity = \"research-agent\"\naction = \"connect\"\nservice = \"h:2\"\nexpect = \"deny\"\n";
+    let outcome = run_case(case).unwrap().remove(0);
+    assert!(
+        outcome.wrong.is_some() && outcome.got.contains("overflow"),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn bad_case_files_are_errors_with_their_place() {
+    let plain = |key: &str, value: &str| {
+        llm("model = \"m\"", "expect = \"deny\"").replace(
+            &format!(
+                "{key} = \"{}\"",
+                if key == "identity" {
+                    "research-agent"
+                } else {
+                    "llm.generate"
+                }
+            ),
+            &format!("{key} = \"{value}\""),
+        )
+    };
+    for (case, expected) in [
+        (
+            plain("identity", "nobody"),
+            "the configuration has no identity \"nobody\"",
+        ),
+        (
+            plain("action", "llm.generat"),
+            "no action \"llm.generat\": did you mean llm.generate?",
+        ),
+        (plain("action", "http"), "no action \"http\""),
+        (plain("action", "connect"), "connect has no fact \"model\""),
+        (
+            llm("modell = \"m\"", "expect = \"deny\""),
+            "llm.generate has no fact \"modell\": did you mean model?",
+        ),
+        (
+            llm("", "expect = \"deny\""),
+            "llm.generate needs the fact \"model\"",
+        ),
+        (
+            llm("model = 5", "expect = \"deny\""),
+            "fact \"model\" must be a string",
+        ),
+        (
+            llm("model = \"m\", tools = [1]", "expect = \"deny\""),
+            "fact \"tools\" must be a list of strings",
+        ),
+        (
+            llm("model = \"m\", port = \"443\"", "expect = \"deny\""),
+            "fact \"port\" must be a whole number",
+        ),
+        (
+            llm("model = \"m\", approvals = [\"dba\"]", "expect = \"deny\""),
+            "filled by policy itself",
+        ),
+        (
+            llm("model = \"m\"", "expect = \"deny\"\nmask = []"),
+            "leave it out",
+        ),
+        (
+            llm("model = \"m\"", "expect = \"denied\""),
+            "chat.toml:7: unknown variant `denied`",
+        ),
+        (
+            llm("model = \"m\"", "expect = \"deny\"\nexpects = 1"),
+            "unknown field `expects`",
+        ),
+        (llm("model = \"m\"", ""), "missing field `expect`"),
+        ("[[case]\n".to_owned(), "chat.toml:1:"),
+        (String::new(), "missing field `case`"),
+    ] {
+        let message = run_case(&case).unwrap_err().to_string();
+        assert!(
+            message.contains(expected),
+            "{case}\nexpected: {expected}\ngot: {message}"
+        );
+        assert!(message.contains("chat.toml:"), "{message}");
+    }
+    let second = [
+        llm("model = \"m\"", "expect = \"deny\""),
+        llm("nope = 1", "expect = \"deny\""),
+    ]
+    .concat();
+    assert!(
+        run_case(&second)
+            .unwrap_err()
+            .to_string()
+            .contains("chat.toml:8: case \"c\"")
+    );
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("p.cedar"), "").unwrap();
+    assert!(matches!(run_in(dir.path()), Err(CaseError::Empty { .. })));
+}
+
+#[test]
+fn the_set_that_ships_passes_its_own_cases() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("cases")).unwrap();
+    for (file, text) in DEFAULTS {
+        std::fs::write(dir.path().join(file), text).unwrap();
+    }
+    let set = Arc::new(PolicySet::load(dir.path()).unwrap());
+    assert!(set.warnings().is_empty(), "{:?}", set.warnings());
+    let outcomes = run(dir.path(), &set, &services, &identities).unwrap();
+    let failed: Vec<&Outcome> = outcomes
+        .iter()
+        .filter(|outcome| outcome.wrong.is_some())
+        .collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    // Every policy that ships is the reason of some case.
+    let got: String = outcomes
+        .iter()
+        .map(|outcome| outcome.got.as_str())
+        .collect();
+    for id in set.rules.keys().filter(|id| *id != "tickets-write") {
+        assert!(got.contains(id.as_str()), "no case reaches {id}");
+    }
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
+    assert_eq!(PolicySet::load(&shipped).unwrap().version(), set.version());
+}
+
+#[test]
+fn the_documentation_names_every_action_fact_and_annotation() {
+    let page = include_str!("../../../../docs/policies.md");
+    let (_, vocabulary) = vocabulary::schema().unwrap();
+    assert_eq!(vocabulary.0.len(), 4);
+    for (action, facts) in &vocabulary.0 {
+        assert!(page.contains(&format!("`{action}`")), "{action}");
+        for fact in facts.keys() {
+            assert!(page.contains(&format!("`{fact}`")), "{fact}");
+        }
+    }
+    for annotation in annotation::ANNOTATIONS {
+        assert!(page.contains(&format!("`@{annotation}`")), "{annotation}");
+    }
+}
