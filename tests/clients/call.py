@@ -1,7 +1,7 @@
 """Makes calls with real client libraries and prints what each returned: one JSON object a line, or the library's own exception.
 
-Input: a JSON list of calls. `client` names the library; a chat call has `model`, `prompt` and optionally `stream`, `tools`, `async`;
-a plain HTTP call has `method`, `url` and optionally `json`. Nothing here knows of Tollgate.
+Input: a JSON list of calls. `client` names the library; a chat call has `model`, `prompt` and optionally `stream`, `tools`, `async`,
+`timeout`; a plain HTTP call has `method`, `url` and optionally `json`. Nothing here knows of Tollgate.
 """
 
 import asyncio
@@ -26,6 +26,8 @@ def made(module, name):
 async def openai(call):
     client = made("openai", "AsyncOpenAI" if call.get("async") else "OpenAI")
     arguments = {"model": call["model"], "messages": [{"role": "user", "content": call["prompt"]}]}
+    if call.get("timeout"):
+        arguments["timeout"] = call["timeout"]
     if call.get("tools"):
         arguments["tools"] = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]
     if not call.get("stream"):

@@ -1,10 +1,13 @@
-//! `cargo xtask demo`: brings what it needs, builds, and runs the demo as root.
+//! `cargo xtask demo`: brings what it needs, builds, and becomes the demo, as root.
 
-use std::process::Command;
+use std::{os::unix::process::CommandExt, process::Command};
 
-use crate::{setup, shell};
+use anyhow::Context;
 
-/// Builds the gateway and the demo in the dev profile and starts the demo, through sudo unless we are root.
+use crate::{cache, setup, shell};
+
+/// Builds the gateway and the demo in the dev profile and starts the demo, through sudo unless we are root. Returns only to say why it
+/// could not: Ctrl-C must reach the demo, which cleans up, and nothing that stands above it.
 pub(crate) fn run(keep: bool) -> anyhow::Result<()> {
     setup::ensure(&[setup::Group::Build, setup::Group::Clients])?;
     println!("demo: building (dev profile; the first build takes some minutes)");
@@ -20,14 +23,17 @@ pub(crate) fn run(keep: bool) -> anyhow::Result<()> {
     ]))?;
     let program = shell::built()?.join("demo");
     let prefix = shell::root_prefix_with_environment()?;
-    let mut command = match prefix.split_first() {
-        Some((first, rest)) => {
-            println!("demo: eBPF programs and namespaces need root: starting it through sudo");
-            let mut command = Command::new(first);
-            command.args(rest).arg(program);
-            command
-        }
-        None => Command::new(program),
-    };
-    shell::run(command.args(keep.then_some("--keep")))
+    if !prefix.is_empty() {
+        println!("demo: eBPF programs and namespaces need root: starting it through sudo");
+    }
+    let words: Vec<String> = prefix
+        .into_iter()
+        .chain([program.display().to_string()])
+        .collect();
+    let mut command = Command::new(&words[0]);
+    command
+        .args(&words[1..])
+        .args(keep.then_some("--keep"))
+        .env("TOLLGATE_CACHE", cache::root()?);
+    Err(command.exec()).with_context(|| format!("cannot start {}", shell::words(&command)))
 }

@@ -125,7 +125,7 @@ impl Daemon {
         lines(&self.run(&["sessions", "--json"])?.success()?)
     }
 
-    /// Every exchange of the ledger, with `session`, `identity` and `name` of its session.
+    /// Every exchange of the ledger, oldest first, with `session`, `identity` and `name` of its session.
     pub fn exchanges(&self) -> anyhow::Result<Vec<Value>> {
         let mut exchanges = Vec::new();
         for session in self.sessions()? {
@@ -137,6 +137,8 @@ impl Daemon {
                 exchanges.push(exchange);
             }
         }
+        // Ids start with the time; sessions overlap.
+        exchanges.sort_by_key(|exchange| exchange["id"].as_str().unwrap_or_default().to_owned());
         Ok(exchanges)
     }
 

@@ -1,12 +1,15 @@
 //! A mount namespace with its own names, a folder, and a bpffs.
 
 use std::{
-    fs,
+    fs::{self, File},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{self, Command},
-    sync::atomic::{AtomicU16, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
 };
 
 use anyhow::{Context, bail};
@@ -19,6 +22,8 @@ use tempfile::TempDir;
 /// The namespace that the calling thread is in, and what it starts from then on; it ends with them.
 pub struct Lab {
     folder: TempDir,
+    /// Only one lab at a time: the eBPF programs of two daemons would both decide.
+    _alone: (MutexGuard<'static, ()>, File),
 }
 
 impl Lab {
@@ -29,6 +34,7 @@ impl Lab {
                 "namespaces and eBPF programs need root: run this through `cargo xtask test`, which uses sudo"
             );
         }
+        let alone = alone()?;
         unshare(CloneFlags::CLONE_NEWNS).context("cannot make a mount namespace")?;
         mount(
             none(),
@@ -44,7 +50,10 @@ impl Lab {
             .context("cannot make a temporary folder")?;
         // The agents run as whoever called sudo and read the CA here; the daemon protects its own folders.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
-        let lab = Self { folder };
+        let lab = Self {
+            folder,
+            _alone: alone,
+        };
         fs::write(lab.path("pid"), process::id().to_string())?;
         for name in ["bpf", "policies"] {
             fs::create_dir(lab.path(name))?;
@@ -101,18 +110,23 @@ impl Lab {
         self.write("tollgate.toml", &format!("[paths]\n{lines}\n{rest}"))
     }
 
+    /// The folder of the lab that this process has entered.
+    pub fn folder_of(prefix: &str, pid: u32) -> Option<PathBuf> {
+        let pid = pid.to_string();
+        let entered = |folder: &PathBuf| {
+            fs::read_to_string(folder.join("pid")).is_ok_and(|owner| owner == pid)
+        };
+        folders(prefix).ok()?.into_iter().find(entered)
+    }
+
     /// Removes the folders of runs that were killed: those of this prefix whose process is gone.
     pub fn sweep(prefix: &str) -> anyhow::Result<usize> {
         let mut removed = 0;
-        for entry in fs::read_dir(std::env::temp_dir())? {
-            let path = entry?.path();
-            let ours = path
-                .file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with(prefix));
-            let owner = fs::read_to_string(path.join("pid")).ok().filter(|_| ours);
-            if owner.is_some_and(|pid| !Path::new("/proc").join(pid.trim()).exists()) {
-                fs::remove_dir_all(&path)
-                    .with_context(|| format!("cannot remove {}", path.display()))?;
+        for folder in folders(prefix)? {
+            let owner = fs::read_to_string(folder.join("pid"));
+            if owner.is_ok_and(|pid| !Path::new("/proc").join(pid).exists()) {
+                fs::remove_dir_all(&folder)
+                    .with_context(|| format!("cannot remove {}", folder.display()))?;
                 removed += 1;
             }
         }
@@ -172,6 +186,32 @@ pub(super) fn trusting(ca: &Path, program: &str) -> Command {
         command.env(name, ca);
     }
     command
+}
+
+/// Waits for the other tests of this process; another process is an error, since it may stay for hours.
+fn alone() -> anyhow::Result<(MutexGuard<'static, ()>, File)> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = std::env::temp_dir().join("tollgate-lab.lock");
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    file.try_lock()
+        .context("another suite or demo is running on this machine: wait for it, or end it")?;
+    Ok((guard, file))
+}
+
+fn folders(prefix: &str) -> anyhow::Result<Vec<PathBuf>> {
+    let paths = fs::read_dir(std::env::temp_dir())?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let named = |path: &PathBuf| {
+        path.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(prefix))
+    };
+    Ok(paths.into_iter().filter(named).collect())
 }
 
 fn none() -> Option<&'static str> {
