@@ -28,6 +28,10 @@ pub(super) const MODULES: &[Rule] = &[
         module: "trust",
         may_use: &["sys"],
     },
+    Rule {
+        module: "tasks",
+        may_use: &[],
+    },
     // What the file says; stages get their slice of it.
     Rule {
         module: "config",
@@ -40,7 +44,7 @@ pub(super) const MODULES: &[Rule] = &[
     },
     Rule {
         module: "listener",
-        may_use: &["config", "kernel", "pipeline", "sys"],
+        may_use: &["config", "kernel", "pipeline", "sys", "tasks"],
     },
     Rule {
         module: "identity",
@@ -68,18 +72,18 @@ pub(super) const MODULES: &[Rule] = &[
     },
     Rule {
         module: "record",
-        may_use: &["detect", "identity", "policy", "protocol", "sys"],
+        may_use: &["detect", "identity", "policy", "protocol", "sys", "tasks"],
     },
     // A question and its answer are entries of the ledger before they are anything else.
     Rule {
         module: "approve",
-        may_use: &["identity", "policy", "protocol", "record"],
+        may_use: &["identity", "policy", "protocol", "record", "tasks"],
     },
     Rule {
         module: "forward",
         may_use: &[
             "config", "detect", "identity", "keeper", "kernel", "mask", "policy", "protocol",
-            "sniff", "sys", "tls",
+            "sniff", "sys", "tls", "tasks",
         ],
     },
     // What puts stages together.
@@ -87,13 +91,13 @@ pub(super) const MODULES: &[Rule] = &[
         module: "pipeline",
         may_use: &[
             "approve", "config", "detect", "forward", "identity", "keeper", "kernel", "mask",
-            "policy", "protocol", "record", "sniff", "sys", "tls",
+            "policy", "protocol", "record", "sniff", "sys", "tls", "tasks",
         ],
     },
     Rule {
         module: "control",
         may_use: &[
-            "approve", "config", "identity", "kernel", "policy", "record", "sys", "trust",
+            "approve", "config", "identity", "kernel", "policy", "record", "sys", "trust", "tasks",
         ],
     },
     Rule {
@@ -101,7 +105,7 @@ pub(super) const MODULES: &[Rule] = &[
         may_use: &[
             "approve", "config", "control", "detect", "forward", "identity", "keeper", "kernel",
             "listener", "mask", "pipeline", "policy", "protocol", "record", "sniff", "sys", "tls",
-            "trust",
+            "trust", "tasks",
         ],
     },
     Rule {
