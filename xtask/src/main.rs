@@ -1,2 +1,76 @@
-//! xtask.
-fn main() {}
+//! Every repeated command of the project; README and CI call nothing else.
+//!
+//! In: a sub-command. Out: exit code 0 when it did what it says, 1 with the reason otherwise. Each command first brings what it
+//! needs itself (`setup`) and nothing more.
+
+mod cache;
+mod demo;
+mod ebpf;
+mod setup;
+mod shell;
+mod suites;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Every repeated command of Tollgate")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Brings what this machine lacks: Debian packages, pinned tools, the clients of the tests. Root only where it is needed.
+    Setup {
+        /// Only says what is missing; exit code 1 if anything is.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Static checks, then every suite; or only the tiers named.
+    Test {
+        /// static, unit, proxy, kernel, clients, demo
+        tiers: Vec<suites::Tier>,
+    },
+    /// Import direction, module docs, file sizes, words that must not be in the tree.
+    Tidy,
+    /// Builds the eBPF object into gateway-ebpf/prebuilt.
+    Ebpf {
+        /// Builds it and compares it with the one that is committed.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Real LangChain agents under Tollgate: allowed, blocked, masked, held for approval, recorded.
+    Demo {
+        /// Stays up afterwards, to try it by hand, until Ctrl-C.
+        #[arg(long)]
+        keep: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Setup { check: true } => setup::report(),
+        Command::Setup { check: false } => setup::ensure(setup::ALL),
+        Command::Test { tiers } => suites::run(&tiers),
+        Command::Tidy => tidy::check(),
+        Command::Ebpf { check } => {
+            setup::ensure(&[setup::Group::Ebpf])?;
+            ebpf::build(check)
+        }
+        Command::Demo { keep } => demo::run(keep),
+    }
+}

@@ -1,0 +1,128 @@
+"""Makes calls with real client libraries and prints what each returned: one JSON object a line, or the library's own exception.
+
+Input: a JSON list of calls. `client` names the library; a chat call has `model`, `prompt` and optionally `stream`, `tools`, `async`,
+`timeout`; a plain HTTP call has `method`, `url` and optionally `json`. Nothing here knows of Tollgate.
+"""
+
+import asyncio
+import functools
+import json
+import sys
+
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+
+
+def weather(city: str) -> str:
+    """The weather in a city."""
+    return f"sunny in {city}"
+
+
+@functools.cache
+def made(module, name):
+    """One client for all calls, so that its connections are used again, as they are in an agent."""
+    return getattr(__import__(module), name)()
+
+
+async def openai(call):
+    client = made("openai", "AsyncOpenAI" if call.get("async") else "OpenAI")
+    arguments = {"model": call["model"], "messages": [{"role": "user", "content": call["prompt"]}]}
+    if call.get("timeout"):
+        arguments["timeout"] = call["timeout"]
+    if call.get("tools"):
+        arguments["tools"] = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]
+    if not call.get("stream"):
+        answer = client.chat.completions.create(**arguments)
+        answer = await answer if call.get("async") else answer
+        message = answer.choices[0].message
+        tools = [[tool.function.name, tool.function.arguments] for tool in message.tool_calls or []]
+        return shown(message.content, tools, answer.usage.prompt_tokens, answer.usage.completion_tokens)
+    stream = client.chat.completions.create(**arguments, stream=True, stream_options={"include_usage": True})
+    chunks = [chunk async for chunk in await stream] if call.get("async") else list(stream)
+    deltas = [choice.delta for chunk in chunks for choice in chunk.choices]
+    parts = [part for delta in deltas for part in delta.tool_calls or []]
+    tools = [[parts[0].function.name, "".join(part.function.arguments or "" for part in parts)]] if parts else []
+    usage = next(chunk.usage for chunk in chunks if chunk.usage)
+    return shown("".join(delta.content or "" for delta in deltas), tools, usage.prompt_tokens, usage.completion_tokens)
+
+
+async def anthropic(call):
+    client = made("anthropic", "AsyncAnthropic" if call.get("async") else "Anthropic")
+    arguments = {"model": call["model"], "max_tokens": 100, "messages": [{"role": "user", "content": call["prompt"]}]}
+    if call.get("tools"):
+        arguments["tools"] = [{"name": "weather", "description": "weather", "input_schema": SCHEMA}]
+    if call.get("stream") and call.get("async"):
+        async with client.messages.stream(**arguments) as stream:
+            answer = await stream.get_final_message()
+    elif call.get("stream"):
+        with client.messages.stream(**arguments) as stream:
+            answer = stream.get_final_message()
+    else:
+        answer = client.messages.create(**arguments)
+        answer = await answer if call.get("async") else answer
+    text = "".join(block.text for block in answer.content if block.type == "text")
+    tools = [[block.name, json.dumps(block.input)] for block in answer.content if block.type == "tool_use"]
+    return shown(text, tools, answer.usage.input_tokens, answer.usage.output_tokens)
+
+
+async def langchain(call, model):
+    """An agent's loop: the model may call a tool, whose result goes back to it."""
+    from langchain_core.messages import HumanMessage, ToolMessage
+
+    model = model(model=call["model"])
+    model = model.bind_tools([weather]) if call.get("tools") else model
+    messages, tools = [HumanMessage(call["prompt"])], []
+    while True:
+        if call.get("stream"):
+            chunks = [chunk async for chunk in model.astream(messages)] if call.get("async") else list(model.stream(messages))
+            answer = functools.reduce(lambda whole, chunk: whole + chunk, chunks)
+        else:
+            answer = await model.ainvoke(messages) if call.get("async") else model.invoke(messages)
+        if not answer.tool_calls:
+            usage = answer.usage_metadata
+            return shown(answer.text, tools, usage["input_tokens"], usage["output_tokens"])
+        messages.append(answer)
+        for tool in answer.tool_calls:
+            tools.append([tool["name"], json.dumps(tool["args"])])
+            messages.append(ToolMessage(weather(**tool["args"]), tool_call_id=tool["id"]))
+
+
+async def langchain_openai(call):
+    from langchain_openai import ChatOpenAI
+
+    return await langchain(call, ChatOpenAI)
+
+
+async def langchain_anthropic(call):
+    from langchain_anthropic import ChatAnthropic
+
+    return await langchain(call, ChatAnthropic)
+
+
+async def requests(call):
+    answer = made("requests", "Session").request(call["method"], call["url"], json=call.get("json"), timeout=30)
+    return {"status": answer.status_code, "body": answer.text}
+
+
+async def httpx(call):
+    client = made("httpx", "AsyncClient" if call.get("async") else "Client")
+    answer = client.request(call["method"], call["url"], json=call.get("json"), timeout=30)
+    answer = await answer if call.get("async") else answer
+    return {"status": answer.status_code, "body": answer.text}
+
+
+def shown(text, tools, used, made):
+    return {"text": text or "", "tools": tools, "usage": [used, made]}
+
+
+async def main():
+    clients = {f.__name__.replace("_", "-"): f for f in (openai, anthropic, langchain_openai, langchain_anthropic, requests, httpx)}
+    for call in json.load(sys.stdin):
+        try:
+            result = await clients[call["client"]](call)
+        except Exception as error:  # what the library raised is the result
+            module = type(error).__module__.split(".")[0]
+            result = {"error": type(error).__name__, "module": module, "status": getattr(error, "status_code", None), "message": str(error)}
+        print(json.dumps(result), flush=True)
+
+
+asyncio.run(main())

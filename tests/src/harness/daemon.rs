@@ -1,0 +1,243 @@
+//! The real `tollgate up` in a lab, and its other commands as an operator types them.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+
+use super::{Finished, Lab, built, finish, lab::trusting};
+
+/// How long a command or a condition may take before it counts as hung.
+pub const WAIT: Duration = Duration::from_secs(60);
+
+/// A running daemon; it is stopped when this is dropped.
+pub struct Daemon {
+    child: Child,
+    program: PathBuf,
+    socket: PathBuf,
+    ca: PathBuf,
+    log: PathBuf,
+}
+
+/// A question that waits for a person.
+#[derive(Debug)]
+pub struct Approval {
+    /// What `tollgate approve` takes.
+    pub id: String,
+    /// Everything that is known about it.
+    pub fields: Value,
+}
+
+impl Daemon {
+    /// Starts `tollgate up` with the lab's `tollgate.toml` and waits until it governs. The lab's `upstream-ca.pem` is what clients
+    /// without Tollgate trust.
+    pub fn start(lab: &Lab) -> anyhow::Result<Self> {
+        let program = built()?.join("tollgate");
+        if !program.exists() {
+            bail!(
+                "{} is not there: run this through `cargo xtask test`, which builds it",
+                program.display()
+            );
+        }
+        let log = lab.path("daemon.log");
+        let output = File::options().create(true).append(true).open(&log)?;
+        // The daemon dies with the thread that started it, also when that is killed.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL"])
+            .arg(&program)
+            .args(["up", "--config"])
+            .arg(lab.path("tollgate.toml"))
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .context("cannot start `setpriv`, which is part of util-linux")?;
+        let socket = lab.path("run").join("control.sock");
+        let mut daemon = Self {
+            child,
+            program,
+            socket,
+            ca: lab.path("upstream-ca.pem"),
+            log,
+        };
+        let ready = daemon.run(&["status", "--wait", "20"])?;
+        if !ready.status.success() || daemon.child.try_wait()?.is_some() {
+            bail!(
+                "the daemon did not get ready\n{}{}\n{}",
+                ready.stdout,
+                ready.stderr,
+                daemon.log()
+            );
+        }
+        Ok(daemon)
+    }
+
+    /// What the daemon printed so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The control socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// The gateway's executable.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// A `tollgate` command that talks to this daemon.
+    pub fn tollgate(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).env("TOLLGATE_SOCKET", &self.socket);
+        command
+    }
+
+    /// Runs a `tollgate` command to its end.
+    pub fn run(&self, arguments: &[&str]) -> anyhow::Result<Finished> {
+        finish(&self.tollgate(arguments), "", WAIT)
+    }
+
+    /// A program as a tagged workload of this identity, with nothing else set.
+    pub fn tagged(&self, identity: &str, program: &str) -> Command {
+        self.tollgate(&["run", "--as", identity, "--", program])
+    }
+
+    /// The same program without Tollgate, straight to the upstream: the control run.
+    pub fn untagged(&self, program: &str) -> Command {
+        trusting(&self.ca, program)
+    }
+
+    /// Every session of the ledger, in its order.
+    pub fn sessions(&self) -> anyhow::Result<Vec<Value>> {
+        lines(&self.run(&["sessions", "--json"])?.success()?)
+    }
+
+    /// Every exchange of the ledger, oldest first, with `session`, `identity` and `name` of its session.
+    pub fn exchanges(&self) -> anyhow::Result<Vec<Value>> {
+        let mut exchanges = Vec::new();
+        for session in self.sessions()? {
+            for exchange in session["exchanges"].as_array().into_iter().flatten() {
+                let mut exchange = exchange.clone();
+                exchange["session"] = session["id"].clone();
+                exchange["identity"] = session["identity"].clone();
+                exchange["name"] = session["name"].clone();
+                exchanges.push(exchange);
+            }
+        }
+        // Ids start with the time; sessions overlap.
+        exchanges.sort_by_key(|exchange| exchange["id"].as_str().unwrap_or_default().to_owned());
+        Ok(exchanges)
+    }
+
+    /// Waits for exchanges beyond the first `seen` until all of them have ended, and returns those.
+    pub fn ended_after(&self, seen: usize, count: usize) -> anyhow::Result<Vec<Value>> {
+        let started = Instant::now();
+        loop {
+            let fresh = self.exchanges()?.split_off(seen);
+            if fresh.len() >= count && fresh.iter().all(|exchange| !exchange["outcome"].is_null()) {
+                return Ok(fresh);
+            }
+            if started.elapsed() > Duration::from_secs(5) {
+                bail!(
+                    "the ledger has {} of {count} new exchanges that ended: {fresh:#?}\n{}",
+                    fresh.len(),
+                    self.log()
+                );
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The questions that wait.
+    pub fn approvals(&self) -> anyhow::Result<Vec<Approval>> {
+        let listed = lines(&self.run(&["approvals", "--json"])?.success()?)?;
+        let read = |fields: Value| {
+            Some(Approval {
+                id: fields["id"].as_str()?.to_owned(),
+                fields,
+            })
+        };
+        listed
+            .into_iter()
+            .map(|fields| read(fields).context("an approval without an id"))
+            .collect()
+    }
+
+    /// Waits for a question.
+    pub fn approval(&self) -> anyhow::Result<Approval> {
+        let started = Instant::now();
+        loop {
+            if let Some(approval) = self.approvals()?.pop() {
+                return Ok(approval);
+            }
+            if started.elapsed() > Duration::from_secs(20) {
+                bail!("no approval was asked for\n{}", self.log());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Kills the daemon as a crash would.
+    pub fn crash(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Stops the daemon as an operator does, and waits until it has ended.
+    pub fn stop(&mut self) -> anyhow::Result<()> {
+        self.run(&["down"])?.success()?;
+        self.ended(Duration::from_secs(15))
+    }
+
+    fn ended(&mut self, within: Duration) -> anyhow::Result<()> {
+        let started = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if started.elapsed() > within {
+                bail!(
+                    "the daemon did not end within {} s\n{}",
+                    within.as_secs(),
+                    self.log()
+                );
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
+        // `down` also detaches the programs; what it leaves goes with the lab's bpffs.
+        drop(self.run(&["down"]));
+        if self.ended(Duration::from_secs(5)).is_err() {
+            drop(self.crash());
+        }
+    }
+}
+
+/// One JSON value a line.
+fn lines(text: &str) -> anyhow::Result<Vec<Value>> {
+    text.lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| {
+            serde_json::from_str(line).with_context(|| format!("not a line of JSON: {line}"))
+        })
+        .collect()
+}

@@ -1,0 +1,24 @@
+//! The real daemon with everything of its own, for suites that run as root.
+//!
+//! A `Lab` is a mount namespace with its own `/etc/hosts`, a folder and a bpffs. A `Daemon` runs `tollgate up` in it, and clients run
+//! in it too, under `tollgate run` or without. Nothing outlives the lab: its processes die with the thread that started them, and the
+//! pins of the eBPF programs lie in a bpffs that only the lab has, so that even after a kill no program stays attached.
+
+mod daemon;
+mod lab;
+mod process;
+
+pub use daemon::{Approval, Daemon, WAIT};
+pub use lab::{Lab, cgroup_root, free_address};
+pub use process::{Finished, finish};
+
+/// The folder in which this build's executables lie; `tollgate` is one of them.
+pub fn built() -> anyhow::Result<std::path::PathBuf> {
+    let own = std::env::current_exe()?;
+    // Suites lie in `deps`, the gateway and the demo one folder above.
+    let folder = own
+        .ancestors()
+        .skip(1)
+        .find(|folder| !folder.ends_with("deps"));
+    Ok(folder.map(std::path::Path::to_path_buf).unwrap_or_default())
+}

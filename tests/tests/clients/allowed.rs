@@ -1,0 +1,190 @@
+//! What is permitted returns what it returns without Tollgate, reaches the upstream unchanged, and is on record.
+
+use serde_json::{Value, json};
+use tests::{
+    harness::{WAIT, finish},
+    upstream::Received,
+};
+
+use crate::world::{CHAT, FILES, IDENTITY, Script, World, text, ways};
+
+#[test]
+fn python_clients_get_what_they_get_without_tollgate() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let mut calls: Vec<Value> = CHAT
+        .iter()
+        .flat_map(|(client, model)| ways(client, model, "what is the weather in Paris?"))
+        .collect();
+    for client in ["requests", "httpx"] {
+        for url in [
+            "https://api.openai.com/v1/models".to_owned(),
+            format!("https://{FILES}/hello"),
+        ] {
+            calls.push(json!({"client": client, "method": "GET", "url": url}));
+            calls.push(
+                json!({"client": client, "method": "GET", "url": url, "async": client == "httpx"}),
+            );
+        }
+    }
+    let script = Script::python()?;
+    let control = world.untagged(&script, &calls)?;
+    assert!(
+        control.iter().all(|result| result["error"].is_null()),
+        "the control run failed: {control:#?}"
+    );
+    let sent_without = world.upstream.take();
+    let results = world.tagged(&script, &calls)?;
+    for ((call, result), expected) in calls.iter().zip(&results).zip(&control) {
+        assert_eq!(result, expected, "{call}\n{}", world.daemon.log());
+    }
+    let sent = world.upstream.take();
+    assert_eq!(
+        sent.iter().map(end_to_end).collect::<Vec<_>>(),
+        sent_without.iter().map(end_to_end).collect::<Vec<_>>()
+    );
+    recorded(&world.daemon.ended_after(0, sent.len())?, &sent);
+    Ok(())
+}
+
+#[test]
+fn node_gets_what_it_gets_without_tollgate() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let chat = |stream| json!({"model": "gpt-5-mini", "stream": stream, "messages": [{"role": "user", "content": "hello"}]});
+    let chat_call = |stream| json!({"method": "POST", "url": "https://api.openai.com/v1/chat/completions", "json": chat(stream)});
+    let calls = [
+        json!({"method": "GET", "url": format!("https://{FILES}/hello")}),
+        chat_call(false),
+        chat_call(true),
+    ];
+    let control = world.untagged(&Script::node(), &calls)?;
+    assert!(
+        control.iter().all(|result| result["status"] == 200),
+        "the control run failed: {control:#?}"
+    );
+    world.upstream.take();
+    let results = world.tagged(&Script::node(), &calls)?;
+    assert_eq!(results, control, "{}", world.daemon.log());
+    recorded(
+        &world.daemon.ended_after(0, calls.len())?,
+        &world.upstream.take(),
+    );
+    Ok(())
+}
+
+#[test]
+fn curl_gets_what_it_gets_without_tollgate() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let url = format!("https://{FILES}/hello");
+    let models = "https://api.openai.com/v1/models";
+    let shown = "%{http_code} HTTP/%{http_version}\n";
+    for (version, shown_version) in [("--http1.1", "HTTP/1.1"), ("--http2", "HTTP/2")] {
+        // Two on one connection.
+        let arguments = ["-sS", version, "-w", shown, &url, models];
+        let control = finish(world.daemon.untagged("curl").args(arguments), "", WAIT)?.success()?;
+        assert!(
+            control.contains(&format!("200 {shown_version}")),
+            "{control}"
+        );
+        world.upstream.take();
+        let seen = world.daemon.exchanges()?.len();
+        let printed = finish(
+            world.daemon.tagged(IDENTITY, "curl").args(arguments),
+            "",
+            WAIT,
+        )?
+        .success()?;
+        assert_eq!(printed, control, "{}", world.daemon.log());
+        recorded(&world.daemon.ended_after(seen, 2)?, &world.upstream.take());
+    }
+    Ok(())
+}
+
+#[test]
+fn parallel_requests_are_each_on_record() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let urls: Vec<String> = (0..20)
+        .map(|number| format!("https://{FILES}/hello?number={number}"))
+        .collect();
+    for version in ["--http1.1", "--http2"] {
+        world.upstream.take();
+        let seen = world.daemon.exchanges()?.len();
+        let mut command = world.daemon.tagged(IDENTITY, "curl");
+        command.args(["-sS", version, "--parallel"]).args(&urls);
+        assert_eq!(
+            finish(&command, "", WAIT)?.success()?,
+            "hello\n".repeat(urls.len())
+        );
+        let exchanges = world.daemon.ended_after(seen, urls.len())?;
+        assert_eq!(exchanges.len(), urls.len());
+        assert!(
+            exchanges
+                .iter()
+                .all(|exchange| exchange["outcome"] == "completed"),
+            "{exchanges:#?}"
+        );
+        assert_eq!(world.upstream.take().len(), urls.len());
+    }
+    Ok(())
+}
+
+/// What a gateway must not change: everything but fields of one hop and the encodings a response mask can edit.
+fn end_to_end(request: &Received) -> (String, String, Vec<(String, String)>, String) {
+    const OF_ONE_HOP: &[&str] = &[
+        "connection",
+        "keep-alive",
+        "te",
+        "transfer-encoding",
+        "accept-encoding",
+    ];
+    let mut headers = request.headers.clone();
+    headers.retain(|(name, _)| !OF_ONE_HOP.contains(&name.as_str()));
+    headers.sort();
+    (
+        request.method.clone(),
+        request.path.clone(),
+        headers,
+        request.text(),
+    )
+}
+
+/// Each request that arrived is one exchange, in order, that was permitted and completed, with what it asked for.
+fn recorded(exchanges: &[Value], sent: &[Received]) {
+    assert_eq!(exchanges.len(), sent.len(), "{exchanges:#?}");
+    for (exchange, request) in exchanges.iter().zip(sent) {
+        assert_eq!(exchange["identity"], IDENTITY);
+        assert_eq!(exchange["decision"], "permit", "{exchange:#}");
+        assert_eq!(exchange["outcome"], "completed", "{exchange:#}");
+        assert_eq!(exchange["status"], 200, "{exchange:#}");
+        assert_eq!(exchange["method"], request.method, "{exchange:#}");
+        assert_eq!(
+            Some(text(exchange, "path")),
+            request.path.split('?').next(),
+            "{exchange:#}"
+        );
+        assert!(
+            exchange["policies"]
+                .as_array()
+                .is_some_and(|policies| !policies.is_empty()),
+            "{exchange:#}"
+        );
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        if body["messages"].is_array() {
+            assert_eq!(exchange["action"], "llm.generate");
+            assert_eq!(exchange["model"], body["model"]);
+            assert_eq!(exchange["stream"], body["stream"] == true, "{exchange:#}");
+            // A stream of chat completions says its usage only if it is asked to.
+            if body["stream"] != true
+                || !body["stream_options"].is_null()
+                || request.path == "/v1/messages"
+            {
+                assert!(
+                    exchange["usage"]["input"].as_u64() > Some(0)
+                        && exchange["usage"]["output"].as_u64() > Some(0),
+                    "{exchange:#}"
+                );
+            }
+        } else {
+            assert_eq!(exchange["action"], "http.read");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Real, unmodified clients under the real daemon, each beside a control run without Tollgate.
+//!
+//! Needs root, the Python environment of `cargo xtask setup`, curl and Node. A suite that lacks them fails.
+
+mod allowed;
+mod held;
+mod masked;
+mod outside;
+mod refused;
+mod world;

@@ -1,0 +1,119 @@
+//! Personal data is masked on its way out and on its way back, in streams too, and is nowhere on record.
+
+use serde_json::{Value, json};
+use tests::upstream::{LEAKED_CARD, LEAKED_EMAIL};
+
+use crate::world::{CHAT, Script, World, text, texts};
+
+const CARD: &str = "[REDACTED:credit-card]";
+const EMAIL: &str = "[REDACTED:email]";
+
+#[test]
+fn answers_are_masked_in_one_piece_and_in_streams() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let calls: Vec<Value> = CHAT
+        .iter()
+        .flat_map(|(client, model)| texts(client, model, "please leak the record"))
+        .collect();
+    let script = Script::python()?;
+    let control = world.untagged(&script, &calls)?;
+    for result in &control {
+        assert!(
+            text(result, "text").contains(LEAKED_CARD)
+                && text(result, "text").contains(LEAKED_EMAIL),
+            "{result:#}"
+        );
+    }
+    let results = world.tagged(&script, &calls)?;
+    for ((call, result), expected) in calls.iter().zip(&results).zip(&control) {
+        let masked = text(expected, "text")
+            .replace(LEAKED_CARD, CARD)
+            .replace(LEAKED_EMAIL, EMAIL);
+        assert_eq!(
+            text(result, "text"),
+            masked,
+            "{call}\n{}",
+            world.daemon.log()
+        );
+        assert_eq!(result["usage"], expected["usage"], "{call}");
+    }
+    let exchanges = world.daemon.ended_after(0, calls.len())?;
+    for exchange in &exchanges {
+        assert_eq!(exchange["outcome"], "completed", "{exchange:#}");
+        assert_eq!(exchange["obligations"], json!(["mask:pii"]), "{exchange:#}");
+        found(exchange, "credit-card");
+        found(exchange, "email");
+        let transcript = world
+            .daemon
+            .run(&["replay", text(exchange, "id")])?
+            .success()?;
+        assert!(
+            transcript.contains(CARD) && transcript.contains(EMAIL),
+            "{transcript}"
+        );
+        nothing_leaks(&transcript);
+    }
+    nothing_leaks(&world.daemon.log());
+    Ok(())
+}
+
+#[test]
+fn prompts_are_masked_before_they_leave() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let prompt = format!("charge {LEAKED_CARD} and tell {LEAKED_EMAIL}");
+    let calls: Vec<Value> = CHAT
+        .iter()
+        .flat_map(|(client, model)| texts(client, model, &prompt))
+        .collect();
+    let results = world.tagged(&Script::python()?, &calls)?;
+    for (call, result) in calls.iter().zip(&results) {
+        assert_eq!(
+            text(result, "text"),
+            format!("You said: charge {CARD} and tell {EMAIL}"),
+            "{call}: {result:#}\n{}",
+            world.daemon.log()
+        );
+    }
+    let received = world.upstream.take();
+    assert_eq!(received.len(), calls.len());
+    for request in &received {
+        assert!(
+            request
+                .text()
+                .contains(&format!("charge {CARD} and tell {EMAIL}")),
+            "{}",
+            request.text()
+        );
+        nothing_leaks(&request.text());
+    }
+    for exchange in world.daemon.ended_after(0, calls.len())? {
+        found(&exchange, "credit-card");
+        nothing_leaks(
+            &world
+                .daemon
+                .run(&["replay", text(&exchange, "id"), "--json"])?
+                .success()?,
+        );
+    }
+    Ok(())
+}
+
+fn found(exchange: &Value, detector: &str) {
+    let findings = exchange["findings"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    assert!(
+        findings
+            .iter()
+            .any(|finding| finding["detector"] == detector && finding["count"].as_u64() > Some(0)),
+        "{exchange:#}"
+    );
+}
+
+fn nothing_leaks(text: &str) {
+    assert!(
+        !text.contains(LEAKED_CARD) && !text.contains(LEAKED_EMAIL),
+        "{text}"
+    );
+}

@@ -1,0 +1,162 @@
+//! What is not permitted raises the library's own exception after one request, never reaches the upstream, and is on record.
+
+use serde_json::{Value, json};
+use tests::harness::{WAIT, finish};
+
+use crate::world::{CHAT, FILES, FORBIDDEN, IDENTITY, Script, World, text, texts};
+
+/// The example key of the provider's documentation.
+const KEY: &str = concat!("AKIA", "IOSFODNN7EXAMPLE");
+
+#[test]
+fn a_model_that_is_not_permitted() -> anyhow::Result<()> {
+    refused_chat("gpt-5", "hello", "no policy permits model \"gpt-5\"", &[])
+}
+
+#[test]
+fn a_prompt_that_contains_a_secret() -> anyhow::Result<()> {
+    refused_chat(
+        "",
+        &format!("use the key {KEY} to log in"),
+        "policy \"no-secrets\" forbids it",
+        &["no-secrets"],
+    )
+}
+
+/// Calls every chat client in every way; `model` replaces the permitted one unless it is empty.
+fn refused_chat(model: &str, prompt: &str, reason: &str, policies: &[&str]) -> anyhow::Result<()> {
+    let world = World::new()?;
+    let used = |permitted: &'static str| {
+        if model.is_empty() {
+            permitted.to_owned()
+        } else {
+            model.to_owned()
+        }
+    };
+    let calls: Vec<Value> = CHAT
+        .iter()
+        .flat_map(|(client, permitted)| texts(client, &used(permitted), prompt))
+        .collect();
+    let script = Script::python()?;
+    let control = world.untagged(&script, &calls)?;
+    assert!(
+        control.iter().all(|result| result["error"].is_null()),
+        "the control run failed: {control:#?}"
+    );
+    world.upstream.take();
+    let connections = world.upstream.connections();
+    let results = world.tagged(&script, &calls)?;
+    for (call, result) in calls.iter().zip(&results) {
+        assert!(
+            text(result, "error").ends_with("PermissionDeniedError"),
+            "{call}: {result:#}\n{}",
+            world.daemon.log()
+        );
+        assert_eq!(result["status"], 403, "{call}: {result:#}");
+        let service = text(call, "client").trim_start_matches("langchain-");
+        let message = text(result, "message");
+        assert!(
+            message.contains(&format!(
+                "Tollgate refused llm.generate on {service} for {IDENTITY}: "
+            )),
+            "{message}"
+        );
+        assert!(message.replace('\\', "").contains(reason), "{message}");
+    }
+    assert_eq!(world.upstream.take().len(), 0);
+    assert_eq!(
+        world.upstream.connections(),
+        connections,
+        "the upstream was dialled without a permit"
+    );
+    let exchanges = world.daemon.ended_after(0, calls.len())?;
+    assert_eq!(
+        exchanges.len(),
+        calls.len(),
+        "a client tried again: {exchanges:#?}"
+    );
+    for exchange in &exchanges {
+        assert_eq!(exchange["decision"], "deny", "{exchange:#}");
+        assert_eq!(exchange["outcome"], "refused", "{exchange:#}");
+        assert_eq!(exchange["status"], 403, "{exchange:#}");
+        assert_eq!(exchange["policies"], json!(policies), "{exchange:#}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_host_that_no_service_lists_and_a_write_that_no_policy_permits() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let calls: Vec<Value> = ["requests", "httpx"]
+        .into_iter()
+        .flat_map(|client| {
+            [
+                json!({"client": client, "method": "GET", "url": format!("https://{FORBIDDEN}/hello")}),
+                json!({"client": client, "method": "POST", "url": format!("https://{FILES}/echo"), "json": {"a": 1}}),
+            ]
+        })
+        .collect();
+    let script = Script::python()?;
+    let control = world.untagged(&script, &calls)?;
+    assert!(
+        control.iter().all(|result| result["status"] == 200),
+        "the control run failed: {control:#?}"
+    );
+    let connections = world.upstream.connections();
+    let results = world.tagged(&script, &calls)?;
+    for (call, result) in calls.iter().zip(&results) {
+        assert_eq!(
+            result["status"],
+            403,
+            "{call}: {result:#}\n{}",
+            world.daemon.log()
+        );
+        assert!(
+            text(result, "body").contains("Tollgate refused http."),
+            "{result:#}"
+        );
+    }
+    assert_eq!(
+        world.upstream.connections(),
+        connections,
+        "the upstream was dialled without a permit"
+    );
+    let exchanges = world.daemon.ended_after(0, calls.len())?;
+    let services: Vec<&str> = exchanges
+        .iter()
+        .map(|exchange| text(exchange, "service"))
+        .collect();
+    let forbidden = format!("{FORBIDDEN}:443");
+    assert_eq!(services, [forbidden.as_str(), "files", &forbidden, "files"]);
+    assert!(
+        exchanges
+            .iter()
+            .all(|exchange| exchange["outcome"] == "refused"),
+        "{exchanges:#?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn curl_and_node_read_the_refusal() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let url = format!("https://{FORBIDDEN}/hello");
+    for version in ["--http1.1", "--http2"] {
+        let arguments = ["-sS", version, "-w", "\n%{http_code}", &url];
+        let control = finish(world.daemon.untagged("curl").args(arguments), "", WAIT)?.success()?;
+        assert!(control.ends_with("\n200"), "{control}");
+        let printed = finish(
+            world.daemon.tagged(IDENTITY, "curl").args(arguments),
+            "",
+            WAIT,
+        )?
+        .success()?;
+        assert!(
+            printed.contains("Tollgate refused http.read") && printed.ends_with("\n403"),
+            "{printed}"
+        );
+    }
+    let result = world.tagged(&Script::node(), &[json!({"method": "GET", "url": url})])?;
+    assert_eq!(result[0]["status"], 403, "{result:#?}");
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! One upstream under several names, one daemon, and how the tests call through it.
+
+use std::{net::SocketAddr, path::PathBuf, process::Command};
+
+use anyhow::Context;
+use serde_json::{Value, json};
+use tests::{
+    harness::{Daemon, Lab, WAIT, finish, free_address},
+    upstream::{Options, Upstream},
+};
+
+/// The identity of every tagged run.
+pub(crate) const IDENTITY: &str = "research-agent";
+
+/// A host that a policy lets agents read from.
+pub(crate) const FILES: &str = "files.example.test";
+
+/// A host that no service lists.
+pub(crate) const FORBIDDEN: &str = "paste.example.test";
+
+/// Chat clients, each with a model that policy permits.
+pub(crate) const CHAT: &[(&str, &str)] = &[
+    ("openai", "gpt-5-mini"),
+    ("anthropic", "claude-haiku-4-5"),
+    ("langchain-openai", "gpt-5-mini"),
+    ("langchain-anthropic", "claude-haiku-4-5"),
+];
+
+/// Fields are dropped in this order: the daemon ends before what it runs in.
+pub(crate) struct World {
+    pub(crate) daemon: Daemon,
+    pub(crate) upstream: Upstream,
+    _lab: Lab,
+}
+
+impl World {
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        let tls = free_address(443)?;
+        let names = ["api.openai.com", "api.anthropic.com", FILES, FORBIDDEN];
+        let lab = Lab::enter("tollgate-clients-", &names.map(|name| (tls.ip(), name)))?;
+        let upstream = Upstream::start(&Options {
+            tls: vec![tls],
+            echo: vec![SocketAddr::new(tls.ip(), 0)],
+            names: names.map(str::to_owned).to_vec(),
+            ..Options::default()
+        })?;
+        let ca = lab.write("upstream-ca.pem", upstream.authority.pem())?;
+        lab.write("policies/policies.cedar", include_str!("policies.cedar"))?;
+        let service = |name: &str, host: &str| {
+            format!("[[service]]\nname = {name:?}\nhosts = [{host:?}]\nca = {ca:?}\n\n")
+        };
+        lab.configure(&format!(
+            "[[identity]]\nid = {IDENTITY:?}\ngroups = [\"agents\"]\n\n{}{}{}",
+            service("openai", "api.openai.com"),
+            service("anthropic", "api.anthropic.com"),
+            service("files", FILES),
+        ))?;
+        Ok(Self {
+            daemon: Daemon::start(&lab)?,
+            upstream,
+            _lab: lab,
+        })
+    }
+
+    /// Makes calls with a script, under Tollgate.
+    pub(crate) fn tagged(&self, script: &Script, calls: &[Value]) -> anyhow::Result<Vec<Value>> {
+        script.run(self.daemon.tagged(IDENTITY, &script.program), calls)
+    }
+
+    /// Makes the same calls without Tollgate: the control run.
+    pub(crate) fn untagged(&self, script: &Script, calls: &[Value]) -> anyhow::Result<Vec<Value>> {
+        script.run(self.daemon.untagged(&script.program), calls)
+    }
+}
+
+/// A program that reads calls and prints what each returned.
+pub(crate) struct Script {
+    program: String,
+    arguments: Vec<PathBuf>,
+}
+
+impl Script {
+    /// The Python libraries.
+    pub(crate) fn python() -> anyhow::Result<Self> {
+        Ok(Self {
+            program: python()?,
+            arguments: vec![clients("call.py")],
+        })
+    }
+
+    /// Node's fetch.
+    pub(crate) fn node() -> Self {
+        Self {
+            program: "node".to_owned(),
+            arguments: vec![clients("call.mjs")],
+        }
+    }
+
+    fn run(&self, mut command: Command, calls: &[Value]) -> anyhow::Result<Vec<Value>> {
+        command.args(&self.arguments);
+        // The key that an agent would hold; nothing else tells it about Tollgate.
+        command
+            .env("OPENAI_API_KEY", "agent-key")
+            .env("ANTHROPIC_API_KEY", "agent-key");
+        let printed = finish(&command, &serde_json::to_string(calls)?, WAIT)?.success()?;
+        let results: Vec<Value> = printed
+            .lines()
+            .map(serde_json::from_str)
+            .collect::<Result<_, _>>()
+            .context(printed.clone())?;
+        anyhow::ensure!(
+            results.len() == calls.len(),
+            "{} results for {} calls:\n{printed}",
+            results.len(),
+            calls.len()
+        );
+        Ok(results)
+    }
+}
+
+/// The interpreter of the environment that `cargo xtask setup` makes.
+pub(crate) fn python() -> anyhow::Result<String> {
+    let cache = std::env::var("TOLLGATE_CACHE")
+        .context("TOLLGATE_CACHE is not set: run this through `cargo xtask test clients`")?;
+    Ok(format!("{cache}/clients/bin/python"))
+}
+
+/// Every way of a chat client: blocking or not, whole or streamed, with or without a tool.
+pub(crate) fn ways(client: &str, model: &str, prompt: &str) -> Vec<Value> {
+    let mut calls = Vec::new();
+    for asynchronous in [false, true] {
+        for stream in [false, true] {
+            for tools in [false, true] {
+                calls.push(json!({
+                    "client": client, "model": model, "prompt": prompt, "async": asynchronous, "stream": stream, "tools": tools,
+                }));
+            }
+        }
+    }
+    calls
+}
+
+/// The ways without a tool, in which the answer is text.
+pub(crate) fn texts(client: &str, model: &str, prompt: &str) -> Vec<Value> {
+    ways(client, model, prompt)
+        .into_iter()
+        .filter(|call| call["tools"] == false)
+        .collect()
+}
+
+/// A field as text, empty if it is not one.
+pub(crate) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_default()
+}
+
+fn clients(file: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("clients")
+        .join(file)
+}

@@ -1,0 +1,194 @@
+//! The rule of the house as two tables: which module of `gateway-user` may import which, and which words stay in which place.
+//!
+//! A stage imports types of the stages before it and of leaves, never of a later one, and never the modules that put stages together.
+//! A new module must be put into the first table.
+
+/// A module, and the modules of `gateway-user` that it may import.
+pub(super) struct Rule {
+    pub(super) module: &'static str,
+    pub(super) may_use: &'static [&'static str],
+}
+
+/// In the order of the path of a connection.
+pub(super) const MODULES: &[Rule] = &[
+    // Leaves.
+    Rule {
+        module: "sys",
+        may_use: &[],
+    },
+    Rule {
+        module: "detect",
+        may_use: &[],
+    },
+    Rule {
+        module: "keeper",
+        may_use: &["sys"],
+    },
+    Rule {
+        module: "trust",
+        may_use: &["sys"],
+    },
+    Rule {
+        module: "tasks",
+        may_use: &[],
+    },
+    // What the file says; stages get their slice of it.
+    Rule {
+        module: "config",
+        may_use: &["detect", "sys"],
+    },
+    // The stages.
+    Rule {
+        module: "kernel",
+        may_use: &["sys"],
+    },
+    Rule {
+        module: "listener",
+        may_use: &["config", "kernel", "pipeline", "sys", "tasks"],
+    },
+    Rule {
+        module: "identity",
+        may_use: &["config", "kernel", "sys"],
+    },
+    Rule {
+        module: "sniff",
+        may_use: &["sys"],
+    },
+    Rule {
+        module: "tls",
+        may_use: &["config", "keeper", "sniff", "sys"],
+    },
+    Rule {
+        module: "protocol",
+        may_use: &["detect"],
+    },
+    Rule {
+        module: "policy",
+        may_use: &["detect", "identity", "protocol"],
+    },
+    Rule {
+        module: "mask",
+        may_use: &["detect", "policy", "protocol"],
+    },
+    Rule {
+        module: "record",
+        may_use: &["detect", "identity", "policy", "protocol", "sys", "tasks"],
+    },
+    // A question and its answer are entries of the ledger before they are anything else.
+    Rule {
+        module: "approve",
+        may_use: &["identity", "policy", "protocol", "record", "tasks"],
+    },
+    Rule {
+        module: "forward",
+        may_use: &[
+            "config", "detect", "identity", "keeper", "kernel", "mask", "policy", "protocol",
+            "sniff", "sys", "tls", "tasks",
+        ],
+    },
+    // What puts stages together.
+    Rule {
+        module: "pipeline",
+        may_use: &[
+            "approve", "config", "detect", "forward", "identity", "keeper", "kernel", "mask",
+            "policy", "protocol", "record", "sniff", "sys", "tls", "tasks",
+        ],
+    },
+    Rule {
+        module: "control",
+        may_use: &[
+            "approve", "config", "identity", "kernel", "policy", "record", "sys", "trust", "tasks",
+        ],
+    },
+    Rule {
+        module: "app",
+        may_use: &[
+            "approve", "config", "control", "detect", "forward", "identity", "keeper", "kernel",
+            "listener", "mask", "pipeline", "policy", "protocol", "record", "sniff", "sys", "tls",
+            "trust", "tasks",
+        ],
+    },
+    Rule {
+        module: "cli",
+        may_use: &[
+            "app", "config", "control", "kernel", "policy", "protocol", "record", "sys", "trust",
+        ],
+    },
+];
+
+/// A word that code may use only in some places.
+pub(super) struct Confined {
+    pub(super) word: &'static str,
+    /// Where the rule applies.
+    pub(super) within: &'static str,
+    /// Where the word may stand all the same.
+    pub(super) except: &'static [&'static str],
+}
+
+pub(super) const CONFINED: &[Confined] = &[
+    Confined {
+        word: "aya",
+        within: "gateway-user/src/",
+        except: &["gateway-user/src/kernel/"],
+    },
+    Confined {
+        word: "aya_log",
+        within: "gateway-user/src/",
+        except: &["gateway-user/src/kernel/"],
+    },
+    Confined {
+        word: "rcgen",
+        within: "gateway-user/src/",
+        except: &["gateway-user/src/tls/", "gateway-user/src/keeper/"],
+    },
+    Confined {
+        word: "cedar_policy",
+        within: "gateway-user/src/",
+        except: &["gateway-user/src/policy/"],
+    },
+    Confined {
+        word: "sqlx",
+        within: "gateway-user/src/",
+        except: &["gateway-user/src/record/"],
+    },
+    Confined {
+        word: "hyper",
+        within: "gateway-user/src/policy/",
+        except: &[],
+    },
+    Confined {
+        word: "rustls",
+        within: "gateway-user/src/policy/",
+        except: &[],
+    },
+    Confined {
+        word: "hyper",
+        within: "gateway-user/src/record/",
+        except: &[],
+    },
+    Confined {
+        word: "rustls",
+        within: "gateway-user/src/record/",
+        except: &[],
+    },
+    Confined {
+        word: "unsafe",
+        within: "gateway-user/",
+        except: &["gateway-user/src/sys/"],
+    },
+    Confined {
+        word: "unsafe",
+        within: "gateway-common/",
+        except: &[],
+    },
+    Confined {
+        word: "unsafe",
+        within: "tests/",
+        except: &[],
+    },
+    Confined {
+        word: "unsafe",
+        within: "xtask/",
+        except: &[],
+    },
+];
