@@ -5,8 +5,10 @@
 
 mod exchange;
 mod http;
+mod inspect;
 mod opaque;
 mod outcome;
+mod outgoing;
 mod relay;
 mod resource;
 mod tls;

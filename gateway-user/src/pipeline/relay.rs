@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
-use super::exchange::{counted, is_json};
+use super::inspect::{counted, is_json};
 use super::{Connection, ConnectionError};
 use crate::keeper::{Keeper, KeeperError, Scrub};
 use crate::mask::{self, Shape};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,14 @@ impl Time {
     /// From unix milliseconds.
     pub fn from_unix_ms(ms: i64) -> Self {
         Self(ms)
+    }
+
+    /// The wall clock at a time since boot, as the kernel stamps processes. It moves with the clock when that is set.
+    pub fn since_boot(since: Duration) -> Self {
+        let uptime = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+        let uptime: f64 = uptime.split(' ').next().and_then(|seconds| seconds.parse().ok()).unwrap_or_default();
+        let boot = Self::now().0 - (uptime * 1000.0) as i64;
+        Self(boot + i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
     /// As unix milliseconds.

@@ -1,0 +1,164 @@
+//! Reads as much of a request as facts need: what policy decides on, and what an approval is bound to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Extensions, HeaderMap, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+
+use super::Connection;
+use super::exchange::Context;
+use super::relay::shape_of;
+use super::resource::Resource;
+use crate::approve::Digest;
+use crate::keeper::CredentialClass;
+use crate::mask::{self, Shape};
+use crate::protocol::http::{self as protocol, Head};
+use crate::protocol::llm::{self, Call, Family};
+use crate::protocol::{Action, Fact, Facts, Why, credentials};
+use crate::record::Finding;
+
+/// A request body: read whole where facts or masks need it, else streamed.
+pub(super) enum Payload {
+    Whole(Bytes),
+    Stream(Incoming),
+}
+
+/// A request that policy can decide on.
+pub(super) struct Ready {
+    pub(super) resource: Resource,
+    pub(super) head: Head,
+    pub(super) headers: HeaderMap,
+    /// What hyper remembers of the head, such as the case of header names.
+    pub(super) extensions: Extensions,
+    pub(super) payload: Payload,
+    pub(super) action: Action,
+    pub(super) call: Option<Call>,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// Why a request is refused before, or beside, policy.
+pub(super) struct Unfit {
+    pub(super) why: Why,
+    pub(super) reason: String,
+}
+
+/// Reads as much of the request as facts need.
+pub(super) async fn prepare(
+    context: &Context,
+    resource: Resource,
+    head: Head,
+    parts: Parts,
+    body: Incoming,
+    family: Option<Family>,
+) -> Result<Ready, Unfit> {
+    let connection = &context.connection;
+    let policies = connection.gateway.policies.load();
+    let Parts { headers, extensions, .. } = parts;
+    let mut facts = Facts::default();
+    facts.set("host", head.host.as_str());
+    facts.set("port", i64::from(connection.origin.port()));
+    facts.set("tls", resource.tls());
+    facts.set("credential", credential_class(connection, &resource, &headers, &head)?);
+
+    let streamed = protocol::action(&head, facts.clone());
+    let needs_body = family.is_some() || policies.needs_findings(streamed.name);
+    let payload = if needs_body { Payload::Whole(read_whole(&headers, body).await?) } else { Payload::Stream(body) };
+    let Payload::Whole(bytes) = &payload else {
+        let mut action = streamed;
+        action.facts.set("findings", Fact::Set(BTreeSet::new()));
+        return Ok(Ready { resource, head, headers, extensions, payload, action, call: None, findings: Vec::new() });
+    };
+
+    let shape = shape(family, &headers);
+    let found = if bytes.is_empty() { Vec::new() } else { mask::findings(bytes, shape).map_err(|error| malformed(&error))? };
+    let names = found.iter().flat_map(|finding| [finding.detector, finding.class]).map(str::to_owned);
+    facts.set("findings", names.collect::<Fact>());
+    let call = family.map(|family| llm::read(family, &head, bytes, facts.clone())).transpose().map_err(|error| malformed(&error))?;
+    let action = call.as_ref().map_or_else(|| protocol::action(&head, facts), |call| call.action.clone());
+    Ok(Ready { resource, head, headers, extensions, payload, action, call, findings: counted(&found) })
+}
+
+async fn read_whole(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Unfit> {
+    let coded = headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if coded {
+        return Err(malformed(&"an encoded request body cannot be inspected: send it without Content-Encoding"));
+    }
+    match Limited::new(body, MAX_INSPECTED_BODY).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Unfit {
+            why: Why::TooLarge,
+            reason: format!("the body is larger than the {} MiB that are inspected", MAX_INSPECTED_BODY >> 20),
+        }),
+        Err(error) => Err(malformed(&error)),
+    }
+}
+
+fn credential_class(connection: &Connection, resource: &Resource, headers: &HeaderMap, head: &Head) -> Result<&'static str, Unfit> {
+    let presented = credentials::presented(headers, &head.target).unwrap_or_default();
+    let class = connection.gateway.keeper.classify(&resource.name, presented, &[]);
+    class.map(CredentialClass::as_str).map_err(|error| Unfit { why: Why::Unavailable, reason: error.to_string() })
+}
+
+pub(super) fn digest(ready: &Ready) -> [u8; 32] {
+    let headers = ready.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let class = ready.action.facts.text("credential").unwrap_or_default();
+    let digest = Digest::http(ready.head.method.as_str(), &ready.head.host, &ready.head.target).headers(headers, class);
+    match &ready.payload {
+        Payload::Whole(bytes) => digest.field(bytes).finish(),
+        Payload::Stream(_) => digest.finish(),
+    }
+}
+
+/// How long the client's own read timeout, which SDKs tell, leaves for a person; a margin is left to be refused in time.
+pub(super) fn hold(headers: &HeaderMap) -> Duration {
+    let told = TIMEOUT_HEADERS.iter().find_map(|name| headers.get(*name)?.to_str().ok()?.parse::<f64>().ok());
+    match told {
+        Some(seconds) if seconds.is_finite() && seconds > 0.0 => {
+            Duration::from_secs_f64((seconds * 0.9).min(seconds - 1.0).clamp(0.0, MAX_HOLD.as_secs_f64()))
+        }
+        _ => UNTOLD_HOLD,
+    }
+}
+
+pub(super) fn shape(family: Option<Family>, headers: &HeaderMap) -> Shape {
+    match family {
+        Some(family) => shape_of(family),
+        None if is_json(headers) => Shape::Json,
+        None => Shape::Text,
+    }
+}
+
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "application/json" || kind.ends_with("+json")
+}
+
+pub(super) fn counted(found: &[crate::detect::Finding]) -> Vec<Finding> {
+    let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for finding in found {
+        *counts.entry((finding.detector, finding.class)).or_default() += 1;
+    }
+    let finding = |((detector, class), count): ((&str, &str), u64)| Finding {
+        detector: detector.to_owned(),
+        class: class.to_owned(),
+        count,
+    };
+    counts.into_iter().map(finding).collect()
+}
+
+pub(super) fn malformed(error: &dyn std::fmt::Display) -> Unfit {
+    Unfit { why: Why::Malformed, reason: error.to_string() }
+}
+
+/// Larger than any prompt seen; a body that has to be understood is held in memory while it is.
+const MAX_INSPECTED_BODY: usize = 32 << 20;
+const TIMEOUT_HEADERS: &[&str] = &["x-stainless-read-timeout", "x-stainless-timeout"];
+/// The SDKs' own default.
+const MAX_HOLD: Duration = Duration::from_secs(600);
+/// Below the minute that most clients and load balancers wait.
+const UNTOLD_HOLD: Duration = Duration::from_secs(50);
