@@ -8,14 +8,14 @@ mod replay;
 
 use std::fmt::Write;
 
-pub use replay::replay;
+pub(crate) use replay::replay;
 
 use crate::approve::Waiting;
 use crate::record::{Decision, Session, Time};
 
 /// Whether to use colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Paint {
+pub(crate) enum Paint {
     /// For files and pipes.
     Plain,
     /// For terminals.
@@ -23,7 +23,7 @@ pub enum Paint {
 }
 
 /// A table, one line a session, in the order given.
-pub fn sessions(sessions: &[Session], paint: Paint) -> String {
+pub(crate) fn sessions(sessions: &[Session], paint: Paint) -> String {
     if sessions.is_empty() {
         return "No sessions.\n".to_owned();
     }
@@ -50,7 +50,7 @@ pub fn sessions(sessions: &[Session], paint: Paint) -> String {
 }
 
 /// The open questions, with how to answer them.
-pub fn approvals(waiting: &[Waiting], paint: Paint) -> String {
+pub(crate) fn approvals(waiting: &[Waiting], paint: Paint) -> String {
     if waiting.is_empty() {
         return "Nothing waits for approval.\n".to_owned();
     }

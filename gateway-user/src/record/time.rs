@@ -20,9 +20,21 @@ impl Time {
     /// The wall clock, now.
     pub fn now() -> Self {
         Self(match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
-            Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
+            Ok(after) => millis(after),
+            Err(before) => -millis(before.duration()),
         })
+    }
+
+    /// The wall-clock time of a kernel fact that counts from boot (`CLOCK_BOOTTIME`, as in `/proc/PID/stat`), to about 10 ms.
+    /// Without `/proc/uptime` it counts from 1970, which nobody takes for a date.
+    pub fn since_boot(passed: Duration) -> Self {
+        let uptime = std::fs::read_to_string("/proc/uptime");
+        let uptime = uptime.ok().and_then(|text| {
+            let seconds = text.split_whitespace().next()?;
+            Duration::try_from_secs_f64(seconds.parse().ok()?).ok()
+        });
+        let booted = uptime.map_or(0, |uptime| Self::now().0 - millis(uptime));
+        Self(booted.saturating_add(millis(passed)))
     }
 
     /// From unix milliseconds.
@@ -94,6 +106,10 @@ impl TryFrom<String> for Time {
     }
 }
 
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// Year, month and day of a day number since 1970-01-01, in the proleptic Gregorian calendar (Howard Hinnant,
 /// "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`).
 fn civil(days: i64) -> (i64, i64, i64) {
@@ -144,6 +160,18 @@ mod tests {
             assert_eq!(Time::from_unix_ms(ms).to_string(), text);
             assert_eq!(text.parse::<Time>().unwrap().unix_ms(), ms);
         }
+    }
+
+    #[test]
+    fn boot_is_before_now_by_the_uptime() {
+        let boot = Time::since_boot(Duration::ZERO);
+        let text = std::fs::read_to_string("/proc/stat").unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("btime "));
+        let btime: i64 = line.unwrap().trim().parse().unwrap();
+        // The kernel gives whole seconds here.
+        assert!((boot.unix_ms() / 1000 - btime).abs() <= 1);
+        let later = Time::since_boot(Duration::from_secs(5));
+        assert!((later.unix_ms() - boot.unix_ms() - 5000).abs() < 1000);
     }
 
     #[test]

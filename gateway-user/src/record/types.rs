@@ -33,7 +33,7 @@ pub struct SessionStart {
 pub struct Process {
     /// Its id in the host's pid namespace.
     pub pid: u32,
-    /// When it started; with the pid this names one process for good.
+    /// When it started, to about 10 ms; tells processes apart that had the same pid.
     pub start: Time,
     /// The path of its executable.
     pub exe: String,

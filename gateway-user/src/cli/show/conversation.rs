@@ -43,7 +43,7 @@ fn whole(body: &Value) -> Option<Vec<Turn>> {
             spoken(&mut turns, "assistant", choice.get("message")?);
         }
     } else {
-        content(&mut turns, "assistant", body.get("content")?);
+        spoken(&mut turns, "assistant", body);
     }
     Some(turns)
 }

@@ -7,7 +7,7 @@ use super::{Paint, line, lines, moment};
 use crate::record::{Exchange, Replay, Session, Text};
 
 /// The session, each exchange with its decision and what was said, in the order in which it happened.
-pub fn replay(replay: &Replay, paint: Paint) -> String {
+pub(crate) fn replay(replay: &Replay, paint: Paint) -> String {
     let session = &replay.session;
     let mut text = head(session, paint);
     for exchange in &session.exchanges {

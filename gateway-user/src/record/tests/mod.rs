@@ -1,0 +1,122 @@
+//! The ledger as its callers see it: what is committed when, what survives what, who may open it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use tempfile::TempDir;
+
+use super::*;
+
+mod entries;
+mod lookup;
+mod speed;
+mod survival;
+
+fn place() -> (TempDir, PathBuf) {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("state").join("ledger.db");
+    (folder, path)
+}
+
+fn session_start() -> SessionStart {
+    SessionStart {
+        identity: "research-agent".into(),
+        workload: "/agents/research".into(),
+        mode: "enforce".into(),
+        process: Process {
+            pid: 4711,
+            start: "2026-11-20T11:39:28.007Z".parse().unwrap(),
+            exe: "/usr/bin/python3.13".into(),
+            argv: vec!["python".into(), "agent.py".into()],
+            cgroup: "/agents/research".into(),
+        },
+        containment: "hooks".into(),
+        origin: "127.0.0.2:443".parse().unwrap(),
+        name: None,
+    }
+}
+
+fn exchange_start() -> ExchangeStart {
+    ExchangeStart {
+        protocol: "h2".into(),
+        action: "llm.generate".into(),
+        service: "openai".into(),
+        method: Some("POST".into()),
+        path: Some("/v1/chat/completions".into()),
+        model: Some("gpt-5-mini".into()),
+        stream: Some(true),
+        decision: Decision::Permit,
+        would: None,
+        policies: vec!["chat".into()],
+        obligations: vec!["mask:pii".into()],
+        findings: vec![finding("email", 2)],
+        reason: None,
+        policy_version: "v1".into(),
+        query: json!({ "action": "llm.generate" }),
+    }
+}
+
+fn closed(outcome: Outcome) -> Closed {
+    Closed {
+        outcome,
+        status: Some(200),
+        usage: Some(Usage {
+            input: Some(12),
+            output: Some(3),
+        }),
+        findings: vec![finding("email", 1), finding("credit-card", 1)],
+        reason: None,
+    }
+}
+
+fn finding(detector: &str, count: u64) -> Finding {
+    Finding {
+        detector: detector.into(),
+        class: "pii".into(),
+        count,
+    }
+}
+
+fn all() -> Filter {
+    Filter {
+        limit: 1_000_000,
+        identity: None,
+        open: false,
+        decision: None,
+    }
+}
+
+async fn only(ledger: &Ledger) -> Replay {
+    let sessions = ledger.reader().sessions(&all()).await.unwrap();
+    assert_eq!(sessions.len(), 1);
+    let id = sessions[0].id.to_string();
+    ledger.reader().session_of(&id).await.unwrap()
+}
+
+async fn connect(path: &Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(path);
+    options.connect().await.unwrap()
+}
+
+async fn word(db: &mut SqliteConnection, column: &'static str) -> String {
+    let query = format!("SELECT {column} FROM exchange");
+    sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+        .fetch_one(db)
+        .await
+        .unwrap()
+}
+
+/// Polls once.
+async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    std::future::poll_fn(|cx| {
+        std::task::Poll::Ready(match std::pin::Pin::new(&mut *future).poll(cx) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
+}
