@@ -14,6 +14,8 @@ pub enum PolicyError {
     TooLarge { path: PathBuf, limit: u64 },
     #[error("no *.cedar in {}: add policies, or run `tollgate init` for a first set", dir.display())]
     Empty { dir: PathBuf },
+    #[error("cannot start a thread to read policies: {0}")]
+    Thread(io::Error),
     #[error("the built-in schema is broken: {0}")]
     Schema(String),
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
@@ -51,6 +53,10 @@ pub enum Fault {
     },
     #[error("?principal and ?resource are not used here: name the identity, group or service")]
     Template,
+    #[error(
+        "nested or chained too deeply to be read: split the policy, or write alternatives as a set, [..].contains(..)"
+    )]
+    TooDeep,
     #[error("a policy needs a name: put @id(\"name\") before permit or forbid")]
     NoId,
     #[error("@id has characters that cannot be printed")]

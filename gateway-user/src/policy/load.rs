@@ -17,7 +17,7 @@ use cedar_policy::{
 use super::error::{Fault, Place, PolicyError, Problem};
 use super::evaluate::Types;
 use super::vocabulary::{self, SCHEMA, Vocabulary};
-use super::{PolicySet, Rule, Slice, annotation, shape};
+use super::{PolicySet, Rule, Slice, annotation, depth, shape};
 
 /// One policy file.
 pub(super) struct Source {
@@ -81,11 +81,23 @@ pub(super) fn read_file(path: &Path) -> Result<String, PolicyError> {
     Ok(text)
 }
 
-/// Checks the policies of all files together; `known` tells detectors.
+/// Checks the policies of all files together; `known` tells detectors. Runs on a stack of its own, see [`depth`].
 pub(super) fn compile(
     sources: &[Source],
     known: fn(&str) -> bool,
 ) -> Result<PolicySet, PolicyError> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .stack_size(depth::STACK)
+            .spawn_scoped(scope, || compile_here(sources, known))
+            .map_err(PolicyError::Thread)?;
+        thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn compile_here(sources: &[Source], known: fn(&str) -> bool) -> Result<PolicySet, PolicyError> {
     let (schema, vocabulary) = vocabulary::schema()?;
     let mut problems = Vec::new();
     let mut all = cedar_policy::PolicySet::new();
@@ -171,6 +183,10 @@ fn parse(source: &Source, problems: &mut Vec<Problem>) -> Vec<(usize, Policy)> {
             fault,
         });
     };
+    if let Some(offset) = depth::too_deep(&source.text) {
+        push(line_at(&source.text, offset), Fault::TooDeep);
+        return Vec::new();
+    }
     let set: cedar_policy::PolicySet = match source.text.parse() {
         Ok(set) => set,
         Err(errors) => {

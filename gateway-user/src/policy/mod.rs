@@ -8,6 +8,7 @@
 mod annotation;
 pub mod cases;
 mod decide;
+mod depth;
 mod error;
 mod evaluate;
 mod load;

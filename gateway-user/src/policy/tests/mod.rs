@@ -3,6 +3,7 @@
 
 mod cases;
 mod decisions;
+mod depth;
 mod rules;
 mod slices;
 
