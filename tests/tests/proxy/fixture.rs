@@ -9,7 +9,6 @@ use std::{
 
 use anyhow::{Context, bail};
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use gateway_user::{
     approve::Approvals,
     config::Config,
@@ -22,9 +21,7 @@ use gateway_user::{
     tasks::Tasks,
     tls::Roots,
 };
-use http_body_util::{BodyExt, Full};
-use hyper::{Request, Response, body::Incoming, client::conn};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use serde_json::Value;
 use socket2::SockRef;
@@ -32,10 +29,11 @@ use tempfile::TempDir;
 use tests::upstream::{Options, Upstream};
 use tokio::{
     net::{TcpListener, TcpStream},
-    task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::client::Client;
 
 /// Long for a test, short for a person: what takes longer hangs.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
@@ -52,17 +50,6 @@ pub(crate) struct Proxy {
     flows: Arc<Redirected>,
     listener: TcpListener,
     _folder: TempDir,
-}
-
-/// A client's HTTP connection; dropping it hangs up.
-pub(crate) struct Client {
-    sender: Sender,
-    connection: Arc<JoinSet<()>>,
-}
-
-enum Sender {
-    Http1(conn::http1::SendRequest<Full<Bytes>>),
-    Http2(conn::http2::SendRequest<Full<Bytes>>),
 }
 
 /// The flow table: what the kernel part would know.
@@ -233,20 +220,7 @@ impl Proxy {
         version: &str,
     ) -> anyhow::Result<Client> {
         let io = TokioIo::new(self.tls(origin, name, version).await?);
-        let mut connection = JoinSet::new();
-        let sender = if version == "h2" {
-            let (sender, running) = conn::http2::handshake(TokioExecutor::new(), io).await?;
-            connection.spawn(async { drop(running.await) });
-            Sender::Http2(sender)
-        } else {
-            let (sender, running) = conn::http1::handshake(io).await?;
-            connection.spawn(async { drop(running.await) });
-            Sender::Http1(sender)
-        };
-        Ok(Client {
-            sender,
-            connection: Arc::new(connection),
-        })
+        Client::over(io, version).await
     }
 
     /// Every exchange of the ledger, oldest first.
@@ -305,66 +279,6 @@ impl Proxy {
             .sessions(&Filter::default())
             .await?
             .len())
-    }
-}
-
-impl Client {
-    /// Another handle of an HTTP/2 connection, for parallel streams.
-    pub(crate) fn another(&self) -> anyhow::Result<Self> {
-        match &self.sender {
-            Sender::Http1(_) => bail!("HTTP/1.1 has one request at a time"),
-            Sender::Http2(sender) => Ok(Self {
-                sender: Sender::Http2(sender.clone()),
-                connection: Arc::clone(&self.connection),
-            }),
-        }
-    }
-
-    /// A request in the form this version wants it.
-    pub(crate) fn request(
-        &self,
-        method: &str,
-        host: &str,
-        path: &str,
-        body: impl Into<Bytes>,
-    ) -> anyhow::Result<Request<Full<Bytes>>> {
-        let builder = match self.sender {
-            Sender::Http1(_) => Request::builder().uri(path).header("host", host),
-            Sender::Http2(_) => Request::builder().uri(format!("https://{host}{path}")),
-        };
-        Ok(builder.method(method).body(Full::new(body.into()))?)
-    }
-
-    /// Sends a request; the body of the answer may still be on its way.
-    pub(crate) async fn start(
-        &mut self,
-        request: Request<Full<Bytes>>,
-    ) -> anyhow::Result<Response<Incoming>> {
-        Ok(match &mut self.sender {
-            Sender::Http1(sender) => {
-                sender.ready().await?;
-                sender.send_request(request).await?
-            }
-            Sender::Http2(sender) => {
-                sender.ready().await?;
-                sender.send_request(request).await?
-            }
-        })
-    }
-
-    /// Sends a request and reads the answer whole: status and body.
-    pub(crate) async fn send(
-        &mut self,
-        request: Request<Full<Bytes>>,
-    ) -> anyhow::Result<(u16, Bytes)> {
-        let response = timeout(SOON, self.start(request)).await??;
-        let status = response.status().as_u16();
-        Ok((
-            status,
-            timeout(SOON, response.into_body().collect())
-                .await??
-                .to_bytes(),
-        ))
     }
 }
 

@@ -3,6 +3,7 @@
 //! What the kernel part would do, redirect a connection and say where it was going, the fixture does.
 
 mod bytes;
+mod client;
 mod fixture;
 mod http;
 mod malformed;
