@@ -111,7 +111,8 @@ pub(super) const MODULES: &[Rule] = &[
     Rule {
         module: "cli",
         may_use: &[
-            "app", "config", "control", "kernel", "policy", "protocol", "record", "sys", "trust",
+            "app", "approve", "config", "control", "kernel", "policy", "protocol", "record", "sys",
+            "trust",
         ],
     },
 ];
@@ -123,6 +124,8 @@ pub(super) struct Confined {
     pub(super) within: &'static str,
     /// Where the word may stand all the same.
     pub(super) except: &'static [&'static str],
+    /// Whether tests are bound by it too.
+    pub(super) in_tests: bool,
 }
 
 pub(super) const CONFINED: &[Confined] = &[
@@ -130,65 +133,78 @@ pub(super) const CONFINED: &[Confined] = &[
         word: "aya",
         within: "gateway-user/src/",
         except: &["gateway-user/src/kernel/"],
+        in_tests: false,
     },
     Confined {
         word: "aya_log",
         within: "gateway-user/src/",
         except: &["gateway-user/src/kernel/"],
+        in_tests: false,
     },
     Confined {
         word: "rcgen",
         within: "gateway-user/src/",
         except: &["gateway-user/src/tls/", "gateway-user/src/keeper/"],
+        in_tests: false,
     },
     Confined {
         word: "cedar_policy",
         within: "gateway-user/src/",
         except: &["gateway-user/src/policy/"],
+        in_tests: false,
     },
     Confined {
         word: "sqlx",
         within: "gateway-user/src/",
         except: &["gateway-user/src/record/"],
+        in_tests: false,
     },
     Confined {
         word: "hyper",
         within: "gateway-user/src/policy/",
         except: &[],
+        in_tests: false,
     },
     Confined {
         word: "rustls",
         within: "gateway-user/src/policy/",
         except: &[],
+        in_tests: false,
     },
     Confined {
         word: "hyper",
         within: "gateway-user/src/record/",
         except: &[],
+        in_tests: false,
     },
     Confined {
         word: "rustls",
         within: "gateway-user/src/record/",
         except: &[],
+        in_tests: false,
     },
     Confined {
         word: "unsafe",
         within: "gateway-user/",
         except: &["gateway-user/src/sys/"],
+        in_tests: true,
     },
     Confined {
         word: "unsafe",
         within: "gateway-common/",
         except: &[],
+        in_tests: true,
     },
     Confined {
         word: "unsafe",
         within: "tests/",
         except: &[],
+        in_tests: true,
     },
     Confined {
         word: "unsafe",
         within: "xtask/",
         except: &[],
+        in_tests: true,
     },
 ];

@@ -1,0 +1,323 @@
+//! A gateway in this process, its upstream, and clients whose connections it believes to be redirected.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use arc_swap::ArcSwap;
+use gateway_user::{
+    approve::Approvals,
+    config::Config,
+    identity::{Registry, Workload},
+    keeper::Keeper,
+    kernel::{ClaimError, Flow, FlowTable},
+    pipeline::{self, Gateway},
+    policy::PolicySet,
+    record::{Filter, Ledger},
+    tasks::Tasks,
+    tls::Roots,
+};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+use serde_json::Value;
+use socket2::SockRef;
+use tempfile::TempDir;
+use tests::upstream::{Options, Upstream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{Instant, sleep},
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::client::Client;
+
+/// Long for a test, short for a person: what takes longer hangs.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+const WORKLOAD: u32 = 7;
+const WORKLOAD_NAME: &str = "test";
+
+/// A gateway and what it needs.
+pub(crate) struct Proxy {
+    pub(crate) upstream: Upstream,
+    /// Speaks TLS with a certificate for another name.
+    pub(crate) impostor: Upstream,
+    gateway: Arc<Gateway>,
+    flows: Arc<Redirected>,
+    listener: TcpListener,
+    _folder: TempDir,
+}
+
+/// The flow table: what the kernel part would know.
+#[derive(Default)]
+struct Redirected(Mutex<HashMap<u64, Flow>>);
+
+impl FlowTable for Redirected {
+    fn claim(&self, cookie: u64) -> Result<Flow, ClaimError> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&cookie)
+            .ok_or(ClaimError::Unknown { cookie })
+    }
+}
+
+impl Proxy {
+    pub(crate) async fn start() -> anyhow::Result<Self> {
+        Self::paced(Duration::from_millis(1)).await
+    }
+
+    /// With an upstream that pauses before each piece of a stream.
+    pub(crate) async fn paced(pace: Duration) -> anyhow::Result<Self> {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let names = ["api.openai.com", "files", "localhost"]
+            .map(str::to_owned)
+            .to_vec();
+        let upstream = Upstream::start(&Options {
+            tls: vec![any],
+            plain: vec![any],
+            echo: vec![any],
+            names,
+            pace,
+        })?;
+        let impostor = Upstream::start(&Options {
+            tls: vec![any],
+            names: vec!["other".to_owned()],
+            ..Options::default()
+        })?;
+        let folder = tempfile::tempdir()?;
+        let config = configuration(&folder, &upstream, &impostor)?;
+        std::fs::create_dir(&config.paths.policies)?;
+        std::fs::write(
+            config.paths.policies.join("policies.cedar"),
+            include_str!("policies.cedar"),
+        )?;
+        std::fs::create_dir(&config.paths.state)?;
+        let ledger = Ledger::open(&config.paths.state.join("ledger.db")).await?;
+        let (registry, _) = Registry::open(&config.paths.state.join("workloads.json"))?;
+        let identity = Arc::clone(config.identity("research-agent").context("no identity")?);
+        let listener = TcpListener::bind(any).await?;
+        let SocketAddr::V4(v4) = listener.local_addr()? else {
+            bail!("not IPv4")
+        };
+        registry.add(Workload {
+            number: WORKLOAD,
+            name: WORKLOAD_NAME.to_owned(),
+            identity,
+            v4,
+            v6: None,
+        })?;
+        let flows = Arc::new(Redirected::default());
+        let roots = Roots::host()?;
+        let gateway = Arc::new(Gateway {
+            flows: Arc::clone(&flows) as Arc<dyn FlowTable>,
+            registry: Arc::new(registry),
+            catalog: Arc::clone(&config.catalog),
+            policies: Arc::new(ArcSwap::from_pointee(PolicySet::load(
+                &config.paths.policies,
+            )?)),
+            keeper: Keeper::new(&config.paths.state, HashMap::new())?,
+            roots,
+            approvals: Approvals::new(ledger.clone()),
+            ledger,
+            tasks: Tasks::default(),
+        });
+        Ok(Self {
+            upstream,
+            impostor,
+            gateway,
+            flows,
+            listener,
+            _folder: folder,
+        })
+    }
+
+    /// Where the upstream speaks TLS.
+    pub(crate) fn tls_origin(&self) -> SocketAddr {
+        self.upstream.tls[0]
+    }
+
+    /// A connection of the workload that dialled `origin`.
+    pub(crate) async fn dial(&self, origin: SocketAddr) -> anyhow::Result<TcpStream> {
+        let (client, accepted) = self.pair().await?;
+        let cookie = SockRef::from(&accepted).cookie()?;
+        let flow = Flow {
+            workload: WORKLOAD,
+            origin,
+            tgid: std::process::id(),
+            start: Duration::ZERO,
+            cgroup: 1,
+            uid: 1000,
+        };
+        self.flows
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(cookie, flow);
+        self.gateway
+            .tasks
+            .spawn(pipeline::connection(Arc::clone(&self.gateway), accepted));
+        Ok(client)
+    }
+
+    /// A connection that nothing redirected.
+    pub(crate) async fn dial_unredirected(&self) -> anyhow::Result<TcpStream> {
+        let (client, accepted) = self.pair().await?;
+        self.gateway
+            .tasks
+            .spawn(pipeline::connection(Arc::clone(&self.gateway), accepted));
+        Ok(client)
+    }
+
+    async fn pair(&self) -> anyhow::Result<(TcpStream, TcpStream)> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the client, on its way to the gateway"
+        )]
+        let client = TcpStream::connect(self.listener.local_addr()?).await?;
+        Ok((client, self.listener.accept().await?.0))
+    }
+
+    /// TLS to the upstream under this name, through the gateway, trusting the workload's CA and nothing else.
+    pub(crate) async fn tls(
+        &self,
+        origin: SocketAddr,
+        name: &str,
+        alpn: &str,
+    ) -> anyhow::Result<TlsStream<TcpStream>> {
+        let mut roots = rustls::RootCertStore::empty();
+        let pem = self
+            .gateway
+            .keeper
+            .authority(WORKLOAD_NAME)?
+            .pem()
+            .to_owned();
+        roots.add(CertificateDer::from_pem_slice(pem.as_bytes())?)?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+        let connector = TlsConnector::from(Arc::new(config));
+        Ok(connector
+            .connect(
+                ServerName::try_from(name.to_owned())?,
+                self.dial(origin).await?,
+            )
+            .await?)
+    }
+
+    /// An HTTP connection over TLS; `version` is the protocol that ALPN offers.
+    pub(crate) async fn client(
+        &self,
+        origin: SocketAddr,
+        name: &str,
+        version: &str,
+    ) -> anyhow::Result<Client> {
+        let io = TokioIo::new(self.tls(origin, name, version).await?);
+        Client::over(io, version).await
+    }
+
+    /// Every exchange of the ledger, oldest first.
+    pub(crate) async fn exchanges(&self) -> anyhow::Result<Vec<Value>> {
+        self.gateway.ledger.flush().await?;
+        let sessions = self
+            .gateway
+            .ledger
+            .reader()
+            .sessions(&Filter::default())
+            .await?;
+        let mut exchanges = Vec::new();
+        for session in sessions {
+            let session = serde_json::to_value(session)?;
+            exchanges.extend(
+                session["exchanges"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .cloned(),
+            );
+        }
+        exchanges.sort_by_key(|exchange| exchange["id"].as_str().unwrap_or_default().to_owned());
+        Ok(exchanges)
+    }
+
+    /// Waits until the ledger has this many exchanges and all have ended.
+    pub(crate) async fn ended(&self, count: usize) -> anyhow::Result<Vec<Value>> {
+        let started = Instant::now();
+        loop {
+            let exchanges = self.exchanges().await?;
+            if exchanges.len() >= count
+                && exchanges
+                    .iter()
+                    .all(|exchange| !exchange["outcome"].is_null())
+            {
+                return Ok(exchanges);
+            }
+            if started.elapsed() > SOON {
+                bail!(
+                    "the ledger has {} of {count} exchanges that ended: {exchanges:#?}",
+                    exchanges.len()
+                );
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// How many sessions the ledger has.
+    pub(crate) async fn sessions(&self) -> anyhow::Result<usize> {
+        self.gateway.ledger.flush().await?;
+        Ok(self
+            .gateway
+            .ledger
+            .reader()
+            .sessions(&Filter::default())
+            .await?
+            .len())
+    }
+}
+
+fn configuration(
+    folder: &TempDir,
+    upstream: &Upstream,
+    impostor: &Upstream,
+) -> anyhow::Result<Config> {
+    let (ca, impostor_ca) = (
+        folder.path().join("ca.pem"),
+        folder.path().join("impostor.pem"),
+    );
+    std::fs::write(&ca, upstream.authority.pem())?;
+    std::fs::write(&impostor_ca, impostor.authority.pem())?;
+    let service = |name: &str, host: String, ca: &std::path::Path| {
+        format!("[[service]]\nname = {name:?}\nhosts = [{host:?}]\nca = {ca:?}\n\n")
+    };
+    let open =
+        |name: &str, host: String| format!("[[service]]\nname = {name:?}\nhosts = [{host:?}]\n\n");
+    let tls = upstream.tls[0].port();
+    let text = [
+        "[paths]\nstate = \"state\"\nrun = \"run\"\npins = \"pins\"\npolicies = \"policies\"\n\n"
+            .to_owned(),
+        "[[identity]]\nid = \"research-agent\"\ngroups = [\"agents\"]\n\n".to_owned(),
+        service("openai", format!("api.openai.com:{tls}"), &ca),
+        service("files", format!("files:{tls}"), &ca),
+        service(
+            "impostor",
+            format!("impostor:{}", impostor.tls[0].port()),
+            &impostor_ca,
+        ),
+        open(
+            "plain",
+            format!("http://localhost:{}", upstream.plain[0].port()),
+        ),
+        open(
+            "bytes",
+            format!("tcp://localhost:{}", upstream.echo[0].port()),
+        ),
+    ];
+    Ok(Config::parse(&text.concat(), folder.path())?)
+}

@@ -1,0 +1,10 @@
+//! The path of a connection, without root: the pipeline with a flow table of its own, before a local upstream.
+//!
+//! What the kernel part would do, redirect a connection and say where it was going, the fixture does.
+
+mod bytes;
+mod client;
+mod fixture;
+mod http;
+mod malformed;
+mod names;
