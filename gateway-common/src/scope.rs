@@ -36,6 +36,15 @@ record! {
     }
 }
 
+impl Lineage {
+    /// No lineage.
+    pub const NONE: Self = Self {
+        cgroup: 0,
+        workload: 0,
+        pad: 0,
+    };
+}
+
 /// Indices of the host facts.
 pub mod slot {
     /// 1 while anything is tagged: the first thing each hook reads.

@@ -15,26 +15,34 @@ pub enum Verdict {
     Refuse(Reason),
 }
 
-/// What a task is to the gateway.
+/// What a task is to the gateway. Every field always has a value, because the verifier rejects a copy of one that has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// Not governed.
-    Free,
-    /// Governed as this workload.
-    Tagged(Tagged),
-    /// Governed, but no longer where it was tagged, or not known to be free.
-    Outlaw {
-        /// The workload, 0 where none is known.
-        workload: u32,
-        /// Why it gets nothing.
-        reason: Reason,
-    },
+pub struct Standing {
+    /// Its class.
+    pub class: Class,
+    /// The workload, 0 where none is known.
+    pub workload: u32,
+    /// The egress program is attached to the tagged cgroup.
+    pub egress: bool,
 }
 
-/// A governed task.
+/// The four classes of tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Not governed.
+    Free,
+    /// Governed, and where it was tagged.
+    Tagged,
+    /// Governed, but no longer in its workload's cgroup.
+    Left,
+    /// Not known to be free.
+    Unknown,
+}
+
+/// The tag that a task's cgroup carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tagged {
-    /// The workload.
+    /// The workload, 0 for no tag.
     pub workload: u32,
     /// The tagged cgroup.
     pub cgroup: u64,
@@ -42,13 +50,22 @@ pub struct Tagged {
     pub egress: bool,
 }
 
+impl Tagged {
+    /// No tag.
+    pub const NONE: Self = Self {
+        workload: 0,
+        cgroup: 0,
+        egress: false,
+    };
+}
+
 /// What a hook knows about the calling task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Task {
-    /// Workload by lineage.
-    pub lineage: Option<u32>,
-    /// Tag of its cgroup or the nearest tagged ancestor.
-    pub cgroup: Option<Tagged>,
+    /// Workload by lineage, 0 for none.
+    pub lineage: u32,
+    /// Tag of its cgroup or the tagged ancestor.
+    pub cgroup: Tagged,
     /// Started after lineage was lost, so that a missing lineage proves nothing.
     pub unknown: bool,
 }
@@ -101,32 +118,56 @@ pub struct Packet {
     pub resolver: bool,
 }
 
+impl Standing {
+    /// Not governed.
+    pub const FREE: Self = Self {
+        class: Class::Free,
+        workload: 0,
+        egress: false,
+    };
+
+    /// Why a task of this class gets nothing at all.
+    #[inline(always)]
+    const fn refusal(&self) -> Option<Reason> {
+        match self.class {
+            Class::Free | Class::Tagged => None,
+            Class::Left => Some(Reason::LeftCgroup),
+            Class::Unknown => Some(Reason::LineageLost),
+        }
+    }
+}
+
 /// Decides what the calling task is. A lineage tag outlives the cgroup: who has left the workload's cgroup gets nothing.
 #[inline(always)]
 pub fn standing(task: Task) -> Standing {
-    match (task.lineage, task.cgroup) {
-        (None, None) if task.unknown => Standing::Outlaw {
-            workload: 0,
-            reason: Reason::LineageLost,
-        },
-        (None, None) => Standing::Free,
-        (None, Some(tag)) => Standing::Tagged(tag),
-        (Some(workload), Some(tag)) if tag.workload == workload => Standing::Tagged(tag),
-        (Some(workload), _) => Standing::Outlaw {
-            workload,
-            reason: Reason::LeftCgroup,
-        },
+    let class = match (task.lineage, task.cgroup.workload) {
+        (0, 0) if task.unknown => Class::Unknown,
+        (0, 0) => Class::Free,
+        (0, _) => Class::Tagged,
+        (lineage, tag) if lineage == tag => Class::Tagged,
+        (_, _) => Class::Left,
+    };
+    let workload = if task.lineage == 0 {
+        task.cgroup.workload
+    } else {
+        task.lineage
+    };
+    Standing {
+        class,
+        workload,
+        egress: class == Class::Tagged && task.cgroup.egress,
     }
 }
 
 /// Decides `connect`.
 #[inline(always)]
 pub fn connect(standing: Standing, call: Connect) -> Verdict {
-    let tag = match standing {
-        Standing::Free => return Verdict::Pass,
-        Standing::Outlaw { reason, .. } => return Verdict::Refuse(reason),
-        Standing::Tagged(tag) => tag,
-    };
+    if let Some(reason) = standing.refusal() {
+        return Verdict::Refuse(reason);
+    }
+    if standing.class == Class::Free {
+        return Verdict::Pass;
+    }
     if !call.here {
         return Verdict::Refuse(Reason::OtherNetns);
     }
@@ -138,7 +179,7 @@ pub fn connect(standing: Standing, call: Connect) -> Verdict {
         Transport::Stream if !call.room => Verdict::Refuse(Reason::Quota),
         Transport::Stream => Verdict::Redirect,
         // Connecting sends nothing; what is sent then meets the egress program.
-        Transport::Datagram if tag.egress => Verdict::Pass,
+        Transport::Datagram if standing.egress => Verdict::Pass,
         Transport::Datagram => Verdict::Refuse(Reason::NoEgress),
         Transport::Other => Verdict::Refuse(Reason::Protocol),
     }
@@ -147,11 +188,12 @@ pub fn connect(standing: Standing, call: Connect) -> Verdict {
 /// Decides a datagram with an address.
 #[inline(always)]
 pub fn send(standing: Standing, call: Send) -> Verdict {
-    let tag = match standing {
-        Standing::Free => return Verdict::Pass,
-        Standing::Outlaw { reason, .. } => return Verdict::Refuse(reason),
-        Standing::Tagged(tag) => tag,
-    };
+    if let Some(reason) = standing.refusal() {
+        return Verdict::Refuse(reason);
+    }
+    if standing.class == Class::Free {
+        return Verdict::Pass;
+    }
     if !call.here {
         return Verdict::Refuse(Reason::OtherNetns);
     }
@@ -162,7 +204,7 @@ pub fn send(standing: Standing, call: Send) -> Verdict {
         return Verdict::Refuse(Reason::Datagram);
     }
     // IP options can send an admitted datagram elsewhere; only the egress program sees the packet itself.
-    if !tag.egress {
+    if !standing.egress {
         return Verdict::Refuse(Reason::NoEgress);
     }
     Verdict::Pass
@@ -171,22 +213,21 @@ pub fn send(standing: Standing, call: Send) -> Verdict {
 /// Decides whether a socket may be made.
 #[inline(always)]
 pub fn create(standing: Standing, transport: Transport) -> Verdict {
-    match (standing, transport) {
-        (Standing::Free, _) => Verdict::Pass,
-        (Standing::Outlaw { reason, .. }, _) => Verdict::Refuse(reason),
-        (Standing::Tagged(_), Transport::Other) => Verdict::Refuse(Reason::Protocol),
-        (Standing::Tagged(_), Transport::Stream | Transport::Datagram) => Verdict::Pass,
+    match (standing.refusal(), standing.class, transport) {
+        (Some(reason), ..) => Verdict::Refuse(reason),
+        (None, Class::Tagged, Transport::Other) => Verdict::Refuse(Reason::Protocol),
+        (None, ..) => Verdict::Pass,
     }
 }
 
 /// Decides `bind`: nobody but the daemon takes a listener's address, tagged or not.
 #[inline(always)]
 pub fn bind(standing: Standing, guarded: bool, daemon: bool) -> Verdict {
-    match standing {
+    match standing.refusal() {
         _ if guarded && daemon => Verdict::Pass,
         _ if guarded => Verdict::Refuse(Reason::ListenerAddress),
-        Standing::Outlaw { reason, .. } => Verdict::Refuse(reason),
-        Standing::Free | Standing::Tagged(_) => Verdict::Pass,
+        Some(reason) => Verdict::Refuse(reason),
+        None => Verdict::Pass,
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::*;
 
-const BOTH: [bool; 2] = [false, true];
 const TRANSPORTS: [Transport; 3] = [Transport::Stream, Transport::Datagram, Transport::Other];
 
 fn tag(workload: u32, egress: bool) -> Tagged {
@@ -13,18 +12,38 @@ fn tag(workload: u32, egress: bool) -> Tagged {
     }
 }
 
-fn outlaw(workload: u32, reason: Reason) -> Standing {
-    Standing::Outlaw { workload, reason }
+fn of(class: Class, workload: u32, egress: bool) -> Standing {
+    Standing {
+        class,
+        workload,
+        egress,
+    }
 }
 
 fn standings() -> [Standing; 5] {
     [
-        Standing::Free,
-        Standing::Tagged(tag(1, true)),
-        Standing::Tagged(tag(1, false)),
-        outlaw(1, Reason::LeftCgroup),
-        outlaw(0, Reason::LineageLost),
+        Standing::FREE,
+        of(Class::Tagged, 1, true),
+        of(Class::Tagged, 1, false),
+        of(Class::Left, 1, false),
+        of(Class::Unknown, 0, false),
     ]
+}
+
+fn connects() -> impl Iterator<Item = Connect> {
+    TRANSPORTS.into_iter().flat_map(|transport| {
+        (0..16_u8).map(move |bits| Connect {
+            transport,
+            here: bit(bits, 0),
+            device: bit(bits, 1),
+            listener: bit(bits, 2),
+            room: bit(bits, 3),
+        })
+    })
+}
+
+fn bit(bits: u8, n: u8) -> bool {
+    bits & (1 << n) != 0
 }
 
 #[test]
@@ -32,16 +51,16 @@ fn standing_table() {
     let (a, b) = (tag(1, true), tag(2, true));
     // lineage, cgroup, unknown -> standing
     let table = [
-        (None, None, false, Standing::Free),
-        (None, None, true, outlaw(0, Reason::LineageLost)),
-        (None, Some(a), false, Standing::Tagged(a)),
-        (None, Some(a), true, Standing::Tagged(a)),
-        (Some(1), None, false, outlaw(1, Reason::LeftCgroup)),
-        (Some(1), None, true, outlaw(1, Reason::LeftCgroup)),
-        (Some(1), Some(a), false, Standing::Tagged(a)),
-        (Some(1), Some(a), true, Standing::Tagged(a)),
-        (Some(1), Some(b), false, outlaw(1, Reason::LeftCgroup)),
-        (Some(1), Some(b), true, outlaw(1, Reason::LeftCgroup)),
+        (0, Tagged::NONE, false, Standing::FREE),
+        (0, Tagged::NONE, true, of(Class::Unknown, 0, false)),
+        (0, a, false, of(Class::Tagged, 1, true)),
+        (0, a, true, of(Class::Tagged, 1, true)),
+        (1, Tagged::NONE, false, of(Class::Left, 1, false)),
+        (1, Tagged::NONE, true, of(Class::Left, 1, false)),
+        (1, a, false, of(Class::Tagged, 1, true)),
+        (1, a, true, of(Class::Tagged, 1, true)),
+        (1, b, false, of(Class::Left, 1, false)),
+        (1, b, true, of(Class::Left, 1, false)),
     ];
     for (lineage, cgroup, unknown, expected) in table {
         assert_eq!(
@@ -51,7 +70,7 @@ fn standing_table() {
                 unknown
             }),
             expected,
-            "{lineage:?} {cgroup:?} {unknown}"
+            "{lineage} {cgroup:?} {unknown}"
         );
     }
 }
@@ -59,49 +78,28 @@ fn standing_table() {
 #[test]
 fn connect_table() {
     for standing in standings() {
-        for transport in TRANSPORTS {
-            for bits in 0..16_u8 {
-                let bit = |n: u8| bits & (1 << n) != 0;
-                let call = Connect {
-                    transport,
-                    here: bit(0),
-                    device: bit(1),
-                    listener: bit(2),
-                    room: bit(3),
-                };
-                let expected = match (
-                    standing,
-                    call.here,
-                    call.device,
-                    transport,
-                    call.listener,
-                    call.room,
-                ) {
-                    (Standing::Free, ..) => Verdict::Pass,
-                    (Standing::Outlaw { reason, .. }, ..) => Verdict::Refuse(reason),
-                    (_, false, ..) => Verdict::Refuse(Reason::OtherNetns),
-                    (_, true, true, ..) => Verdict::Refuse(Reason::BoundDevice),
-                    (_, true, false, Transport::Stream, true, true) => Verdict::Redirect,
-                    (_, true, false, Transport::Stream, true, false) => {
-                        Verdict::Refuse(Reason::Quota)
-                    }
-                    (_, true, false, Transport::Stream, false, _) => {
-                        Verdict::Refuse(Reason::NoListener)
-                    }
-                    (
-                        Standing::Tagged(Tagged { egress: true, .. }),
-                        _,
-                        _,
-                        Transport::Datagram,
-                        ..,
-                    ) => Verdict::Pass,
-                    (Standing::Tagged(_), _, _, Transport::Datagram, ..) => {
-                        Verdict::Refuse(Reason::NoEgress)
-                    }
-                    (_, true, false, Transport::Other, ..) => Verdict::Refuse(Reason::Protocol),
-                };
-                assert_eq!(connect(standing, call), expected, "{standing:?} {call:?}");
-            }
+        for call in connects() {
+            let expected = match (standing.class, call.here, call.device, call.transport) {
+                (Class::Free, ..) => Verdict::Pass,
+                (Class::Left, ..) => Verdict::Refuse(Reason::LeftCgroup),
+                (Class::Unknown, ..) => Verdict::Refuse(Reason::LineageLost),
+                (Class::Tagged, false, ..) => Verdict::Refuse(Reason::OtherNetns),
+                (Class::Tagged, true, true, _) => Verdict::Refuse(Reason::BoundDevice),
+                (Class::Tagged, true, false, Transport::Stream) => match (call.listener, call.room)
+                {
+                    (true, true) => Verdict::Redirect,
+                    (true, false) => Verdict::Refuse(Reason::Quota),
+                    (false, _) => Verdict::Refuse(Reason::NoListener),
+                },
+                (Class::Tagged, true, false, Transport::Datagram) if standing.egress => {
+                    Verdict::Pass
+                }
+                (Class::Tagged, true, false, Transport::Datagram) => {
+                    Verdict::Refuse(Reason::NoEgress)
+                }
+                (Class::Tagged, true, false, Transport::Other) => Verdict::Refuse(Reason::Protocol),
+            };
+            assert_eq!(connect(standing, call), expected, "{standing:?} {call:?}");
         }
     }
 }
@@ -109,17 +107,9 @@ fn connect_table() {
 #[test]
 fn only_free_tasks_pass_a_stream_on() {
     for standing in standings() {
-        for bits in 0..16_u8 {
-            let bit = |n: u8| bits & (1 << n) != 0;
-            let call = Connect {
-                transport: Transport::Stream,
-                here: bit(0),
-                device: bit(1),
-                listener: bit(2),
-                room: bit(3),
-            };
+        for call in connects().filter(|call| call.transport == Transport::Stream) {
             if connect(standing, call) == Verdict::Pass {
-                assert_eq!(standing, Standing::Free);
+                assert_eq!(standing.class, Class::Free);
             }
         }
     }
@@ -128,34 +118,23 @@ fn only_free_tasks_pass_a_stream_on() {
 #[test]
 fn send_table() {
     for standing in standings() {
-        for here in BOTH {
-            for device in BOTH {
-                for resolver in BOTH {
-                    let expected = match (standing, here, device, resolver) {
-                        (Standing::Free, ..) => Verdict::Pass,
-                        (Standing::Outlaw { reason, .. }, ..) => Verdict::Refuse(reason),
-                        (Standing::Tagged(_), false, ..) => Verdict::Refuse(Reason::OtherNetns),
-                        (Standing::Tagged(_), true, true, _) => {
-                            Verdict::Refuse(Reason::BoundDevice)
-                        }
-                        (Standing::Tagged(_), true, false, false) => {
-                            Verdict::Refuse(Reason::Datagram)
-                        }
-                        (Standing::Tagged(Tagged { egress: false, .. }), true, false, true) => {
-                            Verdict::Refuse(Reason::NoEgress)
-                        }
-                        (Standing::Tagged(Tagged { egress: true, .. }), true, false, true) => {
-                            Verdict::Pass
-                        }
-                    };
-                    let call = Send {
-                        here,
-                        device,
-                        resolver,
-                    };
-                    assert_eq!(send(standing, call), expected, "{standing:?} {call:?}");
-                }
-            }
+        for bits in 0..8_u8 {
+            let call = Send {
+                here: bit(bits, 0),
+                device: bit(bits, 1),
+                resolver: bit(bits, 2),
+            };
+            let expected = match (standing.class, call.here, call.device, call.resolver) {
+                (Class::Free, ..) => Verdict::Pass,
+                (Class::Left, ..) => Verdict::Refuse(Reason::LeftCgroup),
+                (Class::Unknown, ..) => Verdict::Refuse(Reason::LineageLost),
+                (Class::Tagged, false, ..) => Verdict::Refuse(Reason::OtherNetns),
+                (Class::Tagged, true, true, _) => Verdict::Refuse(Reason::BoundDevice),
+                (Class::Tagged, true, false, false) => Verdict::Refuse(Reason::Datagram),
+                (Class::Tagged, true, false, true) if standing.egress => Verdict::Pass,
+                (Class::Tagged, true, false, true) => Verdict::Refuse(Reason::NoEgress),
+            };
+            assert_eq!(send(standing, call), expected, "{standing:?} {call:?}");
         }
     }
 }
@@ -164,13 +143,12 @@ fn send_table() {
 fn create_table() {
     for standing in standings() {
         for transport in TRANSPORTS {
-            let expected = match standing {
-                Standing::Free => Verdict::Pass,
-                Standing::Outlaw { reason, .. } => Verdict::Refuse(reason),
-                Standing::Tagged(_) if transport == Transport::Other => {
-                    Verdict::Refuse(Reason::Protocol)
-                }
-                Standing::Tagged(_) => Verdict::Pass,
+            let expected = match (standing.class, transport) {
+                (Class::Free, _) => Verdict::Pass,
+                (Class::Left, _) => Verdict::Refuse(Reason::LeftCgroup),
+                (Class::Unknown, _) => Verdict::Refuse(Reason::LineageLost),
+                (Class::Tagged, Transport::Other) => Verdict::Refuse(Reason::Protocol),
+                (Class::Tagged, Transport::Stream | Transport::Datagram) => Verdict::Pass,
             };
             assert_eq!(
                 create(standing, transport),
@@ -184,41 +162,37 @@ fn create_table() {
 #[test]
 fn bind_table() {
     for standing in standings() {
-        for daemon in BOTH {
-            let guarded = if daemon {
-                Verdict::Pass
-            } else {
-                Verdict::Refuse(Reason::ListenerAddress)
+        for bits in 0..4_u8 {
+            let (guarded, daemon) = (bit(bits, 0), bit(bits, 1));
+            let expected = match (guarded, daemon, standing.class) {
+                (true, true, _) => Verdict::Pass,
+                (true, false, _) => Verdict::Refuse(Reason::ListenerAddress),
+                (false, _, Class::Left) => Verdict::Refuse(Reason::LeftCgroup),
+                (false, _, Class::Unknown) => Verdict::Refuse(Reason::LineageLost),
+                (false, _, Class::Free | Class::Tagged) => Verdict::Pass,
             };
-            assert_eq!(bind(standing, true, daemon), guarded, "{standing:?}");
-            let open = match standing {
-                Standing::Outlaw { reason, .. } => Verdict::Refuse(reason),
-                _ => Verdict::Pass,
-            };
-            assert_eq!(bind(standing, false, daemon), open, "{standing:?}");
+            assert_eq!(
+                bind(standing, guarded, daemon),
+                expected,
+                "{standing:?} {guarded} {daemon}"
+            );
         }
     }
 }
 
 #[test]
 fn packet_table() {
-    for tagged in BOTH {
-        for listener in BOTH {
-            for resolver in BOTH {
-                let expected = match (tagged, listener, resolver) {
-                    (true, true, _) | (true, _, true) => Verdict::Pass,
-                    _ => Verdict::Refuse(Reason::Packet),
-                };
-                assert_eq!(
-                    packet(Packet {
-                        tagged,
-                        listener,
-                        resolver
-                    }),
-                    expected
-                );
-            }
-        }
+    for bits in 0..8_u8 {
+        let call = Packet {
+            tagged: bit(bits, 0),
+            listener: bit(bits, 1),
+            resolver: bit(bits, 2),
+        };
+        let expected = match (call.tagged, call.listener, call.resolver) {
+            (true, true, _) | (true, _, true) => Verdict::Pass,
+            _ => Verdict::Refuse(Reason::Packet),
+        };
+        assert_eq!(packet(call), expected, "{call:?}");
     }
 }
 

@@ -10,7 +10,7 @@ use gateway_common::{
     addr::Endpoint,
     flow::Origin,
     scope::{Scope, slot},
-    verdict::{self, Connect, Reason, Standing, Tagged, Transport, Verdict},
+    verdict::{self, Class, Connect, Reason, Transport, Verdict},
 };
 
 use crate::{
@@ -27,23 +27,24 @@ pub fn connect(ctx: &SockAddr) -> Verdict {
         return Verdict::Pass;
     }
     let standing = task::standing();
-    let Standing::Tagged(tag) = standing else {
+    if standing.class != Class::Tagged {
         // A socket can change hands: what an earlier governed connect left must not speak for this one.
         context::forget(&ORIGINS, ctx.socket());
         let verdict = verdict::connect(standing, NOWHERE);
         return event::reported(verdict, standing, ctx.endpoint(), ctx.protocol());
-    };
+    }
     let dialled = ctx.endpoint();
-    let listener = listener(tag.workload, &dialled);
+    let workload = standing.workload;
+    let listener = listener(workload, &dialled);
     let call = Connect {
         transport: ctx.transport(),
         here: ctx.netns() == fact(slot::NETNS),
         device: ctx.bound_to_device(),
         listener: listener.endpoint.exists(),
-        room: live(tag.workload).is_some_and(|live| live < u64::from(listener.quota)),
+        room: live(workload).is_some_and(|live| live < u64::from(listener.quota)),
     };
     let verdict = match verdict::connect(standing, call) {
-        Verdict::Redirect => redirect(ctx, tag, dialled, &listener.endpoint),
+        Verdict::Redirect => redirect(ctx, workload, dialled, &listener.endpoint),
         other => other,
     };
     event::reported(verdict, standing, dialled, ctx.protocol())
@@ -91,14 +92,14 @@ fn live(workload: u32) -> Option<u64> {
 }
 
 #[inline(always)]
-fn redirect(ctx: &SockAddr, tag: Tagged, dialled: Endpoint, listener: &Endpoint) -> Verdict {
+fn redirect(ctx: &SockAddr, workload: u32, dialled: Endpoint, listener: &Endpoint) -> Verdict {
     let pid_tgid = bpf_get_current_pid_tgid();
     let mut origin = Origin {
         // SAFETY: no arguments.
         cgroup: unsafe { bpf_get_current_cgroup_id() },
         start: task::start(),
         dialled,
-        workload: tag.workload,
+        workload,
         tgid: (pid_tgid >> 32) as u32,
         uid: bpf_get_current_uid_gid() as u32,
         tid: pid_tgid as u32,

@@ -28,11 +28,8 @@ pub fn packet(ctx: &SkBuffContext) -> Verdict {
     };
     let loopback = field!(skb, __sk_buff, ifindex) == LOOPBACK;
     let verdict = verdict::packet(Packet {
-        tagged: tag.is_some(),
-        listener: match (tag, tcp) {
-            (Some(tag), Some(to)) => loopback && is_listener(tag.workload, &to),
-            _ => false,
-        },
+        tagged: tag.workload != 0,
+        listener: loopback && tcp.is_some_and(|to| is_listener(tag.workload, &to)),
         resolver: udp.is_some_and(|to| sendmsg::is_resolver(&to)),
     });
     if verdict != Verdict::Pass {

@@ -36,11 +36,6 @@ pub fn count(index: u32) {
 
 #[inline(always)]
 fn report(reason: Reason, standing: Standing, destination: Endpoint, protocol: u32) {
-    let workload = match standing {
-        Standing::Free => 0,
-        Standing::Tagged(tag) => tag.workload,
-        Standing::Outlaw { workload, .. } => workload,
-    };
     let Some(mut entry) = EVENTS.reserve::<Event>(0) else {
         count(Reason::EventLost as u32);
         return;
@@ -52,7 +47,7 @@ fn report(reason: Reason, standing: Standing, destination: Endpoint, protocol: u
         comm: bpf_get_current_comm().unwrap_or([0; 16]),
         destination,
         reason: reason as u32,
-        workload,
+        workload: standing.workload,
         tgid: task::tgid(),
         uid: bpf_get_current_uid_gid() as u32,
         protocol,

@@ -24,12 +24,12 @@ pub fn fork(child: *const u8) {
     if child == parent {
         return;
     }
-    match inherited(parent) {
-        Some(lineage) => task::adopt(child, lineage),
+    let lineage = inherited(parent);
+    if lineage.workload != 0 {
+        task::adopt(child, lineage);
+    } else {
         // A number is used again: whatever stands there belongs to somebody who is dead.
-        None => {
-            let _ = LINEAGE.remove(child);
-        }
+        let _ = LINEAGE.remove(child);
     }
 }
 
@@ -48,7 +48,7 @@ pub fn exit(thread: *const u8) {
         return;
     };
     let daemon = fact(slot::DAEMON) == u64::from(tgid);
-    if !daemon && !(tagged() && task::lineage(tgid).is_some()) {
+    if !daemon && !(tagged() && task::lineage(tgid).workload != 0) {
         return;
     }
     let live = kernel::<*const u8>(thread, TASK_SIGNAL.load())
@@ -64,12 +64,16 @@ pub fn exit(thread: *const u8) {
 
 /// The lineage of a thread group, taken from the current cgroup where it has none yet.
 #[inline(always)]
-fn inherited(tgid: u32) -> Option<Lineage> {
-    if let Some(lineage) = task::lineage(tgid) {
-        return Some(lineage);
+fn inherited(tgid: u32) -> Lineage {
+    let lineage = task::lineage(tgid);
+    if lineage.workload != 0 {
+        return lineage;
     }
-    let tag = task::cgroup()?;
-    let lineage = Lineage { cgroup: tag.cgroup, workload: tag.workload, pad: 0 };
+    let tag = task::cgroup();
+    if tag.workload == 0 {
+        return Lineage::NONE;
+    }
+    let lineage = task::from(tag);
     task::adopt(tgid, lineage);
-    Some(lineage)
+    lineage
 }

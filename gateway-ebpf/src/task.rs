@@ -24,42 +24,51 @@ pub fn tgid() -> u32 {
 #[inline(always)]
 pub fn standing() -> Standing {
     let tgid = tgid();
-    let lineage = lineage(tgid);
+    let lineage = lineage(tgid).workload;
     let cgroup = cgroup();
-    if let (None, Some(tag)) = (lineage, cgroup) {
-        adopt(tgid, Lineage { cgroup: tag.cgroup, workload: tag.workload, pad: 0 });
+    if lineage == 0 && cgroup.workload != 0 {
+        adopt(tgid, from(cgroup));
     }
-    let unknown = lineage.is_none() && cgroup.is_none() && started_after_loss();
-    verdict::standing(Task { lineage: lineage.map(|lineage| lineage.workload), cgroup, unknown })
+    let unknown = lineage == 0 && cgroup.workload == 0 && started_after_loss();
+    verdict::standing(Task { lineage, cgroup, unknown })
 }
 
-/// Lineage of a thread group.
+/// Lineage of a thread group, or none.
 #[inline(always)]
-pub fn lineage(tgid: u32) -> Option<Lineage> {
+pub fn lineage(tgid: u32) -> Lineage {
     // SAFETY: the entry is copied at once; a concurrent writer writes the same lineage or a later one of the same thread group.
-    unsafe { LINEAGE.get(tgid) }.copied()
+    match unsafe { LINEAGE.get(tgid) } {
+        Some(lineage) => *lineage,
+        None => Lineage::NONE,
+    }
 }
 
-/// Tag of the current cgroup or of an ancestor. Tags do not nest, so that any match is the only one.
+/// The lineage that a tagged cgroup gives.
 #[inline(always)]
-pub fn cgroup() -> Option<Tagged> {
+pub fn from(tag: Tagged) -> Lineage {
+    Lineage { cgroup: tag.cgroup, workload: tag.workload, pad: 0 }
+}
+
+/// Tag of the current cgroup or of an ancestor, or none. Tags do not nest, so that any match is the only one.
+#[inline(always)]
+pub fn cgroup() -> Tagged {
     nearest(|level| unsafe { bpf_get_current_ancestor_cgroup_id(level) })
 }
 
 /// The tag found on the way down from the root, given the id of the ancestor at each level (0 below the own level).
 #[inline(always)]
-pub fn nearest(ancestor: impl Fn(i32) -> u64) -> Option<Tagged> {
+pub fn nearest(ancestor: impl Fn(i32) -> u64) -> Tagged {
     for level in 1..=MAX_LEVEL {
         let id = ancestor(level as i32);
         if id == 0 {
-            return None;
+            break;
         }
         // SAFETY: copied at once; tags are written whole by user space.
         if let Some(tag) = unsafe { CGROUPS.get(id) } {
-            return Some(Tagged { workload: tag.workload, cgroup: id, egress: tag.egress != 0 });
+            return Tagged { workload: tag.workload, cgroup: id, egress: tag.egress != 0 };
         }
     }
-    None
+    Tagged::NONE
 }
 
 /// Files a lineage. A failure is remembered for good: from then on a missing lineage proves nothing.
