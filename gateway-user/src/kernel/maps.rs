@@ -100,6 +100,11 @@ impl Maps {
         optional(self.cgroups.remove(&cgroup), names::CGROUPS).map(drop)
     }
 
+    /// Is a thread group marked?
+    pub(super) fn has_lineage(&self, tgid: u32) -> Result<bool, KernelError> {
+        Ok(optional(self.lineage.get(&tgid, 0), names::LINEAGE)?.is_some())
+    }
+
     /// Marks a thread group.
     pub(super) fn set_lineage(&mut self, tgid: u32, lineage: Lineage) -> Result<(), KernelError> {
         self.lineage

@@ -202,6 +202,11 @@ impl Kernel {
             .collect())
     }
 
+    /// Does the kernel part count this process to a workload, by lineage or by cgroup?
+    pub fn governs(&self, pid: u32) -> Result<bool, KernelError> {
+        self.state().governs(pid)
+    }
+
     /// Sets the host's resolvers: the only addresses a workload may send datagrams to, at port 53.
     pub fn resolvers(&self, addresses: &[IpAddr]) -> Result<(), KernelError> {
         self.state()

@@ -91,6 +91,15 @@ impl State {
         Ok(present)
     }
 
+    /// Is this thread group marked, or in a tagged cgroup?
+    pub(super) fn governs(&mut self, tgid: u32) -> Result<bool, KernelError> {
+        if self.maps.has_lineage(tgid)? {
+            return Ok(true);
+        }
+        let tagged = self.tagged()?;
+        Ok(tagged.into_iter().any(|(path, id, _)| Cgroup { path, id }.holds(&self.mount, tgid)))
+    }
+
     /// Puts this daemon's egress program where an earlier daemon had tagged.
     pub(super) fn adopt(&mut self) -> Result<(), KernelError> {
         for (path, id, _) in self.tagged()? {
