@@ -1,2 +1,21 @@
+//! Kernel/user ABI of Tollgate and the pure logic both sides share.
+//!
+//! Compiles for BPF and for the host, so nothing impure can enter. Everything that crosses a map is `repr(C)`, made of
+//! integers and byte arrays, without hidden padding, with its size asserted beside it.
 #![no_std]
-//! Kernel/user ABI of Tollgate.
+
+#[macro_use]
+mod record;
+
+pub mod addr;
+pub mod event;
+pub mod flow;
+pub mod names;
+pub mod scope;
+pub mod verdict;
+
+pub use record::Field;
+
+/// Version of everything in this crate that crosses the kernel boundary; part of the pin path, so that two versions never share
+/// a map.
+pub const ABI: u32 = 1;

@@ -1,1 +1,312 @@
 //! The kernel part: loads, attaches and pins the eBPF programs; writes scope; claims flows. The only user of aya.
+//!
+//! In: workloads, their listeners, cgroups to tag. Out: redirected connections to claim by cookie, refusals, counters. Invariants: the
+//! programs and maps outlive the daemon, so that with the daemon dead a tagged connect is refused by the empty listener; a
+//! successor takes them over without an ungoverned moment; removal is only ever explicit ([`Kernel::down`], [`down`]). Fails closed: what
+//! the hooks do not know they refuse, and a map that is full is a refusal. Linux 5.15 or later.
+//!
+//! Order for a daemon: [`Kernel::open`], [`Kernel::set_daemon`], [`Kernel::govern`] each workload, bind the listeners (without
+//! SO_REUSEPORT, TCP fast open off), [`Kernel::resolvers`], [`Kernel::tag`].
+
+mod btf;
+pub mod cgroup;
+mod error;
+mod event;
+mod flow;
+mod host;
+mod maps;
+mod pins;
+mod process;
+mod programs;
+mod tagging;
+
+use std::{
+    fs::File,
+    net::{IpAddr, SocketAddrV4, SocketAddrV6},
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use aya::maps::{MapData, RingBuf};
+pub use gateway_common::verdict::Reason;
+use gateway_common::{
+    addr::Endpoint,
+    names,
+    scope::{self, slot},
+};
+
+use self::{
+    cgroup::Cgroup,
+    maps::Maps,
+    pins::Pins,
+    programs::{Parameters, Programs},
+    tagging::State,
+};
+pub use self::{
+    error::{KernelError, Kind},
+    event::{Refusal, Refusals},
+    flow::{ClaimError, Flow, FlowTable, Flows},
+};
+
+/// How to open the kernel part.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Folder for the pins; a bpffs is mounted where there is none.
+    pub pins: PathBuf,
+    /// Sizes.
+    pub limits: Limits,
+}
+
+/// Sizes of the kernel part. They take effect when the maps are made, not when they are adopted.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Most connections a workload may hold at once.
+    pub connections: u32,
+    /// Most connections of the host between being established and being claimed.
+    pub unclaimed: u32,
+    /// Most tagged thread groups; `None` is as many as the host can have, so that it is never reached.
+    pub processes: Option<u32>,
+}
+
+/// A workload and its listeners.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Number of the workload, not 0.
+    pub workload: u32,
+    /// Where its IPv4 connections go.
+    pub v4: SocketAddrV4,
+    /// Where its IPv6 connections go; without one they are refused.
+    pub v6: Option<SocketAddrV6>,
+}
+
+/// The loaded kernel part. Dropping it leaves everything in force.
+pub struct Kernel {
+    state: Mutex<State>,
+    flows: Flows,
+    ring: Mutex<Option<RingBuf<MapData>>>,
+    connections: u32,
+}
+
+impl Options {
+    /// Pins in this folder, with the default sizes.
+    pub fn new(pins: impl Into<PathBuf>) -> Self {
+        Self {
+            pins: pins.into(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        // An agent with a busy connection pool holds tens; a thousand is a runaway that should not take the host's memory with it.
+        // The unclaimed ones are few in good order; room for 64 workloads at their limit.
+        Self {
+            connections: 1024,
+            unclaimed: 65_536,
+            processes: None,
+        }
+    }
+}
+
+impl Kernel {
+    /// Checks privilege and features, then loads the programs or takes over what is pinned, and attaches at the cgroup2 root. Nothing
+    /// is tagged by this, and what was tagged stays so. On an error nothing is left that was not there before.
+    pub fn open(options: Options) -> Result<Self, KernelError> {
+        host::check_privilege()?;
+        host::check_namespaces()?;
+        let mount = cgroup::mount()?;
+        let parameters = Parameters {
+            offsets: host::offsets()?,
+            sizes: vec![
+                (
+                    names::LINEAGE,
+                    options.limits.processes.map_or_else(host::pid_max, Ok)?,
+                ),
+                (names::FLOWS, options.limits.unclaimed),
+                (names::CLAIMS, options.limits.unclaimed),
+            ],
+        };
+        let netns = host::netns_cookie()?;
+        let pins = Pins::at(&options.pins);
+        pins.prepare()?;
+        let lock = pins.lock()?;
+        let fresh = !pins.exist();
+        let opened = Self::load(pins, mount, &parameters, netns, options.limits.connections);
+        drop(lock);
+        if opened.is_err() && fresh {
+            Pins::at(&options.pins).remove()?;
+        }
+        opened
+    }
+
+    /// Names the process that may bind the listener addresses, until it ends.
+    pub fn set_daemon(&self, pid: u32) -> Result<(), KernelError> {
+        let daemon = process::look(pid).ok_or(KernelError::Host {
+            what: "the daemon's start time",
+            source: std::io::ErrorKind::NotFound.into(),
+        })?;
+        let maps = &mut self.state().maps;
+        // Nobody between the two numbers: no thread group is number 0.
+        maps.set_fact(slot::DAEMON, 0)?;
+        maps.set_fact(slot::DAEMON_START, daemon.start)?;
+        maps.set_fact(slot::DAEMON, pid.into())
+    }
+
+    /// Sets a workload's listeners and guards their addresses against everybody but the daemon.
+    pub fn govern(&self, scope: &Scope) -> Result<(), KernelError> {
+        for port in [Some(scope.v4.port()), scope.v6.map(|v6| v6.port())]
+            .into_iter()
+            .flatten()
+        {
+            if host::is_ephemeral(port)? {
+                return Err(KernelError::EphemeralPort { port });
+            }
+        }
+        let listeners = scope::Scope {
+            v4: scope.v4.into(),
+            v6: scope.v6.map_or(Endpoint::NONE, Endpoint::from),
+            quota: self.connections,
+        };
+        self.state().maps.set_scope(scope.workload, listeners)
+    }
+
+    /// Forgets a workload. Cgroups that are still tagged for it are refused everything.
+    pub fn release(&self, workload: u32) -> Result<(), KernelError> {
+        self.state().maps.remove_scope(workload)
+    }
+
+    /// Governs a cgroup and everything below it as this workload.
+    pub fn tag(&self, cgroup: &Path, workload: u32) -> Result<(), KernelError> {
+        let mut state = self.state();
+        let cgroup = Cgroup::open(&state.mount, &cgroup::resolve(cgroup)?)?;
+        state.tag(&cgroup, workload)
+    }
+
+    /// Lets a cgroup go.
+    pub fn untag(&self, cgroup: &Path) -> Result<(), KernelError> {
+        let mut state = self.state();
+        let cgroup = Cgroup::open(&state.mount, &cgroup::resolve(cgroup)?)?;
+        if state.maps.tag(cgroup.id)?.is_none() {
+            return Err(KernelError::NotTagged { path: cgroup.path });
+        }
+        state.untag(cgroup.id)
+    }
+
+    /// Every tagged cgroup and its workload. Tags of cgroups that have vanished are dropped.
+    pub fn tagged(&self) -> Result<Vec<(PathBuf, u32)>, KernelError> {
+        let tagged = self.state().tagged()?;
+        Ok(tagged
+            .into_iter()
+            .map(|(path, _, workload)| (path, workload))
+            .collect())
+    }
+
+    /// Does the kernel part count this process to a workload, by lineage or by cgroup?
+    pub fn governs(&self, pid: u32) -> Result<bool, KernelError> {
+        self.state().governs(pid)
+    }
+
+    /// Sets the host's resolvers: the only addresses a workload may send datagrams to, at port 53.
+    pub fn resolvers(&self, addresses: &[IpAddr]) -> Result<(), KernelError> {
+        self.state()
+            .maps
+            .set_resolvers(addresses)
+    }
+
+    /// Redirected connections, then refusals by reason.
+    pub fn counters(&self) -> Result<Vec<(&'static str, u64)>, KernelError> {
+        self.state().maps.counters()
+    }
+
+    /// Number of connections a workload holds.
+    pub fn connections(&self, workload: u32) -> Result<u64, KernelError> {
+        self.state().maps.live(workload)
+    }
+
+    /// Was the lineage of some task lost? Then every task that started later is refused, until the kernel part is taken down.
+    pub fn lineage_lost(&self) -> Result<bool, KernelError> {
+        Ok(self.state().maps.fact(slot::LOST)? != 0)
+    }
+
+    /// The table of redirected connections.
+    pub fn flows(&self) -> Flows {
+        self.flows.clone()
+    }
+
+    /// The stream of refusals, once. Needs a running tokio runtime.
+    pub fn events(&self) -> Result<Refusals, KernelError> {
+        let ring = self
+            .ring
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        Refusals::new(ring.ok_or(KernelError::EventsTaken)?).map_err(|source| KernelError::Host {
+            what: "the ring of refusals",
+            source,
+        })
+    }
+
+    /// Detaches and unpins everything: from here on nothing is governed.
+    pub fn down(self) -> Result<(), KernelError> {
+        self.state().pins.remove()
+    }
+
+    fn load(
+        pins: Pins,
+        mount: PathBuf,
+        parameters: &Parameters,
+        netns: u64,
+        connections: u32,
+    ) -> Result<Self, KernelError> {
+        let mut programs = Programs::load(&pins, parameters)?;
+        let (mut maps, claims, ring) = Maps::take(programs.object())?;
+        check_successor(&maps)?;
+        maps.set_fact(slot::NETNS, netns)?;
+        let root = File::open(&mount).map_err(|source| KernelError::Host {
+            what: "the cgroup2 mount",
+            source,
+        })?;
+        programs.attach(&pins, &root)?;
+        let mut state = State {
+            programs,
+            maps,
+            pins,
+            mount,
+        };
+        state.adopt()?;
+        Ok(Self {
+            state: Mutex::new(state),
+            flows: Flows::new(claims),
+            ring: Mutex::new(Some(ring)),
+            connections,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The state that matters is the kernel's, and every operation can be repeated.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Detaches and unpins everything in this folder, with or without a daemon.
+pub fn down(pins: &Path) -> Result<(), KernelError> {
+    host::check_privilege()?;
+    Pins::at(pins).remove()
+}
+
+/// Refuses to take over from a daemon that is alive.
+fn check_successor(maps: &Maps) -> Result<(), KernelError> {
+    let Ok(pid) = u32::try_from(maps.fact(slot::DAEMON)?) else {
+        return Ok(());
+    };
+    let start = maps.fact(slot::DAEMON_START)?;
+    let alive = pid != 0
+        && pid != host::own_pid()
+        && process::look(pid).is_some_and(|process| process.alive && process.start == start);
+    if alive {
+        Err(KernelError::AlreadyGoverned { pid })
+    } else {
+        Ok(())
+    }
+}

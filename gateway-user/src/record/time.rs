@@ -42,14 +42,6 @@ impl Time {
         Self(ms)
     }
 
-    /// The wall clock at a time since boot, as the kernel stamps processes. It moves with the clock when that is set.
-    pub fn since_boot(since: Duration) -> Self {
-        let uptime = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
-        let uptime: f64 = uptime.split(' ').next().and_then(|seconds| seconds.parse().ok()).unwrap_or_default();
-        let boot = Self::now().0 - (uptime * 1000.0) as i64;
-        Self(boot + i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-    }
-
     /// As unix milliseconds.
     pub fn unix_ms(self) -> i64 {
         self.0

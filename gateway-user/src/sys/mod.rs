@@ -1,3 +1,8 @@
 //! System calls that no crate wraps: the only module with `unsafe`.
+//!
+//! In: owned or borrowed descriptors and paths. Out: `io::Result`. Invariant: no function here can be misused from safe code.
 
+pub mod bpf;
 pub(crate) mod launch;
+pub mod ready;
+pub mod socket;

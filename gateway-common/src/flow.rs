@@ -1,0 +1,41 @@
+//! A redirected connection on its way from `connect(2)` to the accepted socket.
+//!
+//! The origin starts in the client socket's storage, is filed under the 4-tuple when the client side is established, and moves
+//! to the accepted socket's cookie when the server side is. Only the cookie is used by user space: a 4-tuple can be taken again
+//! while the first connection is still readable.
+
+use crate::addr::Endpoint;
+
+record! {
+    /// Names a connection between the two callbacks.
+    FlowKey: 48 {
+        /// Cookie of the network namespace.
+        netns: u64,
+        /// The side that called `connect`.
+        client: Endpoint,
+        /// The listener's side.
+        listener: Endpoint,
+    }
+}
+
+record! {
+    /// What the kernel knows about a redirected connection.
+    Origin: 56 {
+        /// Cgroup of the calling task.
+        cgroup: u64,
+        /// When the calling thread group started, in nanoseconds since boot.
+        start: u64,
+        /// The destination that was dialled.
+        dialled: Endpoint,
+        /// The workload the task was tagged with.
+        workload: u32,
+        /// The thread group.
+        tgid: u32,
+        /// The effective user.
+        uid: u32,
+        /// The calling thread.
+        tid: u32,
+        /// Zero.
+        pad: u32,
+    }
+}

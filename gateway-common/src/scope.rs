@@ -1,0 +1,70 @@
+//! What user space tells the hooks: which cgroups are tagged, where each workload's listener is, and a few host facts.
+
+use crate::addr::Endpoint;
+
+record! {
+    /// Tag of a cgroup, filed under the cgroup's id.
+    Tag: 8 {
+        /// The workload, never 0.
+        workload: u32,
+        /// 1 once the egress program is attached to this cgroup.
+        egress: u32,
+    }
+}
+
+record! {
+    /// Tag of a thread group, filed under its id, inherited over fork.
+    Lineage: 16 {
+        /// The tagged cgroup it comes from.
+        cgroup: u64,
+        /// The workload, never 0.
+        workload: u32,
+        /// Zero.
+        pad: u32,
+    }
+}
+
+record! {
+    /// One workload, filed under its number.
+    Scope: 44 {
+        /// Listener for IPv4.
+        v4: Endpoint,
+        /// Listener for IPv6, or nothing.
+        v6: Endpoint,
+        /// Most connections the workload may hold at once.
+        quota: u32,
+    }
+}
+
+impl Lineage {
+    /// No lineage.
+    pub const NONE: Self = Self {
+        cgroup: 0,
+        workload: 0,
+        pad: 0,
+    };
+}
+
+/// Indices of the host facts.
+pub mod slot {
+    /// 1 while anything is tagged: the first thing each hook reads.
+    pub const TAGGED: u32 = 0;
+    /// 1 while any listener address is guarded.
+    pub const GUARDED: u32 = 1;
+    /// Cookie of the network namespace that is governed.
+    pub const NETNS: u32 = 2;
+    /// Thread group of the daemon, 0 when there is none.
+    pub const DAEMON: u32 = 3;
+    /// When the daemon started, in clock ticks since boot as `/proc/PID/stat` shows it.
+    pub const DAEMON_START: u32 = 4;
+    /// When lineage was first lost, in nanoseconds since boot; 0 when it never was.
+    pub const LOST: u32 = 5;
+    /// How many there are.
+    pub const COUNT: u32 = 6;
+}
+
+/// Nanoseconds in one clock tick of `/proc/PID/stat` (`USER_HZ` is 100 on every architecture Linux has kept).
+pub const TICK: u64 = 10_000_000;
+
+/// Deepest level of a tagged cgroup (the root is 0). The hooks look at this many ancestors; tagging deeper is refused.
+pub const MAX_LEVEL: u32 = 16;

@@ -1,0 +1,329 @@
+//! The kernel's decision: pure functions from what a hook sees to what it does.
+//!
+//! In: facts about the task and the socket. Out: a [`Verdict`]. Invariants: nothing is decided outside this file; a tagged task
+//! is never passed on to a destination of its choice; whatever is unknown is refused. The table in the tests is complete:
+//! it walks every combination of inputs.
+
+/// What a hook does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As if Tollgate were not there.
+    Pass,
+    /// To the workload's own listener.
+    Redirect,
+    /// An error at once (a packet is dropped).
+    Refuse(Reason),
+}
+
+/// What a task is to the gateway. Every field always has a value, because the verifier rejects a copy of one that has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its class.
+    pub class: Class,
+    /// The workload, 0 where none is known.
+    pub workload: u32,
+    /// The egress program is attached to the tagged cgroup.
+    pub egress: bool,
+}
+
+/// The four classes of tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Not governed.
+    Free,
+    /// Governed, and where it was tagged.
+    Tagged,
+    /// Governed, but no longer in its workload's cgroup.
+    Left,
+    /// Not known to be free.
+    Unknown,
+}
+
+/// The tag that a task's cgroup carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tagged {
+    /// The workload, 0 for no tag.
+    pub workload: u32,
+    /// The tagged cgroup.
+    pub cgroup: u64,
+    /// The egress program is attached to the tagged cgroup.
+    pub egress: bool,
+}
+
+impl Tagged {
+    /// No tag.
+    pub const NONE: Self = Self {
+        workload: 0,
+        cgroup: 0,
+        egress: false,
+    };
+}
+
+/// What a hook knows about the calling task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// Workload by lineage, 0 for none.
+    pub lineage: u32,
+    /// Tag of its cgroup or the tagged ancestor.
+    pub cgroup: Tagged,
+    /// Started after lineage was lost, so that a missing lineage proves nothing.
+    pub unknown: bool,
+}
+
+/// The transport of a socket as the hooks distinguish it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP or MPTCP.
+    Stream,
+    /// UDP.
+    Datagram,
+    /// Everything else.
+    Other,
+}
+
+/// A `connect` call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connect {
+    /// Transport of the socket.
+    pub transport: Transport,
+    /// The socket lies in the governed network namespace.
+    pub here: bool,
+    /// The socket is bound to a device.
+    pub device: bool,
+    /// The workload has a listener of that family.
+    pub listener: bool,
+    /// The workload holds fewer connections than its quota.
+    pub room: bool,
+}
+
+/// A datagram sent with an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Send {
+    /// The socket lies in the governed network namespace.
+    pub here: bool,
+    /// The socket is bound to a device.
+    pub device: bool,
+    /// To port 53 of one of the host's resolvers.
+    pub resolver: bool,
+}
+
+/// A packet that leaves a socket of a tagged cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// The tag of the socket's cgroup is known.
+    pub tagged: bool,
+    /// TCP to the workload's own listener on interface 1.
+    pub listener: bool,
+    /// UDP to port 53 of one of the host's resolvers.
+    pub resolver: bool,
+}
+
+impl Standing {
+    /// Not governed.
+    pub const FREE: Self = Self {
+        class: Class::Free,
+        workload: 0,
+        egress: false,
+    };
+
+    /// Why a task of this class gets nothing at all.
+    #[inline(always)]
+    const fn refusal(&self) -> Option<Reason> {
+        match self.class {
+            Class::Free | Class::Tagged => None,
+            Class::Left => Some(Reason::LeftCgroup),
+            Class::Unknown => Some(Reason::LineageLost),
+        }
+    }
+}
+
+/// Decides what the calling task is. A lineage tag outlives the cgroup: who has left the workload's cgroup gets nothing.
+#[inline(always)]
+pub fn standing(task: Task) -> Standing {
+    let class = match (task.lineage, task.cgroup.workload) {
+        (0, 0) if task.unknown => Class::Unknown,
+        (0, 0) => Class::Free,
+        (0, _) => Class::Tagged,
+        (lineage, tag) if lineage == tag => Class::Tagged,
+        (_, _) => Class::Left,
+    };
+    let workload = if task.lineage == 0 {
+        task.cgroup.workload
+    } else {
+        task.lineage
+    };
+    Standing {
+        class,
+        workload,
+        egress: class == Class::Tagged && task.cgroup.egress,
+    }
+}
+
+/// Decides `connect`.
+#[inline(always)]
+pub fn connect(standing: Standing, call: Connect) -> Verdict {
+    if let Some(reason) = standing.refusal() {
+        return Verdict::Refuse(reason);
+    }
+    if standing.class == Class::Free {
+        return Verdict::Pass;
+    }
+    if !call.here {
+        return Verdict::Refuse(Reason::OtherNetns);
+    }
+    if call.device {
+        return Verdict::Refuse(Reason::BoundDevice);
+    }
+    match call.transport {
+        Transport::Stream if !call.listener => Verdict::Refuse(Reason::NoListener),
+        Transport::Stream if !call.room => Verdict::Refuse(Reason::Quota),
+        Transport::Stream => Verdict::Redirect,
+        // Connecting sends nothing; what is sent then meets the egress program.
+        Transport::Datagram if standing.egress => Verdict::Pass,
+        Transport::Datagram => Verdict::Refuse(Reason::NoEgress),
+        Transport::Other => Verdict::Refuse(Reason::Protocol),
+    }
+}
+
+/// Decides a datagram with an address.
+#[inline(always)]
+pub fn send(standing: Standing, call: Send) -> Verdict {
+    if let Some(reason) = standing.refusal() {
+        return Verdict::Refuse(reason);
+    }
+    if standing.class == Class::Free {
+        return Verdict::Pass;
+    }
+    if !call.here {
+        return Verdict::Refuse(Reason::OtherNetns);
+    }
+    if call.device {
+        return Verdict::Refuse(Reason::BoundDevice);
+    }
+    if !call.resolver {
+        return Verdict::Refuse(Reason::Datagram);
+    }
+    // IP options can send an admitted datagram elsewhere; only the egress program sees the packet itself.
+    if !standing.egress {
+        return Verdict::Refuse(Reason::NoEgress);
+    }
+    Verdict::Pass
+}
+
+/// Decides whether a socket may be made.
+#[inline(always)]
+pub fn create(standing: Standing, transport: Transport) -> Verdict {
+    match (standing.refusal(), standing.class, transport) {
+        (Some(reason), ..) => Verdict::Refuse(reason),
+        (None, Class::Tagged, Transport::Other) => Verdict::Refuse(Reason::Protocol),
+        (None, ..) => Verdict::Pass,
+    }
+}
+
+/// Decides `bind`: nobody but the daemon takes a listener's address, tagged or not.
+#[inline(always)]
+pub fn bind(standing: Standing, guarded: bool, daemon: bool) -> Verdict {
+    match standing.refusal() {
+        _ if guarded && daemon => Verdict::Pass,
+        _ if guarded => Verdict::Refuse(Reason::ListenerAddress),
+        Some(reason) => Verdict::Refuse(reason),
+        None => Verdict::Pass,
+    }
+}
+
+/// Decides a packet.
+#[inline(always)]
+pub fn packet(packet: Packet) -> Verdict {
+    if packet.tagged && (packet.listener || packet.resolver) {
+        Verdict::Pass
+    } else {
+        Verdict::Refuse(Reason::Packet)
+    }
+}
+
+/// The transport of a socket by its type and protocol number.
+#[inline(always)]
+pub fn transport(kind: u32, protocol: u32) -> Transport {
+    match (kind, protocol) {
+        (SOCK_STREAM, IPPROTO_TCP | IPPROTO_MPTCP) => Transport::Stream,
+        (SOCK_DGRAM, IPPROTO_UDP) => Transport::Datagram,
+        _ => Transport::Other,
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[$meta:meta])* $variant:ident = $code:literal, $name:literal;)*) => {
+        /// Why something was refused. The number is the index of its counter.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u32)]
+        pub enum Reason {
+            $($(#[$meta])* $variant = $code,)*
+        }
+
+        impl Reason {
+            /// Every reason, in the order of its number; the first is number 1.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The reason with this number.
+            pub fn from_code(code: u32) -> Option<Self> {
+                Self::ALL.iter().copied().find(|reason| *reason as u32 == code)
+            }
+
+            /// Short name, as counters and events show it.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The task carries a lineage tag but its cgroup is not the workload's.
+    LeftCgroup = 1, "left-cgroup";
+    /// Lineage was lost, and the task started after that.
+    LineageLost = 2, "lineage-lost";
+    /// The socket lies in a network namespace that is not governed.
+    OtherNetns = 3, "other-netns";
+    /// The socket is bound to a device.
+    BoundDevice = 4, "bound-device";
+    /// The workload has no listener of that family.
+    NoListener = 5, "no-listener";
+    /// The egress program is not attached where the task lives.
+    NoEgress = 6, "no-egress";
+    /// A datagram to something other than a resolver.
+    Datagram = 7, "datagram";
+    /// A socket type or protocol that is not governed.
+    Protocol = 8, "protocol";
+    /// A listener's address, asked for by somebody else.
+    ListenerAddress = 9, "listener-address";
+    /// A packet that no decision stands behind.
+    Packet = 10, "packet";
+    /// The workload holds as many connections as it may.
+    Quota = 11, "quota";
+    /// The origin could not be kept, so that the connection cannot be attributed.
+    Untracked = 12, "untracked";
+    /// A refusal that could not be reported, because the ring was full.
+    EventLost = 13, "event-lost";
+}
+
+/// Counter of redirected connections.
+pub const REDIRECTED: u32 = 0;
+/// Number of counters: redirections, then one for each reason.
+pub const COUNTERS: u32 = Reason::ALL.len() as u32 + 1;
+
+const SOCK_STREAM: u32 = 1;
+const SOCK_DGRAM: u32 = 2;
+const IPPROTO_TCP: u32 = 6;
+const IPPROTO_UDP: u32 = 17;
+const IPPROTO_MPTCP: u32 = 262;
+
+/// Protocol number of TCP in a packet.
+pub const TCP: u8 = IPPROTO_TCP as u8;
+/// Protocol number of UDP in a packet.
+pub const UDP: u8 = IPPROTO_UDP as u8;
+/// Port of a resolver, in network byte order.
+pub const DNS_PORT: u16 = 53_u16.to_be();
+
+#[cfg(test)]
+#[path = "verdict_tests.rs"]
+mod tests;

@@ -1,0 +1,221 @@
+//! The verdict table: every combination of inputs of every decision.
+
+use super::*;
+
+const TRANSPORTS: [Transport; 3] = [Transport::Stream, Transport::Datagram, Transport::Other];
+
+fn tag(workload: u32, egress: bool) -> Tagged {
+    Tagged {
+        workload,
+        cgroup: 40,
+        egress,
+    }
+}
+
+fn of(class: Class, workload: u32, egress: bool) -> Standing {
+    Standing {
+        class,
+        workload,
+        egress,
+    }
+}
+
+fn standings() -> [Standing; 5] {
+    [
+        Standing::FREE,
+        of(Class::Tagged, 1, true),
+        of(Class::Tagged, 1, false),
+        of(Class::Left, 1, false),
+        of(Class::Unknown, 0, false),
+    ]
+}
+
+fn connects() -> impl Iterator<Item = Connect> {
+    TRANSPORTS.into_iter().flat_map(|transport| {
+        (0..16_u8).map(move |bits| Connect {
+            transport,
+            here: bit(bits, 0),
+            device: bit(bits, 1),
+            listener: bit(bits, 2),
+            room: bit(bits, 3),
+        })
+    })
+}
+
+fn bit(bits: u8, n: u8) -> bool {
+    bits & (1 << n) != 0
+}
+
+#[test]
+fn standing_table() {
+    let (a, b) = (tag(1, true), tag(2, true));
+    // lineage, cgroup, unknown -> standing
+    let table = [
+        (0, Tagged::NONE, false, Standing::FREE),
+        (0, Tagged::NONE, true, of(Class::Unknown, 0, false)),
+        (0, a, false, of(Class::Tagged, 1, true)),
+        (0, a, true, of(Class::Tagged, 1, true)),
+        (1, Tagged::NONE, false, of(Class::Left, 1, false)),
+        (1, Tagged::NONE, true, of(Class::Left, 1, false)),
+        (1, a, false, of(Class::Tagged, 1, true)),
+        (1, a, true, of(Class::Tagged, 1, true)),
+        (1, b, false, of(Class::Left, 1, false)),
+        (1, b, true, of(Class::Left, 1, false)),
+    ];
+    for (lineage, cgroup, unknown, expected) in table {
+        assert_eq!(
+            standing(Task {
+                lineage,
+                cgroup,
+                unknown
+            }),
+            expected,
+            "{lineage} {cgroup:?} {unknown}"
+        );
+    }
+}
+
+#[test]
+fn connect_table() {
+    for standing in standings() {
+        for call in connects() {
+            let expected = match (standing.class, call.here, call.device, call.transport) {
+                (Class::Free, ..) => Verdict::Pass,
+                (Class::Left, ..) => Verdict::Refuse(Reason::LeftCgroup),
+                (Class::Unknown, ..) => Verdict::Refuse(Reason::LineageLost),
+                (Class::Tagged, false, ..) => Verdict::Refuse(Reason::OtherNetns),
+                (Class::Tagged, true, true, _) => Verdict::Refuse(Reason::BoundDevice),
+                (Class::Tagged, true, false, Transport::Stream) => match (call.listener, call.room)
+                {
+                    (true, true) => Verdict::Redirect,
+                    (true, false) => Verdict::Refuse(Reason::Quota),
+                    (false, _) => Verdict::Refuse(Reason::NoListener),
+                },
+                (Class::Tagged, true, false, Transport::Datagram) if standing.egress => {
+                    Verdict::Pass
+                }
+                (Class::Tagged, true, false, Transport::Datagram) => {
+                    Verdict::Refuse(Reason::NoEgress)
+                }
+                (Class::Tagged, true, false, Transport::Other) => Verdict::Refuse(Reason::Protocol),
+            };
+            assert_eq!(connect(standing, call), expected, "{standing:?} {call:?}");
+        }
+    }
+}
+
+#[test]
+fn only_free_tasks_pass_a_stream_on() {
+    for standing in standings() {
+        for call in connects().filter(|call| call.transport == Transport::Stream) {
+            if connect(standing, call) == Verdict::Pass {
+                assert_eq!(standing.class, Class::Free);
+            }
+        }
+    }
+}
+
+#[test]
+fn send_table() {
+    for standing in standings() {
+        for bits in 0..8_u8 {
+            let call = Send {
+                here: bit(bits, 0),
+                device: bit(bits, 1),
+                resolver: bit(bits, 2),
+            };
+            let expected = match (standing.class, call.here, call.device, call.resolver) {
+                (Class::Free, ..) => Verdict::Pass,
+                (Class::Left, ..) => Verdict::Refuse(Reason::LeftCgroup),
+                (Class::Unknown, ..) => Verdict::Refuse(Reason::LineageLost),
+                (Class::Tagged, false, ..) => Verdict::Refuse(Reason::OtherNetns),
+                (Class::Tagged, true, true, _) => Verdict::Refuse(Reason::BoundDevice),
+                (Class::Tagged, true, false, false) => Verdict::Refuse(Reason::Datagram),
+                (Class::Tagged, true, false, true) if standing.egress => Verdict::Pass,
+                (Class::Tagged, true, false, true) => Verdict::Refuse(Reason::NoEgress),
+            };
+            assert_eq!(send(standing, call), expected, "{standing:?} {call:?}");
+        }
+    }
+}
+
+#[test]
+fn create_table() {
+    for standing in standings() {
+        for transport in TRANSPORTS {
+            let expected = match (standing.class, transport) {
+                (Class::Free, _) => Verdict::Pass,
+                (Class::Left, _) => Verdict::Refuse(Reason::LeftCgroup),
+                (Class::Unknown, _) => Verdict::Refuse(Reason::LineageLost),
+                (Class::Tagged, Transport::Other) => Verdict::Refuse(Reason::Protocol),
+                (Class::Tagged, Transport::Stream | Transport::Datagram) => Verdict::Pass,
+            };
+            assert_eq!(
+                create(standing, transport),
+                expected,
+                "{standing:?} {transport:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn bind_table() {
+    for standing in standings() {
+        for bits in 0..4_u8 {
+            let (guarded, daemon) = (bit(bits, 0), bit(bits, 1));
+            let expected = match (guarded, daemon, standing.class) {
+                (true, true, _) => Verdict::Pass,
+                (true, false, _) => Verdict::Refuse(Reason::ListenerAddress),
+                (false, _, Class::Left) => Verdict::Refuse(Reason::LeftCgroup),
+                (false, _, Class::Unknown) => Verdict::Refuse(Reason::LineageLost),
+                (false, _, Class::Free | Class::Tagged) => Verdict::Pass,
+            };
+            assert_eq!(
+                bind(standing, guarded, daemon),
+                expected,
+                "{standing:?} {guarded} {daemon}"
+            );
+        }
+    }
+}
+
+#[test]
+fn packet_table() {
+    for bits in 0..8_u8 {
+        let call = Packet {
+            tagged: bit(bits, 0),
+            listener: bit(bits, 1),
+            resolver: bit(bits, 2),
+        };
+        let expected = match (call.tagged, call.listener, call.resolver) {
+            (true, true, _) | (true, _, true) => Verdict::Pass,
+            _ => Verdict::Refuse(Reason::Packet),
+        };
+        assert_eq!(packet(call), expected, "{call:?}");
+    }
+}
+
+#[test]
+fn transport_table() {
+    for kind in 0..16 {
+        for protocol in 0..512 {
+            let expected = match (kind, protocol) {
+                (1, 6) | (1, 262) => Transport::Stream,
+                (2, 17) => Transport::Datagram,
+                _ => Transport::Other,
+            };
+            assert_eq!(transport(kind, protocol), expected, "{kind} {protocol}");
+        }
+    }
+}
+
+#[test]
+fn reasons_are_numbered_without_gaps() {
+    for (index, reason) in Reason::ALL.iter().enumerate() {
+        assert_eq!(*reason as usize, index + 1);
+        assert_eq!(Reason::from_code(*reason as u32), Some(*reason));
+    }
+    assert_eq!(Reason::from_code(0), None);
+    assert_eq!(Reason::from_code(COUNTERS), None);
+}

@@ -1,0 +1,29 @@
+//! bind4 and bind6: nobody but the daemon binds a listener's address, so that a crash cannot be squatted.
+//!
+//! User space lists each listener's own endpoint and the two wildcards with its port: a socket bound to a wildcard takes
+//! connections to every address that has no socket of its own.
+
+use gateway_common::{
+    scope::slot,
+    verdict::{self, Standing, Transport, Verdict},
+};
+
+use crate::{
+    context::SockAddr,
+    event,
+    maps::{LISTENERS, fact, tagged},
+    task,
+};
+
+/// Decides one `bind`.
+#[inline(always)]
+pub fn bind(ctx: &SockAddr) -> Verdict {
+    let standing = if tagged() { task::standing() } else { Standing::FREE };
+    let wanted = ctx.endpoint();
+    let guarded = fact(slot::GUARDED) != 0
+        && ctx.transport() != Transport::Datagram
+        && LISTENERS.get_ptr(wanted).is_some()
+        && ctx.netns() == fact(slot::NETNS);
+    let verdict = verdict::bind(standing, guarded, guarded && task::is_daemon());
+    event::reported(verdict, standing, wanted, ctx.protocol())
+}

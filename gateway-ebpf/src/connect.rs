@@ -1,0 +1,118 @@
+//! connect4 and connect6: to the workload's own listener; getpeername4 and getpeername6: the address that was dialled.
+//!
+//! TCP fast open passes here too (`tcp_sendmsg_fastopen` runs the pre-connect hook), and so do MPTCP's first subflow and IPv4 in
+//! mapped form, which reaches connect6 only.
+
+use aya_ebpf::helpers::{
+    bpf_get_current_pid_tgid, bpf_get_current_uid_gid, generated::bpf_get_current_cgroup_id,
+};
+use gateway_common::{
+    addr::Endpoint,
+    flow::Origin,
+    scope::{Scope, slot},
+    verdict::{self, Class, Connect, Reason, Transport, Verdict},
+};
+
+use crate::{
+    context::{self, SockAddr},
+    event,
+    maps::{LIVE, ORIGINS, SCOPES, fact, tagged},
+    task,
+};
+
+/// Decides and carries out one `connect`.
+#[inline(always)]
+pub fn connect(ctx: &SockAddr) -> Verdict {
+    if !tagged() {
+        return Verdict::Pass;
+    }
+    let standing = task::standing();
+    if standing.class != Class::Tagged {
+        // A socket can change hands: what an earlier governed connect left must not speak for this one.
+        context::forget(&ORIGINS, ctx.socket());
+        let verdict = verdict::connect(standing, NOWHERE);
+        return event::reported(verdict, standing, ctx.endpoint(), ctx.protocol());
+    }
+    let dialled = ctx.endpoint();
+    let workload = standing.workload;
+    let listener = listener(workload, &dialled);
+    let call = Connect {
+        transport: ctx.transport(),
+        here: ctx.netns() == fact(slot::NETNS),
+        device: ctx.bound_to_device(),
+        listener: listener.endpoint.exists(),
+        room: live(workload).is_some_and(|live| live < u64::from(listener.quota)),
+    };
+    let verdict = match verdict::connect(standing, call) {
+        Verdict::Redirect => redirect(ctx, workload, dialled, &listener.endpoint),
+        other => other,
+    };
+    event::reported(verdict, standing, dialled, ctx.protocol())
+}
+
+/// Shows the dialled address instead of the listener's.
+#[inline(always)]
+pub fn peer(ctx: &SockAddr) {
+    if !tagged() {
+        return;
+    }
+    if let Some(origin) = context::stored(&ORIGINS, ctx.socket()) {
+        ctx.rewrite(&origin.dialled);
+    }
+}
+
+/// Adds to the number of a workload's connections, or takes from it.
+#[inline(always)]
+pub fn count(workload: u32, change: i64) {
+    if let Some(live) = LIVE.get_ptr_mut(workload) {
+        context::add(live, change);
+    }
+}
+
+struct Listener {
+    endpoint: Endpoint,
+    quota: u32,
+}
+
+/// The listener for the family of the dialled address: a mapped IPv4 address goes to the IPv4 listener, in mapped form.
+#[inline(always)]
+fn listener(workload: u32, dialled: &Endpoint) -> Listener {
+    // SAFETY: copied at once; scopes are written whole by user space.
+    match unsafe { SCOPES.get(workload) } {
+        Some(Scope { v4, quota, .. }) if dialled.addr.is_v4() => Listener { endpoint: *v4, quota: *quota },
+        Some(Scope { v6, quota, .. }) => Listener { endpoint: *v6, quota: *quota },
+        None => Listener { endpoint: Endpoint::NONE, quota: 0 },
+    }
+}
+
+#[inline(always)]
+fn live(workload: u32) -> Option<u64> {
+    // SAFETY: an aligned word of a map that keeps its entries for the run of this program.
+    LIVE.get_ptr(workload).map(|live| unsafe { core::ptr::read_volatile(live) })
+}
+
+#[inline(always)]
+fn redirect(ctx: &SockAddr, workload: u32, dialled: Endpoint, listener: &Endpoint) -> Verdict {
+    let pid_tgid = bpf_get_current_pid_tgid();
+    let mut origin = Origin {
+        // SAFETY: no arguments.
+        cgroup: unsafe { bpf_get_current_cgroup_id() },
+        start: task::start(),
+        dialled,
+        workload,
+        tgid: (pid_tgid >> 32) as u32,
+        uid: bpf_get_current_uid_gid() as u32,
+        tid: pid_tgid as u32,
+        pad: 0,
+    };
+    if !context::store(&ORIGINS, ctx.socket(), &mut origin) {
+        return Verdict::Refuse(Reason::Untracked);
+    }
+    ctx.rewrite(listener);
+    event::count(verdict::REDIRECTED);
+    Verdict::Redirect
+}
+
+/// The facts of a call that are not looked at when the task is not tagged.
+const NOWHERE: Connect =
+    Connect { transport: Transport::Other, here: false, device: false, listener: false, room: false };

@@ -1,0 +1,123 @@
+//! The kernel hooks of Tollgate: entry points, and the one place where a verdict becomes the kernel's return value.
+//!
+//! In: hooks at the root of the cgroup2 hierarchy, tracepoints, and egress of tagged cgroups. Out: pass, redirect, refuse, and a
+//! report of each refusal. Every decision is made by `gateway_common::verdict` about the *current task*; the files here
+//! only gather facts. Needs Linux 5.15 (`bpf_get_netns_cookie` in sock_ops).
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
+
+mod bind;
+mod connect;
+mod context;
+mod egress;
+mod establish;
+mod event;
+mod lineage;
+mod maps;
+mod sendmsg;
+mod socket;
+mod task;
+
+use aya_ebpf::{
+    macros::{btf_tracepoint, cgroup_skb, cgroup_sock, cgroup_sock_addr, sock_ops},
+    programs::{BtfTracePointContext, SkBuffContext, SockAddrContext, SockContext, SockOpsContext},
+};
+use context::{Family, SockAddr};
+use gateway_common::verdict::Verdict;
+
+#[cgroup_sock_addr(connect4)]
+pub fn tg_connect4(ctx: SockAddrContext) -> i32 {
+    answer(connect::connect(&SockAddr::new(&ctx, Family::V4)))
+}
+
+#[cgroup_sock_addr(connect6)]
+pub fn tg_connect6(ctx: SockAddrContext) -> i32 {
+    answer(connect::connect(&SockAddr::new(&ctx, Family::V6)))
+}
+
+#[cgroup_sock_addr(getpeername4)]
+pub fn tg_getpeername4(ctx: SockAddrContext) -> i32 {
+    connect::peer(&SockAddr::new(&ctx, Family::V4));
+    ALLOW
+}
+
+#[cgroup_sock_addr(getpeername6)]
+pub fn tg_getpeername6(ctx: SockAddrContext) -> i32 {
+    connect::peer(&SockAddr::new(&ctx, Family::V6));
+    ALLOW
+}
+
+#[cgroup_sock_addr(sendmsg4)]
+pub fn tg_sendmsg4(ctx: SockAddrContext) -> i32 {
+    answer(sendmsg::send(&SockAddr::new(&ctx, Family::V4)))
+}
+
+#[cgroup_sock_addr(sendmsg6)]
+pub fn tg_sendmsg6(ctx: SockAddrContext) -> i32 {
+    answer(sendmsg::send(&SockAddr::new(&ctx, Family::V6)))
+}
+
+#[cgroup_sock_addr(bind4)]
+pub fn tg_bind4(ctx: SockAddrContext) -> i32 {
+    answer(bind::bind(&SockAddr::new(&ctx, Family::V4)))
+}
+
+#[cgroup_sock_addr(bind6)]
+pub fn tg_bind6(ctx: SockAddrContext) -> i32 {
+    answer(bind::bind(&SockAddr::new(&ctx, Family::V6)))
+}
+
+#[cgroup_sock(sock_create)]
+pub fn tg_sock_create(ctx: SockContext) -> i32 {
+    answer(socket::create(&ctx))
+}
+
+#[cgroup_skb(egress)]
+pub fn tg_egress(ctx: SkBuffContext) -> i32 {
+    answer(egress::packet(&ctx))
+}
+
+#[sock_ops]
+pub fn tg_sockops(ctx: SockOpsContext) -> u32 {
+    establish::callback(&ctx);
+    1
+}
+
+#[btf_tracepoint(function = "sched_process_fork")]
+pub fn tg_fork(ctx: BtfTracePointContext) -> i32 {
+    lineage::fork(ctx.arg(1));
+    0
+}
+
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn tg_exec(_ctx: BtfTracePointContext) -> i32 {
+    lineage::exec();
+    0
+}
+
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn tg_exit(ctx: BtfTracePointContext) -> i32 {
+    lineage::exit(ctx.arg(0));
+    0
+}
+
+/// What each verdict is to the kernel: for the address hooks 0 is EPERM, for egress a dropped packet. A redirect has by
+/// now rewritten the address and then lets the call go on.
+#[inline(always)]
+fn answer(verdict: Verdict) -> i32 {
+    match verdict {
+        Verdict::Pass => ALLOW,
+        Verdict::Redirect => ALLOW,
+        Verdict::Refuse(_) => REFUSE,
+    }
+}
+
+const ALLOW: i32 = 1;
+const REFUSE: i32 = 0;
+
+/// An endless loop, so that the verifier rejects anything that could panic.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}

@@ -1,0 +1,93 @@
+//! The maps. Every one is pinned by the loader and shared by successive daemons of one ABI. None forgets: a full map is a refusal.
+
+use aya_ebpf::{
+    Global,
+    bindings::BPF_F_NO_PREALLOC,
+    btf_maps::SkStorage,
+    macros::{btf_map, map},
+    maps::{Array, HashMap, PerCpuArray, RingBuf},
+};
+use gateway_common::{
+    addr::{Addr, Endpoint},
+    flow::{FlowKey, Origin},
+    scope::{Lineage, Scope, Tag, slot},
+    verdict,
+};
+
+/// Host facts by [`slot`]. Written by user space, and by the exit and fork programs (daemon gone, lineage lost).
+#[map]
+pub static FACTS: Array<u64> = Array::with_max_entries(slot::COUNT, 0);
+
+/// Cgroup id -> tag. Written by user space; full = user space refuses to tag.
+#[map]
+pub static CGROUPS: HashMap<u64, Tag> = HashMap::with_max_entries(16_384, BPF_F_NO_PREALLOC);
+
+/// Thread group -> lineage. Written by fork, exec, exit, by a first governed call, and by user space when tagging. The loader sets its
+/// size to the host's pid_max, so that it cannot be full; a failed insert means lost lineage.
+#[map]
+pub static LINEAGE: HashMap<u32, Lineage> = HashMap::with_max_entries(32_768, BPF_F_NO_PREALLOC);
+
+/// Workload -> scope. Written by user space; absent = the workload's calls are refused.
+#[map]
+pub static SCOPES: HashMap<u32, Scope> = HashMap::with_max_entries(4_096, BPF_F_NO_PREALLOC);
+
+/// Endpoints nobody but the daemon may bind. Written by user space.
+#[map]
+pub static LISTENERS: HashMap<Endpoint, u32> = HashMap::with_max_entries(16_384, BPF_F_NO_PREALLOC);
+
+/// Addresses of the host's resolvers. Written by user space.
+#[map]
+pub static RESOLVERS: HashMap<Addr, u32> = HashMap::with_max_entries(64, BPF_F_NO_PREALLOC);
+
+/// Client socket -> where it wanted to go. Written by connect; dies with the socket.
+#[btf_map]
+pub static ORIGINS: SkStorage<Origin> = SkStorage::new();
+
+/// Accepted socket -> its workload, for the count of live connections. Written by sock_ops; dies with the socket.
+#[btf_map]
+pub static ACCEPTED: SkStorage<u32> = SkStorage::new();
+
+/// 4-tuple -> origin, from the client's side being established to the server's. Full = the accepted socket cannot be claimed.
+#[map]
+pub static FLOWS: HashMap<FlowKey, Origin> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+/// Cookie of the accepted socket -> origin, until user space claims it or the socket closes. Full = it cannot be claimed.
+#[map]
+pub static CLAIMS: HashMap<u64, Origin> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+/// Workload -> number of its connections. Entries are made by user space; absent = refused.
+#[map]
+pub static LIVE: HashMap<u32, u64> = HashMap::with_max_entries(4_096, BPF_F_NO_PREALLOC);
+
+/// Redirections, then refusals by reason.
+#[map]
+pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(verdict::COUNTERS, 0);
+
+/// Refusals for user space. Full = the event is lost and counted; the refusal stands.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
+
+/// Offsets of the running kernel, set by the loader from its BTF before the programs are verified.
+#[unsafe(no_mangle)]
+pub static TASK_TGID: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+pub static TASK_LEADER: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+pub static TASK_SIGNAL: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+pub static TASK_START: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+pub static SIGNAL_LIVE: Global<u32> = Global::new(0);
+
+/// A host fact; a slot that cannot be read is 0, and 0 is the refusing value of every fact but the two flags, which are
+/// read only to skip work nobody asked for.
+#[inline(always)]
+pub fn fact(index: u32) -> u64 {
+    FACTS.get(index).copied().unwrap_or(0)
+}
+
+/// Is anything tagged? The first thing a hook asks.
+#[inline(always)]
+pub fn tagged() -> bool {
+    fact(slot::TAGGED) != 0
+}

@@ -1,0 +1,39 @@
+//! sendmsg4 and sendmsg6: datagrams with an address of their own.
+//!
+//! A connected socket does not pass here; its packets meet the egress program. IPv4 in mapped form reaches sendmsg4 only (net/ipv6/udp.c
+//! hands it to IPv4 before its own hook).
+
+use gateway_common::{
+    addr::Endpoint,
+    scope::slot,
+    verdict::{self, DNS_PORT, Send, Transport, Verdict},
+};
+
+use crate::{
+    context::SockAddr,
+    event,
+    maps::{RESOLVERS, fact, tagged},
+    task,
+};
+
+/// Decides one datagram.
+#[inline(always)]
+pub fn send(ctx: &SockAddr) -> Verdict {
+    if !tagged() {
+        return Verdict::Pass;
+    }
+    let standing = task::standing();
+    let to = ctx.endpoint();
+    let call = Send {
+        here: ctx.netns() == fact(slot::NETNS),
+        device: ctx.bound_to_device(),
+        resolver: ctx.transport() == Transport::Datagram && is_resolver(&to),
+    };
+    event::reported(verdict::send(standing, call), standing, to, ctx.protocol())
+}
+
+/// Port 53 of one of the host's resolvers?
+#[inline(always)]
+pub fn is_resolver(to: &Endpoint) -> bool {
+    to.port == DNS_PORT && RESOLVERS.get_ptr(to.addr).is_some()
+}

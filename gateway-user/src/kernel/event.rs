@@ -1,0 +1,90 @@
+//! Refusals as they happen.
+//!
+//! In: the kernel's ring. Out: typed records, in order. A full ring loses the record, never the refusal; how many were lost stands in the
+//! counter `event-lost`.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd, OwnedFd},
+    time::Duration,
+};
+
+use aya::maps::{MapData, RingBuf};
+use gateway_common::{event::Event, verdict::Reason};
+use tokio::io::unix::AsyncFd;
+
+use crate::sys;
+
+/// Something the hooks refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// When, since boot.
+    pub at: Duration,
+    /// Why.
+    pub reason: Reason,
+    /// The workload, where one is known.
+    pub workload: Option<u32>,
+    /// The thread group.
+    pub tgid: u32,
+    /// The effective user.
+    pub uid: u32,
+    /// Cgroup of the task.
+    pub cgroup: u64,
+    /// The name the task gave itself: for display, never for a decision.
+    pub comm: String,
+    /// Where it wanted to go.
+    pub destination: Option<SocketAddr>,
+    /// Protocol number of the socket.
+    pub protocol: u32,
+}
+
+/// The stream of refusals. There is one reader.
+pub struct Refusals {
+    ring: RingBuf<MapData>,
+    ready: AsyncFd<OwnedFd>,
+}
+
+impl Refusals {
+    /// Needs a running tokio runtime.
+    pub(super) fn new(ring: RingBuf<MapData>) -> io::Result<Self> {
+        let ready = sys::ready::readable(ring.as_fd().try_clone_to_owned()?)?;
+        Ok(Self { ring, ready })
+    }
+
+    /// The next refusal. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> io::Result<Refusal> {
+        loop {
+            while let Some(item) = self.ring.next() {
+                if let Some(refusal) = parse(&item) {
+                    return Ok(refusal);
+                }
+            }
+            self.ready.readable().await?.clear_ready();
+        }
+    }
+}
+
+/// A record of another size or reason is from nobody we know.
+fn parse(bytes: &[u8]) -> Option<Refusal> {
+    let event = Event::from_bytes(bytes.try_into().ok()?);
+    let end = event
+        .comm
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(event.comm.len());
+    Some(Refusal {
+        at: Duration::from_nanos(event.at),
+        reason: Reason::from_code(event.reason)?,
+        workload: (event.workload != 0).then_some(event.workload),
+        tgid: event.tgid,
+        uid: event.uid,
+        cgroup: event.cgroup,
+        comm: String::from_utf8_lossy(&event.comm[..end]).into_owned(),
+        destination: event
+            .destination
+            .exists()
+            .then(|| event.destination.socket_addr()),
+        protocol: event.protocol,
+    })
+}

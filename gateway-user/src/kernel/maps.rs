@@ -1,0 +1,275 @@
+//! The maps as user space uses them: typed by the records of gateway-common, which cross as byte arrays.
+
+use std::{collections::HashSet, fmt::Display, hash::Hash, net::IpAddr};
+
+use aya::{
+    Ebpf, Pod,
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
+};
+use gateway_common::{
+    addr::{Addr, Endpoint, WILDCARDS},
+    names,
+    scope::{Lineage, Scope, Tag, slot},
+    verdict::{self, Reason},
+};
+
+use super::error::KernelError;
+
+/// What the daemon reads and writes.
+pub(super) struct Maps {
+    facts: Array<MapData, u64>,
+    cgroups: HashMap<MapData, u64, [u8; 8]>,
+    lineage: HashMap<MapData, u32, [u8; 16]>,
+    scopes: HashMap<MapData, u32, [u8; 44]>,
+    listeners: HashMap<MapData, [u8; 20], u32>,
+    resolvers: HashMap<MapData, [u8; 16], u32>,
+    live: HashMap<MapData, u32, u64>,
+    counters: PerCpuArray<MapData, u64>,
+}
+
+/// Cookie of an accepted socket to its origin.
+pub(super) type Claims = HashMap<MapData, u64, [u8; 56]>;
+
+impl Maps {
+    /// Takes the maps out of a loaded object.
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<(Self, Claims, RingBuf<MapData>), KernelError> {
+        let maps = Self {
+            facts: take(ebpf, names::FACTS)?,
+            cgroups: take(ebpf, names::CGROUPS)?,
+            lineage: take(ebpf, names::LINEAGE)?,
+            scopes: take(ebpf, names::SCOPES)?,
+            listeners: take(ebpf, names::LISTENERS)?,
+            resolvers: take(ebpf, names::RESOLVERS)?,
+            live: take(ebpf, names::LIVE)?,
+            counters: take(ebpf, names::COUNTERS)?,
+        };
+        Ok((maps, take(ebpf, names::CLAIMS)?, take(ebpf, names::EVENTS)?))
+    }
+
+    /// A host fact.
+    pub(super) fn fact(&self, index: u32) -> Result<u64, KernelError> {
+        self.facts.get(&index, 0).map_err(failed(names::FACTS))
+    }
+
+    /// Sets a host fact.
+    pub(super) fn set_fact(&mut self, index: u32, value: u64) -> Result<(), KernelError> {
+        self.facts
+            .set(index, value, 0)
+            .map_err(failed(names::FACTS))
+    }
+
+    /// Switches the hooks on or off: they are on while anything is tagged, while anybody still carries a lineage, and for good once
+    /// lineage was lost.
+    pub(super) fn switch(&mut self) -> Result<(), KernelError> {
+        let governs = !self.tags()?.is_empty()
+            || self.lineage.keys().next().is_some()
+            || self.fact(slot::LOST)? != 0;
+        self.set_fact(slot::TAGGED, governs.into())
+    }
+
+    /// Every tagged cgroup.
+    pub(super) fn tags(&self) -> Result<Vec<(u64, Tag)>, KernelError> {
+        self.cgroups
+            .iter()
+            .map(|entry| {
+                entry
+                    .map(|(id, tag)| (id, Tag::from_bytes(&tag)))
+                    .map_err(failed(names::CGROUPS))
+            })
+            .collect()
+    }
+
+    /// The tag of a cgroup.
+    pub(super) fn tag(&self, cgroup: u64) -> Result<Option<Tag>, KernelError> {
+        Ok(
+            optional(self.cgroups.get(&cgroup, 0), names::CGROUPS)?
+                .map(|tag| Tag::from_bytes(&tag)),
+        )
+    }
+
+    /// Tags a cgroup. The hooks are switched on first, so that no fork goes unseen.
+    pub(super) fn set_tag(&mut self, cgroup: u64, tag: Tag) -> Result<(), KernelError> {
+        self.set_fact(slot::TAGGED, 1)?;
+        self.cgroups
+            .insert(cgroup, tag.to_bytes(), 0)
+            .map_err(failed(names::CGROUPS))
+    }
+
+    /// Takes a cgroup's tag away.
+    pub(super) fn remove_tag(&mut self, cgroup: u64) -> Result<(), KernelError> {
+        optional(self.cgroups.remove(&cgroup), names::CGROUPS).map(drop)
+    }
+
+    /// Is a thread group marked?
+    pub(super) fn has_lineage(&self, tgid: u32) -> Result<bool, KernelError> {
+        Ok(optional(self.lineage.get(&tgid, 0), names::LINEAGE)?.is_some())
+    }
+
+    /// Marks a thread group.
+    pub(super) fn set_lineage(&mut self, tgid: u32, lineage: Lineage) -> Result<(), KernelError> {
+        self.lineage
+            .insert(tgid, lineage.to_bytes(), 0)
+            .map_err(failed(names::LINEAGE))
+    }
+
+    /// Unmarks a thread group.
+    pub(super) fn remove_lineage(&mut self, tgid: u32) -> Result<(), KernelError> {
+        optional(self.lineage.remove(&tgid), names::LINEAGE).map(drop)
+    }
+
+    /// Thread groups whose lineage comes from this cgroup. Concurrent forks may hide some: ask again until none is left.
+    pub(super) fn descendants(&self, cgroup: u64) -> Vec<u32> {
+        self.lineage
+            .iter()
+            .flatten()
+            .filter(|(_, lineage)| Lineage::from_bytes(lineage).cgroup == cgroup)
+            .map(|(tgid, _)| tgid)
+            .collect()
+    }
+
+    /// Is a workload governed?
+    pub(super) fn has_scope(&self, workload: u32) -> Result<bool, KernelError> {
+        Ok(optional(self.scopes.get(&workload, 0), names::SCOPES)?.is_some())
+    }
+
+    /// Sets a workload's listeners and guards their addresses, the new ones before the old are let go.
+    pub(super) fn set_scope(&mut self, workload: u32, scope: Scope) -> Result<(), KernelError> {
+        // An entry that exists counts connections that exist.
+        match self.live.insert(workload, 0, NO_EXIST) {
+            Err(MapError::SyscallError(error))
+                if error.io_error.raw_os_error() == Some(nix::libc::EEXIST) => {}
+            other => other.map_err(failed(names::LIVE))?,
+        }
+        self.guard(guarded(&scope))?;
+        self.scopes
+            .insert(workload, scope.to_bytes(), 0)
+            .map_err(failed(names::SCOPES))?;
+        self.guard_exactly_scopes()
+    }
+
+    /// Forgets a workload.
+    pub(super) fn remove_scope(&mut self, workload: u32) -> Result<(), KernelError> {
+        optional(self.scopes.remove(&workload), names::SCOPES)?;
+        optional(self.live.remove(&workload), names::LIVE)?;
+        self.guard_exactly_scopes()
+    }
+
+    /// Number of a workload's live connections.
+    pub(super) fn live(&self, workload: u32) -> Result<u64, KernelError> {
+        Ok(optional(self.live.get(&workload, 0), names::LIVE)?.unwrap_or(0))
+    }
+
+    /// Replaces the resolvers.
+    pub(super) fn set_resolvers(&mut self, wanted: &[IpAddr]) -> Result<(), KernelError> {
+        let wanted = wanted.iter().map(|ip| Addr::from(*ip).to_bytes()).collect();
+        replace(&mut self.resolvers, &wanted, names::RESOLVERS)
+    }
+
+    /// Counters by name, summed over CPUs.
+    pub(super) fn counters(&self) -> Result<Vec<(&'static str, u64)>, KernelError> {
+        let named = Reason::ALL
+            .iter()
+            .map(|reason| (*reason as u32, reason.name()));
+        std::iter::once((verdict::REDIRECTED, "redirected"))
+            .chain(named)
+            .map(|(index, name)| {
+                let values = self
+                    .counters
+                    .get(&index, 0)
+                    .map_err(failed(names::COUNTERS))?;
+                Ok((name, values.iter().sum()))
+            })
+            .collect()
+    }
+
+    fn guard(&mut self, endpoints: impl IntoIterator<Item = Endpoint>) -> Result<(), KernelError> {
+        for endpoint in endpoints {
+            self.listeners
+                .insert(endpoint.to_bytes(), 1, 0)
+                .map_err(failed(names::LISTENERS))?;
+        }
+        self.set_fact(slot::GUARDED, 1)
+    }
+
+    fn guard_exactly_scopes(&mut self) -> Result<(), KernelError> {
+        let mut wanted = HashSet::new();
+        for entry in self.scopes.iter() {
+            let (_, scope) = entry.map_err(failed(names::SCOPES))?;
+            wanted.extend(
+                guarded(&Scope::from_bytes(&scope))
+                    .iter()
+                    .map(Endpoint::to_bytes),
+            );
+        }
+        replace(&mut self.listeners, &wanted, names::LISTENERS)?;
+        self.set_fact(slot::GUARDED, (!wanted.is_empty()).into())
+    }
+}
+
+/// What nobody else may bind: the listeners, and the wildcards with their ports.
+fn guarded(scope: &Scope) -> Vec<Endpoint> {
+    [scope.v4, scope.v6]
+        .into_iter()
+        .filter(Endpoint::exists)
+        .flat_map(|listener| {
+            let wildcards = WILDCARDS.map(|ip| Endpoint::new(ip.into(), listener.port));
+            [[listener].as_slice(), &wildcards].concat()
+        })
+        .collect()
+}
+
+/// Makes a map a set of exactly these keys, adding before removing.
+fn replace<K: Pod + Eq + Hash>(
+    map: &mut HashMap<MapData, K, u32>,
+    wanted: &HashSet<K>,
+    name: &'static str,
+) -> Result<(), KernelError> {
+    for key in wanted {
+        map.insert(key, 1, 0).map_err(failed(name))?;
+    }
+    let stale: Vec<K> = map
+        .keys()
+        .flatten()
+        .filter(|key| !wanted.contains(key))
+        .collect();
+    for key in stale {
+        optional(map.remove(&key), name)?;
+    }
+    Ok(())
+}
+
+fn take<M: TryFrom<Map, Error = MapError>>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+) -> Result<M, KernelError> {
+    let map = ebpf
+        .take_map(name)
+        .ok_or_else(|| failed(name)("it is not in the object"))?;
+    M::try_from(map).map_err(failed(name))
+}
+
+/// An absent key is `None`.
+pub(super) fn optional<T>(
+    result: Result<T, MapError>,
+    name: &'static str,
+) -> Result<Option<T>, KernelError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(MapError::KeyNotFound) => Ok(None),
+        Err(MapError::SyscallError(error))
+            if error.io_error.raw_os_error() == Some(nix::libc::ENOENT) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(failed(name)(error)),
+    }
+}
+
+pub(super) fn failed<E: Display>(map: &'static str) -> impl Fn(E) -> KernelError {
+    move |error| KernelError::Map {
+        map,
+        reason: error.to_string(),
+    }
+}
+
+const NO_EXIST: u64 = 1;

@@ -1,0 +1,62 @@
+//! One look at a thread group in /proc, exact enough to tell it from a later one with the same number.
+
+use std::fs;
+
+/// What `/proc/PID/stat` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Process {
+    /// When it started, in clock ticks since boot.
+    pub(super) start: u64,
+    /// Some thread of it can still run.
+    pub(super) alive: bool,
+}
+
+/// Looks at a thread group; `None` when there is none with this number.
+pub(super) fn look(tgid: u32) -> Option<Process> {
+    parse(&fs::read_to_string(format!("/proc/{tgid}/stat")).ok()?)
+}
+
+fn parse(stat: &str) -> Option<Process> {
+    // The name may contain anything, parentheses too; the fields after it are numbers.
+    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+    let state = *fields.first()?;
+    let threads: u32 = fields.get(17)?.parse().ok()?;
+    let start = fields.get(19)?.parse().ok()?;
+    // A leader that has ended shows as a zombie while other threads go on.
+    let alive = !matches!(state, "Z" | "X") || threads > 1;
+    Some(Process { start, alive })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    fn stat(state: &str, threads: u32) -> String {
+        format!(
+            "77 (a) b) {state} 1 77 77 0 -1 4 1 0 0 0 0 0 0 0 20 0 {threads} 0 12345 999 1 2 3\n"
+        )
+    }
+
+    #[test]
+    fn a_name_with_parentheses_is_skipped() {
+        assert_eq!(
+            parse(&stat("S", 1)),
+            Some(Process {
+                start: 12345,
+                alive: true
+            })
+        );
+    }
+
+    #[test]
+    fn a_zombie_leader_with_threads_is_alive() {
+        assert!(parse(&stat("Z", 2)).unwrap().alive);
+        assert!(!parse(&stat("Z", 1)).unwrap().alive);
+    }
+
+    #[test]
+    fn this_process_is_found() {
+        assert!(look(std::process::id()).unwrap().alive);
+    }
+}

@@ -1,0 +1,190 @@
+//! Tagging and untagging cgroups, and what a new daemon does with the tags it finds.
+//!
+//! Order when tagging: the egress program first, then the tag, then the lineage of every task that is already there, walked twice, because
+//! a task that forks during the first walk can hide its child from it. From the moment the tag stands, forks inherit.
+//! Connections that were open before keep their sockets, but the egress program drops their packets.
+
+use std::{collections::HashSet, fs::File, io, path::PathBuf};
+
+use gateway_common::scope::{Lineage, Tag};
+
+use super::{
+    cgroup::{self, Cgroup},
+    error::KernelError,
+    maps::Maps,
+    pins::{self, Pins},
+    process,
+    programs::Programs,
+};
+
+/// The parts that tagging works on.
+pub(super) struct State {
+    pub(super) programs: Programs,
+    pub(super) maps: Maps,
+    pub(super) pins: Pins,
+    pub(super) mount: PathBuf,
+}
+
+impl State {
+    /// Tags a cgroup; tagging it again for the same workload walks its tasks again.
+    pub(super) fn tag(&mut self, cgroup: &Cgroup, workload: u32) -> Result<(), KernelError> {
+        if !self.maps.has_scope(workload)? {
+            return Err(KernelError::NoScope { workload });
+        }
+        self.check_nesting(cgroup, workload)?;
+        if cgroup.holds(&self.mount, std::process::id()) {
+            return Err(KernelError::BadCgroup {
+                path: cgroup.path.clone(),
+                reason: "it holds Tollgate itself; run the daemon in another cgroup",
+            });
+        }
+        let result = self.govern_cgroup(cgroup, workload);
+        if result.is_err() {
+            // Nothing half tagged; the first error is the one to report.
+            let _ = self.untag(cgroup.id);
+        }
+        result
+    }
+
+    /// Takes a tag away: first the tag, then the lineage that came from it, then the egress program.
+    pub(super) fn untag(&mut self, cgroup: u64) -> Result<(), KernelError> {
+        self.maps.remove_tag(cgroup)?;
+        // Members fork while they are unmarked; without the tag their number only shrinks.
+        loop {
+            let marked = self.maps.descendants(cgroup);
+            if marked.is_empty() {
+                break;
+            }
+            for tgid in marked {
+                self.maps.remove_lineage(tgid)?;
+            }
+        }
+        let pin = self.pins.egress(cgroup);
+        pins::unpin_link(&pin).map_err(|source| KernelError::Pins { path: pin, source })?;
+        self.maps.switch()
+    }
+
+    /// Every tag whose cgroup is still there. Tags of vanished cgroups are dropped; who left them in time keeps its lineage, and gets
+    /// nothing.
+    pub(super) fn tagged(&mut self) -> Result<Vec<(PathBuf, u64, u32)>, KernelError> {
+        let tags = self.maps.tags()?;
+        if tags.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut paths = cgroup::paths(&self.mount).map_err(|source| KernelError::Tasks {
+            path: self.mount.clone(),
+            source,
+        })?;
+        let mut present = Vec::new();
+        for (id, tag) in tags {
+            match paths.remove(&id) {
+                Some(path) => present.push((path, id, tag.workload)),
+                None => {
+                    self.maps.remove_tag(id)?;
+                    let pin = self.pins.egress(id);
+                    pins::unpin_link(&pin)
+                        .map_err(|source| KernelError::Pins { path: pin, source })?;
+                }
+            }
+        }
+        self.maps.switch()?;
+        Ok(present)
+    }
+
+    /// Is this thread group marked, or in a tagged cgroup?
+    pub(super) fn governs(&mut self, tgid: u32) -> Result<bool, KernelError> {
+        if self.maps.has_lineage(tgid)? {
+            return Ok(true);
+        }
+        let tagged = self.tagged()?;
+        Ok(tagged.into_iter().any(|(path, id, _)| Cgroup { path, id }.holds(&self.mount, tgid)))
+    }
+
+    /// Puts this daemon's egress program where an earlier daemon had tagged.
+    pub(super) fn adopt(&mut self) -> Result<(), KernelError> {
+        for (path, id, _) in self.tagged()? {
+            self.attach_egress(&Cgroup { path, id })?;
+        }
+        self.maps.switch()
+    }
+
+    fn govern_cgroup(&mut self, cgroup: &Cgroup, workload: u32) -> Result<(), KernelError> {
+        self.attach_egress(cgroup)?;
+        self.maps.set_tag(
+            cgroup.id,
+            Tag {
+                workload,
+                egress: 1,
+            },
+        )?;
+        for _ in 0..2 {
+            self.mark_tasks(cgroup, workload)?;
+        }
+        Ok(())
+    }
+
+    fn attach_egress(&mut self, cgroup: &Cgroup) -> Result<(), KernelError> {
+        let folder = File::open(&cgroup.path).map_err(|_| KernelError::NoCgroup {
+            path: cgroup.path.clone(),
+        })?;
+        self.programs
+            .attach_egress(&folder, &self.pins.egress(cgroup.id))
+    }
+
+    /// Marks every thread group that has a task in the subtree.
+    fn mark_tasks(&mut self, cgroup: &Cgroup, workload: u32) -> Result<(), KernelError> {
+        let failed = |source: io::Error| KernelError::Tasks {
+            path: cgroup.path.clone(),
+            source,
+        };
+        for member in cgroup.subtree().map_err(failed)? {
+            for tgid in member.thread_groups().map_err(failed)? {
+                let Some(before) = process::look(tgid) else {
+                    continue;
+                };
+                self.maps.set_lineage(
+                    tgid,
+                    Lineage {
+                        cgroup: cgroup.id,
+                        workload,
+                        pad: 0,
+                    },
+                )?;
+                // Ended meanwhile: nobody would remove the mark, and the number may be somebody else's by now.
+                if process::look(tgid)
+                    .filter(|after| after.alive && after.start == before.start)
+                    .is_none()
+                {
+                    self.maps.remove_lineage(tgid)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_nesting(&mut self, cgroup: &Cgroup, workload: u32) -> Result<(), KernelError> {
+        match self.maps.tag(cgroup.id)? {
+            Some(tag) if tag.workload == workload => return Ok(()),
+            Some(_) => {
+                return Err(KernelError::AlreadyTagged {
+                    path: cgroup.path.clone(),
+                });
+            }
+            None => {}
+        }
+        let tags: HashSet<u64> = self.maps.tags()?.into_iter().map(|(id, _)| id).collect();
+        let below = cgroup.subtree().map_err(|source| KernelError::Tasks {
+            path: cgroup.path.clone(),
+            source,
+        })?;
+        let nested = cgroup
+            .ancestors(&self.mount)
+            .into_iter()
+            .chain(below)
+            .find(|other| tags.contains(&other.id));
+        match nested {
+            Some(other) => Err(KernelError::AlreadyTagged { path: other.path }),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The three commands of bpf(2) that aya lacks for cgroup links: open a pin, put another program in place, detach.
+//!
+//! Attribute layouts are those of `union bpf_attr` in include/uapi/linux/bpf.h (Linux 5.9 and later); bytes past a layout
+//! are zero to the kernel.
+
+use std::{
+    ffi::CString,
+    io,
+    os::{
+        fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+        unix::ffi::OsStrExt,
+    },
+    path::Path,
+};
+
+use nix::libc;
+
+/// Opens a pinned object.
+pub fn open_pin(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attr = ObjGet {
+        pathname: path.as_ptr() as u64,
+        bpf_fd: 0,
+        file_flags: 0,
+    };
+    let fd = bpf(BPF_OBJ_GET, &mut attr)?;
+    #[expect(unsafe_code, reason = "takes the descriptor the kernel has just made")]
+    // SAFETY: a successful BPF_OBJ_GET returns a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Puts another program into a link, without a moment in which none is attached.
+pub fn update_link(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = LinkUpdate {
+        link_fd: link.as_raw_fd(),
+        new_prog_fd: program.as_raw_fd(),
+        flags: 0,
+        old_prog_fd: 0,
+    };
+    bpf(BPF_LINK_UPDATE, &mut attr).map(drop)
+}
+
+/// Detaches a cgroup link at once, whoever else holds it.
+pub fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = LinkDetach {
+        link_fd: link.as_raw_fd(),
+    };
+    bpf(BPF_LINK_DETACH, &mut attr).map(drop)
+}
+
+/// A `repr(C)` prefix of `union bpf_attr`, made of integers. Private, so that the set of implementations is what stands here.
+trait Attr {}
+
+#[repr(C)]
+struct ObjGet {
+    pathname: u64,
+    bpf_fd: u32,
+    file_flags: u32,
+}
+
+#[repr(C)]
+struct LinkUpdate {
+    link_fd: RawFd,
+    new_prog_fd: RawFd,
+    flags: u32,
+    old_prog_fd: RawFd,
+}
+
+#[repr(C)]
+struct LinkDetach {
+    link_fd: RawFd,
+}
+
+impl Attr for ObjGet {}
+impl Attr for LinkUpdate {}
+impl Attr for LinkDetach {}
+
+fn bpf<A: Attr>(command: libc::c_long, attr: &mut A) -> io::Result<RawFd> {
+    #[expect(unsafe_code, reason = "no crate wraps these commands")]
+    // SAFETY: `attr` is a prefix of bpf_attr of exactly the size that is passed, and outlives the call; the path that ObjGet
+    // points to is alive in the caller.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command,
+            std::ptr::from_mut(attr),
+            size_of::<A>(),
+        )
+    };
+    RawFd::try_from(result)
+        .ok()
+        .filter(|fd| *fd >= 0)
+        .ok_or_else(io::Error::last_os_error)
+}
+
+const BPF_OBJ_GET: libc::c_long = 7;
+const BPF_LINK_UPDATE: libc::c_long = 29;
+const BPF_LINK_DETACH: libc::c_long = 34;

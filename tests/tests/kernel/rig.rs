@@ -1,0 +1,345 @@
+//! One governed cgroup on the real kernel, and agents to act in it. Everything is undone on drop, also after a panic; what a
+//! killed run has left is removed when the next one starts.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::{
+        Once,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use gateway_user::{
+    kernel::{self, ClaimError, Flow, FlowTable, Kernel, Limits, Options, Scope},
+    sys::socket,
+};
+
+/// Workload number of every rig.
+pub const WORKLOAD: u32 = 7;
+
+/// A kernel part of its own, a workload with its listeners, and a cgroup.
+pub struct Rig {
+    pub kernel: Option<Kernel>,
+    pub cgroup: Cgroup,
+    pub v4: TcpListener,
+    pub v6: TcpListener,
+    pub pins: PathBuf,
+}
+
+impl Rig {
+    /// Governs a new cgroup; nothing is tagged yet.
+    pub fn new() -> Self {
+        Self::with(Limits::default())
+    }
+
+    /// The same with other sizes.
+    pub fn with(limits: Limits) -> Self {
+        sweep();
+        let serial = serial();
+        let pins = PathBuf::from(format!("{BPFFS}/{}", name(serial)));
+        let cgroup = Cgroup::new(&name(serial));
+        let v4 = bind(|port| SocketAddr::from((own_v4(serial), port)));
+        let v6 = bind(|port| SocketAddr::from((Ipv6Addr::LOCALHOST, port)));
+        // Made before the kernel part, so that a failure in opening is cleaned up too.
+        let mut rig = Self { kernel: None, cgroup, v4, v6, pins };
+        rig.kernel = Some(rig.open(limits));
+        rig
+    }
+
+    /// Governs a new cgroup and tags it.
+    pub fn tagged() -> Self {
+        let rig = Self::new();
+        rig.tag();
+        rig
+    }
+
+    /// Opens the kernel part on this rig's pins, as a daemon does when it starts.
+    pub fn open(&self, limits: Limits) -> Kernel {
+        let kernel = Kernel::open(Options { pins: self.pins.clone(), limits }).unwrap();
+        kernel.set_daemon(std::process::id()).unwrap();
+        kernel.govern(&self.scope()).unwrap();
+        kernel
+    }
+
+    pub fn kernel(&self) -> &Kernel {
+        self.kernel.as_ref().unwrap()
+    }
+
+    pub fn scope(&self) -> Scope {
+        Scope { workload: WORKLOAD, v4: v4(&self.v4), v6: Some(v6(&self.v6)) }
+    }
+
+    pub fn tag(&self) {
+        self.kernel().tag(&self.cgroup.path, WORKLOAD).unwrap();
+    }
+
+    /// A new agent inside the cgroup.
+    pub fn agent(&self) -> Agent {
+        let agent = Agent::new();
+        self.cgroup.add(agent.pid());
+        agent
+    }
+
+    /// Accepts a redirected connection and claims it.
+    pub fn accept(&self, listener: &TcpListener) -> (TcpStream, Result<Flow, ClaimError>) {
+        let (stream, _) = accept(listener);
+        let flow = self.kernel().flows().claim(socket::cookie(&stream).unwrap());
+        (stream, flow)
+    }
+
+    pub fn counter(&self, name: &str) -> u64 {
+        let counters = self.kernel().counters().unwrap();
+        counters.into_iter().find(|(counter, _)| *counter == name).unwrap().1
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.kernel = None;
+        if let Err(error) = kernel::down(&self.pins) {
+            eprintln!("{}: {error}", self.pins.display());
+        }
+    }
+}
+
+/// A cgroup that takes its processes with it.
+pub struct Cgroup {
+    pub path: PathBuf,
+}
+
+impl Cgroup {
+    pub fn new(name: &str) -> Self {
+        let path = kernel::cgroup::mount().unwrap().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self { path }
+    }
+
+    /// A cgroup of its own, outside every rig.
+    pub fn outside() -> Self {
+        Self::new(&name(serial()))
+    }
+
+    pub fn child(&self, name: &str) -> Self {
+        let path = self.path.join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self { path }
+    }
+
+    pub fn add(&self, pid: u32) {
+        fs::write(self.path.join("cgroup.procs"), pid.to_string()).unwrap();
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        remove_cgroup(&self.path);
+    }
+}
+
+/// A process that does what it is told. Born outside every governed cgroup.
+pub struct Agent {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Agent {
+    pub fn new() -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_kernel-agent"))
+            .arg("serve")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        Self { child, input, output: BufReader::new(output) }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Gives a command without waiting for its answer.
+    pub fn tell(&mut self, command: impl AsRef<str>) {
+        writeln!(self.input, "{}", command.as_ref()).unwrap();
+    }
+
+    /// The answer to a command that was told.
+    pub fn answer(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// Gives a command and waits for its answer.
+    pub fn ask(&mut self, command: impl AsRef<str>) -> String {
+        self.tell(command);
+        self.answer()
+    }
+
+    /// Gives a command and wants it to succeed.
+    pub fn does(&mut self, command: impl AsRef<str>) -> String {
+        let answer = self.ask(command.as_ref());
+        let rest = answer.strip_prefix("ok").unwrap_or_else(|| panic!("{}: {answer}", command.as_ref()));
+        rest.trim_start().to_owned()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A destination that answers to everybody who reaches it.
+pub struct Upstream {
+    pub listener: TcpListener,
+    pub addr: SocketAddr,
+}
+
+impl Upstream {
+    pub fn v4() -> Self {
+        Self::on((UPSTREAM_V4, 0).into())
+    }
+
+    pub fn v6() -> Self {
+        Self::on((Ipv6Addr::LOCALHOST, 0).into())
+    }
+
+    fn on(addr: SocketAddr) -> Self {
+        let listener = TcpListener::bind(addr).unwrap();
+        Self { addr: listener.local_addr().unwrap(), listener }
+    }
+
+    /// Wants a connection to have arrived.
+    pub fn reached(&self) -> TcpStream {
+        accept(&self.listener).0
+    }
+
+    /// Wants no connection to have arrived. Call it after the caller's connect has been answered: on loopback, what was going to
+    /// arrive has arrived by then.
+    pub fn untouched(&self) {
+        self.listener.set_nonblocking(true).unwrap();
+        let error = self.listener.accept().expect_err("a connection got through");
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+        self.listener.set_nonblocking(false).unwrap();
+    }
+}
+
+/// Accepts within a deadline.
+pub fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    listener.set_nonblocking(true).unwrap();
+    let accepted = eventually("a connection", || listener.accept().ok());
+    listener.set_nonblocking(false).unwrap();
+    accepted.0.set_nonblocking(false).unwrap();
+    accepted.0.set_read_timeout(Some(DEADLINE)).unwrap();
+    accepted
+}
+
+/// Asks again until there is an answer.
+pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        if let Some(found) = ask() {
+            return found;
+        }
+        assert!(Instant::now() < end, "waited for {what}");
+        std::thread::yield_now();
+    }
+}
+
+pub fn v4(listener: &TcpListener) -> SocketAddrV4 {
+    match listener.local_addr().unwrap() {
+        SocketAddr::V4(addr) => addr,
+        SocketAddr::V6(addr) => panic!("{addr}"),
+    }
+}
+
+pub fn v6(listener: &TcpListener) -> SocketAddrV6 {
+    match listener.local_addr().unwrap() {
+        SocketAddr::V6(addr) => addr,
+        SocketAddr::V4(addr) => panic!("{addr}"),
+    }
+}
+
+/// Binds a port outside the automatic range.
+fn bind(addr: impl Fn(u16) -> SocketAddr) -> TcpListener {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..PORTS.len() {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() * 64;
+        let port = PORTS.start + u16::try_from(step % u32::try_from(PORTS.len()).unwrap()).unwrap();
+        if let Ok(listener) = TcpListener::bind(addr(port)) {
+            return listener;
+        }
+    }
+    panic!("no free port");
+}
+
+/// Every rig has an address of its own, also against other runs at the same time.
+fn own_v4(serial: u32) -> Ipv4Addr {
+    let number = std::process::id().wrapping_mul(251).wrapping_add(serial);
+    let [_, _, high, low] = number.to_be_bytes();
+    Ipv4Addr::new(127, 84, high, low)
+}
+
+fn serial() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn name(serial: u32) -> String {
+    format!("{PREFIX}{}-{serial}", std::process::id())
+}
+
+/// Removes what runs that were killed have left.
+fn sweep() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let stale = |folder: &Path| -> Vec<PathBuf> {
+            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path()).filter(|path| is_stale(path)).collect()
+        };
+        for pins in stale(Path::new(BPFFS)) {
+            kernel::down(&pins).unwrap();
+        }
+        for cgroup in stale(&kernel::cgroup::mount().unwrap()) {
+            remove_cgroup(&cgroup);
+        }
+    });
+}
+
+fn is_stale(path: &Path) -> bool {
+    let Some(rest) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(PREFIX)) else {
+        return false;
+    };
+    let pid = rest.split('-').next().unwrap_or_default();
+    !Path::new("/proc").join(pid).exists()
+}
+
+fn remove_cgroup(path: &Path) {
+    let _ = fs::write(path.join("cgroup.kill"), "1");
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.path().is_dir() {
+            remove_cgroup(&entry.path());
+        }
+    }
+    // Busy until the last killed process is gone.
+    let end = Instant::now() + DEADLINE;
+    while path.exists() && fs::remove_dir(path).is_err() && Instant::now() < end {
+        std::thread::yield_now();
+    }
+}
+
+/// How long anything may take before the test has failed.
+const DEADLINE: Duration = Duration::from_secs(5);
+const BPFFS: &str = "/sys/fs/bpf";
+const PREFIX: &str = "tollgate-test-";
+const UPSTREAM_V4: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
+/// Below the automatic range of a default host.
+const PORTS: std::ops::Range<u16> = 20_000..30_000;
