@@ -28,7 +28,10 @@ impl Listeners {
             Some(address) => Some(TcpListener::bind(address).await?),
             None => None,
         };
-        Ok(Self { v4: TcpListener::bind(v4).await?, v6 })
+        Ok(Self {
+            v4: TcpListener::bind(v4).await?,
+            v6,
+        })
     }
 
     /// Binds free addresses for workload `number`; its number is only where the search begins.
@@ -36,7 +39,10 @@ impl Listeners {
     /// # Errors
     /// No address is free.
     pub async fn bind(number: u32) -> io::Result<Self> {
-        Ok(Self { v4: free_v4(number).await?, v6: free_v6(number).await? })
+        Ok(Self {
+            v4: free_v4(number).await?,
+            v6: free_v6(number).await?,
+        })
     }
 
     /// The addresses, for the kernel and the registry.
@@ -48,17 +54,22 @@ impl Listeners {
             return Err(io::ErrorKind::AddrNotAvailable.into());
         };
         let v6 = self.v6.as_ref().map(TcpListener::local_addr).transpose()?;
-        Ok((v4, v6.and_then(|address| match address {
-            std::net::SocketAddr::V6(v6) => Some(v6),
-            std::net::SocketAddr::V4(_) => None,
-        })))
+        Ok((
+            v4,
+            v6.and_then(|address| match address {
+                std::net::SocketAddr::V6(v6) => Some(v6),
+                std::net::SocketAddr::V4(_) => None,
+            }),
+        ))
     }
 
     /// Accepts until the gateway's tasks are shut down.
     pub fn serve(self, gateway: &Arc<Gateway>) {
         let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         for listener in [Some(self.v4), self.v6].into_iter().flatten() {
-            gateway.tasks.spawn(accept(Arc::clone(gateway), listener, Arc::clone(&room)));
+            gateway
+                .tasks
+                .spawn(accept(Arc::clone(gateway), listener, Arc::clone(&room)));
         }
     }
 }
@@ -66,7 +77,9 @@ impl Listeners {
 async fn accept(gateway: Arc<Gateway>, listener: TcpListener, room: Arc<Semaphore>) {
     loop {
         // A full workload waits in its own backlog; others do not notice.
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
+            return;
+        };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let connection = pipeline::connection(Arc::clone(&gateway), stream);
@@ -102,7 +115,12 @@ async fn free_v6(number: u32) -> io::Result<Option<TcpListener>> {
         let port = PORT + u16::try_from((number + attempt * STRIDE) % PORTS).unwrap_or_default();
         match TcpListener::bind(SocketAddrV6::new(Ipv6Addr::LOCALHOST, port, 0, 0)).await {
             Ok(listener) => return Ok(Some(listener)),
-            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(AFNOSUPPORT) => return Ok(None),
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrNotAvailable
+                    || error.raw_os_error() == Some(AFNOSUPPORT) =>
+            {
+                return Ok(None);
+            }
             Err(error) => last = error,
         }
     }

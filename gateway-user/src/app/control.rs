@@ -31,8 +31,15 @@ impl Handler for Arc<Daemon> {
 
     async fn admit(&self, peer: Peer) -> Result<(), Refused> {
         // An agent that runs as root must not answer its own questions or untag itself.
-        if self.workloads.governs(peer.pid).map_err(|error| failed(&error))? {
-            return Err((5, "a governed process may not use the control socket".to_owned()));
+        if self
+            .workloads
+            .governs(peer.pid)
+            .map_err(|error| failed(&error))?
+        {
+            return Err((
+                5,
+                "a governed process may not use the control socket".to_owned(),
+            ));
         }
         Ok(())
     }
@@ -41,9 +48,17 @@ impl Handler for Arc<Daemon> {
         if let Request::Run { identity } = request {
             let grant = self.run(&identity).await?;
             let items = vec![to_value(&grant)?];
-            return Ok(Answer { items, held: Some(Launched { daemon: Arc::clone(self), cgroup: grant.cgroup }) });
+            return Ok(Answer {
+                items,
+                held: Some(Launched {
+                    daemon: Arc::clone(self),
+                    cgroup: grant.cgroup,
+                }),
+            });
         }
-        self.answer(request, peer).await.map(|items| Answer { items, held: None })
+        self.answer(request, peer)
+            .await
+            .map(|items| Answer { items, held: None })
     }
 }
 
@@ -51,33 +66,73 @@ impl Daemon {
     async fn answer(&self, request: Request, peer: Peer) -> Result<Vec<Value>, Refused> {
         match request {
             Request::Status => Ok(vec![self.status()?]),
-            Request::Run { .. } => Err((2, "a launch needs a connection that stays open".to_owned())),
+            Request::Run { .. } => {
+                Err((2, "a launch needs a connection that stays open".to_owned()))
+            }
             Request::Tag { identity, cgroup } => self.tag(&identity, &cgroup).await,
             Request::Untag { cgroup } => self.untag(&cgroup),
             Request::Approvals => {
-                let waiting = self.gateway.approvals.list().await.map_err(|error| answer(&error))?;
+                let waiting = self
+                    .gateway
+                    .approvals
+                    .list()
+                    .await
+                    .map_err(|error| answer(&error))?;
                 waiting.iter().map(to_value).collect()
             }
             Request::Approve { id, reason } => {
-                self.gateway.approvals.approve(&id, approver(peer), reason).await.map_err(|error| answer(&error))?;
+                self.gateway
+                    .approvals
+                    .approve(&id, approver(peer), reason)
+                    .await
+                    .map_err(|error| answer(&error))?;
                 Ok(vec![json!({"id": id, "state": "approved"})])
             }
             Request::Deny { id, reason } => {
-                self.gateway.approvals.deny(&id, approver(peer), reason).await.map_err(|error| answer(&error))?;
+                self.gateway
+                    .approvals
+                    .deny(&id, approver(peer), reason)
+                    .await
+                    .map_err(|error| answer(&error))?;
                 Ok(vec![json!({"id": id, "state": "denied"})])
             }
             Request::Sessions { limit } => {
-                let filter = Filter { limit, identity: None, open: false, decision: None };
-                let sessions = self.gateway.ledger.reader().sessions(&filter).await.map_err(|error| (1, error.to_string()))?;
+                let filter = Filter {
+                    limit,
+                    identity: None,
+                    open: false,
+                    decision: None,
+                };
+                let sessions = self
+                    .gateway
+                    .ledger
+                    .reader()
+                    .sessions(&filter)
+                    .await
+                    .map_err(|error| (1, error.to_string()))?;
                 sessions.iter().map(to_value).collect()
             }
             Request::Replay { id } => {
-                let replay = self.gateway.ledger.reader().session_of(&id).await.map_err(|error| lookup(&error))?;
+                let replay = self
+                    .gateway
+                    .ledger
+                    .reader()
+                    .session_of(&id)
+                    .await
+                    .map_err(|error| lookup(&error))?;
                 Ok(vec![to_value(&replay)?])
             }
             Request::Explain { id } => {
-                let explained = self.gateway.ledger.reader().explained(&id).await.map_err(|error| lookup(&error))?;
-                Ok(vec![json!({"exchange": explained.exchange, "decision": explained.decision, "query": explained.query})])
+                let explained = self
+                    .gateway
+                    .ledger
+                    .reader()
+                    .explained(&id)
+                    .await
+                    .map_err(|error| lookup(&error))?;
+                Ok(vec![
+                    json!({"exchange": explained.exchange, "decision": explained.decision, "query": explained.query}),
+                ])
             }
             Request::Down => {
                 self.stop.notify_one();
@@ -117,9 +172,22 @@ impl Daemon {
 
     async fn run(&self, identity: &str) -> Result<RunGrant, Refused> {
         let identity = self.identity(identity)?;
-        let id = self.gateway.ledger.new_id().map_err(|error| (1, error.to_string()))?.to_string();
-        let (workload, cgroup) = self.workloads.launch(identity, &id).await.map_err(|error| failed(&error))?;
-        let authority = self.gateway.keeper.authority(&workload.name).map_err(|error| (1, error.to_string()))?;
+        let id = self
+            .gateway
+            .ledger
+            .new_id()
+            .map_err(|error| (1, error.to_string()))?
+            .to_string();
+        let (workload, cgroup) = self
+            .workloads
+            .launch(identity, &id)
+            .await
+            .map_err(|error| failed(&error))?;
+        let authority = self
+            .gateway
+            .keeper
+            .authority(&workload.name)
+            .map_err(|error| (1, error.to_string()))?;
         let scratch = self.config.paths.run.join("trust").join(&id);
         Ok(RunGrant {
             workload: workload.name.clone(),
@@ -133,44 +201,89 @@ impl Daemon {
     /// What an agent that runs as root could otherwise read or undo.
     fn hidden(&self) -> Vec<PathBuf> {
         let paths = &self.config.paths;
-        let credentials = self.config.catalog.services().filter_map(|service| Some(service.credential.as_ref()?.file.clone()));
-        [paths.state.clone(), paths.pins.clone(), paths.socket()].into_iter().chain(credentials).collect()
+        let credentials = self
+            .config
+            .catalog
+            .services()
+            .filter_map(|service| Some(service.credential.as_ref()?.file.clone()));
+        [paths.state.clone(), paths.pins.clone(), paths.socket()]
+            .into_iter()
+            .chain(credentials)
+            .collect()
     }
 
     async fn tag(&self, identity: &str, cgroup: &Path) -> Result<Vec<Value>, Refused> {
         let identity = self.identity(identity)?;
         if !cgroup.is_dir() {
-            return Err((9, format!("no cgroup {}: name an existing folder below the cgroup2 root", cgroup.display())));
+            return Err((
+                9,
+                format!(
+                    "no cgroup {}: name an existing folder below the cgroup2 root",
+                    cgroup.display()
+                ),
+            ));
         }
-        let workload = self.workloads.tag(identity, cgroup).await.map_err(|error| failed(&error))?;
-        let authority = self.gateway.keeper.authority(&workload.name).map_err(|error| (1, error.to_string()))?;
+        let workload = self
+            .workloads
+            .tag(identity, cgroup)
+            .await
+            .map_err(|error| failed(&error))?;
+        let authority = self
+            .gateway
+            .keeper
+            .authority(&workload.name)
+            .map_err(|error| (1, error.to_string()))?;
         let folder = self.config.paths.run.join("ca");
         let file = folder.join(format!("{}.pem", workload.number));
         std::fs::create_dir_all(&folder)
             .and_then(|()| std::fs::write(&file, authority.pem()))
             .map_err(|error| (1, format!("cannot write {}: {error}", file.display())))?;
-        Ok(vec![json!({"workload": workload.name, "identity": workload.identity.id, "cgroup": cgroup, "ca": file})])
+        Ok(vec![
+            json!({"workload": workload.name, "identity": workload.identity.id, "cgroup": cgroup, "ca": file}),
+        ])
     }
 
     fn untag(&self, cgroup: &Path) -> Result<Vec<Value>, Refused> {
         let tagged = self.workloads.tagged().map_err(|error| failed(&error))?;
         if !tagged.iter().any(|(tagged, _)| tagged == cgroup) {
-            return Err((9, format!("{} is not tagged: `tollgate status` lists what is", cgroup.display())));
+            return Err((
+                9,
+                format!(
+                    "{} is not tagged: `tollgate status` lists what is",
+                    cgroup.display()
+                ),
+            ));
         }
-        self.workloads.untag(cgroup).map_err(|error| failed(&error))?;
+        self.workloads
+            .untag(cgroup)
+            .map_err(|error| failed(&error))?;
         Ok(Vec::new())
     }
 
     fn identity(&self, id: &str) -> Result<&Arc<Identity>, Refused> {
         self.config.identity(id).ok_or_else(|| {
-            let known: Vec<&str> = self.config.identities.iter().map(|identity| identity.id.as_str()).collect();
-            (9, format!("no identity \"{id}\" (known: {}): add [[identity]] id = \"{id}\" and restart", known.join(", ")))
+            let known: Vec<&str> = self
+                .config
+                .identities
+                .iter()
+                .map(|identity| identity.id.as_str())
+                .collect();
+            (
+                9,
+                format!(
+                    "no identity \"{id}\" (known: {}): add [[identity]] id = \"{id}\" and restart",
+                    known.join(", ")
+                ),
+            )
         })
     }
 }
 
 fn approver(peer: Peer) -> Approver {
-    Approver { name: "local admin".to_owned(), uid: peer.uid }
+    Approver {
+        name: "local admin".to_owned(),
+        uid: peer.uid,
+    }
 }
 
 fn failed(error: &UpError) -> Refused {

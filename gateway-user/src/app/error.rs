@@ -27,7 +27,9 @@ pub enum UpError {
     Registry(#[from] crate::identity::RegistryError),
     #[error(transparent)]
     Kernel(#[from] crate::kernel::KernelError),
-    #[error("workload {name} still belongs to identity {identity}, which the configuration no longer has: add it again, or run `tollgate down` first")]
+    #[error(
+        "workload {name} still belongs to identity {identity}, which the configuration no longer has: add it again, or run `tollgate down` first"
+    )]
     Orphan { name: String, identity: String },
     #[error("no listener for workload {name}: {source}")]
     Listen { name: String, source: io::Error },

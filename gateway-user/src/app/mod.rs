@@ -79,7 +79,12 @@ pub async fn up(config: Config) -> Result<(), UpError> {
     });
     tasks.spawn(report_refusals(events, registry));
     let workloads = Workloads::new(kernel, &config, Arc::clone(&gateway), saved).await?;
-    let daemon = Arc::new(Daemon { config, gateway, workloads, stop: Notify::new() });
+    let daemon = Arc::new(Daemon {
+        config,
+        gateway,
+        workloads,
+        stop: Notify::new(),
+    });
     serve(&daemon).await?;
     tasks.shutdown().await;
     ledger.flush().await?;
@@ -122,16 +127,24 @@ impl Daemon {
     fn reload(&self) {
         match PolicySet::load(&self.config.paths.policies) {
             Ok(policies) => {
-                tracing::info!(policies = policies.len(), version = policies.version(), "policies reloaded");
+                tracing::info!(
+                    policies = policies.len(),
+                    version = policies.version(),
+                    "policies reloaded"
+                );
                 self.gateway.policies.store(Arc::new(policies));
             }
-            Err(error) => tracing::error!(%error, "the new policies are broken; the old ones stay in force"),
+            Err(error) => {
+                tracing::error!(%error, "the new policies are broken; the old ones stay in force")
+            }
         }
     }
 }
 
 fn announce(daemon: &Daemon) {
-    let count = |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
+    let count = |number: usize, one: &str, many: &str| {
+        format!("{number} {}", if number == 1 { one } else { many })
+    };
     println!(
         "ready: {}, {}, {}, control {}",
         count(daemon.workloads.count(), "workload", "workloads"),
@@ -148,7 +161,9 @@ fn announce(daemon: &Daemon) {
 fn notify_systemd() -> std::io::Result<()> {
     use std::os::linux::net::SocketAddrExt;
     use std::os::unix::net::{SocketAddr, UnixDatagram};
-    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
+    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else {
+        return Ok(());
+    };
     let socket = UnixDatagram::unbound()?;
     let address = match name.as_encoded_bytes().strip_prefix(b"@") {
         Some(abstract_name) => SocketAddr::from_abstract_name(abstract_name)?,
@@ -159,7 +174,10 @@ fn notify_systemd() -> std::io::Result<()> {
 
 fn folders(paths: &Paths) -> Result<(), UpError> {
     for (folder, mode) in [(&paths.state, 0o700), (&paths.run, 0o755)] {
-        let fail = |source| UpError::Folder { path: folder.clone(), source };
+        let fail = |source| UpError::Folder {
+            path: folder.clone(),
+            source,
+        };
         std::fs::create_dir_all(folder).map_err(fail)?;
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode)).map_err(fail)?;
     }
@@ -171,13 +189,30 @@ fn registry_file(paths: &Paths) -> std::path::PathBuf {
 }
 
 fn credentials(config: &Config) -> HashMap<String, CredentialSpec> {
-    let held = config.catalog.services().filter_map(|service| Some((service.name.clone(), service.credential.clone()?)));
-    held.map(|(name, held)| (name, CredentialSpec { header: held.header, prefix: held.prefix, file: held.file })).collect()
+    let held = config
+        .catalog
+        .services()
+        .filter_map(|service| Some((service.name.clone(), service.credential.clone()?)));
+    held.map(|(name, held)| {
+        (
+            name,
+            CredentialSpec {
+                header: held.header,
+                prefix: held.prefix,
+                file: held.file,
+            },
+        )
+    })
+    .collect()
 }
 
 /// A credential that cannot be used is found now, not at the first request.
 fn check_credentials(config: &Config, keeper: &Keeper) -> Result<(), UpError> {
-    for service in config.catalog.services().filter(|service| service.credential.is_some()) {
+    for service in config
+        .catalog
+        .services()
+        .filter(|service| service.credential.is_some())
+    {
         keeper.fill(&service.name)?;
     }
     Ok(())
@@ -186,7 +221,9 @@ fn check_credentials(config: &Config, keeper: &Keeper) -> Result<(), UpError> {
 /// The host's resolvers, which tagged workloads may ask until names are decided by policy.
 fn resolvers() -> Vec<IpAddr> {
     let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let addresses = text.lines().filter_map(|line| line.strip_prefix("nameserver")?.trim().parse().ok());
+    let addresses = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("nameserver")?.trim().parse().ok());
     addresses.collect()
 }
 
@@ -194,9 +231,13 @@ async fn report_refusals(mut events: Refusals, registry: Arc<Registry>) {
     loop {
         match events.next().await {
             Ok(refusal) => {
-                let workload = refusal.workload.and_then(|number| registry.by_number(number));
+                let workload = refusal
+                    .workload
+                    .and_then(|number| registry.by_number(number));
                 tracing::warn!(
-                    workload = workload.as_ref().map_or("?", |workload| workload.name.as_str()),
+                    workload = workload
+                        .as_ref()
+                        .map_or("?", |workload| workload.name.as_str()),
                     pid = refusal.tgid,
                     command = refusal.comm,
                     destination = refusal.destination.map(tracing::field::display),

@@ -25,7 +25,12 @@ pub(super) struct Workloads {
 
 impl Workloads {
     /// Takes over what an earlier daemon governed, then governs what the configuration lists.
-    pub(super) async fn new(kernel: Kernel, config: &Config, gateway: Arc<Gateway>, saved: Vec<Saved>) -> Result<Self, UpError> {
+    pub(super) async fn new(
+        kernel: Kernel,
+        config: &Config,
+        gateway: Arc<Gateway>,
+        saved: Vec<Saved>,
+    ) -> Result<Self, UpError> {
         let root = kernel::cgroup::mount()?;
         let workloads = Self {
             launches: root.join(launches_name(&config.paths)),
@@ -33,21 +38,36 @@ impl Workloads {
             kernel,
             gateway,
             paths: config.paths.clone(),
-            next: Mutex::new(saved.iter().map(|saved| saved.number + 1).max().unwrap_or(1)),
+            next: Mutex::new(
+                saved
+                    .iter()
+                    .map(|saved| saved.number + 1)
+                    .max()
+                    .unwrap_or(1),
+            ),
             adding: tokio::sync::Mutex::default(),
         };
         for saved in saved {
             let Some(identity) = config.identity(&saved.identity) else {
-                return Err(UpError::Orphan { name: saved.name, identity: saved.identity });
+                return Err(UpError::Orphan {
+                    name: saved.name,
+                    identity: saved.identity,
+                });
             };
             let listeners = Listeners::rebind(saved.v4, saved.v6).await;
-            let listeners = listeners.map_err(|source| UpError::Listen { name: saved.name.clone(), source })?;
+            let listeners = listeners.map_err(|source| UpError::Listen {
+                name: saved.name.clone(),
+                source,
+            })?;
             workloads.start(saved.number, saved.name, Arc::clone(identity), listeners)?;
         }
         for workload in &config.workloads {
             let folder = workloads.root.join(workload.cgroup.trim_start_matches('/'));
             if !folder.is_dir() {
-                tracing::warn!(cgroup = workload.cgroup, "the cgroup did not exist and has been made");
+                tracing::warn!(
+                    cgroup = workload.cgroup,
+                    "the cgroup did not exist and has been made"
+                );
                 make(&folder)?;
             }
             workloads.tag(&workload.identity, &folder).await?;
@@ -61,9 +81,15 @@ impl Workloads {
     }
 
     /// Governs the subtree of `folder` as `identity`.
-    pub(super) async fn tag(&self, identity: &Arc<Identity>, folder: &Path) -> Result<Arc<Workload>, UpError> {
+    pub(super) async fn tag(
+        &self,
+        identity: &Arc<Identity>,
+        folder: &Path,
+    ) -> Result<Arc<Workload>, UpError> {
         let below = folder.strip_prefix(&self.root).unwrap_or(folder);
-        let workload = self.named(format!("cgroup:/{}", below.display()), identity).await?;
+        let workload = self
+            .named(format!("cgroup:/{}", below.display()), identity)
+            .await?;
         self.kernel.tag(folder, workload.number)?;
         Ok(workload)
     }
@@ -74,7 +100,11 @@ impl Workloads {
     }
 
     /// A fresh cgroup for one launch as `identity`, tagged before anything runs in it.
-    pub(super) async fn launch(&self, identity: &Arc<Identity>, id: &str) -> Result<(Arc<Workload>, PathBuf), UpError> {
+    pub(super) async fn launch(
+        &self,
+        identity: &Arc<Identity>,
+        id: &str,
+    ) -> Result<(Arc<Workload>, PathBuf), UpError> {
         let workload = self.named(format!("run:{}", identity.id), identity).await?;
         let parent = self.launches.join(&identity.id);
         make(&parent)?;
@@ -110,8 +140,16 @@ impl Workloads {
     pub(super) fn release(&self) -> Result<(), UpError> {
         kernel::down(&self.paths.pins)?;
         forget(&self.paths)?;
-        for identity in std::fs::read_dir(&self.launches).into_iter().flatten().flatten() {
-            for launch in std::fs::read_dir(identity.path()).into_iter().flatten().flatten() {
+        for identity in std::fs::read_dir(&self.launches)
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            for launch in std::fs::read_dir(identity.path())
+                .into_iter()
+                .flatten()
+                .flatten()
+            {
                 let _ = std::fs::remove_dir(launch.path());
             }
             let _ = std::fs::remove_dir(identity.path());
@@ -120,7 +158,11 @@ impl Workloads {
         Ok(())
     }
 
-    async fn named(&self, name: String, identity: &Arc<Identity>) -> Result<Arc<Workload>, UpError> {
+    async fn named(
+        &self,
+        name: String,
+        identity: &Arc<Identity>,
+    ) -> Result<Arc<Workload>, UpError> {
         let _adding = self.adding.lock().await;
         if let Some(workload) = self.gateway.registry.by_name(&name) {
             return Ok(workload);
@@ -130,17 +172,41 @@ impl Workloads {
             *next += 1;
             *next - 1
         };
-        let listeners = Listeners::bind(number).await.map_err(|source| UpError::Listen { name: name.clone(), source })?;
+        let listeners = Listeners::bind(number)
+            .await
+            .map_err(|source| UpError::Listen {
+                name: name.clone(),
+                source,
+            })?;
         self.start(number, name, Arc::clone(identity), listeners)
     }
 
     /// From here on the kernel may redirect to these listeners.
-    fn start(&self, number: u32, name: String, identity: Arc<Identity>, listeners: Listeners) -> Result<Arc<Workload>, UpError> {
-        let (v4, v6) = listeners.addresses().map_err(|source| UpError::Listen { name: name.clone(), source })?;
+    fn start(
+        &self,
+        number: u32,
+        name: String,
+        identity: Arc<Identity>,
+        listeners: Listeners,
+    ) -> Result<Arc<Workload>, UpError> {
+        let (v4, v6) = listeners.addresses().map_err(|source| UpError::Listen {
+            name: name.clone(),
+            source,
+        })?;
         self.gateway.keeper.authority(&name)?;
-        let workload = self.gateway.registry.add(Workload { number, name, identity, v4, v6 })?;
+        let workload = self.gateway.registry.add(Workload {
+            number,
+            name,
+            identity,
+            v4,
+            v6,
+        })?;
         listeners.serve(&self.gateway);
-        self.kernel.govern(&Scope { workload: number, v4, v6 })?;
+        self.kernel.govern(&Scope {
+            workload: number,
+            v4,
+            v6,
+        })?;
         Ok(workload)
     }
 }
@@ -149,13 +215,18 @@ impl Workloads {
 pub(super) fn forget(paths: &Paths) -> Result<(), UpError> {
     let path = super::registry_file(paths);
     match std::fs::remove_file(&path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(UpError::Folder { path, source }),
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(UpError::Folder { path, source })
+        }
         _ => Ok(()),
     }
 }
 
 fn make(folder: &Path) -> Result<(), UpError> {
-    std::fs::create_dir_all(folder).map_err(|source| UpError::Cgroup { path: folder.to_owned(), source })
+    std::fs::create_dir_all(folder).map_err(|source| UpError::Cgroup {
+        path: folder.to_owned(),
+        source,
+    })
 }
 
 /// `tollgate`, or with the state's path hashed in where several instances share a host.
@@ -163,7 +234,13 @@ fn launches_name(paths: &Paths) -> String {
     if paths.state == Path::new("/var/lib/tollgate") {
         return "tollgate".to_owned();
     }
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, paths.state.as_os_str().as_encoded_bytes());
-    let hex: String = digest.as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = aws_lc_rs::digest::digest(
+        &aws_lc_rs::digest::SHA256,
+        paths.state.as_os_str().as_encoded_bytes(),
+    );
+    let hex: String = digest.as_ref()[..4]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("tollgate-{hex}")
 }

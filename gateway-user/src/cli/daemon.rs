@@ -79,10 +79,20 @@ pub(super) struct Replay {
 
 pub(super) fn up(common: &Common) -> Result<ExitCode, Failure> {
     let filter = EnvFilter::try_from_env("TOLLGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
     let config = common.load()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure { code: 6, message: format!("no async runtime: {error}") })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| Failure {
+        code: 6,
+        message: format!("no async runtime: {error}"),
+    })?;
     runtime.block_on(app::up(config))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -94,7 +104,9 @@ pub(super) fn down(common: &Common) -> Result<ExitCode, Failure> {
             println!("down: nothing is governed any more");
         }
         // A dead daemon leaves everything closed; this opens it.
-        Err(ClientError::NoDaemon { .. }) if nix::unistd::Uid::effective().is_root() && common.config.exists() => {
+        Err(ClientError::NoDaemon { .. })
+            if nix::unistd::Uid::effective().is_root() && common.config.exists() =>
+        {
             app::remove_leftovers(&common.load()?.paths)?;
             println!("down: no daemon was running; what it left in the kernel is gone");
         }
@@ -109,7 +121,10 @@ fn wait_until_gone(common: &Common) -> Result<(), Failure> {
     let started = Instant::now();
     while socket.exists() {
         if started.elapsed() > DOWN_DEADLINE {
-            return Err(Failure { code: 1, message: "the daemon has not ended yet".to_owned() });
+            return Err(Failure {
+                code: 1,
+                message: "the daemon has not ended yet".to_owned(),
+            });
         }
         std::thread::sleep(POLL);
     }
@@ -122,12 +137,18 @@ pub(super) fn status(common: &Common, flags: &Status) -> Result<ExitCode, Failur
     let started = Instant::now();
     let status = loop {
         match call_within(&socket, &Request::Status, Some(DOWN_DEADLINE)) {
-            Err(ClientError::NoDaemon { .. }) if started.elapsed() < deadline => std::thread::sleep(POLL),
+            Err(ClientError::NoDaemon { .. }) if started.elapsed() < deadline => {
+                std::thread::sleep(POLL)
+            }
             Err(error) => return Err(error.into()),
             Ok(items) => break items.into_iter().next().unwrap_or_default(),
         }
     };
-    if flags.json { println!("{status}") } else { print!("{}", status_text(&status)) }
+    if flags.json {
+        println!("{status}")
+    } else {
+        print!("{}", status_text(&status))
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -135,18 +156,40 @@ fn status_text(status: &Value) -> String {
     let number = |key: &str| status.get(key).and_then(Value::as_u64).unwrap_or_default();
     let mut lines = vec![format!(
         "{}: {} services, {} policies (version {}), ledger {}",
-        text(status, "state"), number("services"), number("policies"), text(status, "policy_version"), text(status, "ledger"),
+        text(status, "state"),
+        number("services"),
+        number("policies"),
+        text(status, "policy_version"),
+        text(status, "ledger"),
     )];
-    for workload in status.get("workloads").and_then(Value::as_array).into_iter().flatten() {
+    for workload in status
+        .get("workloads")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         lines.push(format!(
             "  {} as {}, {}, containment: {}",
-            text(workload, "name"), text(workload, "identity"), text(workload, "mode"), text(workload, "containment"),
+            text(workload, "name"),
+            text(workload, "identity"),
+            text(workload, "mode"),
+            text(workload, "containment"),
         ));
-        for cgroup in workload.get("cgroups").and_then(Value::as_array).into_iter().flatten() {
+        for cgroup in workload
+            .get("cgroups")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             lines.push(format!("    {}", cgroup.as_str().unwrap_or_default()));
         }
     }
-    for (reason, count) in status.get("refused").and_then(Value::as_object).into_iter().flatten() {
+    for (reason, count) in status
+        .get("refused")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
         if count.as_u64() != Some(0) {
             lines.push(format!("  refused in the kernel, {reason}: {count}"));
         }
@@ -157,42 +200,80 @@ fn status_text(status: &Value) -> String {
 
 pub(super) fn tag(common: &Common, flags: Tag) -> Result<ExitCode, Failure> {
     let cgroup = std::path::absolute(&flags.cgroup).unwrap_or(flags.cgroup);
-    let items = call(&common.socket()?, &Request::Tag { identity: flags.identity, cgroup })?;
+    let items = call(
+        &common.socket()?,
+        &Request::Tag {
+            identity: flags.identity,
+            cgroup,
+        },
+    )?;
     if let Some(tagged) = items.first() {
-        println!("governed: {} as {}", text(tagged, "cgroup"), text(tagged, "identity"));
-        println!("its clients have to trust {} (`tollgate run` does that by itself)", text(tagged, "ca"));
+        println!(
+            "governed: {} as {}",
+            text(tagged, "cgroup"),
+            text(tagged, "identity")
+        );
+        println!(
+            "its clients have to trust {} (`tollgate run` does that by itself)",
+            text(tagged, "ca")
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn untag(common: &Common, flags: Untag) -> Result<ExitCode, Failure> {
     let cgroup = std::path::absolute(&flags.cgroup).unwrap_or(flags.cgroup);
-    call(&common.socket()?, &Request::Untag { cgroup: cgroup.clone() })?;
+    call(
+        &common.socket()?,
+        &Request::Untag {
+            cgroup: cgroup.clone(),
+        },
+    )?;
     println!("no longer governed: {}", cgroup.display());
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn approvals(common: &Common, flags: &List) -> Result<ExitCode, Failure> {
     let items = call(&common.socket()?, &Request::Approvals)?;
-    if flags.json { lines(&items) } else { print!("{}", show::approvals(&typed(items)?, paint())) }
+    if flags.json {
+        lines(&items)
+    } else {
+        print!("{}", show::approvals(&typed(items)?, paint()))
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn approve(common: &Common, flags: Answer) -> Result<ExitCode, Failure> {
-    call(&common.socket()?, &Request::Approve { id: flags.id.clone(), reason: flags.reason })?;
+    call(
+        &common.socket()?,
+        &Request::Approve {
+            id: flags.id.clone(),
+            reason: flags.reason,
+        },
+    )?;
     println!("approved {}", flags.id);
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn deny(common: &Common, flags: Answer) -> Result<ExitCode, Failure> {
-    call(&common.socket()?, &Request::Deny { id: flags.id.clone(), reason: flags.reason })?;
+    call(
+        &common.socket()?,
+        &Request::Deny {
+            id: flags.id.clone(),
+            reason: flags.reason,
+        },
+    )?;
     println!("denied {}", flags.id);
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn sessions(common: &Common, flags: &Sessions) -> Result<ExitCode, Failure> {
     let items = call(&common.socket()?, &Request::Sessions { limit: flags.limit })?;
-    if flags.json { lines(&items) } else { print!("{}", show::sessions(&typed(items)?, paint())) }
+    if flags.json {
+        lines(&items)
+    } else {
+        print!("{}", show::sessions(&typed(items)?, paint()))
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -210,12 +291,19 @@ pub(super) fn replay(common: &Common, flags: Replay) -> Result<ExitCode, Failure
 
 /// The daemon's objects as the types they were made from.
 fn typed<T: DeserializeOwned>(items: Vec<Value>) -> Result<Vec<T>, Failure> {
-    let items = items.into_iter().map(serde_json::from_value).collect::<Result<_, _>>();
+    let items = items
+        .into_iter()
+        .map(serde_json::from_value)
+        .collect::<Result<_, _>>();
     items.map_err(|error| ClientError::Answer(error).into())
 }
 
 fn paint() -> Paint {
-    if std::io::stdout().is_terminal() { Paint::Colour } else { Paint::Plain }
+    if std::io::stdout().is_terminal() {
+        Paint::Colour
+    } else {
+        Paint::Plain
+    }
 }
 
 fn lines(items: &[Value]) {

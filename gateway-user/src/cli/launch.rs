@@ -28,21 +28,47 @@ pub(super) struct Run {
 /// The child's own status is the command's; the gateway's failures have the codes of the table.
 pub(super) fn run(common: &Common, flags: Run) -> Result<ExitCode, Failure> {
     if !nix::unistd::Uid::effective().is_root() {
-        return Err(Failure { code: 5, message: "`run` needs root: try again with sudo".to_owned() });
+        return Err(Failure {
+            code: 5,
+            message: "`run` needs root: try again with sudo".to_owned(),
+        });
     }
     let socket = common.socket()?;
-    let user = child::user(flags.user.as_deref()).map_err(|error| Failure { code: 2, message: error.to_string() })?;
-    let (mut items, launch_connection) = call_held(&socket, &Request::Run { identity: flags.identity })?;
+    let user = child::user(flags.user.as_deref()).map_err(|error| Failure {
+        code: 2,
+        message: error.to_string(),
+    })?;
+    let (mut items, launch_connection) = call_held(
+        &socket,
+        &Request::Run {
+            identity: flags.identity,
+        },
+    )?;
     let grant = serde_json::from_value(items.pop().unwrap_or_default());
-    let grant: RunGrant = grant.map_err(|error| Failure { code: 8, message: error.to_string() })?;
+    let grant: RunGrant = grant.map_err(|error| Failure {
+        code: 8,
+        message: error.to_string(),
+    })?;
     let launched = launch(plan(grant, user, flags.command, flags.no_requests_env));
     // The daemon gives the cgroup back when this connection closes, however this process ends.
     drop(launch_connection);
-    launched.map(ExitCode::from).map_err(|error| Failure { code: error.code(), message: error.to_string() })
+    launched.map(ExitCode::from).map_err(|error| Failure {
+        code: error.code(),
+        message: error.to_string(),
+    })
 }
 
-fn plan(grant: RunGrant, user: Option<RunAs>, command: Vec<OsString>, no_requests_env: bool) -> Launch {
-    let untouched = if no_requests_env { vec!["REQUESTS_CA_BUNDLE".to_owned()] } else { Vec::new() };
+fn plan(
+    grant: RunGrant,
+    user: Option<RunAs>,
+    command: Vec<OsString>,
+    no_requests_env: bool,
+) -> Launch {
+    let untouched = if no_requests_env {
+        vec!["REQUESTS_CA_BUNDLE".to_owned()]
+    } else {
+        Vec::new()
+    };
     Launch {
         ca_pem: grant.ca_pem,
         cgroup: grant.cgroup,

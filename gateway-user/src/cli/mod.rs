@@ -43,7 +43,9 @@ enum Command {
     /// Write a commented configuration and a first policy set
     Init,
     /// Govern, in the foreground, until stopped
-    #[command(after_help = "Stopped with a signal, what is tagged stays closed. `tollgate down` opens it again.")]
+    #[command(
+        after_help = "Stopped with a signal, what is tagged stays closed. `tollgate down` opens it again."
+    )]
     Up,
     /// Stop governing: end the daemon, detach and unpin everything
     Down,
@@ -53,7 +55,9 @@ enum Command {
     #[command(after_help = "Example: sudo tollgate run --as research-agent -- python agent.py")]
     Run(launch::Run),
     /// Govern a cgroup, with everything below it, as an identity
-    #[command(after_help = "Example: sudo tollgate tag --as research-agent --cgroup /sys/fs/cgroup/agents/research")]
+    #[command(
+        after_help = "Example: sudo tollgate tag --as research-agent --cgroup /sys/fs/cgroup/agents/research"
+    )]
     Tag(daemon::Tag),
     /// Stop governing a cgroup
     Untag(daemon::Untag),
@@ -137,13 +141,19 @@ impl Common {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self { code: 3, message: error.to_string() }
+        Self {
+            code: 3,
+            message: error.to_string(),
+        }
     }
 }
 
 impl From<UpError> for Failure {
     fn from(error: UpError) -> Self {
-        Self { code: error.code(), message: error.to_string() }
+        Self {
+            code: error.code(),
+            message: error.to_string(),
+        }
     }
 }
 
@@ -154,7 +164,10 @@ impl From<ClientError> for Failure {
             ClientError::Privilege { .. } => 5,
             ClientError::Refused { code, .. } => *code,
         };
-        Self { code, message: error.to_string() }
+        Self {
+            code,
+            message: error.to_string(),
+        }
     }
 }
 

@@ -42,10 +42,18 @@ pub(super) fn run(common: &Common, command: Command) -> Result<ExitCode, Failure
     let config = common.load()?;
     match command {
         Command::Check(flags) => {
-            print!("{}", policy::check(&flags.policies.unwrap_or(config.paths.policies))?);
+            print!(
+                "{}",
+                policy::check(&flags.policies.unwrap_or(config.paths.policies))?
+            );
             Ok(ExitCode::SUCCESS)
         }
-        Command::Test(flags) => test(&config, &flags.policies.unwrap_or_else(|| config.paths.policies.clone())),
+        Command::Test(flags) => test(
+            &config,
+            &flags
+                .policies
+                .unwrap_or_else(|| config.paths.policies.clone()),
+        ),
         Command::Explain(flags) => explain(common, &config, flags),
     }
 }
@@ -56,24 +64,39 @@ fn test(config: &Config, folder: &std::path::Path) -> Result<ExitCode, Failure> 
         None => vec!["unlisted".to_owned()],
     };
     let identities = |id: &str| config.identity(id).map(|identity| identity.groups.clone());
-    let tested = policy::test(folder, &services, &identities).map_err(|error| Failure { code: 4, message: error.to_string() })?;
+    let tested = policy::test(folder, &services, &identities).map_err(|error| Failure {
+        code: 4,
+        message: error.to_string(),
+    })?;
     print!("{}", tested.text);
-    Ok(if tested.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if tested.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn explain(common: &Common, config: &Config, flags: Explain) -> Result<ExitCode, Failure> {
     let items = call(&common.socket()?, &Request::Explain { id: flags.id })?;
     let recorded = items.into_iter().next().unwrap_or_default();
-    let query: Query = serde_json::from_value(recorded["query"].clone())
-        .map_err(|_| Failure { code: 9, message: "this exchange was never put to policy".to_owned() })?;
+    let query: Query = serde_json::from_value(recorded["query"].clone()).map_err(|_| Failure {
+        code: 9,
+        message: "this exchange was never put to policy".to_owned(),
+    })?;
     let set = Arc::new(PolicySet::load(&config.paths.policies)?);
-    let proposed = flags.policies.map(|folder| PolicySet::load(&folder).map(Arc::new)).transpose()?;
+    let proposed = flags
+        .policies
+        .map(|folder| PolicySet::load(&folder).map(Arc::new))
+        .transpose()?;
     print!("{}", policy::explain(query, &set, proposed.as_ref()));
     Ok(ExitCode::SUCCESS)
 }
 
 impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Self {
-        Self { code: 4, message: error.to_string() }
+        Self {
+            code: 4,
+            message: error.to_string(),
+        }
     }
 }

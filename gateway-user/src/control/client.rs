@@ -37,7 +37,11 @@ pub fn call(socket: &Path, request: &Request) -> Result<Vec<Value>, ClientError>
 ///
 /// # Errors
 /// As [`call`].
-pub fn call_within(socket: &Path, request: &Request, deadline: Option<Duration>) -> Result<Vec<Value>, ClientError> {
+pub fn call_within(
+    socket: &Path,
+    request: &Request,
+    deadline: Option<Duration>,
+) -> Result<Vec<Value>, ClientError> {
     ask(socket, request, deadline).map(|(items, _)| items)
 }
 
@@ -45,14 +49,25 @@ pub fn call_within(socket: &Path, request: &Request, deadline: Option<Duration>)
 ///
 /// # Errors
 /// As [`call`].
-pub fn call_held(socket: &Path, request: &Request) -> Result<(Vec<Value>, UnixStream), ClientError> {
+pub fn call_held(
+    socket: &Path,
+    request: &Request,
+) -> Result<(Vec<Value>, UnixStream), ClientError> {
     ask(socket, request, None)
 }
 
-fn ask(socket: &Path, request: &Request, deadline: Option<Duration>) -> Result<(Vec<Value>, UnixStream), ClientError> {
+fn ask(
+    socket: &Path,
+    request: &Request,
+    deadline: Option<Duration>,
+) -> Result<(Vec<Value>, UnixStream), ClientError> {
     let mut stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NoDaemon { path: socket.to_owned() },
-        io::ErrorKind::PermissionDenied => ClientError::Privilege { path: socket.to_owned() },
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NoDaemon {
+            path: socket.to_owned(),
+        },
+        io::ErrorKind::PermissionDenied => ClientError::Privilege {
+            path: socket.to_owned(),
+        },
         _ => ClientError::Io(error),
     })?;
     stream.set_read_timeout(deadline)?;
@@ -68,5 +83,7 @@ fn ask(socket: &Path, request: &Request, deadline: Option<Duration>) -> Result<(
         }
     }
     // Without `Done` the daemon died while answering.
-    Err(ClientError::NoDaemon { path: socket.to_owned() })
+    Err(ClientError::NoDaemon {
+        path: socket.to_owned(),
+    })
 }

@@ -40,7 +40,11 @@ pub trait Handler: Send + Sync + 'static {
     fn admit(&self, peer: Peer) -> impl Future<Output = Result<(), (u8, String)>> + Send;
 
     /// The answer, or an exit code with a message.
-    fn handle(&self, request: Request, peer: Peer) -> impl Future<Output = Result<Answer<Self::Held>, (u8, String)>> + Send;
+    fn handle(
+        &self,
+        request: Request,
+        peer: Peer,
+    ) -> impl Future<Output = Result<Answer<Self::Held>, (u8, String)>> + Send;
 }
 
 /// Serves the control socket at `path` until the returned future is dropped.
@@ -71,23 +75,41 @@ pub async fn serve<H: Handler>(path: &Path, handler: Arc<H>) -> io::Result<()> {
 async fn answer<H: Handler>(stream: UnixStream, handler: &H) -> io::Result<()> {
     let credentials = stream.peer_cred()?;
     // A peer without a pid lives in another pid namespace.
-    let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or_default();
-    let peer = Peer { uid: credentials.uid(), pid };
+    let pid = credentials
+        .pid()
+        .and_then(|pid| u32::try_from(pid).ok())
+        .unwrap_or_default();
+    let peer = Peer {
+        uid: credentials.uid(),
+        pid,
+    };
     let admitted = match peer.uid {
         0 => handler.admit(peer).await,
-        _ => Err((5, "only root may use the control socket: try again with sudo".to_owned())),
+        _ => Err((
+            5,
+            "only root may use the control socket: try again with sudo".to_owned(),
+        )),
     };
     let (read, mut write) = stream.into_split();
     let mut line = Vec::new();
     let mut bounded = BufReader::new(read.take(MAX_REQUEST));
     timeout(REQUEST_DEADLINE, bounded.read_until(b'\n', &mut line)).await??;
-    let request = serde_json::from_slice(&line).map_err(|error| (2, format!("the request was not understood: {error}")));
+    let request = serde_json::from_slice(&line)
+        .map_err(|error| (2, format!("the request was not understood: {error}")));
     let answered = match admitted.and(request) {
         Ok(request) => handler.handle(request, peer).await,
         Err(refused) => Err(refused),
     };
     let (replies, held) = match answered {
-        Ok(answer) => (answer.items.into_iter().map(Reply::Item).chain([Reply::Done]).collect(), answer.held),
+        Ok(answer) => (
+            answer
+                .items
+                .into_iter()
+                .map(Reply::Item)
+                .chain([Reply::Done])
+                .collect(),
+            answer.held,
+        ),
         Err((code, message)) => (vec![Reply::Error { code, message }], None),
     };
     for reply in replies {

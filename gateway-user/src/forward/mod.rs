@@ -16,8 +16,8 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::policy::Permit;
 use crate::config::Service;
+use crate::policy::Permit;
 use crate::tls::{Roots, RootsError, Upstream as UpstreamTls, UpstreamTlsError};
 
 pub use pool::{Outgoing, Pool, whole};
@@ -46,10 +46,19 @@ impl Upstreams {
     ///
     /// # Errors
     /// A service's `ca` cannot be used.
-    pub fn new<'a>(roots: &Roots, services: impl Iterator<Item = &'a Arc<Service>>) -> Result<Self, RootsError> {
-        let with_ca = services.filter_map(|service| Some((service.name.clone(), service.ca.as_deref()?)));
-        let services = with_ca.map(|(name, ca)| Ok((name, UpstreamTls::new(roots, Some(ca))?))).collect::<Result<_, RootsError>>()?;
-        Ok(Self { host: UpstreamTls::new(roots, None)?, services })
+    pub fn new<'a>(
+        roots: &Roots,
+        services: impl Iterator<Item = &'a Arc<Service>>,
+    ) -> Result<Self, RootsError> {
+        let with_ca =
+            services.filter_map(|service| Some((service.name.clone(), service.ca.as_deref()?)));
+        let services = with_ca
+            .map(|(name, ca)| Ok((name, UpstreamTls::new(roots, Some(ca))?)))
+            .collect::<Result<_, RootsError>>()?;
+        Ok(Self {
+            host: UpstreamTls::new(roots, None)?,
+            services,
+        })
     }
 
     /// What proves the upstreams of `service`.
@@ -66,7 +75,10 @@ pub enum ForwardError {
     #[error("the permit is for {permitted}, not for {asked}")]
     WrongPermit { permitted: String, asked: String },
     #[error("connecting to {origin} failed: {source}")]
-    Dial { origin: SocketAddr, source: io::Error },
+    Dial {
+        origin: SocketAddr,
+        source: io::Error,
+    },
     #[error(transparent)]
     Tls(#[from] UpstreamTlsError),
     #[error("the name {host} is not proven: this host does not resolve it to {address}")]
@@ -89,7 +101,11 @@ pub enum Connected {
 ///
 /// # Errors
 /// [`ForwardError`]; nothing has been sent but, under TLS, a handshake.
-pub async fn connect(permit: &Permit, destination: &Destination, alpn: &[&[u8]]) -> Result<Connected, ForwardError> {
+pub async fn connect(
+    permit: &Permit,
+    destination: &Destination,
+    alpn: &[&[u8]],
+) -> Result<Connected, ForwardError> {
     if permit.query().service != destination.service {
         return Err(ForwardError::WrongPermit {
             permitted: permit.query().service.clone(),
@@ -100,17 +116,26 @@ pub async fn connect(permit: &Permit, destination: &Destination, alpn: &[&[u8]])
         prove_by_resolution(&destination.host, destination.origin).await?;
         return Ok(Connected::Plain(dial(destination.origin).await?));
     };
-    let name = ServerName::try_from(destination.host.clone())
-        .map_err(|_| ForwardError::Name { host: destination.host.clone() })?;
+    let name = ServerName::try_from(destination.host.clone()).map_err(|_| ForwardError::Name {
+        host: destination.host.clone(),
+    })?;
     let stream = dial(destination.origin).await?;
-    Ok(Connected::Tls(Box::new(tls.connect(stream, name, alpn).await?)))
+    Ok(Connected::Tls(Box::new(
+        tls.connect(stream, name, alpn).await?,
+    )))
 }
 
 async fn dial(origin: SocketAddr) -> Result<TcpStream, ForwardError> {
     let fail = |source| ForwardError::Dial { origin, source };
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that opens outbound sockets")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that opens outbound sockets"
+    )]
     let connecting = TcpStream::connect(origin);
-    let stream = timeout(DIAL_DEADLINE, connecting).await.map_err(|_| fail(io::ErrorKind::TimedOut.into()))?.map_err(fail)?;
+    let stream = timeout(DIAL_DEADLINE, connecting)
+        .await
+        .map_err(|_| fail(io::ErrorKind::TimedOut.into()))?
+        .map_err(fail)?;
     // A request and its answer are written whole; waiting to fill segments only adds latency.
     stream.set_nodelay(true).map_err(fail)?;
     Ok(stream)
@@ -120,7 +145,10 @@ async fn prove_by_resolution(host: &str, origin: SocketAddr) -> Result<(), Forwa
     if resolves_to(host, origin).await {
         return Ok(());
     }
-    Err(ForwardError::Unproven { host: host.to_owned(), address: origin.ip().to_canonical() })
+    Err(ForwardError::Unproven {
+        host: host.to_owned(),
+        address: origin.ip().to_canonical(),
+    })
 }
 
 /// Whether this host resolves `host` to the dialled address. The operator's resolver is the host's own; servers the workload can
@@ -130,8 +158,15 @@ pub async fn resolves_to(host: &str, origin: SocketAddr) -> bool {
     if let Ok(literal) = host.parse::<IpAddr>() {
         return literal.to_canonical() == address;
     }
-    match timeout(DIAL_DEADLINE, tokio::net::lookup_host((host, origin.port()))).await {
-        Ok(Ok(mut addresses)) => addresses.any(|candidate| candidate.ip().to_canonical() == address),
+    match timeout(
+        DIAL_DEADLINE,
+        tokio::net::lookup_host((host, origin.port())),
+    )
+    .await
+    {
+        Ok(Ok(mut addresses)) => {
+            addresses.any(|candidate| candidate.ip().to_canonical() == address)
+        }
         _ => false,
     }
 }

@@ -42,7 +42,11 @@ impl Pool {
     /// No connection yet; `newest` is the version the agent speaks.
     #[must_use]
     pub fn new(tasks: Tasks, newest: Version) -> Self {
-        Self { tasks, newest, open: Mutex::default() }
+        Self {
+            tasks,
+            newest,
+            open: Mutex::default(),
+        }
     }
 
     /// Sends one permitted request. An idle connection that the upstream has closed meanwhile is replaced once, and only when
@@ -66,7 +70,9 @@ impl Pool {
             }
         }
         let sender = self.open(&permit, destination).await?;
-        self.try_send(destination, sender, request).await.map_err(|(error, _)| error.into())
+        self.try_send(destination, sender, request)
+            .await
+            .map_err(|(error, _)| error.into())
     }
 
     fn idle(&self, host: &str) -> Option<Sender> {
@@ -76,15 +82,28 @@ impl Pool {
         if let Some((_, sender)) = open.http2.iter().find(|(name, _)| name == host) {
             return Some(Sender::Http2(sender.clone()));
         }
-        let index = open.http1.iter().position(|(name, sender)| name == host && sender.is_ready())?;
+        let index = open
+            .http1
+            .iter()
+            .position(|(name, sender)| name == host && sender.is_ready())?;
         Some(Sender::Http1(open.http1.swap_remove(index).1))
     }
 
-    async fn open(&self, permit: &Permit, destination: &Destination) -> Result<Sender, ForwardError> {
-        let alpn: &[&[u8]] = if self.newest >= Version::HTTP_2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+    async fn open(
+        &self,
+        permit: &Permit,
+        destination: &Destination,
+    ) -> Result<Sender, ForwardError> {
+        let alpn: &[&[u8]] = if self.newest >= Version::HTTP_2 {
+            &[b"h2", b"http/1.1"]
+        } else {
+            &[b"http/1.1"]
+        };
         match connect(permit, destination, alpn).await? {
             // Without TLS there is no negotiation: the agent's own choice is repeated.
-            Connected::Plain(stream) if self.newest >= Version::HTTP_2 => self.http2(destination, stream).await,
+            Connected::Plain(stream) if self.newest >= Version::HTTP_2 => {
+                self.http2(destination, stream).await
+            }
             Connected::Plain(stream) => self.http1(stream).await,
             Connected::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
                 self.http2(destination, stream).await
@@ -97,7 +116,10 @@ impl Pool {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let builder = http1::Builder::new().preserve_header_case(true).max_headers(MAX_HEADERS).clone();
+        let builder = http1::Builder::new()
+            .preserve_header_case(true)
+            .max_headers(MAX_HEADERS)
+            .clone();
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
         self.tasks.spawn(async move {
             if let Err(error) = connection.await {
@@ -134,7 +156,8 @@ impl Pool {
             Sender::Http2(mut sender) => {
                 for_http2(destination, &mut request);
                 let sent = sender.try_send_request(request).await;
-                sent.map_err(|mut error| (error.take_message(), error.into_error())).map_err(|(unsent, error)| (error, unsent))
+                sent.map_err(|mut error| (error.take_message(), error.into_error()))
+                    .map_err(|(unsent, error)| (error, unsent))
             }
             Sender::Http1(mut sender) => {
                 for_http1(&mut request);
@@ -154,7 +177,9 @@ impl Pool {
 fn for_http1(request: &mut Request<Outgoing>) {
     let uri = std::mem::take(request.uri_mut());
     if !request.headers().contains_key(HOST)
-        && let Some(host) = uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok())
+        && let Some(host) = uri
+            .authority()
+            .and_then(|authority| HeaderValue::from_str(authority.as_str()).ok())
     {
         request.headers_mut().insert(HOST, host);
     }
@@ -171,7 +196,11 @@ fn for_http2(destination: &Destination, request: &mut Request<Outgoing>) {
     if let Some(authority) = host.and_then(|host| host.to_str().ok()?.parse().ok()) {
         parts.authority = Some(authority);
     }
-    let scheme = if destination.tls.is_some() { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP };
+    let scheme = if destination.tls.is_some() {
+        http::uri::Scheme::HTTPS
+    } else {
+        http::uri::Scheme::HTTP
+    };
     parts.scheme = parts.authority.is_some().then_some(scheme);
     *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
     *request.version_mut() = Version::HTTP_2;
@@ -180,7 +209,9 @@ fn for_http2(destination: &Destination, request: &mut Request<Outgoing>) {
 /// A body that is complete.
 #[must_use]
 pub fn whole(bytes: bytes::Bytes) -> Outgoing {
-    http_body_util::Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+    http_body_util::Full::new(bytes)
+        .map_err(|never| match never {})
+        .boxed_unsync()
 }
 
 /// As hyper's default for servers; more is not seen in practice.

@@ -37,6 +37,12 @@ pub struct Unattributable {
 /// # Errors
 /// [`Unattributable`] when its workload is unknown.
 pub fn attribute(flow: &Flow, registry: &Registry) -> Result<Caller, Unattributable> {
-    let workload = registry.by_number(flow.workload).ok_or(Unattributable { workload: flow.workload })?;
-    Ok(Caller { workload, process: Process::read(flow.tgid, flow.start), uid: flow.uid })
+    let workload = registry.by_number(flow.workload).ok_or(Unattributable {
+        workload: flow.workload,
+    })?;
+    Ok(Caller {
+        workload,
+        process: Process::read(flow.tgid, flow.start),
+        uid: flow.uid,
+    })
 }

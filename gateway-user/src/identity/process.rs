@@ -23,7 +23,11 @@ impl Process {
     #[must_use]
     pub fn read(pid: u32, start: Duration) -> Self {
         let file = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
-        let gone = Self { pid, start, ..Self::default() };
+        let gone = Self {
+            pid,
+            start,
+            ..Self::default()
+        };
         if start_ticks(&file("stat")) != Some(start.as_nanos() / NANOS_PER_TICK) {
             return gone;
         }
@@ -40,18 +44,30 @@ impl Process {
 /// The command name may hold spaces and parentheses, so fields are counted from the last one.
 fn start_ticks(stat: &[u8]) -> Option<u128> {
     let close = stat.iter().rposition(|byte| *byte == b')')?;
-    std::str::from_utf8(&stat[close + 1..]).ok()?.split_whitespace().nth(19)?.parse().ok()
+    std::str::from_utf8(&stat[close + 1..])
+        .ok()?
+        .split_whitespace()
+        .nth(19)?
+        .parse()
+        .ok()
 }
 
 /// Arguments can be as long as the kernel's limit; a record keeps their beginning.
 fn arguments(cmdline: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(&cmdline[..cmdline.len().min(MAX_ARGUMENTS)]);
-    text.trim_end_matches('\0').split('\0').filter(|_| !cmdline.is_empty()).map(str::to_owned).collect()
+    text.trim_end_matches('\0')
+        .split('\0')
+        .filter(|_| !cmdline.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn unified_cgroup(cgroup: &[u8]) -> String {
     let text = String::from_utf8_lossy(cgroup);
-    text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default().to_owned()
+    text.lines()
+        .find_map(|line| line.strip_prefix("0::"))
+        .unwrap_or_default()
+        .to_owned()
 }
 
 const MAX_ARGUMENTS: usize = 4096;

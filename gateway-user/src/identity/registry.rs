@@ -31,7 +31,10 @@ pub enum RegistryError {
     #[error("cannot use {}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("{} is damaged ({source}): stop all agents, run `tollgate down`, remove it", path.display())]
-    Damaged { path: PathBuf, source: serde_json::Error },
+    Damaged {
+        path: PathBuf,
+        source: serde_json::Error,
+    },
 }
 
 /// All workloads, by number and by name.
@@ -63,12 +66,25 @@ impl Registry {
     /// The file is there but cannot be read or understood.
     pub fn open(path: &Path) -> Result<(Self, Vec<Saved>), RegistryError> {
         let saved = match std::fs::read(path) {
-            Ok(text) => serde_json::from_slice(&text)
-                .map_err(|source| RegistryError::Damaged { path: path.to_owned(), source })?,
+            Ok(text) => serde_json::from_slice(&text).map_err(|source| RegistryError::Damaged {
+                path: path.to_owned(),
+                source,
+            })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(source) => return Err(RegistryError::File { path: path.to_owned(), source }),
+            Err(source) => {
+                return Err(RegistryError::File {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
         };
-        Ok((Self { path: path.to_owned(), workloads: RwLock::default() }, saved))
+        Ok((
+            Self {
+                path: path.to_owned(),
+                workloads: RwLock::default(),
+            },
+            saved,
+        ))
     }
 
     /// Adds a workload and keeps it in the file before it is used.
@@ -77,11 +93,17 @@ impl Registry {
     /// The file cannot be written; the workload is not added.
     pub fn add(&self, workload: Workload) -> Result<Arc<Workload>, RegistryError> {
         let workload = Arc::new(workload);
-        let mut workloads = self.workloads.write().unwrap_or_else(PoisonError::into_inner);
+        let mut workloads = self
+            .workloads
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         workloads.push(Arc::clone(&workload));
         if let Err(source) = self.save(&workloads) {
             workloads.pop();
-            return Err(RegistryError::File { path: self.path.clone(), source });
+            return Err(RegistryError::File {
+                path: self.path.clone(),
+                source,
+            });
         }
         Ok(workload)
     }
@@ -101,11 +123,17 @@ impl Registry {
     /// All workloads.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Workload>> {
-        self.workloads.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.workloads
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn find(&self, wanted: impl Fn(&Workload) -> bool) -> Option<Arc<Workload>> {
-        let workloads = self.workloads.read().unwrap_or_else(PoisonError::into_inner);
+        let workloads = self
+            .workloads
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         workloads.iter().find(|workload| wanted(workload)).cloned()
     }
 

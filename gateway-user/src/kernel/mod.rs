@@ -209,9 +209,7 @@ impl Kernel {
 
     /// Sets the host's resolvers: the only addresses a workload may send datagrams to, at port 53.
     pub fn resolvers(&self, addresses: &[IpAddr]) -> Result<(), KernelError> {
-        self.state()
-            .maps
-            .set_resolvers(addresses)
+        self.state().maps.set_resolvers(addresses)
     }
 
     /// Redirected connections, then refusals by reason.

@@ -97,7 +97,9 @@ impl State {
             return Ok(true);
         }
         let tagged = self.tagged()?;
-        Ok(tagged.into_iter().any(|(path, id, _)| Cgroup { path, id }.holds(&self.mount, tgid)))
+        Ok(tagged
+            .into_iter()
+            .any(|(path, id, _)| Cgroup { path, id }.holds(&self.mount, tgid)))
     }
 
     /// Puts this daemon's egress program where an earlier daemon had tagged.

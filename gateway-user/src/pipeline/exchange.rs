@@ -39,17 +39,31 @@ pub(super) enum Hangup {
 }
 
 /// Governs one request. `Err` drops the connection.
-pub(super) async fn handle(context: Arc<Context>, request: Request<Incoming>) -> Result<Response<Body>, Hangup> {
+pub(super) async fn handle(
+    context: Arc<Context>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Hangup> {
     let (parts, body) = request.into_parts();
     let connection = &context.connection;
-    let head = match protocol::read(&parts, context.clear.tls_name.as_deref(), connection.origin.port()) {
+    let head = match protocol::read(
+        &parts,
+        context.clear.tls_name.as_deref(),
+        connection.origin.port(),
+    ) {
         Ok(head) => head,
         Err(error) => return unreadable(&context, &parts, &error.to_string()).await,
     };
-    let scheme = if context.clear.tls_name.is_some() { Scheme::Tls } else { Scheme::Plain };
+    let scheme = if context.clear.tls_name.is_some() {
+        Scheme::Tls
+    } else {
+        Scheme::Plain
+    };
     let resource = Resource::of(&connection.gateway, scheme, &head.host, connection.origin);
     let family = llm::recognise(&head);
-    let described = Described { action: family.map_or("http.write", |_| "llm.generate"), service: resource.name.clone() };
+    let described = Described {
+        action: family.map_or("http.write", |_| "llm.generate"),
+        service: resource.name.clone(),
+    };
     let ready = match prepare(&context, resource, head, parts, body, family).await {
         Ok(ready) => ready,
         Err(unfit) => return unfit_answer(&context, described, family, &unfit).await,
@@ -66,7 +80,9 @@ pub(super) async fn handle(context: Arc<Context>, request: Request<Incoming>) ->
         hold: hold(&ready.headers),
     };
     match outcome::decide(connection, asked).await? {
-        Verdict::Permit(entry, permit) => forward(&context, ready, described, family, entry, permit).await,
+        Verdict::Permit(entry, permit) => {
+            forward(&context, ready, described, family, entry, permit).await
+        }
         Verdict::Refused(mut refused) => {
             record_request(refused.entry(), &ready);
             refuse(refused, family, Outcome::Refused, None).await
@@ -103,8 +119,17 @@ async fn forward(
     match context.pool.send(permit, &destination, request).await {
         Ok(response) => Ok(relay::start(connection, entry, response, family, masks, held).await?),
         Err(error @ (ForwardError::Dial { .. } | ForwardError::Http(_))) => {
-            let failed = Refused::new(entry, connection, &described, Why::Upstream, &error.to_string());
-            failed.close(None, Outcome::Failed, Some(error.to_string())).await.map_err(ConnectionError::from)?;
+            let failed = Refused::new(
+                entry,
+                connection,
+                &described,
+                Why::Upstream,
+                &error.to_string(),
+            );
+            failed
+                .close(None, Outcome::Failed, Some(error.to_string()))
+                .await
+                .map_err(ConnectionError::from)?;
             Err(Hangup::Upstream)
         }
         Err(error) => {
@@ -116,26 +141,66 @@ async fn forward(
 }
 
 /// Answers a request whose head cannot be read one way only.
-async fn unreadable(context: &Context, parts: &Parts, reason: &str) -> Result<Response<Body>, Hangup> {
-    let host = context.clear.tls_name.clone().unwrap_or_else(|| context.connection.origin.ip().to_string());
+async fn unreadable(
+    context: &Context,
+    parts: &Parts,
+    reason: &str,
+) -> Result<Response<Body>, Hangup> {
+    let host = context
+        .clear
+        .tls_name
+        .clone()
+        .unwrap_or_else(|| context.connection.origin.ip().to_string());
     let service = format!("{host}:{}", context.connection.origin.port());
-    let action = if parts.method.is_safe() { "http.read" } else { "http.write" };
+    let action = if parts.method.is_safe() {
+        "http.read"
+    } else {
+        "http.write"
+    };
     let described = Described { action, service };
-    unfit_answer(context, described, None, &Unfit { why: Why::Malformed, reason: reason.to_owned() }).await
+    unfit_answer(
+        context,
+        described,
+        None,
+        &Unfit {
+            why: Why::Malformed,
+            reason: reason.to_owned(),
+        },
+    )
+    .await
 }
 
-async fn unfit_answer(context: &Context, described: Described, family: Option<Family>, unfit: &Unfit) -> Result<Response<Body>, Hangup> {
+async fn unfit_answer(
+    context: &Context,
+    described: Described,
+    family: Option<Family>,
+    unfit: &Unfit,
+) -> Result<Response<Body>, Hangup> {
     let connection = &context.connection;
-    let entry = outcome::open_denied(connection, &described, context.clear.protocol(), &unfit.reason).await;
+    let entry = outcome::open_denied(
+        connection,
+        &described,
+        context.clear.protocol(),
+        &unfit.reason,
+    )
+    .await;
     let entry = entry.map_err(ConnectionError::from)?;
     let refused = Refused::new(entry, connection, &described, unfit.why, &unfit.reason);
     refuse(refused, family, Outcome::Refused, None).await
 }
 
-async fn refuse(refused: Refused, family: Option<Family>, outcome: Outcome, reason: Option<String>) -> Result<Response<Body>, Hangup> {
+async fn refuse(
+    refused: Refused,
+    family: Option<Family>,
+    outcome: Outcome,
+    reason: Option<String>,
+) -> Result<Response<Body>, Hangup> {
     let response = refused.refusal.response(family);
     tracing::info!("{}", refused.refusal.message);
-    refused.close(Some(response.status().as_u16()), outcome, reason).await.map_err(ConnectionError::from)?;
+    refused
+        .close(Some(response.status().as_u16()), outcome, reason)
+        .await
+        .map_err(ConnectionError::from)?;
     Ok(response.map(Body::whole))
 }
 

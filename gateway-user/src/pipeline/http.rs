@@ -22,32 +22,53 @@ pub(super) struct Clear {
 
 impl Clear {
     pub(super) fn plain(version: Version) -> Self {
-        Self { tls_name: None, version }
+        Self {
+            tls_name: None,
+            version,
+        }
     }
 
     pub(super) fn tls(name: String, version: Version) -> Self {
-        Self { tls_name: Some(name), version }
+        Self {
+            tls_name: Some(name),
+            version,
+        }
     }
 
     /// What a ledger entry calls the protocol.
     pub(super) fn protocol(&self) -> &'static str {
-        if self.version == Version::HTTP_2 { "h2" } else { "http/1.1" }
+        if self.version == Version::HTTP_2 {
+            "h2"
+        } else {
+            "http/1.1"
+        }
     }
 }
 
-pub(super) async fn serve<S>(connection: Arc<Connection>, stream: S, clear: Clear) -> Result<(), ConnectionError>
+pub(super) async fn serve<S>(
+    connection: Arc<Connection>,
+    stream: S,
+    clear: Clear,
+) -> Result<(), ConnectionError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let tasks = connection.gateway.tasks.clone();
     let version = clear.version;
     let pool = Pool::new(tasks.clone(), version);
-    let context = Arc::new(exchange::Context { connection, clear, pool });
+    let context = Arc::new(exchange::Context {
+        connection,
+        clear,
+        pool,
+    });
     let service = service_fn(move |request| exchange::handle(Arc::clone(&context), request));
     let io = TokioIo::new(stream);
     if version == Version::HTTP_2 {
         let mut builder = hyper::server::conn::http2::Builder::new(tasks);
-        builder.timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS).max_header_list_size(MAX_HEAD);
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(MAX_HEAD);
         builder.serve_connection(io, service).await?;
     } else {
         let mut builder = hyper::server::conn::http1::Builder::new();

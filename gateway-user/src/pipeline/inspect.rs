@@ -57,56 +57,125 @@ pub(super) async fn prepare(
 ) -> Result<Ready, Unfit> {
     let connection = &context.connection;
     let policies = connection.gateway.policies.load();
-    let Parts { headers, extensions, .. } = parts;
+    let Parts {
+        headers,
+        extensions,
+        ..
+    } = parts;
     let mut facts = Facts::default();
     facts.set("host", head.host.as_str());
     facts.set("port", i64::from(connection.origin.port()));
     facts.set("tls", resource.tls());
-    facts.set("credential", credential_class(connection, &resource, &headers, &head)?);
+    facts.set(
+        "credential",
+        credential_class(connection, &resource, &headers, &head)?,
+    );
 
     let streamed = protocol::action(&head, facts.clone());
     let needs_body = family.is_some() || policies.needs_findings(streamed.name);
-    let payload = if needs_body { Payload::Whole(read_whole(&headers, body).await?) } else { Payload::Stream(body) };
+    let payload = if needs_body {
+        Payload::Whole(read_whole(&headers, body).await?)
+    } else {
+        Payload::Stream(body)
+    };
     let Payload::Whole(bytes) = &payload else {
         let mut action = streamed;
         action.facts.set("findings", Fact::Set(BTreeSet::new()));
-        return Ok(Ready { resource, head, headers, extensions, payload, action, call: None, findings: Vec::new() });
+        return Ok(Ready {
+            resource,
+            head,
+            headers,
+            extensions,
+            payload,
+            action,
+            call: None,
+            findings: Vec::new(),
+        });
     };
 
     let shape = shape(family, &headers);
-    let found = if bytes.is_empty() { Vec::new() } else { mask::findings(bytes, shape).map_err(|error| malformed(&error))? };
-    let names = found.iter().flat_map(|finding| [finding.detector, finding.class]).map(str::to_owned);
+    let found = if bytes.is_empty() {
+        Vec::new()
+    } else {
+        mask::findings(bytes, shape).map_err(|error| malformed(&error))?
+    };
+    let names = found
+        .iter()
+        .flat_map(|finding| [finding.detector, finding.class])
+        .map(str::to_owned);
     facts.set("findings", names.collect::<Fact>());
-    let call = family.map(|family| llm::read(family, &head, bytes, facts.clone())).transpose().map_err(|error| malformed(&error))?;
-    let action = call.as_ref().map_or_else(|| protocol::action(&head, facts), |call| call.action.clone());
-    Ok(Ready { resource, head, headers, extensions, payload, action, call, findings: counted(&found) })
+    let call = family
+        .map(|family| llm::read(family, &head, bytes, facts.clone()))
+        .transpose()
+        .map_err(|error| malformed(&error))?;
+    let action = call.as_ref().map_or_else(
+        || protocol::action(&head, facts),
+        |call| call.action.clone(),
+    );
+    Ok(Ready {
+        resource,
+        head,
+        headers,
+        extensions,
+        payload,
+        action,
+        call,
+        findings: counted(&found),
+    })
 }
 
 async fn read_whole(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Unfit> {
-    let coded = headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    let coded = headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
     if coded {
-        return Err(malformed(&"an encoded request body cannot be inspected: send it without Content-Encoding"));
+        return Err(malformed(
+            &"an encoded request body cannot be inspected: send it without Content-Encoding",
+        ));
     }
     match Limited::new(body, MAX_INSPECTED_BODY).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Unfit {
             why: Why::TooLarge,
-            reason: format!("the body is larger than the {} MiB that are inspected", MAX_INSPECTED_BODY >> 20),
+            reason: format!(
+                "the body is larger than the {} MiB that are inspected",
+                MAX_INSPECTED_BODY >> 20
+            ),
         }),
         Err(error) => Err(malformed(&error)),
     }
 }
 
-fn credential_class(connection: &Connection, resource: &Resource, headers: &HeaderMap, head: &Head) -> Result<&'static str, Unfit> {
+fn credential_class(
+    connection: &Connection,
+    resource: &Resource,
+    headers: &HeaderMap,
+    head: &Head,
+) -> Result<&'static str, Unfit> {
     let presented = credentials::presented(headers, &head.target).unwrap_or_default();
-    let class = connection.gateway.keeper.classify(&resource.name, presented, &[]);
-    class.map(CredentialClass::as_str).map_err(|error| Unfit { why: Why::Unavailable, reason: error.to_string() })
+    let class = connection
+        .gateway
+        .keeper
+        .classify(&resource.name, presented, &[]);
+    class.map(CredentialClass::as_str).map_err(|error| Unfit {
+        why: Why::Unavailable,
+        reason: error.to_string(),
+    })
 }
 
 pub(super) fn digest(ready: &Ready) -> [u8; 32] {
-    let headers = ready.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let headers = ready
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()));
     let class = ready.action.facts.text("credential").unwrap_or_default();
-    let digest = Digest::http(ready.head.method.as_str(), &ready.head.host, &ready.head.target).headers(headers, class);
+    let digest = Digest::http(
+        ready.head.method.as_str(),
+        &ready.head.host,
+        &ready.head.target,
+    )
+    .headers(headers, class);
     match &ready.payload {
         Payload::Whole(bytes) => digest.field(bytes).finish(),
         Payload::Stream(_) => digest.finish(),
@@ -115,11 +184,15 @@ pub(super) fn digest(ready: &Ready) -> [u8; 32] {
 
 /// How long the client's own read timeout, which SDKs tell, leaves for a person; a margin is left to be refused in time.
 pub(super) fn hold(headers: &HeaderMap) -> Duration {
-    let told = TIMEOUT_HEADERS.iter().find_map(|name| headers.get(*name)?.to_str().ok()?.parse::<f64>().ok());
+    let told = TIMEOUT_HEADERS
+        .iter()
+        .find_map(|name| headers.get(*name)?.to_str().ok()?.parse::<f64>().ok());
     match told {
-        Some(seconds) if seconds.is_finite() && seconds > 0.0 => {
-            Duration::from_secs_f64((seconds * 0.9).min(seconds - 1.0).clamp(0.0, MAX_HOLD.as_secs_f64()))
-        }
+        Some(seconds) if seconds.is_finite() && seconds > 0.0 => Duration::from_secs_f64(
+            (seconds * 0.9)
+                .min(seconds - 1.0)
+                .clamp(0.0, MAX_HOLD.as_secs_f64()),
+        ),
         _ => UNTOLD_HOLD,
     }
 }
@@ -133,8 +206,16 @@ pub(super) fn shape(family: Option<Family>, headers: &HeaderMap) -> Shape {
 }
 
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
+    let kind = kind
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     kind == "application/json" || kind.ends_with("+json")
 }
 
@@ -152,7 +233,10 @@ pub(super) fn counted(found: &[crate::detect::Finding]) -> Vec<Finding> {
 }
 
 pub(super) fn malformed(error: &dyn std::fmt::Display) -> Unfit {
-    Unfit { why: Why::Malformed, reason: error.to_string() }
+    Unfit {
+        why: Why::Malformed,
+        reason: error.to_string(),
+    }
 }
 
 /// Larger than any prompt seen; a body that has to be understood is held in memory while it is.

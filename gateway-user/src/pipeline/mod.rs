@@ -92,19 +92,43 @@ pub async fn connection(gateway: Arc<Gateway>, stream: TcpStream) {
 async fn governed(gateway: Arc<Gateway>, stream: TcpStream) -> Result<(), ConnectionError> {
     // Whatever goes wrong before a protocol is known ends in a reset, which no client takes for an empty answer.
     let _ = stream.set_zero_linger();
-    let cookie = socket2::SockRef::from(&stream).cookie().map_err(ConnectionError::Cookie)?;
+    let cookie = socket2::SockRef::from(&stream)
+        .cookie()
+        .map_err(ConnectionError::Cookie)?;
     let flow = gateway.flows.claim(cookie)?;
     let caller = identity::attribute(&flow, &gateway.registry)?;
-    let session = gateway.ledger.session(session_start(&caller, flow.origin)).await?;
+    let session = gateway
+        .ledger
+        .session(session_start(&caller, flow.origin))
+        .await?;
     tracing::debug!(session = %session.id(), identity = caller.workload.identity.id, origin = %flow.origin, "connection");
-    let connection = Arc::new(Connection { gateway, caller, session, origin: flow.origin });
+    let connection = Arc::new(Connection {
+        gateway,
+        caller,
+        session,
+        origin: flow.origin,
+    });
 
     stream.set_nodelay(true).map_err(SniffError::Read)?;
     let sniffed = sniff::classify(stream, Deadlines::default()).await?;
     match sniffed.wire {
         Wire::Tls => tls::open(connection, sniffed.io).await,
-        Wire::Http1 => http::serve(connection, sniffed.io, http::Clear::plain(::http::Version::HTTP_11)).await,
-        Wire::Http2 => http::serve(connection, sniffed.io, http::Clear::plain(::http::Version::HTTP_2)).await,
+        Wire::Http1 => {
+            http::serve(
+                connection,
+                sniffed.io,
+                http::Clear::plain(::http::Version::HTTP_11),
+            )
+            .await
+        }
+        Wire::Http2 => {
+            http::serve(
+                connection,
+                sniffed.io,
+                http::Clear::plain(::http::Version::HTTP_2),
+            )
+            .await
+        }
         Wire::ServerFirst | Wire::Unknown => opaque::serve(connection, sniffed.io, None).await,
     }
 }

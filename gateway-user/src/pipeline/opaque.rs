@@ -17,12 +17,19 @@ use crate::protocol::{Action, Facts};
 use crate::record::{Closed, Outcome};
 
 /// Decides on the connection as a whole; `tls_name` is what TLS, if any, was opened for.
-pub(super) async fn serve<S>(connection: Arc<Connection>, mut stream: S, tls_name: Option<String>) -> Result<(), ConnectionError>
+pub(super) async fn serve<S>(
+    connection: Arc<Connection>,
+    mut stream: S,
+    tls_name: Option<String>,
+) -> Result<(), ConnectionError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let resource = resource(&connection, tls_name).await;
-    let action = Action { name: "connect", facts: facts(&resource, connection.origin) };
+    let action = Action {
+        name: "connect",
+        facts: facts(&resource, connection.origin),
+    };
     let asked = outcome::Asked {
         resource: &resource,
         action,
@@ -62,16 +69,26 @@ fn facts(resource: &Resource, origin: SocketAddr) -> Facts {
     facts.set("port", i64::from(origin.port()));
     facts.set("tls", resource.tls());
     facts.set("credential", "none");
-    facts.set("findings", crate::protocol::Fact::Set(std::collections::BTreeSet::new()));
+    facts.set(
+        "findings",
+        crate::protocol::Fact::Set(std::collections::BTreeSet::new()),
+    );
     facts
 }
 
-async fn forward<S>(connection: &Connection, resource: &Resource, permit: Permit, stream: &mut S) -> Result<(), String>
+async fn forward<S>(
+    connection: &Connection,
+    resource: &Resource,
+    permit: Permit,
+    stream: &mut S,
+) -> Result<(), String>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let destination = resource.destination(&connection.gateway);
-    let connected = forward::connect(&permit, &destination, &[]).await.map_err(|error| error.to_string())?;
+    let connected = forward::connect(&permit, &destination, &[])
+        .await
+        .map_err(|error| error.to_string())?;
     let copied = match connected {
         Connected::Plain(mut upstream) => copy_bidirectional(stream, &mut upstream).await,
         Connected::Tls(mut upstream) => copy_bidirectional(stream, &mut *upstream).await,
@@ -80,12 +97,21 @@ where
 }
 
 fn closed(outcome: Outcome, reason: Option<String>) -> Closed {
-    Closed { outcome, status: None, usage: None, findings: Vec::new(), reason }
+    Closed {
+        outcome,
+        status: None,
+        usage: None,
+        findings: Vec::new(),
+        reason,
+    }
 }
 
 /// All that is known of an opaque connection is where it goes.
 fn digest(resource: &Resource, origin: SocketAddr) -> [u8; 32] {
-    Digest::new("connect").field(resource.host.as_bytes()).field(origin.to_string().as_bytes()).finish()
+    Digest::new("connect")
+        .field(resource.host.as_bytes())
+        .field(origin.to_string().as_bytes())
+        .finish()
 }
 
 /// Nobody tells how long a client of an unknown protocol waits.

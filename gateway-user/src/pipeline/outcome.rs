@@ -8,7 +8,9 @@ use super::{Connection, ConnectionError};
 use crate::approve::{Pending, Verdict as Answer};
 use crate::policy::{self, Permit, Query, Question};
 use crate::protocol::{Action, Refusal, Why};
-use crate::record::{Closed, Decided, ExchangeEntry, ExchangeStart, Finding, Id, LedgerError, Outcome};
+use crate::record::{
+    Closed, Decided, ExchangeEntry, ExchangeStart, Finding, Id, LedgerError, Outcome,
+};
 
 /// One thing to decide.
 pub(super) struct Asked<'a> {
@@ -42,7 +44,13 @@ pub(super) struct Refused {
 
 impl Refused {
     /// Refuses an exchange for a reason that lies behind policy.
-    pub(super) fn new(entry: ExchangeEntry, connection: &Connection, asked: &Described, why: Why, reason: &str) -> Self {
+    pub(super) fn new(
+        entry: ExchangeEntry,
+        connection: &Connection,
+        asked: &Described,
+        why: Why,
+        reason: &str,
+    ) -> Self {
         let refusal = refusal(connection, asked, why, reason, entry.id());
         Self { entry, refusal }
     }
@@ -53,8 +61,21 @@ impl Refused {
     }
 
     /// Closes the record; the client has been, or is about to be, told with `status`.
-    pub(super) async fn close(self, status: Option<u16>, outcome: Outcome, reason: Option<String>) -> Result<(), LedgerError> {
-        self.entry.close(Closed { outcome, status, usage: None, findings: Vec::new(), reason }).await
+    pub(super) async fn close(
+        self,
+        status: Option<u16>,
+        outcome: Outcome,
+        reason: Option<String>,
+    ) -> Result<(), LedgerError> {
+        self.entry
+            .close(Closed {
+                outcome,
+                status,
+                usage: None,
+                findings: Vec::new(),
+                reason,
+            })
+            .await
     }
 }
 
@@ -93,10 +114,16 @@ pub(super) struct Described {
 }
 
 /// Decides, asking people where policy wants it.
-pub(super) async fn decide(connection: &Connection, asked: Asked<'_>) -> Result<Verdict, ConnectionError> {
+pub(super) async fn decide(
+    connection: &Connection,
+    asked: Asked<'_>,
+) -> Result<Verdict, ConnectionError> {
     let gateway = &connection.gateway;
     let identity = &connection.caller.workload.identity;
-    let described = Described { action: asked.action.name, service: asked.resource.name.clone() };
+    let described = Described {
+        action: asked.action.name,
+        service: asked.resource.name.clone(),
+    };
     let query = Query {
         identity: identity.id.clone(),
         groups: identity.groups.clone(),
@@ -111,10 +138,16 @@ pub(super) async fn decide(connection: &Connection, asked: Asked<'_>) -> Result<
     let entry = connection.session.exchange(start).await?;
     match decision {
         policy::Decision::Permit(permit) => Ok(Verdict::Permit(entry, permit)),
-        policy::Decision::Deny(denial) => {
-            Ok(Verdict::Refused(Refused::new(entry, connection, &described, Why::Policy, &denial.reason)))
+        policy::Decision::Deny(denial) => Ok(Verdict::Refused(Refused::new(
+            entry,
+            connection,
+            &described,
+            Why::Policy,
+            &denial.reason,
+        ))),
+        policy::Decision::Ask(question) => {
+            ask(connection, &asked, &described, entry, question).await
         }
-        policy::Decision::Ask(question) => ask(connection, &asked, &described, entry, question).await,
     }
 }
 
@@ -128,11 +161,19 @@ async fn ask(
 ) -> Result<Verdict, ConnectionError> {
     let gateway = &connection.gateway;
     let mut granted = BTreeSet::new();
-    let refuse = |entry, why, reason: &str| Verdict::Refused(Refused::new(entry, connection, described, why, reason));
+    let refuse = |entry, why, reason: &str| {
+        Verdict::Refused(Refused::new(entry, connection, described, why, reason))
+    };
     loop {
         let approvers = approvers(&question);
         tracing::info!(id = %entry.id(), approvers, "held for approval: tollgate approve {}", entry.id());
-        let answer = gateway.approvals.hold(pending(connection, asked, &question, entry.id()), asked.hold).await;
+        let answer = gateway
+            .approvals
+            .hold(
+                pending(connection, asked, &question, entry.id()),
+                asked.hold,
+            )
+            .await;
         let (reason, why) = match answer {
             Answer::Granted { approvals, .. } => {
                 granted.extend(approvals);
@@ -148,11 +189,18 @@ async fn ask(
                     policy::Decision::Deny(denial) => (denial.reason, Why::Policy),
                 }
             }
-            Answer::Denied { by, reason } if reason.is_empty() => (format!("{by} denied it"), Why::Policy),
+            Answer::Denied { by, reason } if reason.is_empty() => {
+                (format!("{by} denied it"), Why::Policy)
+            }
             Answer::Denied { by, reason } => (format!("{by} denied it: {reason}"), Why::Policy),
-            Answer::Expired => (format!("nobody in {approvers} answered in time"), Why::Policy),
+            Answer::Expired => (
+                format!("nobody in {approvers} answered in time"),
+                Why::Policy,
+            ),
             Answer::StillPending { .. } => {
-                let reason = format!("it waits for approval by {approvers}; once approved the identical request passes");
+                let reason = format!(
+                    "it waits for approval by {approvers}; once approved the identical request passes"
+                );
                 return Ok(refuse(entry, Why::ApprovalPending, &reason));
             }
         };
@@ -167,16 +215,27 @@ async fn ask(
     }
 }
 
-fn pending(connection: &Connection, asked: &Asked<'_>, question: &Question, exchange: Id) -> Pending {
+fn pending(
+    connection: &Connection,
+    asked: &Asked<'_>,
+    question: &Question,
+    exchange: Id,
+) -> Pending {
     let facts = &asked.action.facts;
-    let detail = facts.text("path").or(facts.text("host")).unwrap_or_default();
+    let detail = facts
+        .text("path")
+        .or(facts.text("host"))
+        .unwrap_or_default();
     Pending {
         exchange,
         identity: connection.caller.workload.identity.id.clone(),
         requester_uid: connection.caller.uid,
         destination: asked.resource.name.clone(),
         action: asked.action.name.to_owned(),
-        summary: format!("{} {detail}", facts.text("method").unwrap_or(asked.action.name)),
+        summary: format!(
+            "{} {detail}",
+            facts.text("method").unwrap_or(asked.action.name)
+        ),
         digest: asked.digest,
         asks: question.asks().iter().map(ask_of).collect(),
         policy_version: connection.gateway.policies.load().version().to_owned(),
@@ -194,23 +253,40 @@ fn ask_of(ask: &policy::Ask) -> crate::approve::Ask {
 }
 
 fn approvers(question: &Question) -> String {
-    let groups: BTreeSet<&str> =
-        question.asks().iter().flat_map(|ask| ask.approvers.iter().map(String::as_str)).collect();
+    let groups: BTreeSet<&str> = question
+        .asks()
+        .iter()
+        .flat_map(|ask| ask.approvers.iter().map(String::as_str))
+        .collect();
     groups.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-fn exchange_start(asked: &Asked<'_>, decision: &policy::Decision, query: &Query, version: &str) -> Result<ExchangeStart, LedgerError> {
+fn exchange_start(
+    asked: &Asked<'_>,
+    decision: &policy::Decision,
+    query: &Query,
+    version: &str,
+) -> Result<ExchangeStart, LedgerError> {
     let facts = &asked.action.facts;
     let (word, policies, obligations, reason) = match decision {
-        policy::Decision::Permit(permit) => {
-            (crate::record::Decision::Permit, permit.policies().to_vec(), permit.obligations(), None)
-        }
-        policy::Decision::Ask(question) => {
-            (crate::record::Decision::Ask, question.policies().to_vec(), question.obligations(), None)
-        }
-        policy::Decision::Deny(denial) => {
-            (crate::record::Decision::Deny, denial.policies.clone(), Vec::new(), Some(denial.reason.clone()))
-        }
+        policy::Decision::Permit(permit) => (
+            crate::record::Decision::Permit,
+            permit.policies().to_vec(),
+            permit.obligations(),
+            None,
+        ),
+        policy::Decision::Ask(question) => (
+            crate::record::Decision::Ask,
+            question.policies().to_vec(),
+            question.obligations(),
+            None,
+        ),
+        policy::Decision::Deny(denial) => (
+            crate::record::Decision::Deny,
+            denial.policies.clone(),
+            Vec::new(),
+            Some(denial.reason.clone()),
+        ),
     };
     Ok(ExchangeStart {
         protocol: asked.protocol.to_owned(),
@@ -240,10 +316,21 @@ fn permitted(permit: &Permit) -> Decided {
     }
 }
 
-fn refusal(connection: &Connection, described: &Described, why: Why, reason: &str, id: Id) -> Refusal {
+fn refusal(
+    connection: &Connection,
+    described: &Described,
+    why: Why,
+    reason: &str,
+    id: Id,
+) -> Refusal {
     let identity = &connection.caller.workload.identity.id;
     let Described { action, service } = described;
-    let message =
-        format!("Tollgate refused {action} on {service} for {identity}: {reason}. Id {id}; operator: tollgate replay {id}");
-    Refusal { why, message, id: id.to_string() }
+    let message = format!(
+        "Tollgate refused {action} on {service} for {identity}: {reason}. Id {id}; operator: tollgate replay {id}"
+    );
+    Refusal {
+        why,
+        message,
+        id: id.to_string(),
+    }
 }

@@ -12,7 +12,12 @@ use crate::protocol::{Why, credentials, http as protocol};
 
 /// The request as the upstream gets it: the target and headers of the agent, minus what belongs to its connection, with the held
 /// credential in place of its own. The body is `None` where it passes untouched.
-pub(super) fn outgoing(connection: &Connection, ready: &Ready, family: Option<Family>, masks: &mask::Set) -> Result<(Parts, Option<Bytes>), Unfit> {
+pub(super) fn outgoing(
+    connection: &Connection,
+    ready: &Ready,
+    family: Option<Family>,
+    masks: &mask::Set,
+) -> Result<(Parts, Option<Bytes>), Unfit> {
     let mut headers = ready.headers.clone();
     protocol::end_to_end(&mut headers);
     let mut target = ready.head.target.clone();
@@ -20,25 +25,42 @@ pub(super) fn outgoing(connection: &Connection, ready: &Ready, family: Option<Fa
         credentials::strip(&mut headers);
         target = credentials::strip_target(&target);
         let fill = connection.gateway.keeper.fill(&ready.resource.name);
-        fill.map_err(|error| Unfit { why: Why::Unavailable, reason: error.to_string() })?.set(&mut headers);
+        fill.map_err(|error| Unfit {
+            why: Why::Unavailable,
+            reason: error.to_string(),
+        })?
+        .set(&mut headers);
     }
     if family.is_some() || !masks.is_empty() {
         // What is inspected has to be readable.
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static("identity"),
+        );
     }
     let mut bytes = None;
     if !masks.is_empty()
         && let Payload::Whole(body) = &ready.payload
         && !body.is_empty()
     {
-        let masked = mask::body(body, shape(family, &ready.headers), masks).map_err(|error| malformed(&error))?;
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(masked.bytes.len()));
+        let masked = mask::body(body, shape(family, &ready.headers), masks)
+            .map_err(|error| malformed(&error))?;
+        headers.insert(
+            header::CONTENT_LENGTH,
+            HeaderValue::from(masked.bytes.len()),
+        );
         bytes = Some(masked.bytes);
     }
-    headers.insert(header::HOST, HeaderValue::from_str(&ready.head.authority).map_err(|error| malformed(&error))?);
-    let mut request = Request::builder().method(ready.head.method.clone()).uri(&target).body(()).map_err(|error| malformed(&error))?;
+    headers.insert(
+        header::HOST,
+        HeaderValue::from_str(&ready.head.authority).map_err(|error| malformed(&error))?,
+    );
+    let mut request = Request::builder()
+        .method(ready.head.method.clone())
+        .uri(&target)
+        .body(())
+        .map_err(|error| malformed(&error))?;
     *request.headers_mut() = headers;
     *request.extensions_mut() = ready.extensions.clone();
     Ok((request.into_parts().0, bytes))
 }
-

@@ -77,11 +77,25 @@ pub(super) async fn start(
 ) -> Result<Response<Body>, ConnectionError> {
     let (mut parts, upstream) = response.into_parts();
     end_to_end(&mut parts.headers);
-    let scrub = if held { Some(scrubbed_headers(&connection.gateway.keeper, &mut parts.headers)?) } else { None };
-    let coded = parts.headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
+    let scrub = if held {
+        Some(scrubbed_headers(
+            &connection.gateway.keeper,
+            &mut parts.headers,
+        )?)
+    } else {
+        None
+    };
+    let coded = parts
+        .headers
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(|coding| coding != "identity");
     let collector = family.filter(|_| !coded).map(Collector::new);
     let status = parts.status.as_u16();
-    let mut record = Record { entry, collector, status };
+    let mut record = Record {
+        entry,
+        collector,
+        status,
+    };
 
     if upstream.is_end_stream() {
         record.close(Outcome::Completed, None, Vec::new()).await?;
@@ -89,48 +103,96 @@ pub(super) async fn start(
     }
     if masks.is_empty() {
         let edits = Edits { scrub, mask: None };
-        return Ok(Response::from_parts(parts, Body::relay(upstream, edits, record)));
+        return Ok(Response::from_parts(
+            parts,
+            Body::relay(upstream, edits, record),
+        ));
     }
 
     if coded {
         let reason = "the upstream compressed an answer that has to be masked";
         return fail(record, parts, reason).await;
     }
-    let shape = family.map_or(if is_json(&parts.headers) { Shape::Json } else { Shape::Text }, shape_of);
+    let shape = family.map_or(
+        if is_json(&parts.headers) {
+            Shape::Json
+        } else {
+            Shape::Text
+        },
+        shape_of,
+    );
     for name in CHANGED_BY_EDITS {
         parts.headers.remove(*name);
     }
     if is_event_stream(&parts.headers) {
-        let edits = Edits { scrub, mask: Some((mask::Stream::new(shape, masks), shape)) };
-        return Ok(Response::from_parts(parts, Body::relay(upstream, edits, record)));
+        let edits = Edits {
+            scrub,
+            mask: Some((mask::Stream::new(shape, masks), shape)),
+        };
+        return Ok(Response::from_parts(
+            parts,
+            Body::relay(upstream, edits, record),
+        ));
     }
     let Ok(whole) = Limited::new(upstream, MAX_MASKED_BODY).collect().await else {
-        return fail(record, parts, "the answer broke off, or is too large to be masked").await;
+        return fail(
+            record,
+            parts,
+            "the answer broke off, or is too large to be masked",
+        )
+        .await;
     };
     let whole = whole.to_bytes();
     let whole = scrub.map_or(whole.clone(), |scrub| scrub.whole(&whole).into());
     match mask::body(&whole, shape, &masks) {
         Ok(masked) => {
             record.collect(&masked.bytes);
-            record.close(Outcome::Completed, None, counted(&masked.findings)).await?;
-            parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(masked.bytes.len()));
+            record
+                .close(Outcome::Completed, None, counted(&masked.findings))
+                .await?;
+            parts.headers.insert(
+                header::CONTENT_LENGTH,
+                HeaderValue::from(masked.bytes.len()),
+            );
             Ok(Response::from_parts(parts, Body::Whole(Some(masked.bytes))))
         }
-        Err(error) => fail(record, parts, &format!("the answer cannot be masked: {error}")).await,
+        Err(error) => {
+            fail(
+                record,
+                parts,
+                &format!("the answer cannot be masked: {error}"),
+            )
+            .await
+        }
     }
 }
 
 /// An answer that must not be passed becomes an error of the gateway.
-async fn fail(record: Record, mut parts: http::response::Parts, reason: &str) -> Result<Response<Body>, ConnectionError> {
+async fn fail(
+    record: Record,
+    mut parts: http::response::Parts,
+    reason: &str,
+) -> Result<Response<Body>, ConnectionError> {
     let id = record.entry.id().to_string();
-    record.close(Outcome::Failed, Some(reason.to_owned()), Vec::new()).await?;
+    record
+        .close(Outcome::Failed, Some(reason.to_owned()), Vec::new())
+        .await?;
     parts.status = http::StatusCode::BAD_GATEWAY;
     parts.headers = HeaderMap::new();
-    parts.headers.insert("x-should-retry", HeaderValue::from_static("false"));
-    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let message = format!("Tollgate withheld the answer: {reason}. Id {id}; operator: tollgate replay {id}");
+    parts
+        .headers
+        .insert("x-should-retry", HeaderValue::from_static("false"));
+    parts.headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    let message =
+        format!("Tollgate withheld the answer: {reason}. Id {id}; operator: tollgate replay {id}");
     let body = serde_json::json!({"error": {"message": message, "type": "api_error", "code": "answer_withheld"}});
-    Ok(Response::from_parts(parts, Body::Whole(Some(body.to_string().into()))))
+    Ok(Response::from_parts(
+        parts,
+        Body::Whole(Some(body.to_string().into())),
+    ))
 }
 
 impl Body {
@@ -140,7 +202,15 @@ impl Body {
 
     fn relay(upstream: Incoming, edits: Edits, record: Record) -> Self {
         let record = Some(record);
-        Self::Relay(Box::new(Relay { upstream, edits, record, closing: None, last: None, trailers: None, done: false }))
+        Self::Relay(Box::new(Relay {
+            upstream,
+            edits,
+            record,
+            closing: None,
+            last: None,
+            trailers: None,
+            done: false,
+        }))
     }
 }
 
@@ -148,7 +218,10 @@ impl HttpBody for Body {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        poller: &mut Poller<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut *self {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Relay(relay) => relay.poll(poller),
@@ -164,8 +237,12 @@ impl HttpBody for Body {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Relay(relay) if relay.edits.mask.is_none() && !relay.done => relay.upstream.size_hint(),
+            Self::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Self::Relay(relay) if relay.edits.mask.is_none() && !relay.done => {
+                relay.upstream.size_hint()
+            }
             Self::Relay(_) => SizeHint::default(),
         }
     }
@@ -182,7 +259,10 @@ impl Relay {
             }
             if self.done {
                 let last = self.last.take().map(Frame::data);
-                return Poll::Ready(last.or_else(|| self.trailers.take().map(Frame::trailers)).map(Ok));
+                return Poll::Ready(
+                    last.or_else(|| self.trailers.take().map(Frame::trailers))
+                        .map(Ok),
+                );
             }
             let frame = match ready!(Pin::new(&mut self.upstream).poll_frame(poller)) {
                 None => {
@@ -190,7 +270,10 @@ impl Relay {
                     continue;
                 }
                 Some(Err(error)) => {
-                    self.close(Outcome::Failed, Some(format!("the upstream broke off: {error}")));
+                    self.close(
+                        Outcome::Failed,
+                        Some(format!("the upstream broke off: {error}")),
+                    );
                     return Poll::Ready(Some(Err(error.into())));
                 }
                 Some(Ok(frame)) => frame,
@@ -210,7 +293,10 @@ impl Relay {
                 Ok(edited) => return Poll::Ready(Some(Ok(Frame::data(edited)))),
                 Err((error, event)) => {
                     self.last = Some(event);
-                    self.close(Outcome::Failed, Some(format!("the answer cannot be masked: {error}")));
+                    self.close(
+                        Outcome::Failed,
+                        Some(format!("the answer cannot be masked: {error}")),
+                    );
                 }
             }
         }
@@ -235,9 +321,17 @@ impl Relay {
             Some((stream, shape)) => {
                 let mut out = BytesMut::new();
                 let pushed = stream.push(&data, &mut out);
-                let finished = pushed.and_then(|()| if last { stream.finish(&mut out) } else { Ok(()) });
+                let finished = pushed.and_then(|()| {
+                    if last {
+                        stream.finish(&mut out)
+                    } else {
+                        Ok(())
+                    }
+                });
                 let event = || shape.error_event("Tollgate withheld the rest of the answer");
-                finished.map(|()| out.freeze()).map_err(|error| (error.to_string(), event()))
+                finished
+                    .map(|()| out.freeze())
+                    .map_err(|error| (error.to_string(), event()))
             }
         };
         if let (Some(record), Ok(out)) = (&mut self.record, &masked) {
@@ -254,15 +348,28 @@ impl Relay {
         }
         let (flushed, outcome, reason) = match self.mask(held.freeze(), true) {
             Ok(flushed) => (flushed, Outcome::Completed, None),
-            Err((error, event)) => (event, Outcome::Failed, Some(format!("the answer cannot be masked: {error}"))),
+            Err((error, event)) => (
+                event,
+                Outcome::Failed,
+                Some(format!("the answer cannot be masked: {error}")),
+            ),
         };
-        let last = if flushed.is_empty() { rest } else { Bytes::from([rest, flushed].concat()) };
+        let last = if flushed.is_empty() {
+            rest
+        } else {
+            Bytes::from([rest, flushed].concat())
+        };
         self.last = (!last.is_empty()).then_some(last);
         self.close(outcome, reason);
     }
 
     fn close(&mut self, outcome: Outcome, reason: Option<String>) {
-        let findings = self.edits.mask.as_ref().map(|(stream, _)| counted(stream.findings())).unwrap_or_default();
+        let findings = self
+            .edits
+            .mask
+            .as_ref()
+            .map(|(stream, _)| counted(stream.findings()))
+            .unwrap_or_default();
         if let Some(record) = self.record.take() {
             self.closing = Some(Box::pin(record.close(outcome, reason, findings)));
         }
@@ -276,10 +383,28 @@ impl Record {
         }
     }
 
-    async fn close(mut self, outcome: Outcome, reason: Option<String>, findings: Vec<Finding>) -> Result<(), LedgerError> {
+    async fn close(
+        mut self,
+        outcome: Outcome,
+        reason: Option<String>,
+        findings: Vec<Finding>,
+    ) -> Result<(), LedgerError> {
         let summary = self.summarise();
-        let usage = summary.and_then(|summary| summary.usage).map(|usage| Usage { input: usage.input, output: usage.output });
-        self.entry.close(Closed { outcome, status: Some(self.status), usage, findings, reason }).await
+        let usage = summary
+            .and_then(|summary| summary.usage)
+            .map(|usage| Usage {
+                input: usage.input,
+                output: usage.output,
+            });
+        self.entry
+            .close(Closed {
+                outcome,
+                status: Some(self.status),
+                usage,
+                findings,
+                reason,
+            })
+            .await
     }
 
     /// Puts what was collected into the record, masked for every class.
@@ -317,9 +442,18 @@ fn scrubbed_headers(keeper: &Keeper, headers: &mut HeaderMap) -> Result<Scrub, K
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// Headers that describe the bytes as the upstream sent them.
-const CHANGED_BY_EDITS: &[&str] = &["content-length", "etag", "digest", "content-digest", "repr-digest", "content-md5"];
+const CHANGED_BY_EDITS: &[&str] = &[
+    "content-length",
+    "etag",
+    "digest",
+    "content-digest",
+    "repr-digest",
+    "content-md5",
+];
 const MAX_MASKED_BODY: usize = 32 << 20;

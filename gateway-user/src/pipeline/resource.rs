@@ -24,21 +24,37 @@ impl Resource {
     pub(super) fn of(gateway: &Gateway, scheme: Scheme, host: &str, origin: SocketAddr) -> Self {
         let (name, groups) = match gateway.catalog.find(scheme, host, origin.port()) {
             Some(service) => (service.name.clone(), service.groups.clone()),
-            None => (format!("{host}:{}", origin.port()), vec![UNLISTED.to_owned()]),
+            None => (
+                format!("{host}:{}", origin.port()),
+                vec![UNLISTED.to_owned()],
+            ),
         };
-        Self { name, groups, host: host.to_owned(), scheme, origin }
+        Self {
+            name,
+            groups,
+            host: host.to_owned(),
+            scheme,
+            origin,
+        }
     }
 
     /// The opaque service one of whose names this host resolves to the address; else the address itself.
     pub(super) async fn opaque(gateway: &Gateway, origin: SocketAddr) -> Self {
         for service in gateway.catalog.services() {
-            for endpoint in service.endpoints.iter().filter(|endpoint| endpoint.scheme == Scheme::Opaque && endpoint.port == origin.port()) {
+            for endpoint in service.endpoints.iter().filter(|endpoint| {
+                endpoint.scheme == Scheme::Opaque && endpoint.port == origin.port()
+            }) {
                 if resolves_to(&endpoint.host, origin).await {
                     return Self::of(gateway, Scheme::Opaque, &endpoint.host, origin);
                 }
             }
         }
-        Self::of(gateway, Scheme::Opaque, &origin.ip().to_canonical().to_string(), origin)
+        Self::of(
+            gateway,
+            Scheme::Opaque,
+            &origin.ip().to_canonical().to_string(),
+            origin,
+        )
     }
 
     /// Whether the destination speaks TLS.
@@ -49,7 +65,12 @@ impl Resource {
     /// Where a permit for this resource leads.
     pub(super) fn destination(&self, gateway: &Gateway) -> Destination {
         let tls = self.tls().then(|| gateway.upstreams.of(&self.name));
-        Destination { origin: self.origin, service: self.name.clone(), host: self.host.clone(), tls }
+        Destination {
+            origin: self.origin,
+            service: self.name.clone(),
+            host: self.host.clone(),
+            tls,
+        }
     }
 }
 

@@ -11,25 +11,50 @@ use crate::sniff::{self, Deadlines, Prefixed, Wire};
 use crate::tls;
 
 /// Opens a TLS connection with a leaf of the workload's CA, also for a forbidden host, so that a refusal is a readable answer.
-pub(super) async fn open(connection: Arc<Connection>, io: Prefixed<TcpStream>) -> Result<(), ConnectionError> {
+pub(super) async fn open(
+    connection: Arc<Connection>,
+    io: Prefixed<TcpStream>,
+) -> Result<(), ConnectionError> {
     let hello = tls::hello(io).await?;
     // Without SNI the client proves its peer by the address it dialled.
     let dialled = connection.origin.ip().to_canonical();
     let name = hello.name(dialled).to_str().into_owned();
     let sni = hello.sni().map(str::to_owned);
-    connection.session.set_tls(sni.as_deref(), None, Some(&name))?;
-    let authority = connection.gateway.keeper.authority(&connection.caller.workload.name)?;
+    connection
+        .session
+        .set_tls(sni.as_deref(), None, Some(&name))?;
+    let authority = connection
+        .gateway
+        .keeper
+        .authority(&connection.caller.workload.name)?;
     let stream = hello.complete(&authority, dialled).await?;
-    let alpn = stream.get_ref().1.alpn_protocol().map(|alpn| String::from_utf8_lossy(alpn).into_owned());
-    connection.session.set_tls(sni.as_deref(), alpn.as_deref(), Some(&name))?;
+    let alpn = stream
+        .get_ref()
+        .1
+        .alpn_protocol()
+        .map(|alpn| String::from_utf8_lossy(alpn).into_owned());
+    connection
+        .session
+        .set_tls(sni.as_deref(), alpn.as_deref(), Some(&name))?;
     match alpn.as_deref() {
-        Some("h2") => http_connection::serve(connection, stream, Clear::tls(name, Version::HTTP_2)).await,
-        Some(_) => http_connection::serve(connection, stream, Clear::tls(name, Version::HTTP_11)).await,
+        Some("h2") => {
+            http_connection::serve(connection, stream, Clear::tls(name, Version::HTTP_2)).await
+        }
+        Some(_) => {
+            http_connection::serve(connection, stream, Clear::tls(name, Version::HTTP_11)).await
+        }
         // Without ALPN anything may be inside; HTTP/1 is named by its first line.
         None => {
             let sniffed = sniff::classify(stream, Deadlines::default()).await?;
             match sniffed.wire {
-                Wire::Http1 => http_connection::serve(connection, sniffed.io, Clear::tls(name, Version::HTTP_11)).await,
+                Wire::Http1 => {
+                    http_connection::serve(
+                        connection,
+                        sniffed.io,
+                        Clear::tls(name, Version::HTTP_11),
+                    )
+                    .await
+                }
                 _ => opaque::serve(connection, sniffed.io, Some(name)).await,
             }
         }

@@ -25,9 +25,15 @@ pub fn strip(headers: &mut HeaderMap) {
 /// The same target without the query parameters that carry credentials.
 #[must_use]
 pub fn strip_target(target: &str) -> String {
-    let Some((path, query)) = target.split_once('?') else { return target.to_owned() };
+    let Some((path, query)) = target.split_once('?') else {
+        return target.to_owned();
+    };
     let kept: Vec<&str> = query.split('&').filter(|pair| !carries(pair)).collect();
-    if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
+    if kept.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{}", kept.join("&"))
+    }
 }
 
 /// The credential a request presents, in a header or in its query; the first one found.
@@ -35,16 +41,30 @@ pub fn strip_target(target: &str) -> String {
 pub fn presented<'a>(headers: &'a HeaderMap, target: &'a str) -> Option<&'a [u8]> {
     let secrets = HEADERS.iter().filter(|name| !name.starts_with("openai-"));
     let in_query = || {
-        let pair = target.split_once('?')?.1.split('&').find(|pair| carries(pair))?;
-        Some(pair.split_once('=').map_or(pair, |(_, value)| value).as_bytes())
+        let pair = target
+            .split_once('?')?
+            .1
+            .split('&')
+            .find(|pair| carries(pair))?;
+        Some(
+            pair.split_once('=')
+                .map_or(pair, |(_, value)| value)
+                .as_bytes(),
+        )
     };
-    secrets.filter_map(|name| headers.get(*name)).map(http::HeaderValue::as_bytes).next().or_else(in_query)
+    secrets
+        .filter_map(|name| headers.get(*name))
+        .map(http::HeaderValue::as_bytes)
+        .next()
+        .or_else(in_query)
 }
 
 /// Percent-encoded names are decoded first: servers do.
 fn carries(pair: &str) -> bool {
     let name = percent_decode(pair.split('=').next().unwrap_or(pair));
-    PARAMETERS.iter().any(|parameter| name.eq_ignore_ascii_case(parameter.as_bytes()))
+    PARAMETERS
+        .iter()
+        .any(|parameter| name.eq_ignore_ascii_case(parameter.as_bytes()))
 }
 
 fn percent_decode(text: &str) -> Vec<u8> {
@@ -52,7 +72,9 @@ fn percent_decode(text: &str) -> Vec<u8> {
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
         rest = tail;
-        let pair = rest.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
+        let pair = rest
+            .get(..2)
+            .and_then(|pair| std::str::from_utf8(pair).ok());
         match pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
             Some(value) if byte == b'%' => {
                 bytes.push(value);

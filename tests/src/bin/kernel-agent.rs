@@ -22,7 +22,10 @@ fn main() {
     if words == ["serve"] {
         let mut agent = Agent::default();
         for line in io::stdin().lock().lines().map_while(Result::ok) {
-            answer(&mut agent, line.split_whitespace().map(str::to_owned).collect());
+            answer(
+                &mut agent,
+                line.split_whitespace().map(str::to_owned).collect(),
+            );
         }
     } else {
         answer(&mut Agent::default(), words);
@@ -38,7 +41,10 @@ fn answer(agent: &mut Agent, words: Vec<String>) {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let line = match agent.run(&words) {
         Ok(answer) => format!("ok {answer}"),
-        Err(error) => match error.downcast_ref::<io::Error>().map(|error| (error.raw_os_error(), error)) {
+        Err(error) => match error
+            .downcast_ref::<io::Error>()
+            .map(|error| (error.raw_os_error(), error))
+        {
             Some((Some(errno), _)) => format!("err {:?}", nix::errno::Errno::from_raw(errno)),
             _ => format!("err {error:#}"),
         },
@@ -53,8 +59,12 @@ impl Agent {
             ["pid"] => Ok(std::process::id().to_string()),
             ["tcp", to] => self.open(to, Type::STREAM, Protocol::TCP)?.connect(to),
             ["mptcp", to] => self.open(to, Type::STREAM, Protocol::MPTCP)?.connect(to),
-            ["open", "tcp", to] => self.open(to, Type::STREAM, Protocol::TCP).map(|_| String::new()),
-            ["open", "udp", to] => self.open(to, Type::DGRAM, Protocol::UDP).map(|_| String::new()),
+            ["open", "tcp", to] => self
+                .open(to, Type::STREAM, Protocol::TCP)
+                .map(|_| String::new()),
+            ["open", "udp", to] => self
+                .open(to, Type::DGRAM, Protocol::UDP)
+                .map(|_| String::new()),
             ["open-raw", kind, protocol] => self.open_raw(kind.parse()?, protocol.parse()?),
             ["connect", to] => self.connect(to),
             ["bind-device", device, to] => {
@@ -71,12 +81,22 @@ impl Agent {
                 self.open(to, Type::STREAM, Protocol::TCP)?;
                 let flags = raw::MsgFlags::from_bits_retain(libc::MSG_FASTOPEN);
                 let to: SocketAddr = to.parse()?;
-                let sent = raw::sendto(self.socket()?.as_raw_fd(), b"early", &raw::SockaddrStorage::from(to), flags);
+                let sent = raw::sendto(
+                    self.socket()?.as_raw_fd(),
+                    b"early",
+                    &raw::SockaddrStorage::from(to),
+                    flags,
+                );
                 Ok(sent.map_err(io::Error::from)?.to_string())
             }
             ["fastopen-connect", to] => {
                 self.open(to, Type::STREAM, Protocol::TCP)?;
-                option(self.socket()?, libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, &1_u32.to_ne_bytes())?;
+                option(
+                    self.socket()?,
+                    libc::IPPROTO_TCP,
+                    libc::TCP_FASTOPEN_CONNECT,
+                    &1_u32.to_ne_bytes(),
+                )?;
                 self.connect(to)
             }
             ["udp-connect", to] => self.open(to, Type::DGRAM, Protocol::UDP)?.connect(to),
@@ -110,7 +130,9 @@ impl Agent {
             }
             ["new-netns"] => {
                 sched::unshare(sched::CloneFlags::CLONE_NEWNET).map_err(io::Error::from)?;
-                let status = Command::new("ip").args(["link", "set", "lo", "up"]).status()?;
+                let status = Command::new("ip")
+                    .args(["link", "set", "lo", "up"])
+                    .status()?;
                 Ok(status.success().to_string())
             }
             ["child", rest @ ..] => child(rest),
@@ -121,7 +143,10 @@ impl Agent {
                     let words: Vec<&str> = words.iter().map(String::as_str).collect();
                     Agent::default().run(&words)
                 };
-                thread::spawn(act).join().ok().context("the thread panicked")?
+                thread::spawn(act)
+                    .join()
+                    .ok()
+                    .context("the thread panicked")?
             }
             ["leaderless", rest @ ..] => leaderless(rest),
             _ => bail!("unknown command"),
@@ -139,7 +164,11 @@ impl Agent {
     }
 
     fn open_raw(&mut self, kind: i32, protocol: i32) -> Result<String> {
-        self.socket = Some(Socket::new(Domain::IPV4, Type::from(kind), Some(Protocol::from(protocol)))?);
+        self.socket = Some(Socket::new(
+            Domain::IPV4,
+            Type::from(kind),
+            Some(Protocol::from(protocol)),
+        )?);
         Ok(String::new())
     }
 
@@ -149,7 +178,10 @@ impl Agent {
     }
 
     fn sendto(&mut self, to: &str) -> Result<String> {
-        Ok(self.socket()?.send_to(b"datagram", &address(to)?)?.to_string())
+        Ok(self
+            .socket()?
+            .send_to(b"datagram", &address(to)?)?
+            .to_string())
     }
 
     fn socket(&self) -> Result<&Socket> {
@@ -159,7 +191,10 @@ impl Agent {
 
 /// A child that runs one command.
 fn child(words: &[&str]) -> Result<String> {
-    let output = Command::new(std::env::current_exe()?).args(words).stderr(Stdio::inherit()).output()?;
+    let output = Command::new(std::env::current_exe()?)
+        .args(words)
+        .stderr(Stdio::inherit())
+        .output()?;
     relay(&output.stdout)
 }
 
@@ -171,7 +206,10 @@ fn orphan(words: &[&str]) -> Result<String> {
     // A background job has no standard input unless it is given one by name.
     shell.args(["-c", "exec 3<&0; ( read -u 3 _; exec \"$0\" \"$@\" ) &"]);
     shell.arg(std::env::current_exe()?).args(words);
-    let status = shell.stdin(Stdio::from(wait)).stdout(Stdio::from(write)).status()?;
+    let status = shell
+        .stdin(Stdio::from(wait))
+        .stdout(Stdio::from(write))
+        .status()?;
     drop(shell);
     if !status.success() {
         bail!("the shell failed");
@@ -223,9 +261,19 @@ fn option(socket: &Socket, level: i32, name: i32, value: &[u8]) -> Result<()> {
     #[expect(unsafe_code, reason = "no crate sets this option")]
     // SAFETY: `value` is valid for its length.
     let result = unsafe {
-        libc::setsockopt(socket.as_raw_fd(), level, name, value.as_ptr().cast(), value.len() as libc::socklen_t)
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            value.as_ptr().cast(),
+            value.len() as libc::socklen_t,
+        )
     };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error().into()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error().into())
+    }
 }
 
 fn address(text: &str) -> Result<SockAddr> {

@@ -14,7 +14,10 @@ fn v4_connect_goes_to_the_listener() {
     agent.does(format!("tcp {}", upstream.addr));
     let (_stream, flow) = rig.accept(&rig.v4);
     let flow = flow.unwrap();
-    assert_eq!((flow.workload, flow.origin, flow.tgid), (WORKLOAD, upstream.addr, agent.pid()));
+    assert_eq!(
+        (flow.workload, flow.origin, flow.tgid),
+        (WORKLOAD, upstream.addr, agent.pid())
+    );
     assert_eq!(agent.does("peer"), upstream.addr.to_string());
     upstream.untouched();
 }

@@ -46,7 +46,13 @@ impl Rig {
         let v4 = bind(|port| SocketAddr::from((own_v4(serial), port)));
         let v6 = bind(|port| SocketAddr::from((Ipv6Addr::LOCALHOST, port)));
         // Made before the kernel part, so that a failure in opening is cleaned up too.
-        let mut rig = Self { kernel: None, cgroup, v4, v6, pins };
+        let mut rig = Self {
+            kernel: None,
+            cgroup,
+            v4,
+            v6,
+            pins,
+        };
         rig.kernel = Some(rig.open(limits));
         rig
     }
@@ -60,7 +66,11 @@ impl Rig {
 
     /// Opens the kernel part on this rig's pins, as a daemon does when it starts.
     pub fn open(&self, limits: Limits) -> Kernel {
-        let kernel = Kernel::open(Options { pins: self.pins.clone(), limits }).unwrap();
+        let kernel = Kernel::open(Options {
+            pins: self.pins.clone(),
+            limits,
+        })
+        .unwrap();
         kernel.set_daemon(std::process::id()).unwrap();
         kernel.govern(&self.scope()).unwrap();
         kernel
@@ -71,7 +81,11 @@ impl Rig {
     }
 
     pub fn scope(&self) -> Scope {
-        Scope { workload: WORKLOAD, v4: v4(&self.v4), v6: Some(v6(&self.v6)) }
+        Scope {
+            workload: WORKLOAD,
+            v4: v4(&self.v4),
+            v6: Some(v6(&self.v6)),
+        }
     }
 
     pub fn tag(&self) {
@@ -88,13 +102,20 @@ impl Rig {
     /// Accepts a redirected connection and claims it.
     pub fn accept(&self, listener: &TcpListener) -> (TcpStream, Result<Flow, ClaimError>) {
         let (stream, _) = accept(listener);
-        let flow = self.kernel().flows().claim(socket::cookie(&stream).unwrap());
+        let flow = self
+            .kernel()
+            .flows()
+            .claim(socket::cookie(&stream).unwrap());
         (stream, flow)
     }
 
     pub fn counter(&self, name: &str) -> u64 {
         let counters = self.kernel().counters().unwrap();
-        counters.into_iter().find(|(counter, _)| *counter == name).unwrap().1
+        counters
+            .into_iter()
+            .find(|(counter, _)| *counter == name)
+            .unwrap()
+            .1
     }
 }
 
@@ -157,7 +178,11 @@ impl Agent {
             .spawn()
             .unwrap();
         let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        Self { child, input, output: BufReader::new(output) }
+        Self {
+            child,
+            input,
+            output: BufReader::new(output),
+        }
     }
 
     pub fn pid(&self) -> u32 {
@@ -185,7 +210,9 @@ impl Agent {
     /// Gives a command and wants it to succeed.
     pub fn does(&mut self, command: impl AsRef<str>) -> String {
         let answer = self.ask(command.as_ref());
-        let rest = answer.strip_prefix("ok").unwrap_or_else(|| panic!("{}: {answer}", command.as_ref()));
+        let rest = answer
+            .strip_prefix("ok")
+            .unwrap_or_else(|| panic!("{}: {answer}", command.as_ref()));
         rest.trim_start().to_owned()
     }
 }
@@ -214,7 +241,10 @@ impl Upstream {
 
     fn on(addr: SocketAddr) -> Self {
         let listener = TcpListener::bind(addr).unwrap();
-        Self { addr: listener.local_addr().unwrap(), listener }
+        Self {
+            addr: listener.local_addr().unwrap(),
+            listener,
+        }
     }
 
     /// Wants a connection to have arrived.
@@ -226,7 +256,10 @@ impl Upstream {
     /// arrive has arrived by then.
     pub fn untouched(&self) {
         self.listener.set_nonblocking(true).unwrap();
-        let error = self.listener.accept().expect_err("a connection got through");
+        let error = self
+            .listener
+            .accept()
+            .expect_err("a connection got through");
         assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
         self.listener.set_nonblocking(false).unwrap();
     }
@@ -303,7 +336,10 @@ fn sweep() {
     ONCE.call_once(|| {
         let stale = |folder: &Path| -> Vec<PathBuf> {
             let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-            entries.map(|entry| entry.path()).filter(|path| is_stale(path)).collect()
+            entries
+                .map(|entry| entry.path())
+                .filter(|path| is_stale(path))
+                .collect()
         };
         for pins in stale(Path::new(BPFFS)) {
             kernel::down(&pins).unwrap();
@@ -315,7 +351,11 @@ fn sweep() {
 }
 
 fn is_stale(path: &Path) -> bool {
-    let Some(rest) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(PREFIX)) else {
+    let Some(rest) = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .and_then(|name| name.strip_prefix(PREFIX))
+    else {
         return false;
     };
     let pid = rest.split('-').next().unwrap_or_default();
