@@ -170,6 +170,10 @@ impl Approvals {
     /// Starts without questions. Needs a tokio runtime, which the owning task then lives on.
     pub fn new(ledger: Ledger) -> Self {
         let (send, receive) = mpsc::channel(QUEUE);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the owner outlives the requests that wait for it, and ends with the last handle"
+        )]
         tokio::spawn(Owner::new(ledger).run(receive));
         Self(send)
     }

@@ -11,7 +11,7 @@ use crate::policy::{Decision, PolicyError, PolicySet, Query};
 
 /// What `policy test` prints.
 #[derive(Debug)]
-pub struct Tested {
+pub(super) struct Tested {
     /// A line for each case, then the count.
     pub text: String,
     /// How many cases failed; one is exit code 1.
@@ -22,7 +22,7 @@ pub struct Tested {
 ///
 /// # Errors
 /// [`PolicyError`] with all problems, by file and line.
-pub fn check(policies_dir: &Path) -> Result<String, PolicyError> {
+pub(super) fn check(policies_dir: &Path) -> Result<String, PolicyError> {
     let set = PolicySet::load(policies_dir)?;
     let mut text = format!(
         "loaded {} from {}, version {}\n",
@@ -55,7 +55,7 @@ pub fn check(policies_dir: &Path) -> Result<String, PolicyError> {
 ///
 /// # Errors
 /// [`CaseError`] when the policies do not load or a case cannot be run.
-pub fn test(
+pub(super) fn test(
     policies_dir: &Path,
     services: &dyn Fn(&str) -> Vec<String>,
     identities: &dyn Fn(&str) -> Option<Vec<String>>,
@@ -86,7 +86,11 @@ pub fn test(
 
 /// `policy explain`: what a set decides on a query and why, and what a proposed set would change.
 #[must_use]
-pub fn explain(query: Query, set: &Arc<PolicySet>, proposed: Option<&Arc<PolicySet>>) -> String {
+pub(super) fn explain(
+    query: Query,
+    set: &Arc<PolicySet>,
+    proposed: Option<&Arc<PolicySet>>,
+) -> String {
     let in_groups = |groups: &[String]| match groups.is_empty() {
         true => String::new(),
         false => format!(" in {}", groups.join(", ")),

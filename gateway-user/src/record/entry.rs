@@ -51,6 +51,10 @@ impl Ledger {
             _lock: lock,
         };
         let (queue, writes) = mpsc::channel(SLOTS);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the writer outlives every task that waits for it, and ends with the last handle"
+        )]
         tokio::spawn(writer.run(writes));
         Ok(Self {
             queue,
