@@ -67,6 +67,8 @@ where
         let mut builder = hyper::server::conn::http2::Builder::new(tasks);
         builder
             .timer(TokioTimer::new())
+            // What the upstream does not say is not said for it.
+            .auto_date_header(false)
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(MAX_HEAD);
         builder.serve_connection(io, service).await?;
@@ -74,6 +76,7 @@ where
         let mut builder = hyper::server::conn::http1::Builder::new();
         builder
             .timer(TokioTimer::new())
+            .auto_date_header(false)
             .header_read_timeout(IDLE)
             .preserve_header_case(true)
             .max_headers(MAX_HEADERS)

@@ -72,7 +72,7 @@ pub(super) async fn prepare(
     );
 
     let streamed = protocol::action(&head, facts.clone());
-    let needs_body = family.is_some() || policies.needs_findings(streamed.name);
+    let needs_body = family.is_some() || policies.needs_body(streamed.name);
     let payload = if needs_body {
         Payload::Whole(read_whole(&headers, body).await?)
     } else {

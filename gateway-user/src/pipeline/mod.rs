@@ -27,7 +27,7 @@ use crate::keeper::Keeper;
 use crate::kernel::FlowTable;
 use crate::policy::PolicySet;
 use crate::record::{Ledger, LedgerError, Process, SessionEntry, SessionStart, Time};
-use crate::sniff::{self, Deadlines, SniffError, Wire};
+use crate::sniff::{self, Deadlines, Prefixed, SniffError, Wire};
 use crate::tasks::Tasks;
 use crate::tls::TlsError;
 
@@ -90,13 +90,13 @@ pub async fn connection(gateway: Arc<Gateway>, stream: TcpStream) {
 }
 
 async fn governed(gateway: Arc<Gateway>, stream: TcpStream) -> Result<(), ConnectionError> {
-    // Whatever goes wrong before a protocol is known ends in a reset, which no client takes for an empty answer.
-    let _ = stream.set_zero_linger();
     let cookie = socket2::SockRef::from(&stream)
         .cookie()
         .map_err(ConnectionError::Cookie)?;
-    let flow = gateway.flows.claim(cookie)?;
-    let caller = identity::attribute(&flow, &gateway.registry)?;
+    let claimed = gateway.flows.claim(cookie).inspect_err(|_| reset(&stream));
+    let flow = claimed?;
+    let attributed = identity::attribute(&flow, &gateway.registry);
+    let caller = attributed.inspect_err(|_| reset(&stream))?;
     let session = gateway
         .ledger
         .session(session_start(&caller, flow.origin))
@@ -129,7 +129,17 @@ async fn governed(gateway: Arc<Gateway>, stream: TcpStream) -> Result<(), Connec
             )
             .await
         }
-        Wire::ServerFirst | Wire::Unknown => opaque::serve(connection, sniffed.io, None).await,
+        Wire::ServerFirst | Wire::Unknown => {
+            let refuse = |io: &Prefixed<TcpStream>| reset(io.get_ref());
+            opaque::serve(connection, sniffed.io, None, refuse).await
+        }
+    }
+}
+
+/// Makes dropping the connection a reset, which no client takes for an empty answer.
+fn reset(stream: &TcpStream) {
+    if let Err(error) = stream.set_zero_linger() {
+        tracing::debug!(%error, "the connection ends without a reset");
     }
 }
 

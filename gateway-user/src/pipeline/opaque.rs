@@ -16,11 +16,12 @@ use crate::policy::Permit;
 use crate::protocol::{Action, Facts};
 use crate::record::{Closed, Outcome};
 
-/// Decides on the connection as a whole; `tls_name` is what TLS, if any, was opened for.
+/// Decides on the connection as a whole; `tls_name` is what TLS, if any, was opened for. `reset` prepares a refusal.
 pub(super) async fn serve<S>(
     connection: Arc<Connection>,
     mut stream: S,
     tls_name: Option<String>,
+    reset: impl Fn(&S) + Send,
 ) -> Result<(), ConnectionError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -44,6 +45,7 @@ where
         Verdict::Permit(entry, permit) => (entry, permit),
         Verdict::Refused(refused) => {
             tracing::info!("{}", refused.refusal.message);
+            reset(&stream);
             return Ok(refused.close(None, Outcome::Refused, None).await?);
         }
     };

@@ -55,7 +55,7 @@ pub(super) async fn open(
                     )
                     .await
                 }
-                _ => opaque::serve(connection, sniffed.io, Some(name)).await,
+                _ => opaque::serve(connection, sniffed.io, Some(name), |_| ()).await,
             }
         }
     }

@@ -328,7 +328,7 @@ fn slice(
         }
         let admits = |group: &EntityUid| *group == action || actions.is_ancestor_of(group, &action);
         let mut set = cedar_policy::PolicySet::new();
-        let mut needs_findings = false;
+        let mut needs_body = false;
         for policy in all.policies() {
             let applies = match policy.action_constraint() {
                 ActionConstraint::Any => true,
@@ -339,11 +339,11 @@ fn slice(
                 continue;
             }
             let id: &str = policy.id().as_ref();
-            let masks = rules
-                .get(id)
-                .is_none_or(|rule| !rule.terms.masks.is_empty());
+            let obliges = rules.get(id).is_none_or(|rule| {
+                !rule.terms.masks.is_empty() || !rule.terms.approvers.is_empty()
+            });
             let reads = tree(policy).is_ok_and(|tree| shape::reads(&tree, shape::FINDINGS));
-            needs_findings |= masks || reads;
+            needs_body |= obliges || reads;
             set.add(policy.clone()).map_err(|error| broken(&error))?;
         }
         let entity = entity.clone();
@@ -353,7 +353,7 @@ fn slice(
                 action,
                 entity,
                 set,
-                needs_findings,
+                needs_body,
             },
         );
     }

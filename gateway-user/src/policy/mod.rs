@@ -62,7 +62,7 @@ struct Slice {
     /// The action with its ancestors, for `action in`.
     entity: Entity,
     set: cedar_policy::PolicySet,
-    needs_findings: bool,
+    needs_body: bool,
 }
 
 /// What is known of one policy beside its Cedar form.
@@ -100,12 +100,11 @@ impl PolicySet {
         &self.version
     }
 
-    /// Whether a decision on `action` needs the findings of the whole body. Of an action nobody knows, everything is needed.
+    /// Whether `action` needs its whole body read before the decision: for its findings, to be masked, or because an approval is bound
+    /// to it. Of an action nobody knows, everything is needed.
     #[must_use]
-    pub fn needs_findings(&self, action: &str) -> bool {
-        self.slices
-            .get(action)
-            .is_none_or(|slice| slice.needs_findings)
+    pub fn needs_body(&self, action: &str) -> bool {
+        self.slices.get(action).is_none_or(|slice| slice.needs_body)
     }
 
     /// How many policies can apply to each action.

@@ -212,9 +212,10 @@ pub fn end_to_end(headers: &mut HeaderMap) {
     }
 }
 
-/// `alt-svc` is not hop by hop, but HTTP/3 would leave the path that is governed.
+/// `expect` has been answered here. `alt-svc` is not hop by hop, but HTTP/3 would leave the path that is governed.
 const HOP_BY_HOP: &[&str] = &[
     "connection",
+    "expect",
     "proxy-authenticate",
     "proxy-authorization",
     "te",

@@ -245,9 +245,9 @@ fn permits_that_name_different_credentials_deny() {
 fn bodies_are_read_whole_only_where_policy_needs_them() {
     let set = set(&[CHAT, MASK, r#"@id("f")
         forbid (principal, action == Action::"http.write", resource) when { context.findings.contains("secrets") };"#].concat());
-    assert!(set.needs_findings("llm.generate"));
-    assert!(set.needs_findings("http.write"));
-    assert!(!set.needs_findings("http.read"));
-    assert!(!set.needs_findings("connect"));
-    assert!(set.needs_findings("no such action"));
+    assert!(set.needs_body("llm.generate"));
+    assert!(set.needs_body("http.write"));
+    assert!(!set.needs_body("http.read"));
+    assert!(!set.needs_body("connect"));
+    assert!(set.needs_body("no such action"));
 }
