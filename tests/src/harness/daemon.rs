@@ -122,7 +122,11 @@ impl Daemon {
 
     /// Every session of the ledger, in its order.
     pub fn sessions(&self) -> anyhow::Result<Vec<Value>> {
-        lines(&self.run(&["sessions", "--json"])?.success()?)
+        lines(
+            &self
+                .run(&["sessions", "--json", "--limit", "1000000"])?
+                .success()?,
+        )
     }
 
     /// Every exchange of the ledger, oldest first, with `session`, `identity` and `name` of its session.

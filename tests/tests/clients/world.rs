@@ -30,7 +30,7 @@ pub(crate) const CHAT: &[(&str, &str)] = &[
 pub(crate) struct World {
     pub(crate) daemon: Daemon,
     pub(crate) upstream: Upstream,
-    _lab: Lab,
+    lab: Lab,
 }
 
 impl World {
@@ -58,8 +58,14 @@ impl World {
         Ok(Self {
             daemon: Daemon::start(&lab)?,
             upstream,
-            _lab: lab,
+            lab,
         })
+    }
+
+    /// Starts a daemon again where one has died.
+    pub(crate) fn restart(&mut self) -> anyhow::Result<()> {
+        self.daemon = Daemon::start(&self.lab)?;
+        Ok(())
     }
 
     /// Makes calls with a script, under Tollgate.
