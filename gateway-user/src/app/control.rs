@@ -99,9 +99,7 @@ impl Daemon {
             Request::Sessions { limit } => {
                 let filter = Filter {
                     limit,
-                    identity: None,
-                    open: false,
-                    decision: None,
+                    ..Filter::default()
                 };
                 let sessions = self
                     .gateway

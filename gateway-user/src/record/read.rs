@@ -48,6 +48,17 @@ pub struct Explained {
     pub query: Value,
 }
 
+impl Default for Filter {
+    fn default() -> Self {
+        Self {
+            limit: 1000,
+            identity: None,
+            open: false,
+            decision: None,
+        }
+    }
+}
+
 impl Reader {
     /// Reads the ledger at `path`; the file is opened at the first read.
     pub fn open(path: &Path) -> Self {

@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use gateway_user::{
     approve::Approvals,
     config::Config,
+    forward::Upstreams,
     identity::{Registry, Workload},
     keeper::Keeper,
     kernel::{ClaimError, Flow, FlowTable},
@@ -33,7 +34,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::client::Client;
+pub(crate) use crate::client::Client;
 
 /// Long for a test, short for a person: what takes longer hangs.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
@@ -112,7 +113,7 @@ impl Proxy {
             v6: None,
         })?;
         let flows = Arc::new(Redirected::default());
-        let roots = Roots::host()?;
+        let upstreams = Upstreams::new(&Roots::host()?, config.catalog.services())?;
         let gateway = Arc::new(Gateway {
             flows: Arc::clone(&flows) as Arc<dyn FlowTable>,
             registry: Arc::new(registry),
@@ -121,7 +122,7 @@ impl Proxy {
                 &config.paths.policies,
             )?)),
             keeper: Keeper::new(&config.paths.state, HashMap::new())?,
-            roots,
+            upstreams,
             approvals: Approvals::new(ledger.clone()),
             ledger,
             tasks: Tasks::default(),
