@@ -76,19 +76,28 @@ fn separator(text: &[u8]) -> usize {
     }
 }
 
-/// The groups read so far.
+/// The groups read so far; the digits fit, for a number that is too long is dropped.
 #[derive(Default)]
 struct Number {
-    digits: Vec<u8>,
-    groups: Vec<usize>,
+    digits: [u8; LONGEST],
+    length: usize,
+    groups: [usize; LONGEST],
+    count: usize,
 }
 
 impl Number {
     /// Adds a group; `false` when the number has become too long for a card.
     fn push(&mut self, group: &[u8]) -> bool {
-        self.digits.extend(group.iter().map(|digit| digit - b'0'));
-        self.groups.push(group.len());
-        self.digits.len() <= LONGEST
+        let Some(room) = self.digits.get_mut(self.length..self.length + group.len()) else {
+            return false;
+        };
+        for (to, digit) in room.iter_mut().zip(group) {
+            *to = digit - b'0';
+        }
+        self.length += group.len();
+        self.groups[self.count] = group.len();
+        self.count += 1;
+        true
     }
 
     fn is_card(&self) -> bool {
@@ -97,7 +106,7 @@ impl Number {
 
     /// In one piece, in fours, or in a network's own layout. Any grouping would turn every table of numbers into cards.
     fn is_printed_so(&self) -> bool {
-        match self.groups.as_slice() {
+        match &self.groups[..self.count] {
             [all] => (SHORTEST..=LONGEST).contains(all),
             [4, 6, 4 | 5] | [4, 3, 3, 3] | [6, 13] => true,
             [fours @ .., last] => {
@@ -112,13 +121,12 @@ impl Number {
             .iter()
             .fold(0_u32, |number, &digit| number * 10 + u32::from(digit));
         ISSUERS.iter().any(|(from, to, lengths)| {
-            (*from..=*to).contains(&six) && lengths.contains(&self.digits.len())
+            (*from..=*to).contains(&six) && lengths.contains(&self.length)
         })
     }
 
     fn has_check_digit(&self) -> bool {
-        let sum: u32 = self
-            .digits
+        let sum: u32 = self.digits[..self.length]
             .iter()
             .rev()
             .enumerate()
@@ -137,21 +145,21 @@ const LONGEST: usize = 19;
 
 /// First six digits from, to, and how long such numbers are.
 const ISSUERS: [(u32, u32, &[usize]); 17] = [
-    (400_000, 499_999, &[13, 16, 19]),               // Visa
-    (510_000, 559_999, &[16]),                       // Mastercard
-    (222_100, 272_099, &[16]),                       // Mastercard
-    (340_000, 349_999, &[15]),                       // American Express
-    (370_000, 379_999, &[15]),                       // American Express
-    (300_000, 305_999, &[14, 16]),                   // Diners Club
-    (309_500, 309_599, &[14, 16]),                   // Diners Club
-    (360_000, 369_999, &[14, 16]),                   // Diners Club
-    (380_000, 399_999, &[14, 16]),                   // Diners Club
-    (352_800, 358_999, &[16, 17, 18, 19]),           // JCB
-    (601_100, 601_199, &[16, 17, 18, 19]),           // Discover
-    (644_000, 659_999, &[16, 17, 18, 19]),           // Discover
-    (620_000, 629_999, &[16, 17, 18, 19]),           // UnionPay
-    (810_000, 829_999, &[16, 17, 18, 19]),           // UnionPay, RuPay
-    (220_000, 220_499, &[16, 17, 18, 19]),           // Mir
+    (400_000, 499_999, &[13, 16, 19]),                 // Visa
+    (510_000, 559_999, &[16]),                         // Mastercard
+    (222_100, 272_099, &[16]),                         // Mastercard
+    (340_000, 349_999, &[15]),                         // American Express
+    (370_000, 379_999, &[15]),                         // American Express
+    (300_000, 305_999, &[14, 16]),                     // Diners Club
+    (309_500, 309_599, &[14, 16]),                     // Diners Club
+    (360_000, 369_999, &[14, 16]),                     // Diners Club
+    (380_000, 399_999, &[14, 16]),                     // Diners Club
+    (352_800, 358_999, &[16, 17, 18, 19]),             // JCB
+    (601_100, 601_199, &[16, 17, 18, 19]),             // Discover
+    (644_000, 659_999, &[16, 17, 18, 19]),             // Discover
+    (620_000, 629_999, &[16, 17, 18, 19]),             // UnionPay
+    (810_000, 829_999, &[16, 17, 18, 19]),             // UnionPay, RuPay
+    (220_000, 220_499, &[16, 17, 18, 19]),             // Mir
     (500_000, 509_999, &[13, 14, 15, 16, 17, 18, 19]), // Maestro, RuPay
     (670_000, 679_999, &[13, 14, 15, 16, 17, 18, 19]), // Maestro
 ];

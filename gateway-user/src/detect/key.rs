@@ -3,7 +3,8 @@
 //! A match is the prefix and the whole run of key characters behind it, however long, so that a key never shows its tail. The
 //! proof that it is a key is taken from the first [`PROOF`] bytes of that run: a longer run is decided before it ends.
 //! Formats: OpenAI `sk-`, `sk-proj-`, `sk-svcacct-`, `sk-admin-`; Anthropic `sk-ant-`; GitHub
-//! <https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/>.
+//! <https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/>
+//! and, for app installations, <https://github.blog/changelog/2026-04-24-notice-about-upcoming-new-format-for-github-app-installation-tokens/>.
 
 use super::Detector;
 use super::place::{Place, Verdict};
@@ -11,45 +12,30 @@ use super::scanner::HOLD;
 
 /// What stands here, if it is a key.
 pub(super) fn at(place: Place) -> Verdict {
-    let ahead = place.ahead();
-    if !matches!(ahead[0], b's' | b'g') {
+    if !matches!(place.ahead()[0], b's' | b'g') {
         return Verdict::No;
     }
-    let Some(form) = FORMS.iter().find(|form| {
-        ahead.starts_with(form.prefix) || !place.whole && form.prefix.starts_with(ahead)
-    }) else {
-        return Verdict::No;
-    };
-    let glued = place.follows(|byte| byte.is_ascii_alphanumeric());
-    if glued && form.glued.is_none() {
-        return Verdict::No;
-    }
-    let Some(body) = ahead.strip_prefix(form.prefix) else {
-        return Verdict::More;
-    };
-    let proof = run(form.detector, &body[..body.len().min(PROOF)]);
-    if proof == body.len() && proof < PROOF && !place.whole {
-        return Verdict::More;
-    }
-    let accepts = if glued { form.glued } else { Some(form.accepts) };
-    if !accepts.is_some_and(|accepts| accepts(&body[..proof])) || is_filler(&body[..proof]) {
-        return Verdict::No;
-    }
-    let length = form.prefix.len() + proof + run(form.detector, &body[proof..]);
-    if length < ahead.len() || place.whole {
-        Verdict::Match(form.detector, length)
-    } else if length < HOLD {
-        Verdict::More
-    } else {
-        Verdict::Open(form.detector)
-    }
+    FORMS
+        .iter()
+        .map(|form| form.at(place))
+        .find(|verdict| *verdict != Verdict::No)
+        .unwrap_or(Verdict::No)
 }
 
-/// Whether `byte` may stand in a key of this kind.
-pub(super) fn belongs(detector: Detector, byte: u8) -> bool {
+/// How many of the bytes `text` starts with belong to a key of this kind.
+pub(super) fn run(detector: Detector, text: &[u8]) -> usize {
+    text.iter()
+        .position(|&byte| !belongs(detector, byte))
+        .unwrap_or(text.len())
+}
+
+fn belongs(detector: Detector, byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
-        || byte == b'_'
-        || byte == b'-' && detector != Detector::GithubToken
+        || match detector {
+            Detector::GithubAppToken => matches!(byte, b'_' | b'-' | b'.'),
+            Detector::GithubToken => byte == b'_',
+            _ => matches!(byte, b'_' | b'-'),
+        }
 }
 
 /// The public prefix of a key.
@@ -58,12 +44,6 @@ pub(super) fn prefix(key: &str) -> &str {
         .iter()
         .find(|form| key.as_bytes().starts_with(form.prefix))
         .map_or("", |form| &key[..form.prefix.len()])
-}
-
-fn run(detector: Detector, text: &[u8]) -> usize {
-    text.iter()
-        .position(|&byte| !belongs(detector, byte))
-        .unwrap_or(text.len())
 }
 
 /// A prefix and what has to follow it.
@@ -89,19 +69,111 @@ const fn form(
     }
 }
 
-/// `sk-` comes after the longer prefixes that start with it.
-const FORMS: [Form; 11] = [
-    form("sk-ant-", Detector::AnthropicKey, is_long, Some(is_random_for_sure)),
-    form("sk-proj-", Detector::OpenAiKey, is_long, Some(is_random_for_sure)),
-    form("sk-svcacct-", Detector::OpenAiKey, is_long, Some(is_random_for_sure)),
-    form("sk-admin-", Detector::OpenAiKey, is_long, Some(is_random_for_sure)),
+impl Form {
+    fn at(&self, place: Place) -> Verdict {
+        let ahead = place.ahead();
+        let glued = place.follows(|byte| byte.is_ascii_alphanumeric());
+        let Some(accepts) = (if glued {
+            self.glued
+        } else {
+            Some(self.accepts)
+        }) else {
+            return Verdict::No;
+        };
+        let Some(body) = ahead.strip_prefix(self.prefix) else {
+            return if !place.whole && self.prefix.starts_with(ahead) {
+                Verdict::More
+            } else {
+                Verdict::No
+            };
+        };
+        let proof = run(self.detector, &body[..body.len().min(PROOF)]);
+        if proof == body.len() && proof < PROOF && !place.whole {
+            return Verdict::More;
+        }
+        if !accepts(&body[..proof]) || is_filler(&body[..proof]) {
+            return Verdict::No;
+        }
+        let length = self.prefix.len() + proof + run(self.detector, &body[proof..]);
+        if length < ahead.len() || place.whole {
+            Verdict::Match(self.detector, length)
+        } else if length < HOLD {
+            Verdict::More
+        } else {
+            Verdict::Open(self.detector)
+        }
+    }
+}
+
+/// The first form that accepts names the key, so a form stands before those it is a special case of.
+const FORMS: [Form; 12] = [
+    form(
+        "sk-ant-",
+        Detector::AnthropicKey,
+        is_long,
+        Some(is_random_for_sure),
+    ),
+    form(
+        "sk-proj-",
+        Detector::OpenAiKey,
+        is_long,
+        Some(is_random_for_sure),
+    ),
+    form(
+        "sk-svcacct-",
+        Detector::OpenAiKey,
+        is_long,
+        Some(is_random_for_sure),
+    ),
+    form(
+        "sk-admin-",
+        Detector::OpenAiKey,
+        is_long,
+        Some(is_random_for_sure),
+    ),
     form("sk-", Detector::OpenAiKey, looks_random, None),
-    form("ghp_", Detector::GithubToken, is_github, Some(has_github_checksum)),
-    form("gho_", Detector::GithubToken, is_github, Some(has_github_checksum)),
-    form("ghu_", Detector::GithubToken, is_github, Some(has_github_checksum)),
-    form("ghs_", Detector::GithubToken, is_github, Some(has_github_checksum)),
-    form("ghr_", Detector::GithubToken, is_github, Some(has_github_checksum)),
-    form("github_pat_", Detector::GithubToken, is_github_fine_grained, Some(is_github_fine_grained)),
+    form(
+        "ghp_",
+        Detector::GithubToken,
+        is_github,
+        Some(has_github_checksum),
+    ),
+    form(
+        "gho_",
+        Detector::GithubToken,
+        is_github,
+        Some(has_github_checksum),
+    ),
+    form(
+        "ghu_",
+        Detector::GithubToken,
+        is_github,
+        Some(has_github_checksum),
+    ),
+    form(
+        "ghs_",
+        Detector::GithubAppToken,
+        is_github_app,
+        Some(is_github_app),
+    ),
+    form(
+        "ghs_",
+        Detector::GithubToken,
+        is_github,
+        Some(has_github_checksum),
+    ),
+    form(
+        "ghr_",
+        Detector::GithubToken,
+        is_github,
+        Some(has_github_checksum),
+    ),
+    form(
+        "github_pat_",
+        Detector::GithubToken,
+        is_fine_grained,
+        Some(is_fine_grained),
+    ),
 ];
 
 fn is_long(body: &[u8]) -> bool {
@@ -110,7 +182,7 @@ fn is_long(body: &[u8]) -> bool {
 
 /// Slugs start with `sk-` too (`sk-folding-cube-container`): a key has a long stretch without a hyphen, or all kinds of characters.
 fn looks_random(body: &[u8]) -> bool {
-    is_long(body) && (has_stretch(body) || has_all_kinds(body))
+    is_long(body) && !body.starts_with(b"ant-") && (has_stretch(body) || has_all_kinds(body))
 }
 
 fn is_random_for_sure(body: &[u8]) -> bool {
@@ -134,7 +206,11 @@ fn has_all_kinds(body: &[u8]) -> bool {
 
 /// `sk-xxxxxxxx…` in a manual is no key.
 fn is_filler(body: &[u8]) -> bool {
-    body.iter().filter(|byte| matches!(byte, b'x' | b'X')).count() * 2 > body.len()
+    body.iter()
+        .filter(|byte| matches!(byte, b'x' | b'X'))
+        .count()
+        * 2
+        > body.len()
 }
 
 /// 36 characters today; GitHub reserves the right to longer ones.
@@ -142,12 +218,20 @@ fn is_github(body: &[u8]) -> bool {
     body.len() >= 36 && body[..36].iter().all(u8::is_ascii_alphanumeric)
 }
 
-fn is_github_fine_grained(body: &[u8]) -> bool {
-    body.len() >= 82
-        && body[..82]
-            .iter()
-            .enumerate()
-            .all(|(at, byte)| if at == 22 { *byte == b'_' } else { byte.is_ascii_alphanumeric() })
+fn is_fine_grained(body: &[u8]) -> bool {
+    let part = |part: &[u8]| part.iter().all(u8::is_ascii_alphanumeric);
+    body.len() >= 82 && part(&body[..22]) && body[22] == b'_' && part(&body[23..82])
+}
+
+/// `ghs_` and the number of the app, then a JSON web token: its header is a JSON object in base 64.
+fn is_github_app(body: &[u8]) -> bool {
+    let mut parts = body.splitn(2, |&byte| byte == b'_');
+    let app = parts.next().unwrap_or_default();
+    let token = parts.next().unwrap_or_default();
+    !app.is_empty()
+        && app.iter().all(u8::is_ascii_digit)
+        && token.starts_with(b"eyJ")
+        && is_long(token)
 }
 
 /// The last 6 of the 36 characters are the CRC-32 of the first 30, in base 62.
@@ -157,7 +241,11 @@ fn has_github_checksum(body: &[u8]) -> bool {
     }
     let mut crc = body[..30].iter().fold(u32::MAX, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| {
-            if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 }
+            if crc & 1 == 1 {
+                (crc >> 1) ^ 0xEDB8_8320
+            } else {
+                crc >> 1
+            }
         })
     }) ^ u32::MAX;
     body[30..36].iter().rev().all(|&byte| {
@@ -171,3 +259,101 @@ const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 
 /// How much of a run decides whether it is a key: more than any issued key has, less than the hold.
 const PROOF: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::scan;
+
+    const BODY: &str = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8";
+
+    fn found(text: &str) -> Vec<(&'static str, &str)> {
+        scan(text)
+            .into_iter()
+            .map(|finding| (finding.detector, &text[finding.range]))
+            .collect()
+    }
+
+    #[test]
+    fn keys_of_each_kind_are_found_whole() {
+        let pat = format!("github_pat_{}_{}", &BODY[..22], "Z9".repeat(29) + "z");
+        for (detector, key) in [
+            ("openai-key", format!("sk-{BODY}")),
+            ("openai-key", "sk-abcdefghijklmnopqrst".to_owned()),
+            ("openai-key", format!("sk-proj-{BODY}_-{BODY}")),
+            ("openai-key", format!("sk-svcacct-{BODY}")),
+            ("openai-key", "sk-admin-demo-key-for-the-tests".to_owned()),
+            ("anthropic-key", format!("sk-ant-api03-{BODY}-_AA")),
+            ("github-token", format!("ghp_{BODY}")),
+            ("github-token", format!("gho_{BODY}")),
+            ("github-token", format!("ghu_{BODY}")),
+            ("github-token", format!("ghs_{BODY}{BODY}")),
+            ("github-token", format!("ghr_{BODY}")),
+            ("github-token", pat),
+            (
+                "github-token",
+                format!("ghs_123456_eyJhbGciOi.eyJ{BODY}-_.{BODY}"),
+            ),
+        ] {
+            for text in [
+                key.clone(),
+                format!("KEY={key}"),
+                format!("KEY_{key}"),
+                format!("export A={key};"),
+                format!("Bearer {key}, and so on"),
+                format!("{{\"key\":\"{key}\"}}"),
+                format!("{{\\n{key}\\n}}"),
+                format!("\\u0022{key}\\u0022"),
+                format!("token%3D{key}%26"),
+                format!("é{key}é"),
+            ] {
+                assert_eq!(found(&text), [(detector, key.as_str())], "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_key_is_left_alone() {
+        for text in [
+            "sk-folding-cube-container-wrapper",
+            "sk-toggleable__label-arrow-icon",
+            "risk-assessment-and-management-framework",
+            "task-A1b2C3d4E5f6G7h8I9j0K1l2",
+            "a disk-admin-about-the-new-policy",
+            "sk-A1b2C3d4E5f6G7h8I9j",
+            "sk-ant-A1b2C3d4E5f6G7h8I9j",
+            "sk-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+            "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+            "ghp_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r",
+            "ghp_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7_8",
+            "ghx_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8",
+            "aghp_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8",
+            "github_pat_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8",
+        ] {
+            assert_eq!(found(text), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_glued_to_a_word_need_stronger_proof() {
+        let key = format!("sk-proj-{BODY}");
+        assert_eq!(found(&format!("is{key}")), [("openai-key", key.as_str())]);
+        // Published by GitHub as an example; its checksum is right.
+        let token = "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";
+        assert_eq!(found(&format!("is{token}")), [("github-token", token)]);
+        assert!(has_github_checksum(token[4..].as_bytes()));
+        assert!(!has_github_checksum(BODY.as_bytes()));
+    }
+
+    #[test]
+    fn a_key_is_shown_by_its_prefix_and_last_four() {
+        let sample = |text: &str| scan(text)[0].sample.clone();
+        assert_eq!(sample(&format!("sk-{BODY}")), "sk-…Q7r8");
+        assert_eq!(sample(&format!("sk-proj-{BODY}")), "sk-proj-…Q7r8");
+        assert_eq!(sample(&format!("sk-ant-api03-{BODY}")), "sk-ant-…Q7r8");
+        assert_eq!(sample(&format!("ghp_{BODY}")), "ghp_…Q7r8");
+        assert_eq!(sample("4111 1111 1111 1111"), "…1111");
+        assert_eq!(sample("ada@mail.example.com"), "a…@….com");
+        assert_eq!(sample("AKIAIOSFODNN7EXAMPLE"), "AKIA…MPLE");
+    }
+}

@@ -51,16 +51,19 @@ enum Detector {
     AnthropicKey,
     AwsKey,
     GithubToken,
+    /// Reported as [`Detector::GithubToken`]; its alphabet is another.
+    GithubAppToken,
 }
 
 impl Detector {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::CreditCard,
         Self::Email,
         Self::OpenAiKey,
         Self::AnthropicKey,
         Self::AwsKey,
         Self::GithubToken,
+        Self::GithubAppToken,
     ];
 
     fn id(self) -> &'static str {
@@ -70,14 +73,28 @@ impl Detector {
             Self::OpenAiKey => "openai-key",
             Self::AnthropicKey => "anthropic-key",
             Self::AwsKey => "aws-key",
-            Self::GithubToken => "github-token",
+            Self::GithubToken | Self::GithubAppToken => "github-token",
         }
     }
 
     fn class(self) -> &'static str {
         match self {
             Self::CreditCard | Self::Email => "pii",
-            Self::OpenAiKey | Self::AnthropicKey | Self::AwsKey | Self::GithubToken => "secrets",
+            Self::OpenAiKey
+            | Self::AnthropicKey
+            | Self::AwsKey
+            | Self::GithubToken
+            | Self::GithubAppToken => "secrets",
+        }
+    }
+
+    /// The finding of a match of `length` bytes at `start`, from its first bytes and its last (for a short one: all of it, twice).
+    fn finding(self, start: usize, length: usize, head: &str, tail: &str) -> Finding {
+        Finding {
+            detector: self.id(),
+            class: self.class(),
+            range: start..start + length,
+            sample: self.sample(head, tail),
         }
     }
 
@@ -93,7 +110,7 @@ impl Detector {
             }
             Self::AwsKey if aws::is_key_id(head.as_bytes()) => format!("{}…{last}", &head[..4]),
             Self::AwsKey => format!("…{last}"),
-            Self::OpenAiKey | Self::AnthropicKey | Self::GithubToken => {
+            Self::OpenAiKey | Self::AnthropicKey | Self::GithubToken | Self::GithubAppToken => {
                 format!("{}…{last}", key::prefix(head))
             }
         }

@@ -11,8 +11,26 @@ pub(super) enum Verdict {
     More,
     /// A match of this many bytes starts here.
     Match(Detector, usize),
-    /// A match starts here, it already fills the hold and may go on: as long as [`super::key::belongs`] says so.
+    /// A match starts here, it already fills the hold and may go on: as long as key characters follow.
     Open(Detector),
+}
+
+impl Verdict {
+    /// This verdict and that of another detector on the same place: wait while one of them is undecided, else the longer match.
+    pub(super) fn or(self, other: impl FnOnce() -> Self) -> Self {
+        if self == Self::More {
+            return self;
+        }
+        match (self, other()) {
+            (_, Self::More) => Self::More,
+            (Self::Open(detector), _) | (_, Self::Open(detector)) => Self::Open(detector),
+            (Self::Match(_, mine), Self::Match(detector, length)) if length > mine => {
+                Self::Match(detector, length)
+            }
+            (Self::No, other) => other,
+            (mine, _) => mine,
+        }
+    }
 }
 
 /// A place in a text of which the beginning is known and the rest may still be on its way.
