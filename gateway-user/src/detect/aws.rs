@@ -4,12 +4,12 @@
 //! Formats: AWS IAM User Guide, "IAM identifiers", unique identifiers.
 
 use super::Detector;
-use super::place::{Place, Verdict};
+use super::place::{Class, Place, Verdict};
 
 /// What stands here, if it is an id or a secret.
 pub(super) fn at(place: Place) -> Verdict {
     let ahead = place.ahead();
-    if may_become_id(ahead) && !place.follows(is_id) {
+    if ahead[0] == b'A' && may_become_id(ahead) && !place.follows(is_id) {
         if ahead.len() <= ID && !place.whole {
             return Verdict::More;
         }
@@ -33,10 +33,13 @@ fn may_become_id(text: &[u8]) -> bool {
 }
 
 fn secret(place: Place) -> Verdict {
+    if place.follows(is_secret) {
+        return Verdict::No;
+    }
     let ahead = place.ahead();
     let here = &ahead[..ahead.len().min(SECRET)];
     // From its end: in prose the first few steps find that the run is shorter.
-    if !here.iter().rev().all(|&byte| is_secret(byte)) || place.follows(is_secret) {
+    if !here.iter().rev().all(|&byte| is_secret(byte)) {
         return Verdict::No;
     }
     if ahead.len() <= SECRET && !place.whole {
@@ -81,7 +84,8 @@ fn is_id(byte: u8) -> bool {
 }
 
 fn is_secret(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+')
+    static SECRETS: Class = Class::alphanumeric_and(b"/+");
+    SECRETS.has(byte)
 }
 
 const ID: usize = 20;

@@ -143,26 +143,33 @@ impl Number {
 const SHORTEST: usize = 13;
 const LONGEST: usize = 19;
 
-/// First six digits from, to, and how long such numbers are.
-const ISSUERS: [(u32, u32, &[usize]); 17] = [
-    (400_000, 499_999, &[13, 16, 19]),                 // Visa
-    (510_000, 559_999, &[16]),                         // Mastercard
-    (222_100, 272_099, &[16]),                         // Mastercard
-    (340_000, 349_999, &[15]),                         // American Express
-    (370_000, 379_999, &[15]),                         // American Express
-    (300_000, 305_999, &[14, 16]),                     // Diners Club
-    (309_500, 309_599, &[14, 16]),                     // Diners Club
-    (360_000, 369_999, &[14, 16]),                     // Diners Club
-    (380_000, 399_999, &[14, 16]),                     // Diners Club
-    (352_800, 358_999, &[16, 17, 18, 19]),             // JCB
-    (601_100, 601_199, &[16, 17, 18, 19]),             // Discover
-    (644_000, 659_999, &[16, 17, 18, 19]),             // Discover
-    (620_000, 629_999, &[16, 17, 18, 19]),             // UnionPay
-    (810_000, 829_999, &[16, 17, 18, 19]),             // UnionPay, RuPay
-    (220_000, 220_499, &[16, 17, 18, 19]),             // Mir
-    (500_000, 509_999, &[13, 14, 15, 16, 17, 18, 19]), // Maestro, RuPay
-    (670_000, 679_999, &[13, 14, 15, 16, 17, 18, 19]), // Maestro
+/// First six digits from, to, and how long such numbers are. Only lengths in use: what has 17 or 18 digits is an identifier.
+const ISSUERS: [(u32, u32, &[usize]); 22] = [
+    (400_000, 499_999, &[13, 16, 19]),     // Visa
+    (510_000, 559_999, &[16]),             // Mastercard
+    (222_100, 272_099, &[16]),             // Mastercard
+    (340_000, 349_999, &[15]),             // American Express
+    (370_000, 379_999, &[15]),             // American Express
+    (300_000, 305_999, &[14, 16]),         // Diners Club
+    (309_500, 309_599, &[14, 16]),         // Diners Club
+    (360_000, 369_999, &[14, 16]),         // Diners Club
+    (380_000, 399_999, &[14, 16]),         // Diners Club
+    (352_800, 358_999, &[16, 19]),         // JCB
+    (601_100, 601_199, &[16, 19]),         // Discover
+    (644_000, 659_999, &[16, 19]),         // Discover, RuPay
+    (620_000, 629_999, &[16, 17, 18, 19]), // UnionPay
+    (810_000, 829_999, &[16, 19]),         // UnionPay, RuPay
+    (508_500, 508_999, &[16]),             // RuPay
+    (220_000, 220_499, &[16, 19]),         // Mir
+    (979_200, 979_299, &[16]),             // Troy
+    (501_800, 501_899, MAESTRO),
+    (502_000, 502_099, MAESTRO),
+    (503_800, 503_899, MAESTRO),
+    (589_300, 589_399, MAESTRO),
+    (675_900, 676_399, MAESTRO),
 ];
+
+const MAESTRO: &[usize] = &[13, 14, 15, 16, 17, 18, 19];
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@
 //! address is no part of it.
 
 use super::Detector;
-use super::place::{Place, Verdict};
+use super::place::{Class, Place, Verdict};
 
 /// The run of local-part characters a place stands in. All its places share one `@` and one domain, so it is read once per run:
 /// reading it again from each place would take a long run quadratic time.
@@ -117,7 +117,8 @@ fn run(text: &[u8], class: impl Fn(u8) -> bool) -> usize {
 }
 
 fn is_local(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'%' | b'+' | b'-')
+    static LOCALS: Class = Class::alphanumeric_and(b"._%+-");
+    LOCALS.has(byte)
 }
 
 fn is_domain(byte: u8) -> bool {

@@ -60,16 +60,14 @@ impl<'a> Place<'a> {
     /// Whether the byte before this place is one of `class` and really stands for itself: the `n` of an escaped line feed in
     /// quoted JSON (`\nsk-…`) or the `D` of `%3D` is no part of a word.
     pub(super) fn follows(self, class: impl Fn(u8) -> bool) -> bool {
-        self.behind().last().is_some_and(|&last| class(last)) && !self.after_escape()
+        self.at > 0 && class(self.text[self.at - 1]) && !self.after_escape()
     }
 
     fn after_escape(self) -> bool {
-        let behind = self.behind();
         [2, 3, 6].into_iter().any(|length| {
-            behind
-                .len()
+            self.at
                 .checked_sub(length)
-                .is_some_and(|from| escape(&behind[from..]) == Some(length))
+                .is_some_and(|from| escape(&self.text[from..self.at]) == Some(length))
         })
     }
 
@@ -95,6 +93,31 @@ fn escape(text: &[u8]) -> Option<usize> {
             Some(6)
         }
         _ => None,
+    }
+}
+
+/// Membership of every byte in a class, for those that are asked about each byte of a text.
+pub(super) struct Class([bool; 256]);
+
+impl Class {
+    /// ASCII letters and digits, and `others`.
+    pub(super) const fn alphanumeric_and(others: &[u8]) -> Self {
+        let mut has = [false; 256];
+        let mut byte = 0;
+        while byte < 128 {
+            has[byte] = (byte as u8).is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let mut at = 0;
+        while at < others.len() {
+            has[others[at] as usize] = true;
+            at += 1;
+        }
+        Self(has)
+    }
+
+    pub(super) const fn has(&self, byte: u8) -> bool {
+        self.0[byte as usize]
     }
 }
 

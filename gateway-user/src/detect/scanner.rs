@@ -164,5 +164,4 @@ fn decide(text: &[u8], at: usize, whole: bool, word: &mut email::Word) -> Verdic
 const TAIL: usize = 4;
 
 #[cfg(test)]
-#[path = "scanner_tests.rs"]
 mod tests;

@@ -247,7 +247,7 @@ fn long_runs_take_linear_time() {
         "a", "1", "sk-", "a@", "a.", "1 ", "1111-", "AKIA", "ghp_", "\\n", "a@b.", "sk-A1b2", "/",
         "4111 ",
     ] {
-        let text = unit.repeat(2_000_000 / unit.len());
+        let text = unit.repeat(400_000 / unit.len());
         let started = std::time::Instant::now();
         std::hint::black_box(scan(&text));
         std::hint::black_box(pieces([text.as_str()]));
