@@ -1,0 +1,173 @@
+//! AWS access keys: the id (`AKIA…`, `ASIA…`), and the 40-character secret, which has no mark of its own and counts only shortly
+//! behind a word that announces it or behind an id.
+//!
+//! Formats: AWS IAM User Guide, "IAM identifiers", unique identifiers.
+
+use super::Detector;
+use super::place::{Class, Place, Verdict};
+
+/// What stands here, if it is an id or a secret.
+pub(super) fn at(place: Place) -> Verdict {
+    let ahead = place.ahead();
+    if ahead[0] == b'A' && may_become_id(ahead) && !place.follows(is_id) {
+        if ahead.len() <= ID && !place.whole {
+            return Verdict::More;
+        }
+        if is_key_id(ahead) {
+            return Verdict::Match(Detector::AwsKey, ID);
+        }
+    }
+    secret(place)
+}
+
+/// Whether `text` starts with an access key id.
+pub(super) fn is_key_id(text: &[u8]) -> bool {
+    text.len() >= ID && may_become_id(text) && !text.get(ID).is_some_and(|&byte| is_id(byte))
+}
+
+fn may_become_id(text: &[u8]) -> bool {
+    let here = &text[..text.len().min(ID)];
+    let prefix = here.len().min(4);
+    (here[..prefix] == b"AKIA"[..prefix] || here[..prefix] == b"ASIA"[..prefix])
+        && here.iter().all(|&byte| is_id(byte))
+}
+
+fn secret(place: Place) -> Verdict {
+    if place.follows(is_secret) {
+        return Verdict::No;
+    }
+    let ahead = place.ahead();
+    let here = &ahead[..ahead.len().min(SECRET)];
+    // From its end: in prose the first few steps find that the run is shorter.
+    if !here.iter().rev().all(|&byte| is_secret(byte)) {
+        return Verdict::No;
+    }
+    if ahead.len() <= SECRET && !place.whole {
+        return if is_announced(place.behind()) {
+            Verdict::More
+        } else {
+            Verdict::No
+        };
+    }
+    let ends = !ahead.get(SECRET).is_some_and(|&byte| is_secret(byte));
+    if here.len() == SECRET && ends && is_random(here) && is_announced(place.behind()) {
+        Verdict::Match(Detector::AwsKey, SECRET)
+    } else {
+        Verdict::No
+    }
+}
+
+/// Not a path, not a word, not a hash: 40 random characters of this alphabet have all three kinds.
+fn is_random(text: &[u8]) -> bool {
+    [
+        u8::is_ascii_digit,
+        u8::is_ascii_lowercase,
+        u8::is_ascii_uppercase,
+    ]
+    .iter()
+    .all(|kind| text.iter().any(kind))
+}
+
+/// Whether the text before a secret announces one.
+fn is_announced(behind: &[u8]) -> bool {
+    let said = |word: &[u8]| {
+        behind
+            .windows(word.len())
+            .any(|window| window.eq_ignore_ascii_case(word))
+    };
+    ANNOUNCEMENTS.iter().any(|word| said(word.as_bytes()))
+        || (0..behind.len()).any(|from| is_key_id(&behind[from..]))
+}
+
+fn is_id(byte: u8) -> bool {
+    byte.is_ascii_uppercase() || byte.is_ascii_digit()
+}
+
+fn is_secret(byte: u8) -> bool {
+    static SECRETS: Class = Class::alphanumeric_and(b"/+");
+    SECRETS.has(byte)
+}
+
+const ID: usize = 20;
+const SECRET: usize = 40;
+
+/// As configuration files, API answers, the console's CSV files and people write it.
+const ANNOUNCEMENTS: [&str; 6] = [
+    "secret_access_key",
+    "secretaccesskey",
+    "secret access key",
+    "secret-access-key",
+    "aws_secret",
+    "aws secret",
+];
+
+#[cfg(test)]
+mod tests {
+    use crate::detect::scan;
+
+    const KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
+    const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+
+    fn keys(text: &str) -> Vec<&str> {
+        scan(text)
+            .into_iter()
+            .filter(|finding| finding.detector == "aws-key")
+            .map(|finding| &text[finding.range])
+            .collect()
+    }
+
+    #[test]
+    fn ids_are_found_by_themselves() {
+        for text in [
+            KEY_ID.to_owned(),
+            format!("id={KEY_ID};"),
+            format!("key{KEY_ID}is"),
+            format!("\\n{KEY_ID}\\n"),
+            format!("é{KEY_ID}é"),
+        ] {
+            assert_eq!(keys(&text), [KEY_ID], "{text}");
+        }
+        assert_eq!(keys("ASIAIOSFODNN7EXAMPLE"), ["ASIAIOSFODNN7EXAMPLE"]);
+        for text in [
+            "AKIAIOSFODNN7EXAMPL",
+            "AKIAIOSFODNN7EXAMPLE0",
+            "XAKIAIOSFODNN7EXAMPLE",
+            "AKIAIOSFODNN7EXAMPLe",
+            "AKIA IOSFODNN7EXAMPLE",
+        ] {
+            assert_eq!(keys(text), [] as [&str; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_found_where_it_is_announced() {
+        for text in [
+            format!("aws_secret_access_key = {SECRET}"),
+            format!("AWS_SECRET_ACCESS_KEY={SECRET}\n"),
+            format!("\"SecretAccessKey\": \"{SECRET}\","),
+            format!("\\\"secretAccessKey\\\":\\\"{SECRET}\\\""),
+            format!("My AWS secret access key is {SECRET}."),
+            format!("AWS secret:\\n{SECRET}"),
+        ] {
+            assert_eq!(keys(&text), [SECRET], "{text}");
+        }
+        assert_eq!(keys(&format!("{KEY_ID},{SECRET}")), [KEY_ID, SECRET]);
+    }
+
+    #[test]
+    fn forty_characters_alone_are_no_secret() {
+        let far = ".".repeat(100);
+        for text in [
+            SECRET.to_owned(),
+            format!("commit {SECRET}"),
+            format!("aws_secret_access_key {far} {SECRET}"),
+            format!("aws_secret_access_key={SECRET}x"),
+            format!("aws_secret_access_key=x{SECRET}"),
+            format!("{SECRET} aws_secret_access_key"),
+            "aws_secret_access_key=da39a3ee5e6b4b0d3255bfef95601890afd80709".to_owned(),
+            "aws_secret_access_key=/usr/share/doc/packages/one/two/three/fou".to_owned(),
+        ] {
+            assert_eq!(keys(&text), [] as [&str; 0], "{text}");
+        }
+    }
+}

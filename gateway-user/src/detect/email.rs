@@ -1,0 +1,227 @@
+//! E-mail addresses: at most 64 characters, `@`, and a domain whose last label is letters.
+//!
+//! What only looks like one is left alone: `git@github.com`, `icon@2x.png`, `getty@tty1.service`, `pkg@1.0.0-rc.one`.
+//! Lengths: RFC 5321 section 4.5.3.1. Of the characters of RFC 5322 only those that mailboxes use: a quote or a slash before an
+//! address is no part of it.
+
+use super::Detector;
+use super::place::{Class, Place, Verdict};
+
+/// The run of local-part characters a place stands in. All its places share one `@` and one domain, so it is read once per run:
+/// reading it again from each place would take a long run quadratic time.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Word {
+    end: usize,
+    domain: Domain,
+}
+
+/// What follows a run of local-part characters.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Domain {
+    #[default]
+    No,
+    /// It is not all here.
+    More,
+    /// A domain, up to this offset of the text.
+    Until(usize),
+}
+
+/// What stands at `at` in `text`, if it is an address. `word` is what the last call learnt about the same text, or the default.
+pub(super) fn at(text: &[u8], at: usize, whole: bool, word: &mut Word) -> Verdict {
+    if at >= word.end {
+        if !is_local(text[at]) {
+            return Verdict::No;
+        }
+        *word = read(text, at, whole);
+    }
+    if word.domain == Domain::No || word.end - at > LOCAL || !may_start(text, at) {
+        return Verdict::No;
+    }
+    match word.domain {
+        Domain::Until(end) => Verdict::Match(Detector::Email, end - at),
+        _ => Verdict::More,
+    }
+}
+
+fn read(text: &[u8], at: usize, whole: bool) -> Word {
+    let end = at + run(&text[at..], is_local);
+    let domain = match text.get(end) {
+        None if whole => Domain::No,
+        None => Domain::More,
+        Some(b'@') if !is_service_account(&text[..end]) => match domain(&text[end + 1..], whole) {
+            Domain::Until(length) => Domain::Until(end + 1 + length),
+            undecided => undecided,
+        },
+        Some(_) => Domain::No,
+    };
+    Word { end, domain }
+}
+
+/// An address begins with a letter, a digit or `_`, and not with the `n` of an escaped line feed.
+fn may_start(text: &[u8], at: usize) -> bool {
+    (text[at].is_ascii_alphanumeric() || text[at] == b'_')
+        && !Place::new(text, at, true).inside_backslash_escape()
+}
+
+/// `git@host` names a service to every ssh client, not a person.
+fn is_service_account(before: &[u8]) -> bool {
+    before
+        .strip_suffix(b"git")
+        .is_some_and(|rest| !rest.last().is_some_and(|&byte| is_local(byte)))
+}
+
+/// The longest domain `text` starts with.
+fn domain(text: &[u8], whole: bool) -> Domain {
+    let length = run(&text[..text.len().min(DOMAIN + 1)], is_domain);
+    if length == text.len() && length <= DOMAIN && !whole {
+        return Domain::More;
+    }
+    let mut found = Domain::No;
+    let mut start = 0;
+    for (index, label) in text[..length].split(|&byte| byte == b'.').enumerate() {
+        let end = start + label.len();
+        // Two numbers in front are a version.
+        let version = index == 1 && !text[..end].iter().any(u8::is_ascii_alphabetic);
+        if label.is_empty() || label.len() > LABEL || label[0] == b'-' || version {
+            break;
+        }
+        if index > 0
+            && let Some(top) = top_level(label)
+            && start + top <= DOMAIN
+        {
+            found = Domain::Until(start + top);
+        }
+        start = end + 1;
+    }
+    found
+}
+
+/// How much of `label` is a top-level domain: letters up to its end or to a hyphen, as in `example.com-backup`.
+fn top_level(label: &[u8]) -> Option<usize> {
+    let letters = run(label, |byte| byte.is_ascii_alphabetic());
+    if label.len() > 4 && label[..4].eq_ignore_ascii_case(b"xn--") {
+        return Some(label.len());
+    }
+    let known = letters >= 2
+        && label.get(letters).is_none_or(|&byte| byte == b'-')
+        && !NO_DOMAINS
+            .iter()
+            .any(|name| label[..letters].eq_ignore_ascii_case(name.as_bytes()));
+    known.then_some(letters)
+}
+
+fn run(text: &[u8], class: impl Fn(u8) -> bool) -> usize {
+    text.iter()
+        .position(|&byte| !class(byte))
+        .unwrap_or(text.len())
+}
+
+fn is_local(byte: u8) -> bool {
+    static LOCALS: Class = Class::alphanumeric_and(b"._%+-");
+    LOCALS.has(byte)
+}
+
+fn is_domain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')
+}
+
+const LOCAL: usize = 64;
+const DOMAIN: usize = 254;
+const LABEL: usize = 63;
+
+/// File names and systemd units with an `@` end in these; none is a top-level domain.
+const NO_DOMAINS: [&str; 18] = [
+    "png", "jpg", "jpeg", "gif", "svg", "webp", "ico", "pdf", "js", "ts", "css", "html", "json",
+    "service", "socket", "timer", "slice", "scope",
+];
+
+#[cfg(test)]
+mod tests {
+    use crate::detect::scan;
+
+    fn addresses(text: &str) -> Vec<&str> {
+        scan(text)
+            .into_iter()
+            .filter(|finding| finding.detector == "email")
+            .map(|finding| &text[finding.range])
+            .collect()
+    }
+
+    #[test]
+    fn addresses_are_found_whatever_stands_around_them() {
+        for address in [
+            "ada@example.com",
+            "ada.lovelace+tag@mail.example.co.uk",
+            "a@b.io",
+            "x_1%2@163.com",
+            "ADA@EXAMPLE.COM",
+            "ada@xn--bcher-kva.example",
+            "ada@example.xn--p1ai",
+            "1234@example.museum",
+        ] {
+            for text in [
+                address.to_owned(),
+                format!("<{address}>"),
+                format!("mailto:{address}?subject=x"),
+                format!("to {address}."),
+                format!("to {address}, now"),
+                format!("b'{address}'"),
+                format!("{{\\n{address}\\n}}"),
+                format!("{{\"to\":\"{address}\"}}"),
+                format!("\\u0022{address}\\u0022"),
+                format!("é{address}é"),
+                format!("..{address}"),
+                format!("{address}:secret"),
+            ] {
+                assert_eq!(addresses(&text), [address], "{text}");
+            }
+        }
+        assert_eq!(addresses("ada@example.com_old"), ["ada@example.com"]);
+        assert_eq!(addresses("ada@example.com-old"), ["ada@example.com"]);
+        assert_eq!(
+            addresses("a@b.io,c@d.io;e@f.io"),
+            ["a@b.io", "c@d.io", "e@f.io"]
+        );
+    }
+
+    #[test]
+    fn what_only_looks_like_an_address_is_left_alone() {
+        for text in [
+            "git@github.com:owner/name.git",
+            "icon@2x.png",
+            "getty@tty1.service",
+            "user@1000.service",
+            "react@18.2.0",
+            "pkg@1.0.0-rc.one",
+            "@types/node@20",
+            "root@localhost",
+            "a@b.c",
+            "a@-b.com",
+            "a@.com",
+            "a@b..com",
+            "a @b.com",
+            "@b.com",
+            "10.0.0.1@10.0.0.2",
+            "x@y",
+            "sum(a@b)",
+        ] {
+            assert_eq!(addresses(text), [] as [&str; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_bounded() {
+        let local = "a".repeat(64);
+        let text = format!("{local}@example.com");
+        assert_eq!(addresses(&text), [text.as_str()]);
+        // A longer run still does not carry its address past the mask.
+        assert_eq!(addresses(&format!("bb{text}")), [text.as_str()]);
+        let domain = format!("{}com", "abcdefghi.".repeat(25));
+        assert_eq!(domain.len(), 253);
+        assert_eq!(addresses(&format!("a@{domain}")), [format!("a@{domain}")]);
+        assert_eq!(
+            addresses(&format!("a@{}.com", "b".repeat(64))),
+            [] as [&str; 0]
+        );
+    }
+}

@@ -1,0 +1,99 @@
+//! What is a key and what only looks like one.
+
+use super::*;
+use crate::detect::scan;
+
+const BODY: &str = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8";
+
+fn found(text: &str) -> Vec<(&'static str, &str)> {
+    scan(text)
+        .into_iter()
+        .map(|finding| (finding.detector, &text[finding.range]))
+        .collect()
+}
+
+#[test]
+fn keys_of_each_kind_are_found_whole() {
+    let pat = format!("github_pat_{}_{}", &BODY[..22], "Z9".repeat(29) + "z");
+    for (detector, key) in [
+        ("openai-key", format!("sk-{BODY}")),
+        ("openai-key", "sk-abcdefghijklmnopqrst".to_owned()),
+        ("openai-key", format!("sk-proj-{BODY}_-{BODY}")),
+        ("openai-key", format!("sk-svcacct-{BODY}")),
+        ("openai-key", "sk-admin-demo-key-for-the-tests".to_owned()),
+        ("anthropic-key", format!("sk-ant-api03-{BODY}-_AA")),
+        ("github-token", format!("ghp_{BODY}")),
+        ("github-token", format!("gho_{BODY}")),
+        ("github-token", format!("ghu_{BODY}")),
+        ("github-token", format!("ghs_{BODY}{BODY}")),
+        ("github-token", format!("ghr_{BODY}")),
+        ("github-token", pat),
+        (
+            "github-token",
+            format!("ghs_123456_eyJhbGciOi.eyJ{BODY}-_.{BODY}"),
+        ),
+    ] {
+        for text in [
+            key.clone(),
+            format!("KEY={key}"),
+            format!("KEY/{key}"),
+            format!("export A={key};"),
+            format!("Bearer {key}, and so on"),
+            format!("{{\"key\":\"{key}\"}}"),
+            format!("{{\\n{key}\\n}}"),
+            format!("\\u0022{key}\\u0022"),
+            format!("token%3D{key}%26"),
+            format!("é{key}é"),
+        ] {
+            assert_eq!(found(&text), [(detector, key.as_str())], "{text}");
+        }
+    }
+}
+
+#[test]
+fn what_only_looks_like_a_key_is_left_alone() {
+    for text in [
+        "sk-folding-cube-container-wrapper",
+        "sk-toggleable__label-arrow-icon",
+        "risk-assessment-and-management-framework",
+        "task-A1b2C3d4E5f6G7h8I9j0K1l2",
+        "a disk-admin-about-the-new-policy",
+        "sk-A1b2C3d4E5f6G7h8I9j",
+        "sk-ant-A1b2C3d4E5f6G7h8I9j",
+        "x_sk-A1b2C3d4E5f6G7h8I9j0K1l2",
+        "x-sk-A1b2C3d4E5f6G7h8I9j0K1l2",
+        "sk-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "ghp_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r",
+        "ghp_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7_8",
+        "ghx_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8",
+        "aghp_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8",
+        "github_pat_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+    }
+}
+
+#[test]
+fn keys_glued_to_a_word_need_stronger_proof() {
+    let key = format!("sk-proj-{BODY}");
+    assert_eq!(found(&format!("is{key}")), [("openai-key", key.as_str())]);
+    assert_eq!(found(&format!("is-{key}")), [("openai-key", key.as_str())]);
+    // Published by GitHub as an example; its checksum is right.
+    let token = "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";
+    assert_eq!(found(&format!("is{token}")), [("github-token", token)]);
+    assert!(has_github_checksum(&token.as_bytes()[4..]));
+    assert!(!has_github_checksum(BODY.as_bytes()));
+}
+
+#[test]
+fn a_key_is_shown_by_its_prefix_and_last_four() {
+    let sample = |text: &str| scan(text)[0].sample.clone();
+    assert_eq!(sample(&format!("sk-{BODY}")), "sk-…Q7r8");
+    assert_eq!(sample(&format!("sk-proj-{BODY}")), "sk-proj-…Q7r8");
+    assert_eq!(sample(&format!("sk-ant-api03-{BODY}")), "sk-ant-…Q7r8");
+    assert_eq!(sample(&format!("ghp_{BODY}")), "ghp_…Q7r8");
+    assert_eq!(sample("4111 1111 1111 1111"), "…1111");
+    assert_eq!(sample("ada@mail.example.com"), "a…@….com");
+    assert_eq!(sample("AKIAIOSFODNN7EXAMPLE"), "AKIA…MPLE");
+}

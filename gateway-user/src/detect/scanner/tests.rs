@@ -1,0 +1,257 @@
+//! However a text is cut, the pieces say the same and the text is complete.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Everything a scanner gives out for these parts, neighbouring texts joined; what it holds is checked on the way.
+fn pieces<'a>(parts: impl IntoIterator<Item = &'a str>) -> Vec<Piece> {
+    let mut scanner = Scanner::new();
+    let mut out = Vec::new();
+    let (mut taken, mut given) = (0, 0);
+    for part in parts {
+        let before = out.len();
+        scanner.push(part, &mut out);
+        taken += part.len();
+        given += out[before..].iter().map(length).sum::<usize>();
+        assert!(scanner.held() <= HOLD, "held {}", scanner.held());
+        assert!(taken - given >= scanner.held(), "held what was given");
+        assert_eq!(
+            taken == given,
+            scanner.held() == 0,
+            "nothing held, nothing missing"
+        );
+    }
+    scanner.finish(&mut out);
+    assert_eq!(scanner.held(), 0);
+    let mut joined: Vec<Piece> = Vec::new();
+    for piece in out {
+        match (joined.last_mut(), piece) {
+            (Some(Piece::Text(last)), Piece::Text(text)) => last.push_str(&text),
+            (_, piece) => joined.push(piece),
+        }
+    }
+    joined
+}
+
+fn length(piece: &Piece) -> usize {
+    match piece {
+        Piece::Text(text) => text.len(),
+        Piece::Found(_, length) => *length,
+    }
+}
+
+/// The pieces [`scan`] calls for.
+fn expected(text: &str) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    for finding in scan(text) {
+        assert!(at <= finding.range.start && finding.range.start < finding.range.end);
+        if at < finding.range.start {
+            pieces.push(Piece::Text(text[at..finding.range.start].to_owned()));
+        }
+        at = finding.range.end;
+        let length = finding.range.len();
+        pieces.push(Piece::Found(finding, length));
+    }
+    if at < text.len() {
+        pieces.push(Piece::Text(text[at..].to_owned()));
+    }
+    pieces
+}
+
+/// Cuts `text` behind every so many characters, the numbers taken round.
+fn cut<'a>(text: &'a str, sizes: &[usize]) -> Vec<&'a str> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    for size in sizes.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let (part, after) = rest.split_at(rest.floor_char_boundary(*size).max(first(rest)));
+        parts.push(part);
+        rest = after;
+    }
+    parts
+}
+
+fn first(text: &str) -> usize {
+    text.chars().next().map_or(0, char::len_utf8)
+}
+
+/// Text of the parts findings are made of, and of what breaks them.
+fn texts() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        prop::sample::select(vec![
+            "4111111111111111",
+            "4111 1111 1111 1111",
+            "4111-1111-",
+            "3782 822463 10005",
+            "1111",
+            "0.",
+            " ",
+            "-",
+            ".",
+            "\u{a0}",
+            "\u{2011}",
+            "+",
+            "\\n",
+            "\\u0022",
+            "%3D",
+            "\\",
+            "é",
+            "\u{1F511}",
+            "\"",
+            "@",
+            "ada@example.com",
+            "ada",
+            "git@",
+            "@b.io",
+            ".com",
+            "_",
+            "sk-",
+            "sk-ant-",
+            "sk-proj-",
+            "sk-ad",
+            "ghp_",
+            "ghs_1_eyJ",
+            "github_pat_",
+            "A1b2C3d4E5f6G7h8I9j0",
+            "zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ0mLq17",
+            "AKIA",
+            "ASIA",
+            "IOSFODNN7EXAMPLE",
+            "aws_secret_access_key",
+            "Secret Access Key",
+            "=",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            "bPxRfiCY/",
+            "\n",
+        ])
+        .prop_map(str::to_owned),
+        "[a-z0-9@.%+-]{1,70}",
+        "[A-Za-z0-9_-]{1,300}",
+        "[0-9]{1,20}",
+        "[ -~]{0,8}",
+    ];
+    prop::collection::vec(part, 0..14).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn pieces_do_not_depend_on_how_the_text_is_cut(
+        text in texts(),
+        sizes in prop::collection::vec(1_usize..40, 1..8),
+    ) {
+        let expected = expected(&text);
+        prop_assert_eq!(&pieces(cut(&text, &sizes)), &expected);
+        prop_assert_eq!(&pieces(cut(&text, &[1])), &expected);
+        prop_assert_eq!(&pieces([text.as_str()]), &expected);
+    }
+}
+
+/// One text with a finding of every kind, among neighbours that nearly are.
+fn everything() -> String {
+    let body = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8";
+    format!(
+        "To Ada <ada.lovelace@mail.example.com>, card 4111-1111 4111 1111 1111 1111 12/27, \\nsk-proj-{body}, \
+         task-{body} sk-ant-api03-{body}; aws: AKIAIOSFODNN7EXAMPLE \
+         wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY ghp_{body} ghs_42_eyJ{body}.{body}.{body} é 0.4111111111111111 \
+         github_pat_{}_{} grüße@例え.jp a@b.io",
+        &body[..22],
+        "Z9".repeat(30),
+    )
+}
+
+#[test]
+fn two_pieces_cut_anywhere_and_single_characters_find_the_same() {
+    let text = everything();
+    let expected = expected(&text);
+    let found = expected
+        .iter()
+        .filter_map(|piece| match piece {
+            Piece::Found(finding, _) => Some(finding.detector),
+            Piece::Text(_) => None,
+        })
+        .collect::<Vec<_>>();
+    assert_eq!(
+        found,
+        [
+            "email",
+            "credit-card",
+            "openai-key",
+            "anthropic-key",
+            "aws-key",
+            "aws-key",
+            "github-token",
+            "github-token",
+            "github-token",
+            "email",
+        ]
+    );
+    for at in (0..=text.len()).filter(|at| text.is_char_boundary(*at)) {
+        assert_eq!(pieces([&text[..at], &text[at..]]), expected, "cut at {at}");
+    }
+    assert_eq!(pieces(cut(&text, &[1])), expected);
+}
+
+#[test]
+fn a_key_without_an_end_is_one_finding_and_is_not_kept() {
+    let key = format!("sk-{}", "A1b2".repeat(50_000));
+    for text in [key.clone(), format!("key {key}, then ada@b.io")] {
+        for size in [1, 7, 511, 512, 513, 4096] {
+            let pieces = pieces(cut(&text, &[size]));
+            assert_eq!(pieces, expected(&text), "{size}");
+        }
+    }
+    let mut scanner = Scanner::new();
+    let mut out = Vec::new();
+    for part in cut(&key, &[16]) {
+        scanner.push(part, &mut out);
+        assert!(scanner.text.len() <= HOLD + LOOKBEHIND);
+    }
+    assert!(out.is_empty());
+    assert!(scanner.held() > 0);
+}
+
+#[test]
+fn plain_prose_is_held_for_a_word_at_most() {
+    let mut scanner = Scanner::new();
+    let mut out = Vec::new();
+    for (text, held) in [
+        ("Hello", 5),
+        (", ", 0),
+        ("wor", 3),
+        ("ld", 5),
+        ("! It costs 12", 2),
+        (" euros.", 6),
+        ("\n\n", 0),
+        ("é", 0),
+    ] {
+        scanner.push(text, &mut out);
+        assert_eq!(scanner.held(), held, "after {text:?}");
+    }
+    scanner.push(&"x".repeat(100_000), &mut out);
+    assert_eq!(
+        scanner.held(),
+        64,
+        "a longer word is no local part at its beginning"
+    );
+}
+
+#[test]
+fn long_runs_take_linear_time() {
+    for unit in [
+        "a", "1", "sk-", "a@", "a.", "1 ", "1111-", "AKIA", "ghp_", "\\n", "a@b.", "sk-A1b2", "/",
+        "4111 ",
+    ] {
+        let text = unit.repeat(400_000 / unit.len());
+        let started = std::time::Instant::now();
+        std::hint::black_box(scan(&text));
+        std::hint::black_box(pieces([text.as_str()]));
+        let took = started.elapsed();
+        assert!(took.as_secs() < 20, "{unit:?} took {took:?}");
+    }
+}
