@@ -15,6 +15,7 @@ pub mod keeper;
 pub mod kernel;
 pub mod listener;
 pub mod mask;
+mod nearest;
 pub mod pipeline;
 pub mod policy;
 pub mod protocol;

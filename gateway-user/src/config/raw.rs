@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::ConfigError;
+use crate::nearest::nearest;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -87,7 +88,7 @@ pub(super) fn parse(text: &str) -> Result<Raw, ConfigError> {
             .span()
             .map_or(0, |span| text[..span.start].matches('\n').count() + 1);
         let message = error.message().to_owned();
-        let nearest = unknown_key(&message).and_then(|(key, known)| nearest(key, &known));
+        let nearest = unknown_key(&message).and_then(|(key, known)| nearest(key, known));
         ConfigError::Syntax {
             line,
             message: first_clause(&message),
@@ -111,28 +112,4 @@ fn first_clause(message: &str) -> String {
         Some((clause, _)) if message.starts_with("unknown field") => clause.replace("field", "key"),
         _ => message.to_owned(),
     }
-}
-
-/// The known key with the smallest edit distance, when it is near enough to be meant.
-pub(crate) fn nearest(key: &str, known: &[&str]) -> Option<String> {
-    let (distance, best) = known
-        .iter()
-        .map(|candidate| (distance(key, candidate), *candidate))
-        .min()?;
-    (distance <= key.len().max(best.len()) / 2).then(|| best.to_owned())
-}
-
-/// Levenshtein distance over bytes; keys are short ASCII words.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let substitute = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substitute.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use cedar_policy::{Effect, Policy};
 
 use super::error::Fault;
-use super::nearest::nearest;
+use crate::nearest::nearest;
 
 /// The annotations of one policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +36,8 @@ impl Terms {
     }
 }
 
-/// Reads the annotations of a policy; `known` tells detectors.
-pub(super) fn read(policy: &Policy, known: fn(&str) -> bool) -> Result<Terms, Fault> {
+/// Reads the annotations of a policy.
+pub(super) fn read(policy: &Policy) -> Result<Terms, Fault> {
     if let Some((name, _)) = policy
         .annotations()
         .find(|(name, _)| !ANNOTATIONS.contains(name))
@@ -62,7 +62,7 @@ pub(super) fn read(policy: &Policy, known: fn(&str) -> bool) -> Result<Terms, Fa
         .map_or(Ok(Vec::new()), |value| names("mask", value))?
         .into_iter()
         .collect();
-    if let Some(name) = masks.iter().find(|name| !known(name)) {
+    if let Some(name) = masks.iter().find(|name| !crate::detect::known(name)) {
         return Err(Fault::UnknownDetector { name: name.clone() });
     }
     let approvers = on("approvers", Effect::Forbid)?

@@ -12,9 +12,9 @@ use toml::{Spanned, Value};
 
 use super::error::hint;
 use super::evaluate::FILLED;
-use super::nearest::nearest;
 use super::vocabulary::{self, FactType, Kind, Vocabulary};
 use super::{Decision, Place, PolicyError, PolicySet, Query, load};
+use crate::nearest::nearest;
 use crate::protocol::{Fact, Facts};
 
 /// How one case went.

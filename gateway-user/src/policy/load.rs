@@ -81,15 +81,12 @@ pub(super) fn read_file(path: &Path) -> Result<String, PolicyError> {
     Ok(text)
 }
 
-/// Checks the policies of all files together; `known` tells detectors. Runs on a stack of its own, see [`depth`].
-pub(super) fn compile(
-    sources: &[Source],
-    known: fn(&str) -> bool,
-) -> Result<PolicySet, PolicyError> {
+/// Checks the policies of all files together. Runs on a stack of its own, see [`depth`].
+pub(super) fn compile(sources: &[Source]) -> Result<PolicySet, PolicyError> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .stack_size(depth::STACK)
-            .spawn_scoped(scope, || compile_here(sources, known))
+            .spawn_scoped(scope, || compile_here(sources))
             .map_err(PolicyError::Thread)?;
         thread
             .join()
@@ -97,7 +94,7 @@ pub(super) fn compile(
     })
 }
 
-fn compile_here(sources: &[Source], known: fn(&str) -> bool) -> Result<PolicySet, PolicyError> {
+fn compile_here(sources: &[Source]) -> Result<PolicySet, PolicyError> {
     let (schema, vocabulary) = vocabulary::schema()?;
     let mut problems = Vec::new();
     let mut all = cedar_policy::PolicySet::new();
@@ -111,7 +108,7 @@ fn compile_here(sources: &[Source], known: fn(&str) -> bool) -> Result<PolicySet
             let id = policy.annotation("id").map(str::to_owned);
             let checked = name(&policy, &rules).and_then(|id| {
                 let policy = policy.new_id(PolicyId::new(&id));
-                let rule = check(&policy, place.clone(), &vocabulary, known)?;
+                let rule = check(&policy, place.clone(), &vocabulary)?;
                 Ok((id, policy, rule))
             });
             match checked {
@@ -236,14 +233,9 @@ fn name(policy: &Policy, rules: &BTreeMap<String, Rule>) -> Result<String, Fault
     }
 }
 
-fn check(
-    policy: &Policy,
-    place: Place,
-    vocabulary: &Vocabulary,
-    known: fn(&str) -> bool,
-) -> Result<Rule, Fault> {
-    let terms = annotation::read(policy, known)?;
-    shape::check(&tree(policy)?, &terms, vocabulary, known)?;
+fn check(policy: &Policy, place: Place, vocabulary: &Vocabulary) -> Result<Rule, Fault> {
+    let terms = annotation::read(policy)?;
+    shape::check(&tree(policy)?, &terms, vocabulary)?;
     Ok(Rule {
         place,
         effect: policy.effect(),

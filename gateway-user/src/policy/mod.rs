@@ -12,7 +12,6 @@ mod depth;
 mod error;
 mod evaluate;
 mod load;
-mod nearest;
 mod question;
 mod shape;
 mod vocabulary;
@@ -79,7 +78,7 @@ impl PolicySet {
     /// # Errors
     /// [`PolicyError`] with everything that is wrong, by file and line.
     pub fn load(dir: &Path) -> Result<Self, PolicyError> {
-        load::compile(&load::read(dir)?, known)
+        load::compile(&load::read(dir)?)
     }
 
     /// How many policies there are.
@@ -140,22 +139,6 @@ impl fmt::Debug for PolicySet {
         )
     }
 }
-
-/// Whether that is a detector or a class of detectors.
-fn known(name: &str) -> bool {
-    KNOWN_DETECTORS.contains(&name)
-}
-
-const KNOWN_DETECTORS: &[&str] = &[
-    "pii",
-    "secrets",
-    "credit-card",
-    "email",
-    "openai-key",
-    "anthropic-key",
-    "aws-key",
-    "github-token",
-];
 
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,6 @@ pub(super) fn check(
     policy: &Template,
     terms: &Terms,
     vocabulary: &Vocabulary,
-    known: fn(&str) -> bool,
 ) -> Result<(), Fault> {
     let mut asked = Asked::default();
     for clause in policy.clauses() {
@@ -25,7 +24,7 @@ pub(super) fn check(
         if mentions_bare_context(condition) {
             return Err(Fault::BareContext);
         }
-        names_exist(condition, known)?;
+        names_exist(condition)?;
         let truth = match (policy.effect, clause) {
             (Effect::Forbid, Clause::Unless(_)) => {
                 asked.read(condition)?;
@@ -207,7 +206,7 @@ fn optional_presence(expr: &Expr, vocabulary: &Vocabulary) -> Option<String> {
 }
 
 /// Findings and credential kinds are closed lists: a name that is not on them would never match, and its forbid never apply.
-fn names_exist(condition: &Expr, known: fn(&str) -> bool) -> Result<(), Fault> {
+fn names_exist(condition: &Expr) -> Result<(), Fault> {
     let compared = |with: &'static str| {
         find(condition, &move |expr| match expr {
             Expr::BinaryOp { op, left, right } if !matches!(op, BinaryOp::And | BinaryOp::Or) => {
@@ -222,7 +221,7 @@ fn names_exist(condition: &Expr, known: fn(&str) -> bool) -> Result<(), Fault> {
     if let Some(name) = compared(FINDINGS)
         .concat()
         .into_iter()
-        .find(|name| !known(name))
+        .find(|name| !crate::detect::known(name))
     {
         return Err(Fault::UnknownDetector { name });
     }

@@ -21,6 +21,10 @@ pub(super) const MODULES: &[Rule] = &[
         may_use: &[],
     },
     Rule {
+        module: "nearest",
+        may_use: &[],
+    },
+    Rule {
         module: "keeper",
         may_use: &["sys"],
     },
@@ -35,7 +39,7 @@ pub(super) const MODULES: &[Rule] = &[
     // What the file says; stages get their slice of it.
     Rule {
         module: "config",
-        may_use: &["detect", "sys"],
+        may_use: &["detect", "nearest", "sys"],
     },
     // The stages.
     Rule {
@@ -64,7 +68,7 @@ pub(super) const MODULES: &[Rule] = &[
     },
     Rule {
         module: "policy",
-        may_use: &["detect", "identity", "protocol"],
+        may_use: &["detect", "identity", "nearest", "protocol"],
     },
     Rule {
         module: "mask",

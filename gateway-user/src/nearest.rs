@@ -1,7 +1,7 @@
 //! Which known word a mistyped one was meant to be.
 
 /// The known word with the smallest edit distance, when it is near enough to be meant.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let (distance, best) = known
         .into_iter()
         .map(|candidate| (distance(word, candidate), candidate))
