@@ -1,5 +1,9 @@
 //! Questions and answers over a real ledger. Time stands still in these tests and moves only when one says so.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test awaits or abandons its tasks itself"
+)]
 
 use std::time::Duration;
 

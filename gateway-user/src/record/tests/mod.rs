@@ -1,5 +1,9 @@
 //! The ledger as its callers see it: what is committed when, what survives what, who may open it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tasks belong to a runtime that is killed on purpose"
+)]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
