@@ -4,9 +4,9 @@
 //! valid document stays valid; its structure and what it says elsewhere stay as they were written; nothing is scanned across two
 //! strings. A model may write what is not JSON: from there on everything is one text.
 
+use super::Set;
 use super::document::number;
 use super::text::{Text, Writing};
-use super::Set;
 use crate::detect::Finding;
 use crate::protocol::json::{self, Unit};
 

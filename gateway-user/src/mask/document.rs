@@ -77,9 +77,27 @@ fn binary(bytes: &[u8], set: &Set, found: &mut Vec<Finding>) -> Option<Vec<u8>> 
 }
 
 /// Masks one text; `None` where nothing is to be masked.
-pub(super) fn plain(text: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
+fn plain(text: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
     let edits: Vec<Edit> = masked(text, set).map(|finding| edit(finding, found)).collect();
     (!edits.is_empty()).then(|| splice(text, edits))
+}
+
+/// Masks what may be JSON or not; `None` where nothing is to be masked.
+pub(super) fn any(text: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
+    attempt(text, NESTED, set, found).unwrap_or_else(|_| plain(text, set, found))
+}
+
+/// [`document`] that finds nothing in what is not JSON.
+fn attempt(
+    text: &str,
+    nested: u8,
+    set: &Set,
+    found: &mut Vec<Finding>,
+) -> Result<Option<String>, JsonError> {
+    let mut inside = Vec::new();
+    let new = document(text, Shape::Json, nested, set, &mut inside)?;
+    found.append(&mut inside);
+    Ok(new)
 }
 
 /// Masks the strings, keys and numbers of a JSON document, and of documents in its strings down to `nested` levels.
@@ -136,12 +154,11 @@ pub(super) fn number(written: &str, set: &Set, found: &mut Vec<Finding>) -> Opti
 
 fn string(written: &str, nested: u8, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
     let decoded = json::decode(written);
-    if nested > 0 && decoded.trim_ascii_start().starts_with(['{', '[']) {
-        let mut inside = Vec::new();
-        if let Ok(new) = document(&decoded, Shape::Json, nested - 1, set, &mut inside) {
-            found.append(&mut inside);
-            return new.map(|new| json::encode(&new));
-        }
+    if nested > 0
+        && decoded.trim_ascii_start().starts_with(['{', '['])
+        && let Ok(new) = attempt(&decoded, nested - 1, set, found)
+    {
+        return new.map(|new| json::encode(&new));
     }
     // What is not part of a finding keeps its escape sequences.
     let inside = &written[1..written.len() - 1];

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use bytes::BytesMut;
 
 use super::arguments::Arguments;
-use super::document::{self, Edit, NESTED, blank, splice};
+use super::document::{self, Edit, blank, splice};
 use super::event::{self, End, Key, Reading};
 use super::text::{Text, Writing};
 use super::{MaskError, Set, Shape};
@@ -130,7 +130,7 @@ impl Stream {
         if self.shape.is_model_call() && text.starts_with(['{', '[']) {
             return event::read(data, self.shape, &self.set, &mut self.findings);
         }
-        let new = document::any(data, NESTED, &self.set, &mut self.findings);
+        let new = document::any(data, &self.set, &mut self.findings);
         let edits = new.map(|new| Edit { range: 0..data.len(), new });
         Ok(Reading { edits: edits.into_iter().collect(), ..Reading::default() })
     }
@@ -162,8 +162,7 @@ impl Stream {
 
     /// Moves the pieces of the newest event through their channels.
     fn scan(&mut self) {
-        let Some(newest) = self.queue.back_mut() else { return };
-        let event = self.left + self.queue.len() - 1;
+        let event = self.left + self.queue.len().saturating_sub(1);
         let Some(newest) = self.queue.back_mut() else { return };
         for (position, slot) in newest.reading.slots.iter().enumerate() {
             let channel = self.channels.entry(slot.key).or_insert_with(|| Channel::new(slot.key));

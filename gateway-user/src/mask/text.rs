@@ -27,9 +27,8 @@ pub(super) enum Writing {
 
 impl Text {
     pub(super) fn new(writing: Writing) -> Self {
-        let scanner = Scanner::new();
         Self {
-            scanner,
+            scanner: Scanner::new(),
             original: String::new(),
             writing,
             released: 0,
@@ -58,10 +57,19 @@ impl Text {
         self.settle(pieces, set, found, out);
     }
 
-    /// Lets go of what is held back, which is never all of a finding. Should it become one later, the rest of it is replaced.
-    pub(super) fn release(&mut self, out: &mut String) {
-        out.push_str(&self.original[self.released..]);
-        self.released = self.original.len();
+    /// Lets go of what is held back, as if the text were over; `Writing::Plain` only. Should it go on, what left is scanned again
+    /// together with what comes, and only the rest of a finding is replaced.
+    pub(super) fn cut(&mut self, set: &Set, found: &mut Vec<Finding>, out: &mut String) {
+        let mut pieces = Vec::new();
+        self.scanner.finish(&mut pieces);
+        let tail = match pieces.last() {
+            Some(Piece::Text(tail)) => tail.clone(),
+            _ => String::new(),
+        };
+        self.settle(pieces, set, found, out);
+        self.scanner = Scanner::new();
+        self.released = tail.len();
+        self.push(&tail, &tail, set, found, out);
     }
 
     /// Whether anything is held back.
