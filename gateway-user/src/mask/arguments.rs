@@ -1,18 +1,21 @@
 //! The arguments of a tool call: a JSON document that arrives in pieces, cut anywhere.
 //!
-//! In: the document's text as it comes. Out: the same text with findings in its strings, keys and numbers replaced. Invariants: a
+//! In: the document's text as it comes. Out: what of it stays and what is replaced: findings in its strings, keys and numbers. Invariants: a
 //! valid document stays valid; its structure and what it says elsewhere stay as they were written; nothing is scanned across two
 //! strings. A model may write what is not JSON: from there on everything is one text.
 
 use super::Set;
-use super::document::number;
-use super::text::{Text, Writing};
+use super::document::{announce, number};
+use super::text::{Part, Text, keep};
 use crate::detect::Finding;
 use crate::protocol::json::{self, Unit};
 
 /// The arguments of one call.
 pub(super) struct Arguments {
     at: At,
+    /// What the last string says, as far as it can be a key, and whether a colon followed.
+    key: String,
+    colon: bool,
 }
 
 enum At {
@@ -28,53 +31,57 @@ enum At {
 
 impl Arguments {
     pub(super) fn new() -> Self {
-        Self { at: At::Structure }
+        Self {
+            at: At::Structure,
+            key: String::new(),
+            colon: false,
+        }
     }
 
-    /// Reads the next piece and appends what is settled to `out`.
+    /// Reads the next piece.
     pub(super) fn push(
         &mut self,
         piece: &str,
         set: &Set,
         found: &mut Vec<Finding>,
-        out: &mut String,
+        out: &mut Vec<Part>,
     ) {
         let mut rest = piece;
         while let Some(next) = rest.chars().next() {
             match &mut self.at {
-                At::Structure => {
-                    if !is_structure(next) && !is_space(next) {
-                        self.at = At::Bare(String::new());
-                        continue;
-                    }
-                    out.push(next);
-                    rest = &rest[next.len_utf8()..];
-                    if next == '"' {
-                        self.at = At::String(Box::new(Text::new(Writing::Escaped)), String::new());
+                At::Structure if is_structure(next) || is_space(next) => {
+                    keep(1, out);
+                    rest = &rest[1..];
+                    self.structure(next, set, found);
+                }
+                At::Structure => self.at = At::Bare(String::new()),
+                At::String(text, partial) => {
+                    let before = partial.len();
+                    let inside = std::mem::take(partial) + rest;
+                    let string = read(&inside);
+                    text.push(&string.says, &inside[..string.end], set, found, out);
+                    let room = LONGEST_KEY.saturating_sub(self.key.len());
+                    self.key.extend(string.says.chars().take(room));
+                    if string.ended {
+                        text.finish(set, found, out);
+                        keep(1, out);
+                        rest = &rest[string.end + 1 - before..];
+                        self.at = At::Structure;
+                    } else {
+                        partial.push_str(&inside[string.end..]);
+                        rest = "";
                     }
                 }
-                At::String(text, partial) => {
-                    partial.push_str(rest);
-                    rest = "";
-                    let inside = std::mem::take(partial);
-                    let ended = string(text, &inside, partial, set, found, out);
-                    if let Some(end) = ended {
-                        rest = &piece[piece.len() - (inside.len() - end)..];
-                        self.at = At::Structure;
-                    }
+                At::Bare(word) if is_structure(next) => {
+                    bare(word, set, found, out);
+                    self.at = At::Structure;
+                }
+                At::Bare(word) if continues(word, next) => {
+                    word.push(next);
+                    rest = &rest[next.len_utf8()..];
                 }
                 At::Bare(word) => {
-                    if is_structure(next) {
-                        bare(word, set, found, out);
-                        self.at = At::Structure;
-                        continue;
-                    }
-                    if continues(word, next) {
-                        word.push(next);
-                        rest = &rest[next.len_utf8()..];
-                        continue;
-                    }
-                    let mut text = Text::new(Writing::Plain);
+                    let mut text = Text::plain();
                     text.push(word, word, set, found, out);
                     self.at = At::Prose(Box::new(text));
                 }
@@ -87,69 +94,72 @@ impl Arguments {
     }
 
     /// The arguments are over, or cut off.
-    pub(super) fn finish(&mut self, set: &Set, found: &mut Vec<Finding>, out: &mut String) {
+    pub(super) fn finish(&mut self, set: &Set, found: &mut Vec<Finding>, out: &mut Vec<Part>) {
         match &mut self.at {
             At::Structure => {}
             At::String(text, partial) => {
                 text.finish(set, found, out);
-                out.push_str(partial);
+                keep(partial.len(), out);
             }
             At::Bare(word) => bare(word, set, found, out),
             At::Prose(text) => text.finish(set, found, out),
         }
-        self.at = At::Structure;
+        *self = Self::new();
     }
 
-    /// Whether anything is held back.
-    pub(super) fn holds(&self) -> bool {
-        match &self.at {
-            At::Structure => false,
-            At::String(text, partial) => text.holds() || !partial.is_empty(),
-            At::Bare(word) => !word.is_empty(),
-            At::Prose(text) => text.holds(),
+    fn structure(&mut self, next: char, set: &Set, found: &mut Vec<Finding>) {
+        if next == '"' {
+            let key = if self.colon {
+                announce(&self.key)
+            } else {
+                String::new()
+            };
+            let text = Text::string(&key, set, found);
+            self.at = At::String(Box::new(text), String::new());
+            self.key.clear();
+        }
+        if !is_space(next) {
+            self.colon = next == ':';
         }
     }
 }
 
-/// Scans what is whole of a string's `inside`. Returns the offset behind the string's end, or leaves in `partial` what is not
-/// whole.
-fn string(
-    text: &mut Text,
-    inside: &str,
-    partial: &mut String,
-    set: &Set,
-    found: &mut Vec<Finding>,
-    out: &mut String,
-) -> Option<usize> {
-    let (mut decoded, mut at) = (String::with_capacity(inside.len()), 0);
+/// What is whole of a string's inside.
+struct Inside {
+    says: String,
+    /// Where that ends.
+    end: usize,
+    /// Whether the string's quote is there.
+    ended: bool,
+}
+
+fn read(inside: &str) -> Inside {
+    let mut read = Inside {
+        says: String::with_capacity(inside.len()),
+        end: 0,
+        ended: false,
+    };
     loop {
-        match json::unit(&inside[at..]) {
+        match json::unit(&inside[read.end..]) {
             Some(Unit::Char(character, width)) => {
-                decoded.push(character);
-                at += width;
+                read.says.push(character);
+                read.end += width;
             }
-            Some(Unit::Quote) => {
-                text.push(&decoded, &inside[..at], set, found, out);
-                text.finish(set, found, out);
-                out.push('"');
-                return Some(at + 1);
-            }
-            Some(Unit::Partial) | None => {
-                text.push(&decoded, &inside[..at], set, found, out);
-                partial.push_str(&inside[at..]);
-                return None;
+            other => {
+                read.ended = other == Some(Unit::Quote);
+                return read;
             }
         }
     }
 }
 
-fn bare(word: &str, set: &Set, found: &mut Vec<Finding>, out: &mut String) {
-    let value = word.trim_end_matches(is_space);
-    match number(value, set, found) {
-        Some(new) => out.push_str(&new),
-        None => out.push_str(value),
+fn bare(word: &str, set: &Set, found: &mut Vec<Finding>, out: &mut Vec<Part>) {
+    let value = word.trim_end_matches(is_space).len();
+    match number(&word[..value], set, found) {
+        Some(new) => out.push(Part::Replace(value, new)),
+        None => keep(value, out),
     }
-    out.push_str(&word[value.len()..]);
+    keep(word.len() - value, out);
 }
 
 /// Whether `next` can follow in what is a number or word, or the white space behind it.
@@ -169,3 +179,5 @@ fn is_space(character: char) -> bool {
 
 /// Longer than any number a parser keeps exactly; what is longer is scanned as it comes.
 const LONGEST_BARE: usize = 128;
+/// Words that tell what a value is are shorter.
+const LONGEST_KEY: usize = 64;

@@ -78,7 +78,9 @@ fn binary(bytes: &[u8], set: &Set, found: &mut Vec<Finding>) -> Option<Vec<u8>> 
 
 /// Masks one text; `None` where nothing is to be masked.
 fn plain(text: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
-    let edits: Vec<Edit> = masked(text, set).map(|finding| edit(finding, found)).collect();
+    let edits: Vec<Edit> = masked(text, set)
+        .map(|finding| edit(finding, found))
+        .collect();
     (!edits.is_empty()).then(|| splice(text, edits))
 }
 
@@ -108,12 +110,16 @@ fn document(
     set: &Set,
     found: &mut Vec<Finding>,
 ) -> Result<Option<String>, JsonError> {
-    let keys = if shape.is_model_call() { Keys::Unique } else { Keys::Any };
+    let keys = if shape.is_model_call() {
+        Keys::Unique
+    } else {
+        Keys::Any
+    };
     let (mut edits, mut likelihoods) = (Vec::new(), Vec::new());
-    json::walk(text, keys, &mut |path, kind, range| {
+    json::walk(text, keys, |path, kind, range| {
         if shape == Shape::OpenAiChat && kind == Kind::Container && is_logprobs(path) {
             likelihoods.push(range);
-        } else if let Some(new) = literal(&text[range.clone()], kind, nested, set, found) {
+        } else if let Some(new) = literal(&text[range.clone()], path, kind, nested, set, found) {
             edits.push(Edit { range, new });
         }
     })?;
@@ -129,16 +135,23 @@ fn document(
 /// Masks one literal of a JSON text; `None` where it stays as it is.
 pub(super) fn literal(
     written: &str,
+    path: &[Step<'_>],
     kind: Kind,
     nested: u8,
     set: &Set,
     found: &mut Vec<Finding>,
 ) -> Option<String> {
-    match kind {
-        Kind::Key | Kind::String => string(written, nested, set, found),
-        Kind::Number => number(written, set, found),
-        Kind::Word | Kind::Container => None,
+    match (kind, path.last()) {
+        (Kind::String, Some(Step::Key(key))) => string(written, &announce(key), nested, set, found),
+        (Kind::Key | Kind::String, _) => string(written, "", nested, set, found),
+        (Kind::Number, _) => number(written, set, found),
+        (Kind::Word | Kind::Container, _) => None,
     }
+}
+
+/// What a detector reads before a value: some values are secret by their name only.
+pub(super) fn announce(key: &str) -> String {
+    format!("{key}: ")
 }
 
 /// A number that is a finding becomes a string.
@@ -152,7 +165,13 @@ pub(super) fn number(written: &str, set: &Set, found: &mut Vec<Finding>) -> Opti
     Some(new)
 }
 
-fn string(written: &str, nested: u8, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
+fn string(
+    written: &str,
+    key: &str,
+    nested: u8,
+    set: &Set,
+    found: &mut Vec<Finding>,
+) -> Option<String> {
     let decoded = json::decode(written);
     if nested > 0
         && decoded.trim_ascii_start().starts_with(['{', '['])
@@ -160,16 +179,19 @@ fn string(written: &str, nested: u8, set: &Set, found: &mut Vec<Finding>) -> Opt
     {
         return new.map(|new| json::encode(&new));
     }
+    let announced = format!("{key}{decoded}");
+    let inside = masked(&announced, set).filter(|finding| finding.range.start >= key.len());
     // What is not part of a finding keeps its escape sequences.
-    let inside = &written[1..written.len() - 1];
-    let (mut from, mut at) = (0, 0);
-    let edits: Vec<Edit> = masked(&decoded, set)
+    let (mut from, mut at) = (key.len(), 1);
+    let edits: Vec<Edit> = inside
         .map(|finding| {
-            let start = at + json::written(&inside[at..], finding.range.start - from);
-            at = start + json::written(&inside[start..], finding.range.len());
+            let start = at + json::written(&written[at..], finding.range.start - from);
+            at = start + json::written(&written[start..], finding.range.len());
             from = finding.range.end;
-            let range = start + 1..at + 1;
-            Edit { range, ..edit(finding, found) }
+            Edit {
+                range: start..at,
+                ..edit(finding, found)
+            }
         })
         .collect();
     (!edits.is_empty()).then(|| splice(written, edits))
@@ -178,7 +200,10 @@ fn string(written: &str, nested: u8, set: &Set, found: &mut Vec<Finding>) -> Opt
 /// Puts `null` in place of a range; edits inside it are void.
 pub(super) fn blank(range: Range<usize>, edits: &mut Vec<Edit>) {
     edits.retain(|edit| edit.range.end <= range.start || range.end <= edit.range.start);
-    edits.push(Edit { range, new: "null".to_owned() });
+    edits.push(Edit {
+        range,
+        new: "null".to_owned(),
+    });
 }
 
 /// Applies edits that do not overlap.

@@ -66,10 +66,17 @@ pub(super) fn read(
     found: &mut Vec<Finding>,
 ) -> Result<Reading, MaskError> {
     let mut tokens = Vec::new();
-    json::walk(data, Keys::Unique, &mut |path, kind, range| {
-        tokens.push(Token { path: path.to_vec(), kind, range });
+    json::walk(data, Keys::Unique, |path, kind, range| {
+        tokens.push(Token {
+            path: path.to_vec(),
+            kind,
+            range,
+        });
     })?;
-    let event = Document { data, tokens: &tokens };
+    let event = Document {
+        data,
+        tokens: &tokens,
+    };
     match shape {
         Shape::AnthropicMessages => event.messages(set, found),
         _ => event.chat(set, found),
@@ -107,7 +114,9 @@ impl Document<'_> {
                 continue;
             }
             let written = &self.data[token.range.clone()];
-            if token.kind == Kind::String && let Some((field, call)) = chat_field(rest) {
+            if token.kind == Kind::String
+                && let Some((field, call)) = chat_field(rest)
+            {
                 let part = self.index(&token.path[..2], *position)?;
                 let call = match call {
                     Some(position) => self.index(&token.path[..5], position)?,
@@ -142,7 +151,15 @@ impl Document<'_> {
             match field.filter(|_| token.kind == Kind::String) {
                 Some(Some(field)) => {
                     let written = &self.data[token.range.clone()];
-                    reading.slot(Key { part, field, call: 0 }, token, written);
+                    reading.slot(
+                        Key {
+                            part,
+                            field,
+                            call: 0,
+                        },
+                        token,
+                        written,
+                    );
                 }
                 Some(None) => {}
                 None => self.other(token, &mut reading, set, found),
@@ -154,7 +171,14 @@ impl Document<'_> {
     /// Masks a literal that is a text of its own.
     fn other(&self, token: &Token<'_>, reading: &mut Reading, set: &Set, found: &mut Vec<Finding>) {
         let range = token.range.clone();
-        let new = literal(&self.data[range.clone()], token.kind, NESTED, set, found);
+        let new = literal(
+            &self.data[range.clone()],
+            &token.path,
+            token.kind,
+            NESTED,
+            set,
+            found,
+        );
         reading.edits.extend(new.map(|new| Edit { range, new }));
     }
 
@@ -205,9 +229,12 @@ fn chat_field(path: &[Step<'_>]) -> Option<(Field, Option<usize>)> {
         [Step::Key(object), Step::Key(key)] if object == "function_call" && key == "arguments" => {
             Field::FunctionArguments
         }
-        [Step::Key(calls), Step::Index(position), Step::Key(object), Step::Key(key)]
-            if calls == "tool_calls" =>
-        {
+        [
+            Step::Key(calls),
+            Step::Index(position),
+            Step::Key(object),
+            Step::Key(key),
+        ] if calls == "tool_calls" => {
             let field = match (object.as_ref(), key.as_ref()) {
                 ("function", "arguments") => Field::Arguments,
                 ("custom", "input") => Field::CustomInput,
@@ -226,9 +253,8 @@ fn messages_field(kind: &str, path: &[Step<'_>]) -> Option<Option<Field>> {
         return None;
     };
     match (kind, object.as_ref(), key.as_ref()) {
-        ("content_block_delta", "delta", "text") | ("content_block_start", "content_block", "text") => {
-            Some(Some(Field::Content))
-        }
+        ("content_block_delta", "delta", "text")
+        | ("content_block_start", "content_block", "text") => Some(Some(Field::Content)),
         ("content_block_delta", "delta", "thinking")
         | ("content_block_start", "content_block", "thinking") => Some(Some(Field::Reasoning)),
         ("content_block_delta", "delta", "partial_json") => Some(Some(Field::Arguments)),

@@ -17,6 +17,7 @@ use crate::protocol::sse::SseError;
 mod arguments;
 mod document;
 mod event;
+mod queue;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -1,65 +1,78 @@
-//! One text that arrives in pieces, with what a set names replaced by placeholders.
+//! One text that arrives in pieces: what of it stays, and what is replaced by a placeholder.
 //!
-//! In: text as it comes, or the inside of a JSON string as it is written. Out: the same bytes, except for what was found.
-//! Invariants: the output does not depend on how the text was cut; what may still become a finding is held back.
+//! In: text as it comes, or the inside of a JSON string as it is written. Out: [`Part`]s, in order, that cover what came in.
+//! Invariants: the parts do not depend on how the text was cut; what may still become a finding is in none of them.
 
 use super::{Set, placeholder};
 use crate::detect::{Finding, Piece, Scanner};
 use crate::protocol::json;
 
+/// What becomes of the next bytes of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// So many stay.
+    Keep(usize),
+    /// So many, at least one, give way to a placeholder.
+    Replace(usize, String),
+}
+
 /// The text of one channel.
 pub(super) struct Text {
     scanner: Scanner,
-    /// What was pushed and is not yet out, as it was written.
-    original: String,
-    writing: Writing,
-    /// How many bytes at the start of `original` have left early.
-    released: usize,
-}
-
-/// How the text that is scanned was written.
-#[derive(Clone, Copy)]
-pub(super) enum Writing {
-    Plain,
-    /// With the escape sequences of a JSON string.
-    Escaped,
+    /// Where the text is the inside of a JSON string: what was pushed and is in no part yet, as it is written.
+    written: Option<String>,
+    /// How many bytes at the start of what the scanner holds are in parts already.
+    ahead: usize,
 }
 
 impl Text {
-    pub(super) fn new(writing: Writing) -> Self {
+    /// A text that is written as it reads.
+    pub(super) fn plain() -> Self {
         Self {
             scanner: Scanner::new(),
-            original: String::new(),
-            writing,
-            released: 0,
+            written: None,
+            ahead: 0,
         }
     }
 
-    /// Scans `text`, which was `written` like that, and appends what is settled to `out`.
+    /// The inside of a JSON string behind `key`, which tells what the string is.
+    pub(super) fn string(key: &str, set: &Set, found: &mut Vec<Finding>) -> Self {
+        let mut text = Self::plain();
+        let mut written = String::new();
+        json::escape(key, &mut written);
+        text.ahead = written.len();
+        text.written = Some(String::new());
+        text.push(key, &written, set, found, &mut Vec::new());
+        text
+    }
+
+    /// Scans `text`, which is `written` like that.
     pub(super) fn push(
         &mut self,
         text: &str,
         written: &str,
         set: &Set,
         found: &mut Vec<Finding>,
-        out: &mut String,
+        out: &mut Vec<Part>,
     ) {
-        self.original.push_str(written);
+        if let Some(held) = &mut self.written {
+            held.push_str(written);
+        }
         let mut pieces = Vec::new();
         self.scanner.push(text, &mut pieces);
         self.settle(pieces, set, found, out);
     }
 
     /// The text is over.
-    pub(super) fn finish(&mut self, set: &Set, found: &mut Vec<Finding>, out: &mut String) {
+    pub(super) fn finish(&mut self, set: &Set, found: &mut Vec<Finding>, out: &mut Vec<Part>) {
         let mut pieces = Vec::new();
         self.scanner.finish(&mut pieces);
         self.settle(pieces, set, found, out);
     }
 
-    /// Lets go of what is held back, as if the text were over; `Writing::Plain` only. Should it go on, what left is scanned again
-    /// together with what comes, and only the rest of a finding is replaced.
-    pub(super) fn cut(&mut self, set: &Set, found: &mut Vec<Finding>, out: &mut String) {
+    /// Lets go of what is held back, as if the plain text were over. Should it go on, that is scanned again together with what
+    /// comes, and the rest of a finding is replaced.
+    pub(super) fn cut(&mut self, set: &Set, found: &mut Vec<Finding>, out: &mut Vec<Part>) {
         let mut pieces = Vec::new();
         self.scanner.finish(&mut pieces);
         let tail = match pieces.last() {
@@ -67,14 +80,8 @@ impl Text {
             _ => String::new(),
         };
         self.settle(pieces, set, found, out);
-        self.scanner = Scanner::new();
-        self.released = tail.len();
+        self.ahead = tail.len();
         self.push(&tail, &tail, set, found, out);
-    }
-
-    /// Whether anything is held back.
-    pub(super) fn holds(&self) -> bool {
-        self.original.len() > self.released
     }
 
     fn settle(
@@ -82,27 +89,37 @@ impl Text {
         pieces: Vec<Piece>,
         set: &Set,
         found: &mut Vec<Finding>,
-        out: &mut String,
+        out: &mut Vec<Part>,
     ) {
         for piece in pieces {
-            let (length, masked) = match piece {
+            let (length, finding) = match piece {
                 Piece::Text(text) => (text.len(), None),
                 Piece::Found(finding, length) => (length, Some(finding)),
             };
-            let width = match self.writing {
-                Writing::Plain => length,
-                Writing::Escaped => json::written(&self.original, length),
-            };
-            let early = self.released.min(width);
-            self.released -= early;
-            match masked.filter(|finding| set.contains(finding)) {
+            let mut width = length;
+            if let Some(written) = &mut self.written {
+                width = json::written(written, length);
+                written.drain(..width);
+            }
+            let early = self.ahead.min(width);
+            self.ahead -= early;
+            let width = width - early;
+            match finding.filter(|finding| width > 0 && set.contains(finding)) {
                 Some(finding) => {
-                    out.push_str(&placeholder(&finding));
+                    out.push(Part::Replace(width, placeholder(&finding)));
                     found.push(finding);
                 }
-                None => out.push_str(&self.original[early..width]),
+                None => keep(width, out),
             }
-            self.original.drain(..width);
         }
+    }
+}
+
+/// Adds bytes that stay.
+pub(super) fn keep(width: usize, out: &mut Vec<Part>) {
+    match out.last_mut() {
+        Some(Part::Keep(before)) => *before += width,
+        _ if width > 0 => out.push(Part::Keep(width)),
+        _ => {}
     }
 }

@@ -77,7 +77,7 @@ pub enum JsonError {
 pub fn walk<'a>(
     text: &'a str,
     keys: Keys,
-    visit: &mut dyn FnMut(&[Step<'a>], Kind, Range<usize>),
+    mut visit: impl FnMut(&[Step<'a>], Kind, Range<usize>),
 ) -> Result<(), JsonError> {
     // serde_json skips a value it ignores without recursion, so the depth is counted here.
     serde_json::from_str::<IgnoredAny>(text)?;
@@ -330,7 +330,7 @@ mod tests {
 
     fn visited(text: &str) -> Vec<(String, Kind, String)> {
         let mut seen = Vec::new();
-        walk(text, Keys::Unique, &mut |path, kind, range| {
+        walk(text, Keys::Unique, |path, kind, range| {
             let path = path.iter().map(|step| match step {
                 Step::Key(key) => format!("/{key}"),
                 Step::Index(index) => format!("/{index}"),
@@ -368,23 +368,31 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_an_error() {
-        for text in ["", "{", r#"{"a":1,}"#, "[1] x", "\"\n\"", "\u{feff}{}", "01"] {
-            let walked = walk(text, Keys::Any, &mut |_, _, _| {});
+        for text in [
+            "",
+            "{",
+            r#"{"a":1,}"#,
+            "[1] x",
+            "\"\n\"",
+            "\u{feff}{}",
+            "01",
+        ] {
+            let walked = walk(text, Keys::Any, |_, _, _| {});
             assert!(matches!(walked, Err(JsonError::Invalid(_))), "{text:?}");
         }
         let deep = |depth| "[".repeat(depth) + &"]".repeat(depth);
-        assert!(walk(&deep(128), Keys::Any, &mut |_, _, _| {}).is_ok());
-        let walked = walk(&deep(129), Keys::Any, &mut |_, _, _| {});
+        assert!(walk(&deep(128), Keys::Any, |_, _, _| {}).is_ok());
+        let walked = walk(&deep(129), Keys::Any, |_, _, _| {});
         assert!(matches!(walked, Err(JsonError::Deep)));
     }
 
     #[test]
     fn a_key_is_the_same_however_it_is_written() {
         let text = r#"[{"x":{"mod\u0065l":1,"b":2,"model":3}}]"#;
-        let walked = walk(text, Keys::Unique, &mut |_, _, _| {});
+        let walked = walk(text, Keys::Unique, |_, _, _| {});
         assert!(matches!(walked, Err(JsonError::Duplicate(key)) if key == "model"));
-        assert!(walk(text, Keys::Any, &mut |_, _, _| {}).is_ok());
-        assert!(walk(r#"[{"a":1},{"a":{"a":2}}]"#, Keys::Unique, &mut |_, _, _| {}).is_ok());
+        assert!(walk(text, Keys::Any, |_, _, _| {}).is_ok());
+        assert!(walk(r#"[{"a":1},{"a":{"a":2}}]"#, Keys::Unique, |_, _, _| {}).is_ok());
     }
 
     #[test]

@@ -79,11 +79,20 @@ fn clients_read_placeholders_and_nothing_else_new() {
     assert_eq!(tools["0 arguments 0"], arguments);
     let second = r#"{"q":"select 1","note":"[REDACTED:credit-card]"}"#;
     assert_eq!(tools["0 arguments 1"], second);
-    assert_eq!(read(4)["0 reasoning_content"], "The user is [REDACTED:email], I answer");
+    assert_eq!(
+        read(4)["0 reasoning_content"],
+        "The user is [REDACTED:email], I answer"
+    );
     assert_eq!(read(4)["0 content"], "Dear [REDACTED:email], done");
     let all = read(5);
-    assert_eq!(all["0 thinking"], "The card [REDACTED:credit-card] is known to [REDACTED:email]");
-    assert_eq!(all["0 signature"], "EqQBCgIYAhIM1gbcDa9GJwZA2b3hGgxBdjrkzLoky3dl1pkiMOYds");
+    assert_eq!(
+        all["0 thinking"],
+        "The card [REDACTED:credit-card] is known to [REDACTED:email]"
+    );
+    assert_eq!(
+        all["0 signature"],
+        "EqQBCgIYAhIM1gbcDa9GJwZA2b3hGgxBdjrkzLoky3dl1pkiMOYds"
+    );
     assert_eq!(all["1 text"], "Hi 😀! Café [REDACTED:email]");
     assert_eq!(all["2 partial_json"], arguments);
 }
@@ -126,9 +135,15 @@ fn one_class_is_masked_without_the_other() {
 fn tokens_are_not_told_where_the_text_is_masked() {
     let (shape, stream, _) = STREAMS[3];
     let out = whole(shape, &Set::all(), stream.as_bytes());
-    assert!(!out.contains(r#""token":" 4111""#) && !out.contains(r#""token":"1111""#), "{out}");
+    assert!(
+        !out.contains(r#""token":" 4111""#) && !out.contains(r#""token":"1111""#),
+        "{out}"
+    );
     assert!(out.contains(r#""token":"Call""#));
-    assert!(!out.contains(r#""token":" go""#), "not in later events either");
+    assert!(
+        !out.contains(r#""token":" go""#),
+        "not in later events either"
+    );
 }
 
 #[test]
@@ -137,5 +152,9 @@ fn the_answer_does_not_wait_for_the_end_of_the_reasoning() {
     let half = stream.find("\"Dear\"").unwrap();
     let half = half + stream[half..].find("\n\n").unwrap() + 2;
     let states = masked(shape, &Set::all(), [&stream.as_bytes()[..half]]).unwrap();
-    assert_eq!(data(std::str::from_utf8(&states[0]).unwrap()).len(), 5, "{expected}");
+    assert_eq!(
+        data(std::str::from_utf8(&states[0]).unwrap()).len(),
+        5,
+        "{expected}"
+    );
 }

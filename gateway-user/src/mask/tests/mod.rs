@@ -39,10 +39,14 @@ fn whole(shape: Shape, set: &Set, bytes: &[u8]) -> String {
 /// The data of each whole event, read without the code under test.
 fn data(stream: &str) -> Vec<String> {
     let text = stream.replace("\r\n", "\n");
-    let events = text.split_inclusive("\n\n").filter(|event| event.ends_with("\n\n"));
+    let events = text
+        .split_inclusive("\n\n")
+        .filter(|event| event.ends_with("\n\n"));
     let data = events.filter_map(|event| {
         let lines = event.lines().filter_map(|line| line.strip_prefix("data: "));
-        lines.map(str::to_owned).reduce(|all, line| all + "\n" + &line)
+        lines
+            .map(str::to_owned)
+            .reduce(|all, line| all + "\n" + &line)
     });
     data.collect()
 }
@@ -71,7 +75,10 @@ fn texts(stream: &str) -> BTreeMap<String, String> {
             }
         }
         for field in ["text", "thinking", "partial_json", "signature"] {
-            add(format!("{} {field}", event["index"]), &event["delta"][field]);
+            add(
+                format!("{} {field}", event["index"]),
+                &event["delta"][field],
+            );
         }
     }
     texts
