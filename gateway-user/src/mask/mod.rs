@@ -1,1 +1,124 @@
-//! Redaction by findings over JSON, streams and text; correct at every chunk boundary. Pure.
+//! Replaces what detectors find by placeholders, in bodies and in streams of events.
+//!
+//! In: the bytes of a request or an answer, what they look like ([`Shape`]), and what to mask ([`Set`]). Out: the same bytes,
+//! except for the string literals in which something was found. Invariants: valid JSON stays valid; a stream comes out the same
+//! however it was cut; nothing leaves a stream that may still become a finding; what cannot be read is an error, never passed on.
+//! Sources: RFC 8259; the event streams of OpenAI chat completions and Anthropic messages. Pure: no I/O, no clock.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::detect::Finding;
+use crate::protocol::json::JsonError;
+use crate::protocol::sse::SseError;
+
+mod arguments;
+mod document;
+mod event;
+mod queue;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use document::{Masked, body, findings};
+pub use stream::Stream;
+
+/// What to mask: detector ids and classes.
+#[derive(Clone, Debug, Default)]
+pub struct Set {
+    names: BTreeSet<String>,
+    all: bool,
+}
+
+/// What the bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// OpenAI chat completions: one JSON document, or events.
+    OpenAiChat,
+    /// Anthropic messages: one JSON document, or events.
+    AnthropicMessages,
+    /// Any other JSON document.
+    Json,
+    /// Anything else.
+    Text,
+}
+
+/// Bytes that cannot be masked, so they must not be passed on.
+#[derive(Debug, thiserror::Error)]
+pub enum MaskError {
+    /// JSON that is not UTF-8.
+    #[error("the JSON is not UTF-8")]
+    NotUtf8,
+    /// A document that is not valid JSON, too deep, or ambiguous.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    /// Bytes that are not a stream of events.
+    #[error(transparent)]
+    Sse(#[from] SseError),
+    /// An `index` that does not tell which part of the answer a piece of text continues.
+    #[error("`index` is {0}, not a whole number")]
+    Index(String),
+    /// One part of the answer stopped in the middle of what may be a finding while others went on.
+    #[error("more than {} MiB wait for one part of the answer to go on", stream::MAX_QUEUED >> 20)]
+    Stalled,
+}
+
+impl Set {
+    /// The detectors and classes with these names.
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let names = names.into_iter().map(str::to_owned).collect();
+        Self { names, all: false }
+    }
+
+    /// Every detector.
+    #[must_use]
+    pub fn all() -> Self {
+        let names = BTreeSet::new();
+        Self { names, all: true }
+    }
+
+    /// Whether nothing is to be masked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.all && self.names.is_empty()
+    }
+
+    /// Whether a finding is to be masked.
+    #[must_use]
+    pub fn contains(&self, finding: &Finding) -> bool {
+        self.all || self.names.contains(finding.detector) || self.names.contains(finding.class)
+    }
+}
+
+impl Shape {
+    /// The event that tells a client, in its own format, that the stream ends here with an error.
+    #[must_use]
+    pub fn error_event(self, message: &str) -> Bytes {
+        let text = match self {
+            Self::AnthropicMessages => {
+                let error = json!({"type": "api_error", "message": message});
+                let data = json!({"type": "error", "error": error});
+                format!("event: error\ndata: {data}\n\n")
+            }
+            Self::OpenAiChat | Self::Json | Self::Text => {
+                let error =
+                    json!({"message": message, "type": "api_error", "code": "answer_withheld"});
+                format!("data: {}\n\n", json!({"error": error}))
+            }
+        };
+        Bytes::from(text)
+    }
+
+    /// Whether agents and providers give every key a meaning, so that one that is there twice is refused.
+    fn is_model_call(self) -> bool {
+        matches!(self, Self::OpenAiChat | Self::AnthropicMessages)
+    }
+}
+
+/// What stands in place of a finding. It needs no escape sequence in JSON.
+fn placeholder(finding: &Finding) -> String {
+    format!("[REDACTED:{}]", finding.detector)
+}

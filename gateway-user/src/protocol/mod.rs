@@ -3,6 +3,7 @@
 mod action;
 pub mod credentials;
 pub mod http;
+pub mod json;
 pub mod llm;
 mod refuse;
 

@@ -1,0 +1,243 @@
+//! Whole documents: JSON with JSON in its strings, and plain text.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::{MaskError, Set, Shape, placeholder};
+use crate::detect::{self, Finding};
+use crate::protocol::json::{self, JsonError, Keys, Kind, Step};
+
+/// A masked body.
+#[derive(Debug)]
+pub struct Masked {
+    /// The body; the very same bytes where nothing was masked.
+    pub bytes: Bytes,
+    /// What was masked.
+    pub findings: Vec<Finding>,
+}
+
+/// New text for a range of the old one.
+#[derive(Debug)]
+pub(super) struct Edit {
+    pub(super) range: Range<usize>,
+    pub(super) new: String,
+}
+
+/// What is found in a body: in its decoded strings and keys, in those of JSON documents that are strings themselves, in numbers.
+///
+/// # Errors
+/// [`MaskError`] when the body is not what `shape` says.
+pub fn findings(body: &[u8], shape: Shape) -> Result<Vec<Finding>, MaskError> {
+    let mut found = Vec::new();
+    edited(body, shape, &Set::all(), &mut found)?;
+    Ok(found)
+}
+
+/// Masks a whole body.
+///
+/// # Errors
+/// [`MaskError`] when the body is not what `shape` says.
+pub fn body(body: &Bytes, shape: Shape, set: &Set) -> Result<Masked, MaskError> {
+    let mut findings = Vec::new();
+    let bytes = edited(body, shape, set, &mut findings)?.map_or_else(|| body.clone(), Bytes::from);
+    Ok(Masked { bytes, findings })
+}
+
+fn edited(
+    body: &[u8],
+    shape: Shape,
+    set: &Set,
+    found: &mut Vec<Finding>,
+) -> Result<Option<Vec<u8>>, MaskError> {
+    if shape == Shape::Text {
+        return Ok(binary(body, set, found));
+    }
+    let text = std::str::from_utf8(body).map_err(|_| MaskError::NotUtf8)?;
+    if text.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    Ok(document(text, shape, NESTED, set, found)?.map(String::into_bytes))
+}
+
+/// Masks what of `bytes` is text.
+fn binary(bytes: &[u8], set: &Set, found: &mut Vec<Finding>) -> Option<Vec<u8>> {
+    let (mut out, mut changed) = (Vec::new(), false);
+    for chunk in bytes.utf8_chunks() {
+        match plain(chunk.valid(), set, found) {
+            Some(new) => {
+                out.extend_from_slice(new.as_bytes());
+                changed = true;
+            }
+            None => out.extend_from_slice(chunk.valid().as_bytes()),
+        }
+        out.extend_from_slice(chunk.invalid());
+    }
+    changed.then_some(out)
+}
+
+/// Masks one text; `None` where nothing is to be masked.
+fn plain(text: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
+    let edits: Vec<Edit> = masked(text, set)
+        .map(|finding| edit(finding, found))
+        .collect();
+    (!edits.is_empty()).then(|| splice(text, edits))
+}
+
+/// Masks what may be JSON or not; `None` where nothing is to be masked.
+pub(super) fn any(text: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
+    attempt(text, NESTED, set, found).unwrap_or_else(|_| plain(text, set, found))
+}
+
+/// [`document`] that finds nothing in what is not JSON.
+fn attempt(
+    text: &str,
+    nested: u8,
+    set: &Set,
+    found: &mut Vec<Finding>,
+) -> Result<Option<String>, JsonError> {
+    let mut inside = Vec::new();
+    let new = document(text, Shape::Json, nested, set, &mut inside)?;
+    found.append(&mut inside);
+    Ok(new)
+}
+
+/// Masks the strings, keys and numbers of a JSON document, and of documents in its strings down to `nested` levels.
+fn document(
+    text: &str,
+    shape: Shape,
+    nested: u8,
+    set: &Set,
+    found: &mut Vec<Finding>,
+) -> Result<Option<String>, JsonError> {
+    let keys = if shape.is_model_call() {
+        Keys::Unique
+    } else {
+        Keys::Any
+    };
+    let (mut edits, mut likelihoods) = (Vec::new(), Vec::new());
+    json::walk(text, keys, |path, kind, range| {
+        if shape == Shape::OpenAiChat && kind == Kind::Container && is_logprobs(path) {
+            likelihoods.push(range);
+        } else if let Some(new) = literal(&text[range.clone()], path, kind, nested, set, found) {
+            edits.push(Edit { range, new });
+        }
+    })?;
+    if edits.is_empty() {
+        return Ok(None);
+    }
+    for range in likelihoods {
+        blank(range, &mut edits);
+    }
+    Ok(Some(splice(text, edits)))
+}
+
+/// Masks one literal of a JSON text; `None` where it stays as it is.
+pub(super) fn literal(
+    written: &str,
+    path: &[Step<'_>],
+    kind: Kind,
+    nested: u8,
+    set: &Set,
+    found: &mut Vec<Finding>,
+) -> Option<String> {
+    match (kind, path.last()) {
+        (Kind::String, Some(Step::Key(key))) => string(written, &announce(key), nested, set, found),
+        (Kind::Key | Kind::String, _) => string(written, "", nested, set, found),
+        (Kind::Number, _) => number(written, set, found),
+        (Kind::Word | Kind::Container, _) => None,
+    }
+}
+
+/// What a detector reads before a value: some values are secret by their name only.
+pub(super) fn announce(key: &str) -> String {
+    format!("{key}: ")
+}
+
+/// A number that is a finding becomes a string.
+pub(super) fn number(written: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
+    if written.len() < SHORTEST_NUMBER {
+        return None;
+    }
+    let finding = masked(written, set).next()?;
+    let new = json::encode(&placeholder(&finding));
+    found.push(finding);
+    Some(new)
+}
+
+fn string(
+    written: &str,
+    key: &str,
+    nested: u8,
+    set: &Set,
+    found: &mut Vec<Finding>,
+) -> Option<String> {
+    let decoded = json::decode(written);
+    if nested > 0
+        && decoded.trim_ascii_start().starts_with(['{', '['])
+        && let Ok(new) = attempt(&decoded, nested - 1, set, found)
+    {
+        return new.map(|new| json::encode(&new));
+    }
+    let announced = format!("{key}{decoded}");
+    let inside = masked(&announced, set).filter(|finding| finding.range.start >= key.len());
+    // What is not part of a finding keeps its escape sequences.
+    let (mut from, mut at) = (key.len(), 1);
+    let edits: Vec<Edit> = inside
+        .map(|finding| {
+            let start = at + json::written(&written[at..], finding.range.start - from);
+            at = start + json::written(&written[start..], finding.range.len());
+            from = finding.range.end;
+            Edit {
+                range: start..at,
+                ..edit(finding, found)
+            }
+        })
+        .collect();
+    (!edits.is_empty()).then(|| splice(written, edits))
+}
+
+/// Puts `null` in place of a range; edits inside it are void.
+pub(super) fn blank(range: Range<usize>, edits: &mut Vec<Edit>) {
+    edits.retain(|edit| edit.range.end <= range.start || range.end <= edit.range.start);
+    edits.push(Edit {
+        range,
+        new: "null".to_owned(),
+    });
+}
+
+/// Applies edits that do not overlap.
+pub(super) fn splice(text: &str, mut edits: Vec<Edit>) -> String {
+    edits.sort_by_key(|edit| edit.range.start);
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    for Edit { range, new } in edits {
+        out.push_str(&text[at..range.start]);
+        out.push_str(&new);
+        at = range.end;
+    }
+    out.push_str(&text[at..]);
+    out
+}
+
+/// The likelihoods of a choice spell its text token by token.
+pub(super) fn is_logprobs(path: &[Step<'_>]) -> bool {
+    matches!(path, [Step::Key(choices), Step::Index(_), Step::Key(logprobs)]
+        if choices == "choices" && logprobs == "logprobs")
+}
+
+fn masked(text: &str, set: &Set) -> impl Iterator<Item = Finding> {
+    let found = detect::scan(text).into_iter();
+    found.filter(|finding| set.contains(finding))
+}
+
+fn edit(finding: Finding, found: &mut Vec<Finding>) -> Edit {
+    let (range, new) = (finding.range.clone(), placeholder(&finding));
+    found.push(finding);
+    Edit { range, new }
+}
+
+/// Tool arguments are JSON in a string; their own strings may be documents again.
+pub(super) const NESTED: u8 = 4;
+/// No shorter number is a card or an account.
+const SHORTEST_NUMBER: usize = 9;

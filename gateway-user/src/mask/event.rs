@@ -1,0 +1,264 @@
+//! What one event of a stream carries: pieces of texts that go on in later events, texts of its own, ends of texts.
+//!
+//! Sources: OpenAI chat completion chunks; Anthropic message stream events.
+
+use std::ops::Range;
+
+use super::document::{Edit, NESTED, is_logprobs, literal};
+use super::{MaskError, Set, Shape};
+use crate::detect::Finding;
+use crate::protocol::json::{self, Keys, Kind, Step};
+
+/// Names a text that is spread over events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    /// The index of the choice or content block.
+    pub(super) part: u64,
+    pub(super) field: Field,
+    /// The index of the tool call, where a part has several.
+    call: u64,
+}
+
+/// The fields whose pieces make up one text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Field {
+    Content,
+    Refusal,
+    Reasoning,
+    ReasoningContent,
+    CustomInput,
+    Arguments,
+    FunctionArguments,
+}
+
+/// One piece of such a text.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) key: Key,
+    /// Its literal in the event's data.
+    pub(super) range: Range<usize>,
+    pub(super) text: String,
+}
+
+/// Which texts are over with an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Part(u64),
+    All,
+}
+
+/// An event's data, read.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub(super) slots: Vec<Slot>,
+    /// Masks in every other string.
+    pub(super) edits: Vec<Edit>,
+    pub(super) ends: Vec<End>,
+    /// The likelihoods of a choice's tokens, by its index.
+    pub(super) logprobs: Vec<(u64, Range<usize>)>,
+}
+
+/// Reads an event's data, which has to be JSON.
+pub(super) fn read(
+    data: &str,
+    shape: Shape,
+    set: &Set,
+    found: &mut Vec<Finding>,
+) -> Result<Reading, MaskError> {
+    let mut tokens = Vec::new();
+    json::walk(data, Keys::Unique, |path, kind, range| {
+        tokens.push(Token {
+            path: path.to_vec(),
+            kind,
+            range,
+        });
+    })?;
+    let event = Document {
+        data,
+        tokens: &tokens,
+    };
+    match shape {
+        Shape::AnthropicMessages => event.messages(set, found),
+        _ => event.chat(set, found),
+    }
+}
+
+impl Field {
+    /// Whether its text is a JSON document.
+    pub(super) fn is_json(self) -> bool {
+        matches!(self, Self::Arguments | Self::FunctionArguments)
+    }
+}
+
+struct Token<'a> {
+    path: Vec<Step<'a>>,
+    kind: Kind,
+    range: Range<usize>,
+}
+
+struct Document<'a> {
+    data: &'a str,
+    tokens: &'a [Token<'a>],
+}
+
+impl Document<'_> {
+    fn chat(&self, set: &Set, found: &mut Vec<Finding>) -> Result<Reading, MaskError> {
+        let mut reading = Reading::default();
+        for token in self.tokens {
+            let [Step::Key(choices), Step::Index(position), rest @ ..] = &token.path[..] else {
+                self.other(token, &mut reading, set, found);
+                continue;
+            };
+            if choices != "choices" {
+                self.other(token, &mut reading, set, found);
+                continue;
+            }
+            let written = &self.data[token.range.clone()];
+            if token.kind == Kind::String
+                && let Some((field, call)) = chat_field(rest)
+            {
+                let part = self.index(&token.path[..2], *position)?;
+                let call = match call {
+                    Some(position) => self.index(&token.path[..5], position)?,
+                    None => 0,
+                };
+                reading.slot(Key { part, field, call }, token, written);
+            } else if token.kind == Kind::Container && is_logprobs(&token.path) {
+                let part = self.index(&token.path[..2], *position)?;
+                reading.logprobs.push((part, token.range.clone()));
+            } else {
+                self.other(token, &mut reading, set, found);
+                if matches!(rest, [Step::Key(key)] if key == "finish_reason") && written != "null" {
+                    let part = self.index(&token.path[..2], *position)?;
+                    reading.ends.push(End::Part(part));
+                }
+            }
+        }
+        Ok(reading)
+    }
+
+    fn messages(&self, set: &Set, found: &mut Vec<Finding>) -> Result<Reading, MaskError> {
+        let mut reading = Reading::default();
+        let kind = self.find(&[], "type").map(json::decode).unwrap_or_default();
+        let part = self.index(&[], 0)?;
+        match kind.as_ref() {
+            "content_block_stop" => reading.ends.push(End::Part(part)),
+            "message_delta" | "message_stop" | "error" => reading.ends.push(End::All),
+            _ => {}
+        }
+        for token in self.tokens {
+            let field = messages_field(&kind, &token.path);
+            match field.filter(|_| token.kind == Kind::String) {
+                Some(Some(field)) => {
+                    let written = &self.data[token.range.clone()];
+                    reading.slot(
+                        Key {
+                            part,
+                            field,
+                            call: 0,
+                        },
+                        token,
+                        written,
+                    );
+                }
+                Some(None) => {}
+                None => self.other(token, &mut reading, set, found),
+            }
+        }
+        Ok(reading)
+    }
+
+    /// Masks a literal that is a text of its own.
+    fn other(&self, token: &Token<'_>, reading: &mut Reading, set: &Set, found: &mut Vec<Finding>) {
+        let range = token.range.clone();
+        let new = literal(
+            &self.data[range.clone()],
+            &token.path,
+            token.kind,
+            NESTED,
+            set,
+            found,
+        );
+        reading.edits.extend(new.map(|new| Edit { range, new }));
+    }
+
+    /// The `index` of the object at a path; its position in the array where it tells none.
+    fn index(&self, path: &[Step<'_>], position: usize) -> Result<u64, MaskError> {
+        match self.find(path, "index") {
+            None | Some("null") => Ok(position as u64),
+            Some(written) => {
+                let index = written.parse();
+                index.map_err(|_| MaskError::Index(written.chars().take(20).collect()))
+            }
+        }
+    }
+
+    /// How the member of the object at a path is written.
+    fn find(&self, path: &[Step<'_>], key: &str) -> Option<&str> {
+        let token = self.tokens.iter().find(|token| {
+            let [object @ .., Step::Key(last)] = &token.path[..] else {
+                return false;
+            };
+            token.kind != Kind::Key && object == path && last == key
+        })?;
+        Some(&self.data[token.range.clone()])
+    }
+}
+
+impl Reading {
+    fn slot(&mut self, key: Key, token: &Token<'_>, written: &str) {
+        let (range, text) = (token.range.clone(), json::decode(written).into_owned());
+        self.slots.push(Slot { key, range, text });
+    }
+}
+
+/// The field at a path in a choice, and the position of its tool call.
+fn chat_field(path: &[Step<'_>]) -> Option<(Field, Option<usize>)> {
+    let [Step::Key(delta), rest @ ..] = path else {
+        return None;
+    };
+    let field = match rest {
+        _ if delta != "delta" => return None,
+        [Step::Key(key)] => match key.as_ref() {
+            "content" => Field::Content,
+            "refusal" => Field::Refusal,
+            "reasoning" => Field::Reasoning,
+            "reasoning_content" => Field::ReasoningContent,
+            _ => return None,
+        },
+        [Step::Key(object), Step::Key(key)] if object == "function_call" && key == "arguments" => {
+            Field::FunctionArguments
+        }
+        [
+            Step::Key(calls),
+            Step::Index(position),
+            Step::Key(object),
+            Step::Key(key),
+        ] if calls == "tool_calls" => {
+            let field = match (object.as_ref(), key.as_ref()) {
+                ("function", "arguments") => Field::Arguments,
+                ("custom", "input") => Field::CustomInput,
+                _ => return None,
+            };
+            return Some((field, Some(*position)));
+        }
+        _ => return None,
+    };
+    Some((field, None))
+}
+
+/// The field at a path of an event; `Some(None)` is a signature, which proves what the provider wrote and stays as it is.
+fn messages_field(kind: &str, path: &[Step<'_>]) -> Option<Option<Field>> {
+    let [Step::Key(object), Step::Key(key)] = path else {
+        return None;
+    };
+    match (kind, object.as_ref(), key.as_ref()) {
+        ("content_block_delta", "delta", "text")
+        | ("content_block_start", "content_block", "text") => Some(Some(Field::Content)),
+        ("content_block_delta", "delta", "thinking")
+        | ("content_block_start", "content_block", "thinking") => Some(Some(Field::Reasoning)),
+        ("content_block_delta", "delta", "partial_json") => Some(Some(Field::Arguments)),
+        ("content_block_delta", "delta", "signature") => Some(None),
+        _ => None,
+    }
+}

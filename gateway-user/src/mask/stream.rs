@@ -1,0 +1,208 @@
+//! Streams of events, masked while they pass.
+//!
+//! In: bytes of a server-sent event stream, cut anywhere. Out: the same events, each whole. An event waits, and with it all behind
+//! it, as long as the end of its text may still become part of a finding; where it did, the placeholder stands in the event in
+//! which the finding starts, and the others lose their part of it.
+//! Invariants: as many events, in the same order, with the same names and ids; an event that needs no change keeps its bytes.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use bytes::BytesMut;
+
+use super::arguments::Arguments;
+use super::document::{self, Edit};
+use super::event::{self, End, Key, Reading};
+use super::queue::{Place, Queue};
+use super::text::{Part, Text};
+use super::{MaskError, Set, Shape};
+use crate::detect::Finding;
+use crate::protocol::sse::{Event, Framer};
+
+/// A stream that is masked while it passes.
+pub struct Stream {
+    shape: Shape,
+    set: Set,
+    framer: Framer,
+    queue: Queue,
+    channels: HashMap<Key, Channel>,
+    /// The choices in which something was masked.
+    masked: HashSet<u64>,
+    findings: Vec<Finding>,
+}
+
+/// One text that is spread over events.
+struct Channel {
+    content: Content,
+    /// Where its pieces came from, from the first one on that is not settled.
+    places: VecDeque<Place>,
+    cut: bool,
+}
+
+enum Content {
+    Text(Text),
+    Arguments(Arguments),
+}
+
+impl Stream {
+    /// A stream of this shape.
+    #[must_use]
+    pub fn new(shape: Shape, set: Set) -> Self {
+        Self {
+            shape,
+            set,
+            framer: Framer::new(MAX_EVENT),
+            queue: Queue::default(),
+            channels: HashMap::new(),
+            masked: HashSet::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    /// Takes the next bytes and appends the events that are settled to `out`.
+    ///
+    /// # Errors
+    /// [`MaskError`] when an event cannot be read; nothing more may be passed on then.
+    pub fn push(&mut self, chunk: &[u8], out: &mut BytesMut) -> Result<(), MaskError> {
+        let mut events = Vec::new();
+        let framed = self.framer.push(chunk, &mut events);
+        for event in events {
+            self.accept(event, out)?;
+        }
+        Ok(framed?)
+    }
+
+    /// The stream is over: what was held back leaves.
+    ///
+    /// # Errors
+    /// [`MaskError`] when the last event cannot be read.
+    pub fn finish(&mut self, out: &mut BytesMut) -> Result<(), MaskError> {
+        let mut events = Vec::new();
+        self.framer.finish(&mut events);
+        for event in events {
+            self.accept(event, out)?;
+        }
+        self.end(End::All);
+        self.queue.leave(&self.masked, out);
+        Ok(())
+    }
+
+    /// What was masked so far.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    fn accept(&mut self, event: Event, out: &mut BytesMut) -> Result<(), MaskError> {
+        let reading = self.read(event.data.as_deref().unwrap_or_default())?;
+        let ends = reading.ends.clone();
+        let places = self.queue.push(event, reading);
+        self.switch(&places);
+        for place in places {
+            self.scan(place);
+        }
+        for end in ends {
+            self.end(end);
+        }
+        self.queue.leave(&self.masked, out);
+        if self.queue.bytes() > MAX_QUEUED {
+            return Err(MaskError::Stalled);
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, data: &str) -> Result<Reading, MaskError> {
+        let text = data.trim_ascii();
+        let mut reading = Reading::default();
+        if text == "[DONE]" {
+            reading.ends.push(End::All);
+        } else if self.shape.is_model_call() && text.starts_with(['{', '[']) {
+            return event::read(data, self.shape, &self.set, &mut self.findings);
+        } else if let Some(new) = document::any(data, &self.set, &mut self.findings) {
+            let range = 0..data.len();
+            reading.edits.push(Edit { range, new });
+        }
+        Ok(reading)
+    }
+
+    /// A choice writes one field at a time: text in a new one ends the text of the others, or they would hold the answer back
+    /// until it is over. Once per field: one that goes on nevertheless is scanned with what it held, to its end.
+    fn switch(&mut self, places: &[Place]) {
+        let slots = places.iter().filter_map(|place| self.queue.slot(*place));
+        let now: Vec<Key> = slots.map(|slot| slot.key).collect();
+        for (key, channel) in &mut self.channels {
+            let elsewhere = now.iter().any(|other| other.part == key.part);
+            if !elsewhere || now.contains(key) || channel.cut || channel.places.is_empty() {
+                continue;
+            }
+            let mut parts = Vec::new();
+            if let Content::Text(text) = &mut channel.content {
+                text.cut(&self.set, &mut self.findings, &mut parts);
+                channel.cut = true;
+            }
+            settle(&mut self.queue, &mut self.masked, *key, channel, parts);
+        }
+    }
+
+    /// Reads the piece of a text at a place.
+    fn scan(&mut self, place: Place) {
+        let Some(slot) = self.queue.slot(place) else {
+            return;
+        };
+        let (key, mut parts) = (slot.key, Vec::new());
+        let channel = self.channels.entry(key);
+        let channel = channel.or_insert_with(|| Channel::new(key));
+        channel.places.push_back(place);
+        let (set, found) = (&self.set, &mut self.findings);
+        match &mut channel.content {
+            Content::Text(text) => text.push(&slot.text, &slot.text, set, found, &mut parts),
+            Content::Arguments(arguments) => arguments.push(&slot.text, set, found, &mut parts),
+        }
+        settle(&mut self.queue, &mut self.masked, key, channel, parts);
+    }
+
+    fn end(&mut self, end: End) {
+        let over = |key: &Key| end == End::All || end == End::Part(key.part);
+        let ended = self.channels.extract_if(|key, _| over(key));
+        for (key, mut channel) in ended {
+            let (set, found, mut parts) = (&self.set, &mut self.findings, Vec::new());
+            match &mut channel.content {
+                Content::Text(text) => text.finish(set, found, &mut parts),
+                Content::Arguments(arguments) => arguments.finish(set, found, &mut parts),
+            }
+            settle(&mut self.queue, &mut self.masked, key, &mut channel, parts);
+        }
+    }
+}
+
+impl Channel {
+    fn new(key: Key) -> Self {
+        let content = if key.field.is_json() {
+            Content::Arguments(Arguments::new())
+        } else {
+            Content::Text(Text::plain())
+        };
+        Self {
+            content,
+            places: VecDeque::new(),
+            cut: false,
+        }
+    }
+}
+
+fn settle(
+    queue: &mut Queue,
+    masked: &mut HashSet<u64>,
+    key: Key,
+    channel: &mut Channel,
+    parts: Vec<Part>,
+) {
+    if parts.iter().any(|part| matches!(part, Part::Replace(..))) {
+        masked.insert(key.part);
+    }
+    queue.settle(&mut channel.places, parts);
+}
+
+/// An event of a model is a few hundred bytes; one that repeats a whole answer can be large.
+const MAX_EVENT: usize = 8 << 20;
+/// What may wait for one part of an answer to go on while the others are written.
+pub(super) const MAX_QUEUED: usize = 8 << 20;

@@ -1,0 +1,179 @@
+//! Whole bodies, and streams that are not a model's.
+
+use bytes::Bytes;
+
+use super::super::{body, findings};
+use super::*;
+
+fn body_of(text: &str, shape: Shape) -> String {
+    let masked = body(&Bytes::copy_from_slice(text.as_bytes()), shape, &Set::all()).unwrap();
+    String::from_utf8(masked.bytes.to_vec()).unwrap()
+}
+
+fn found(text: &str, shape: Shape) -> Vec<&'static str> {
+    let found = findings(text.as_bytes(), shape).unwrap();
+    found.iter().map(|finding| finding.detector).collect()
+}
+
+#[test]
+fn only_what_is_found_changes() {
+    let text = r#" {"a" : "caf\u00e9 a\u0040b.example\n\"x\"", "a@b.example":[1, 4111111111111111 ,{"k":null}] }"#;
+    let expected = r#" {"a" : "caf\u00e9 [REDACTED:email]\n\"x\"", "[REDACTED:email]":[1, "[REDACTED:credit-card]" ,{"k":null}] }"#;
+    assert_eq!(body_of(text, Shape::Json), expected);
+    assert_eq!(found(text, Shape::Json), ["email", "email", "credit-card"]);
+}
+
+#[test]
+fn documents_in_strings_are_read_too() {
+    let inner = r#"{"to":"\u0061nna@example.com","n":"{\"card\":4111111111111111}"}"#;
+    let call = |arguments: &str| {
+        let function = serde_json::json!({"name": "send", "arguments": arguments});
+        serde_json::json!({"messages": [{"tool_calls": [{"function": function}]}]}).to_string()
+    };
+    let expected = r#"{"to":"[REDACTED:email]","n":"{\"card\":\"[REDACTED:credit-card]\"}"}"#;
+    assert_eq!(body_of(&call(inner), Shape::OpenAiChat), call(expected));
+    assert_eq!(
+        found(&call(inner), Shape::OpenAiChat),
+        ["email", "credit-card"]
+    );
+    // What only starts like one is text.
+    assert_eq!(found(r#"["{ anna@example.com"]"#, Shape::Json), ["email"]);
+}
+
+#[test]
+fn a_clean_body_is_the_very_same_bytes() {
+    let text = Bytes::from_static(br#"{"messages":[{"content":"version 1.2, 4111"}]}"#);
+    for shape in [
+        Shape::OpenAiChat,
+        Shape::AnthropicMessages,
+        Shape::Json,
+        Shape::Text,
+    ] {
+        let masked = body(&text, shape, &Set::all()).unwrap();
+        assert!(masked.findings.is_empty());
+        assert_eq!(masked.bytes.as_ptr(), text.as_ptr());
+    }
+}
+
+#[test]
+fn the_set_decides_what_is_masked_and_everything_is_found() {
+    let text = Bytes::from_static(b"[\"anna@example.com 4111111111111111\"]");
+    let masked = body(&text, Shape::Json, &Set::new(["credit-card"])).unwrap();
+    assert_eq!(
+        masked.bytes,
+        "[\"anna@example.com [REDACTED:credit-card]\"]"
+    );
+    assert_eq!(masked.findings.len(), 1);
+    assert_eq!(findings(&text, Shape::Json).unwrap().len(), 2);
+    assert!(!Set::all().is_empty() && Set::new([]).is_empty());
+}
+
+#[test]
+fn bytes_between_texts_survive() {
+    let text = Bytes::from_static(b"\xff\xfe anna@example.com \xc3(");
+    let masked = body(&text, Shape::Text, &Set::all()).unwrap();
+    assert_eq!(&masked.bytes[..], b"\xff\xfe [REDACTED:email] \xc3(");
+}
+
+#[test]
+fn bodies_that_cannot_be_read_are_errors() {
+    let twice = br#"{"model":"a","mod\u0065l":"b"}"#;
+    let error = findings(twice, Shape::OpenAiChat).unwrap_err();
+    assert_eq!(error.to_string(), "an object has the key \"model\" twice");
+    assert!(findings(twice, Shape::Json).is_ok());
+    for text in [&b"{"[..], b"{} {}", b"\"\xff\"", b"a"] {
+        assert!(findings(text, Shape::Json).is_err(), "{text:?}");
+        assert!(findings(text, Shape::Text).is_ok(), "{text:?}");
+    }
+}
+
+#[test]
+fn a_masked_answer_tells_no_tokens() {
+    let text = r#"{"choices":[{"message":{"content":"4111111111111111"},"logprobs":{"content":[{"token":"41111111"}]}}]}"#;
+    let expected =
+        r#"{"choices":[{"message":{"content":"[REDACTED:credit-card]"},"logprobs":null}]}"#;
+    assert_eq!(body_of(text, Shape::OpenAiChat), expected);
+}
+
+#[test]
+fn other_streams_are_masked_event_by_event() {
+    let stream = "id: 7\ndata: {\"a\":\"b\\u0040c.example\"}\n\ndata: to b@c.example\n\n: b\n\ndata: {no\n\n";
+    let expected = "id: 7\ndata: {\"a\":\"[REDACTED:email]\"}\n\ndata: to [REDACTED:email]\n\n: b\n\ndata: {no\n\n";
+    assert_eq!(whole(Shape::Text, &Set::all(), stream.as_bytes()), expected);
+    assert_eq!(whole(Shape::Json, &Set::all(), stream.as_bytes()), expected);
+}
+
+#[test]
+fn unknown_events_of_a_model_are_masked_too() {
+    let stream = "data: {\"type\":\"response.output_text.done\",\"text\":\"b@c.example\",\"sequence_number\":4}\n\n";
+    let expected = stream.replace("b@c.example", "[REDACTED:email]");
+    assert_eq!(
+        whole(Shape::OpenAiChat, &Set::all(), stream.as_bytes()),
+        expected
+    );
+    assert_eq!(
+        whole(Shape::AnthropicMessages, &Set::all(), stream.as_bytes()),
+        expected
+    );
+    assert_eq!(
+        whole(Shape::OpenAiChat, &Set::all(), b"data: b@c.example\n\n"),
+        "data: [REDACTED:email]\n\n"
+    );
+}
+
+#[test]
+fn events_that_cannot_be_read_end_the_stream() {
+    for event in [
+        "data: {\"choices\":[{\"delta\":{\"content\":\"a\"\n\n",
+        "data: {\"choices\":[],\"choices\":[]}\n\n",
+        "data: {\"choices\":[{\"index\":0.5,\"delta\":{\"content\":\"a\"}}]}\n\n",
+        "data: {\"choices\":[{\"index\":\"0\",\"delta\":{\"content\":\"a\"}}]}\n\n",
+    ] {
+        assert!(
+            masked(Shape::OpenAiChat, &Set::all(), [event.as_bytes()]).is_err(),
+            "{event}"
+        );
+    }
+}
+
+#[test]
+fn arguments_that_are_not_json_are_text() {
+    let arguments = |pieces: &[&str]| {
+        let events = pieces.iter().map(|piece| {
+            let call = serde_json::json!({"index": 0, "function": {"arguments": piece}});
+            let choice = serde_json::json!({"index": 0, "delta": {"tool_calls": [call]}});
+            format!("data: {}\n\n", serde_json::json!({"choices": [choice]}))
+        });
+        let stream: String = events.collect();
+        let out = whole(Shape::OpenAiChat, &Set::all(), stream.as_bytes());
+        texts(&out)["0 arguments 0"].clone()
+    };
+    assert_eq!(
+        arguments(&["card 4111 11", "11 1111 1111"]),
+        "card [REDACTED:credit-card]"
+    );
+    assert_eq!(
+        arguments(&["see <b", "@c.example>, ok"]),
+        "see <[REDACTED:email]>, ok"
+    );
+    // Cut off by the model's token limit.
+    assert_eq!(
+        arguments(&["{\"a\":\"x b@c", ".example"]),
+        "{\"a\":\"x [REDACTED:email]"
+    );
+    assert_eq!(arguments(&["{\"a\":\"x\\u00"]), "{\"a\":\"x\\u00");
+    assert_eq!(
+        arguments(&["{\"a\":41111111", "11111111"]),
+        "{\"a\":\"[REDACTED:credit-card]\""
+    );
+}
+
+#[test]
+fn errors_are_events_of_the_format() {
+    let event = Shape::AnthropicMessages.error_event("no");
+    let expected = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"no\"}}\n\n";
+    assert_eq!(event, expected);
+    let event = Shape::OpenAiChat.error_event("no");
+    let expected = "data: {\"error\":{\"message\":\"no\",\"type\":\"api_error\",\"code\":\"answer_withheld\"}}\n\n";
+    assert_eq!(event, expected);
+}

@@ -1,0 +1,85 @@
+//! A corpus of streams cut at every byte, random streams cut at random, and whole documents.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod corpus;
+mod documents;
+mod random;
+
+use std::collections::BTreeMap;
+
+use bytes::BytesMut;
+use serde_json::Value;
+
+use super::{MaskError, Set, Shape, Stream};
+
+/// Masks a stream that arrives in these chunks; the bytes that were out after each of them.
+fn masked<'a>(
+    shape: Shape,
+    set: &Set,
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Vec<BytesMut>, MaskError> {
+    let mut stream = Stream::new(shape, set.clone());
+    let mut out = BytesMut::new();
+    let mut states = Vec::new();
+    for chunk in chunks {
+        stream.push(chunk, &mut out)?;
+        states.push(out.clone());
+    }
+    stream.finish(&mut out)?;
+    states.push(out);
+    Ok(states)
+}
+
+fn whole(shape: Shape, set: &Set, bytes: &[u8]) -> String {
+    let states = masked(shape, set, [bytes]).unwrap();
+    String::from_utf8(states.last().unwrap().to_vec()).unwrap()
+}
+
+/// The data of each whole event, read without the code under test.
+fn data(stream: &str) -> Vec<String> {
+    let text = stream.replace("\r\n", "\n");
+    let events = text
+        .split_inclusive("\n\n")
+        .filter(|event| event.ends_with("\n\n"));
+    let data = events.filter_map(|event| {
+        let lines = event.lines().filter_map(|line| line.strip_prefix("data: "));
+        lines
+            .map(str::to_owned)
+            .reduce(|all, line| all + "\n" + &line)
+    });
+    data.collect()
+}
+
+/// What a client puts together from the deltas: the text of each field of each choice or content block.
+fn texts(stream: &str) -> BTreeMap<String, String> {
+    let mut texts: BTreeMap<String, String> = BTreeMap::new();
+    let mut add = |name: String, piece: &Value| {
+        if let Some(piece) = piece.as_str() {
+            texts.entry(name).or_default().push_str(piece);
+        }
+    };
+    for data in data(stream) {
+        let Ok(event) = serde_json::from_str::<Value>(&data) else {
+            assert_eq!(data, "[DONE]");
+            continue;
+        };
+        for choice in event["choices"].as_array().into_iter().flatten() {
+            let (index, delta) = (&choice["index"], &choice["delta"]);
+            for field in ["content", "refusal", "reasoning", "reasoning_content"] {
+                add(format!("{index} {field}"), &delta[field]);
+            }
+            for call in delta["tool_calls"].as_array().into_iter().flatten() {
+                let name = format!("{index} arguments {}", call["index"]);
+                add(name, &call["function"]["arguments"]);
+            }
+        }
+        for field in ["text", "thinking", "partial_json", "signature"] {
+            add(
+                format!("{} {field}", event["index"]),
+                &event["delta"][field],
+            );
+        }
+    }
+    texts
+}

@@ -1,0 +1,125 @@
+//! One text that arrives in pieces: what of it stays, and what is replaced by a placeholder.
+//!
+//! In: text as it comes, or the inside of a JSON string as it is written. Out: [`Part`]s, in order, that cover what came in.
+//! Invariants: the parts do not depend on how the text was cut; what may still become a finding is in none of them.
+
+use super::{Set, placeholder};
+use crate::detect::{Finding, Piece, Scanner};
+use crate::protocol::json;
+
+/// What becomes of the next bytes of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// So many stay.
+    Keep(usize),
+    /// So many, at least one, give way to a placeholder.
+    Replace(usize, String),
+}
+
+/// The text of one channel.
+pub(super) struct Text {
+    scanner: Scanner,
+    /// Where the text is the inside of a JSON string: what was pushed and is in no part yet, as it is written.
+    written: Option<String>,
+    /// How many bytes at the start of what the scanner holds are in parts already.
+    ahead: usize,
+}
+
+impl Text {
+    /// A text that is written as it reads.
+    pub(super) fn plain() -> Self {
+        Self {
+            scanner: Scanner::new(),
+            written: None,
+            ahead: 0,
+        }
+    }
+
+    /// The inside of a JSON string behind `key`, which tells what the string is.
+    pub(super) fn string(key: &str, set: &Set, found: &mut Vec<Finding>) -> Self {
+        let mut text = Self::plain();
+        let mut written = String::new();
+        json::escape(key, &mut written);
+        text.ahead = written.len();
+        text.written = Some(String::new());
+        text.push(key, &written, set, found, &mut Vec::new());
+        text
+    }
+
+    /// Scans `text`, which is `written` like that.
+    pub(super) fn push(
+        &mut self,
+        text: &str,
+        written: &str,
+        set: &Set,
+        found: &mut Vec<Finding>,
+        out: &mut Vec<Part>,
+    ) {
+        if let Some(held) = &mut self.written {
+            held.push_str(written);
+        }
+        let mut pieces = Vec::new();
+        self.scanner.push(text, &mut pieces);
+        self.settle(pieces, set, found, out);
+    }
+
+    /// The text is over.
+    pub(super) fn finish(&mut self, set: &Set, found: &mut Vec<Finding>, out: &mut Vec<Part>) {
+        let mut pieces = Vec::new();
+        self.scanner.finish(&mut pieces);
+        self.settle(pieces, set, found, out);
+    }
+
+    /// Lets go of what is held back, as if the plain text were over. Should it go on, that is scanned again together with what
+    /// comes, and the rest of a finding is replaced.
+    pub(super) fn cut(&mut self, set: &Set, found: &mut Vec<Finding>, out: &mut Vec<Part>) {
+        let mut pieces = Vec::new();
+        self.scanner.finish(&mut pieces);
+        let tail = match pieces.last() {
+            Some(Piece::Text(tail)) => tail.clone(),
+            _ => String::new(),
+        };
+        self.settle(pieces, set, found, out);
+        self.ahead = tail.len();
+        self.push(&tail, &tail, set, found, out);
+    }
+
+    fn settle(
+        &mut self,
+        pieces: Vec<Piece>,
+        set: &Set,
+        found: &mut Vec<Finding>,
+        out: &mut Vec<Part>,
+    ) {
+        for piece in pieces {
+            let (length, finding) = match piece {
+                Piece::Text(text) => (text.len(), None),
+                Piece::Found(finding, length) => (length, Some(finding)),
+            };
+            let mut width = length;
+            if let Some(written) = &mut self.written {
+                width = json::written(written, length);
+                written.drain(..width);
+            }
+            let early = self.ahead.min(width);
+            self.ahead -= early;
+            let width = width - early;
+            match finding.filter(|finding| width > 0 && set.contains(finding)) {
+                Some(finding) => {
+                    out.push(Part::Replace(width, placeholder(&finding)));
+                    found.push(finding);
+                }
+                None => keep(width, out),
+            }
+        }
+    }
+}
+
+/// Adds bytes that stay.
+pub(super) fn keep(width: usize, out: &mut Vec<Part>) {
+    match out.last_mut() {
+        Some(Part::Keep(before)) => *before += width,
+        _ if width > 0 => out.push(Part::Keep(width)),
+        _ => {}
+    }
+}
