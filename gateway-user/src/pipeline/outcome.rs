@@ -1,12 +1,13 @@
 //! Asks policy, asks people, and has the answer on record before anything acts on it. Every refusal is worded here.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::resource::Resource;
 use super::{Connection, ConnectionError};
 use crate::approve::{Pending, Verdict as Answer};
-use crate::policy::{self, Permit, Query, Question};
+use crate::policy::{self, Permit, PolicySet, Query, Question};
 use crate::protocol::{Action, Refusal, Why};
 use crate::record::{
     Closed, Decided, ExchangeEntry, ExchangeStart, Finding, Id, LedgerError, Outcome,
@@ -146,7 +147,7 @@ pub(super) async fn decide(
             &denial.reason,
         ))),
         policy::Decision::Ask(question) => {
-            ask(connection, &asked, &described, entry, question).await
+            ask(connection, &asked, &described, entry, question, policies).await
         }
     }
 }
@@ -158,6 +159,7 @@ async fn ask(
     described: &Described,
     entry: ExchangeEntry,
     mut question: Question,
+    mut policies: Arc<PolicySet>,
 ) -> Result<Verdict, ConnectionError> {
     let gateway = &connection.gateway;
     let mut granted = BTreeSet::new();
@@ -170,14 +172,15 @@ async fn ask(
         let answer = gateway
             .approvals
             .hold(
-                pending(connection, asked, &question, entry.id()),
+                pending(connection, asked, &question, policies.version(), entry.id()),
                 asked.hold,
             )
             .await;
         let (reason, why) = match answer {
             Answer::Granted { approvals, .. } => {
                 granted.extend(approvals);
-                match question.grant(&gateway.policies.load_full(), &granted) {
+                policies = gateway.policies.load_full();
+                match question.grant(&policies, &granted) {
                     policy::Decision::Permit(permit) => {
                         entry.decided(permitted(&permit)).await?;
                         return Ok(Verdict::Permit(entry, permit));
@@ -219,6 +222,7 @@ fn pending(
     connection: &Connection,
     asked: &Asked<'_>,
     question: &Question,
+    version: &str,
     exchange: Id,
 ) -> Pending {
     let facts = &asked.action.facts;
@@ -238,7 +242,7 @@ fn pending(
         ),
         digest: asked.digest,
         asks: question.asks().iter().map(ask_of).collect(),
-        policy_version: connection.gateway.policies.load().version().to_owned(),
+        policy_version: version.to_owned(),
     }
 }
 
