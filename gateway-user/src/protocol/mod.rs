@@ -5,6 +5,7 @@ pub mod credentials;
 pub mod http;
 pub mod llm;
 mod refuse;
+pub mod sse;
 
 pub use action::{Action, Fact, Facts};
 pub use refuse::{Refusal, Why};
