@@ -6,6 +6,8 @@ pub mod http;
 pub mod json;
 pub mod llm;
 mod refuse;
+pub mod sse;
+pub mod transcript;
 
 pub use action::{Action, Fact, Facts};
 pub use refuse::{Refusal, Why};

@@ -1,0 +1,230 @@
+//! Server-sent events: bytes to events, exactly as sent.
+//!
+//! In: a stream cut anywhere. Out: [`Event`]s whose raw bytes, put together, are the stream. An event ends with an empty line, and
+//! comments and unknown fields belong to the event they stand in. A line may end with LF, CRLF or CR; behind a CR the next byte
+//! tells, so an event that ends in a bare CR is complete only with the next byte.
+//! Fails on an event longer than the cap and on one that is not UTF-8.
+//! Source: WHATWG HTML, section 9.2.6, "Interpreting an event stream".
+
+use bytes::{Bytes, BytesMut};
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its bytes as sent, with the empty line that ends it.
+    pub raw: Bytes,
+    /// What its last `event` field says, unless that is empty.
+    pub name: Option<String>,
+    /// Its `data` fields, joined by line feeds; `None` = it has none, it is a comment or a setting.
+    pub data: Option<String>,
+    /// Where its lines start: behind the byte order mark a stream may begin with.
+    start: usize,
+}
+
+/// A stream that is not read any further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SseError {
+    /// An event without an end in sight.
+    #[error("an event is longer than {0} bytes")]
+    TooLong(usize),
+    /// Bytes that clients would read in different ways.
+    #[error("an event is not UTF-8")]
+    NotUtf8,
+}
+
+/// Cuts a stream into events.
+#[derive(Debug)]
+pub struct Framer {
+    /// What is not part of an event that is out.
+    buffer: BytesMut,
+    /// Start of the line that is being read.
+    line: usize,
+    /// Where to look on for its end.
+    seen: usize,
+    max_event: usize,
+    started: bool,
+    failed: Option<SseError>,
+}
+
+impl Framer {
+    /// A framer for a stream whose events have at most `max_event` bytes.
+    #[must_use]
+    pub fn new(max_event: usize) -> Self {
+        Self {
+            buffer: BytesMut::new(),
+            line: 0,
+            seen: 0,
+            max_event,
+            started: false,
+            failed: None,
+        }
+    }
+
+    /// Takes the next bytes and appends the events they complete to `events`.
+    ///
+    /// # Errors
+    /// [`SseError`], now and from now on; the events before it are in `events`.
+    pub fn push(&mut self, bytes: &[u8], events: &mut Vec<Event>) -> Result<(), SseError> {
+        if self.failed.is_none() {
+            self.buffer.extend_from_slice(bytes);
+            self.failed = self.frame(events).err();
+        }
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    /// Ends the stream: what is left becomes an event, for some clients read one without its empty line. What is left of a stream
+    /// that cannot be read is dropped.
+    pub fn finish(&mut self, events: &mut Vec<Event>) {
+        if self.failed.is_none() && !self.buffer.is_empty() {
+            let event = self.event(self.buffer.len());
+            events.extend(event);
+        }
+    }
+
+    fn frame(&mut self, events: &mut Vec<Event>) -> Result<(), SseError> {
+        while let Some((end, next)) = line_end(&self.buffer, self.seen) {
+            if end > self.line {
+                self.line = next;
+                self.seen = next;
+            } else {
+                events.push(self.event(next)?);
+            }
+        }
+        // A CR at the end is looked at again together with the byte behind it.
+        self.seen = self.line.max(self.buffer.len().saturating_sub(1));
+        if self.buffer.len() > self.max_event {
+            return Err(SseError::TooLong(self.max_event));
+        }
+        Ok(())
+    }
+
+    /// Takes the event that ends at `end` out of the buffer.
+    fn event(&mut self, end: usize) -> Result<Event, SseError> {
+        let raw = self.buffer.split_to(end).freeze();
+        (self.line, self.seen) = (0, 0);
+        if raw.len() > self.max_event {
+            return Err(SseError::TooLong(self.max_event));
+        }
+        let text = str::from_utf8(&raw).map_err(|_| SseError::NotUtf8)?;
+        let start = match std::mem::replace(&mut self.started, true) {
+            false if text.starts_with(MARK) => MARK.len_utf8(),
+            _ => 0,
+        };
+        let mut name = None;
+        let mut data: Option<String> = None;
+        for line in lines(&text[start..]) {
+            match line.field {
+                "event" => name = Some(line.value.to_owned()).filter(|name| !name.is_empty()),
+                "data" => match &mut data {
+                    Some(data) => {
+                        data.push('\n');
+                        data.push_str(line.value);
+                    }
+                    None => data = Some(line.value.to_owned()),
+                },
+                _ => {}
+            }
+        }
+        Ok(Event {
+            raw,
+            name,
+            data,
+            start,
+        })
+    }
+}
+
+impl Event {
+    /// The same event with other data: every other line stays as it is, and so do the line endings.
+    #[must_use]
+    pub fn with_data(&self, data: &str) -> Bytes {
+        let text = str::from_utf8(&self.raw).unwrap_or_default();
+        let (mark, text) = text.split_at(self.start);
+        let mut out = String::with_capacity(self.raw.len() + data.len());
+        out.push_str(mark);
+        let mut left = lines(text).filter(|line| line.field == "data").count();
+        let mut new = data.split('\n');
+        for line in lines(text) {
+            if line.field != "data" {
+                out.push_str(line.raw);
+                continue;
+            }
+            left -= 1;
+            // The last `data` line takes all that is left.
+            let count = if left == 0 { usize::MAX } else { 1 };
+            for value in new.by_ref().take(count) {
+                line.write(value, &mut out);
+            }
+        }
+        Bytes::from(out)
+    }
+}
+
+/// A line of an event.
+struct Line<'a> {
+    raw: &'a str,
+    field: &'a str,
+    value: &'a str,
+    ending: &'a str,
+}
+
+impl Line<'_> {
+    /// Writes the line with another value.
+    fn write(&self, value: &str, out: &mut String) {
+        let content = &self.raw[..self.raw.len() - self.ending.len()];
+        let spaced = content[self.field.len()..].starts_with(": ");
+        out.push_str(self.field);
+        out.push_str(if spaced || value.starts_with(' ') {
+            ": "
+        } else {
+            ":"
+        });
+        out.push_str(value);
+        out.push_str(self.ending);
+    }
+}
+
+fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = rest.find(['\r', '\n']).unwrap_or(rest.len());
+        let (content, after) = rest.split_at(end);
+        let ending = ["\r\n", "\n", "\r"]
+            .into_iter()
+            .find(|ending| after.starts_with(ending))
+            .unwrap_or_default();
+        let raw = &rest[..end + ending.len()];
+        rest = &after[ending.len()..];
+        let (field, value) = content.split_once(':').unwrap_or((content, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        Some(Line {
+            raw,
+            field,
+            value,
+            ending,
+        })
+    })
+}
+
+/// Where the line around `from` ends and the next one starts.
+fn line_end(text: &[u8], from: usize) -> Option<(usize, usize)> {
+    let end = from
+        + text[from..]
+            .iter()
+            .position(|byte| matches!(byte, b'\r' | b'\n'))?;
+    match (text[end], text.get(end + 1)) {
+        (b'\n', _) => Some((end, end + 1)),
+        (_, Some(b'\n')) => Some((end, end + 2)),
+        (_, Some(_)) => Some((end, end + 1)),
+        (_, None) => None,
+    }
+}
+
+/// U+FEFF, once, at the very beginning.
+const MARK: char = '\u{feff}';
+
+#[cfg(test)]
+mod tests;

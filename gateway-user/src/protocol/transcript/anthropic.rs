@@ -1,0 +1,66 @@
+//! Anthropic messages: a document, or the events that build it up.
+
+use serde_json::Value;
+
+use super::Answer;
+
+pub(super) fn document(value: &Value, answer: &mut Answer) {
+    answer.answered_by(&value["model"]);
+    answer.fail(&value["error"]);
+    usage(&value["usage"], answer);
+    let blocks = value["content"].as_array();
+    for (place, block) in (0..).zip(blocks.into_iter().flatten()) {
+        self::block(place, block, answer);
+    }
+}
+
+pub(super) fn event(value: &Value, answer: &mut Answer) {
+    let place = value["index"].as_u64().unwrap_or(0);
+    match value["type"].as_str() {
+        Some("message_start") => document(&value["message"], answer),
+        Some("content_block_start") => block(place, &value["content_block"], answer),
+        Some("content_block_delta") => {
+            let delta = &value["delta"];
+            answer.say(0, &delta["text"]);
+            answer.think(0, &delta["thinking"]);
+            if delta["partial_json"].is_string() {
+                answer.call(0, place, &Value::Null, &delta["partial_json"]);
+            }
+        }
+        Some("message_delta") => usage(&value["usage"], answer),
+        _ => answer.fail(&value["error"]),
+    }
+}
+
+/// A whole block, or the beginning of one.
+fn block(place: u64, block: &Value, answer: &mut Answer) {
+    answer.say(0, &block["text"]);
+    answer.think(0, &block["thinking"]);
+    if block["type"]
+        .as_str()
+        .is_some_and(|kind| kind.ends_with("tool_use"))
+    {
+        // In a stream the input starts as `{}` and comes in fragments.
+        let input = &block["input"];
+        let whole = input.as_object().is_some_and(|input| !input.is_empty());
+        let input = if whole {
+            input.to_string()
+        } else {
+            String::new()
+        };
+        answer.call(0, place, &block["name"], &Value::String(input));
+    }
+}
+
+/// Anthropic counts cached input apart.
+fn usage(usage: &Value, answer: &mut Answer) {
+    let count = |name: &str| usage[name].as_u64();
+    let cached = ["cache_creation_input_tokens", "cache_read_input_tokens"]
+        .into_iter()
+        .filter_map(count)
+        .fold(0, u64::saturating_add);
+    answer.count(
+        count("input_tokens").map(|input| input.saturating_add(cached)),
+        count("output_tokens"),
+    );
+}

@@ -1,0 +1,54 @@
+//! OpenAI chat completions: a chunk of a stream is a document whose choices have a `delta` in place of a `message`.
+
+use serde_json::Value;
+
+use super::Answer;
+
+pub(super) fn read(value: &Value, answer: &mut Answer) {
+    answer.answered_by(&value["model"]);
+    answer.fail(&value["error"]);
+    let usage = &value["usage"];
+    answer.count(
+        usage["prompt_tokens"].as_u64(),
+        usage["completion_tokens"].as_u64(),
+    );
+    for (index, choice) in numbered(&value["choices"]) {
+        let said = choice.get("delta").unwrap_or(&choice["message"]);
+        message(index, said, answer);
+    }
+}
+
+fn message(choice: u64, said: &Value, answer: &mut Answer) {
+    let content = &said["content"];
+    answer.say(choice, content);
+    for (_, part) in numbered(content) {
+        answer.say(choice, &part["text"]);
+        answer.say(choice, &part["refusal"]);
+    }
+    answer.say(choice, &said["refusal"]);
+    answer.say(choice, &said["audio"]["transcript"]);
+    // Compatible servers call it by either name, some by both.
+    let reasoning = said.get("reasoning_content").unwrap_or(&said["reasoning"]);
+    answer.think(choice, reasoning);
+    for (place, call) in numbered(&said["tool_calls"]) {
+        let function = &call["function"];
+        let custom = &call["custom"];
+        if custom.is_object() {
+            answer.call(choice, place, &custom["name"], &custom["input"]);
+        } else {
+            answer.call(choice, place, &function["name"], &function["arguments"]);
+        }
+    }
+    let function = &said["function_call"];
+    if function.is_object() {
+        answer.call(choice, 0, &function["name"], &function["arguments"]);
+    }
+}
+
+/// The elements of an array by their `index`, or by their place.
+fn numbered(array: &Value) -> impl Iterator<Item = (u64, &Value)> {
+    let elements = array.as_array().map(Vec::as_slice).unwrap_or_default();
+    (0..)
+        .zip(elements)
+        .map(|(place, element)| (element["index"].as_u64().unwrap_or(place), element))
+}

@@ -1,0 +1,225 @@
+//! Answers as the providers send them, cut anywhere.
+
+use serde_json::json;
+
+use super::*;
+
+fn read(family: Family, text: &str) -> Summary {
+    let mut collector = Collector::new(family);
+    collector.push(text.as_bytes());
+    let whole = collector.finish();
+    for size in [1, 2, 3, 7, 64] {
+        let mut collector = Collector::new(family);
+        for part in text.as_bytes().chunks(size) {
+            collector.push(part);
+        }
+        assert_eq!(collector.finish(), whole, "in parts of {size}");
+    }
+    whole
+}
+
+fn stream(events: &[Value]) -> String {
+    let lines = events.iter().map(|event| {
+        let kind = event["type"].as_str();
+        let name = kind.map_or_else(String::new, |kind| format!("event: {kind}\n"));
+        format!("{name}data: {event}\n\n")
+    });
+    lines.collect()
+}
+
+#[test]
+fn openai_document() {
+    let text = json!({
+        "model": "m-1", "object": "chat.completion",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi é", "reasoning_content": "hm",
+            "tool_calls": [
+                {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{\"x\":1}"}},
+                {"id": "b", "type": "custom", "custom": {"name": "g", "input": "raw"}},
+            ]}, "finish_reason": "tool_calls"}],
+        "usage": {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12},
+    });
+    let summary = read(Family::OpenAiChat, &format!("\n  {text}\n"));
+    assert_eq!(
+        summary.to_json(),
+        json!({
+            "text": "Hi é", "reasoning": "hm",
+            "tool_calls": [{"name": "f", "arguments": "{\"x\":1}"}, {"name": "g", "arguments": "raw"}],
+            "usage": {"input": 5, "output": 7}, "model": "m-1",
+        })
+    );
+}
+
+#[test]
+fn openai_stream() {
+    let delta = |delta: Value| json!({"model": "m-1", "choices": [{"index": 0, "delta": delta, "finish_reason": null}], "usage": null});
+    let text = stream(&[
+        json!({"choices": [], "prompt_filter_results": []}),
+        delta(json!({"role": "assistant", "content": ""})),
+        delta(json!({"content": "Hel"})),
+        delta(json!({"content": "lo"})),
+        delta(
+            json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": ""}}]}),
+        ),
+        delta(
+            json!({"tool_calls": [{"index": 1, "id": "b", "function": {"name": "g", "arguments": "{"}}]}),
+        ),
+        delta(json!({"tool_calls": [{"index": 0, "function": {"arguments": "{\"x\""}}]})),
+        delta(
+            json!({"tool_calls": [{"index": 0, "function": {"arguments": ":1}"}}, {"index": 1, "function": {"arguments": "}"}}]}),
+        ),
+        json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}),
+    ]);
+    let summary = read(
+        Family::OpenAiChat,
+        &format!("{text}: bye\n\ndata: [DONE]\n\n"),
+    );
+    assert_eq!(
+        summary.to_json(),
+        json!({
+            "text": "Hello",
+            "tool_calls": [{"name": "f", "arguments": "{\"x\":1}"}, {"name": "g", "arguments": "{}"}],
+            "usage": {"input": 3, "output": 4}, "model": "m-1",
+        })
+    );
+}
+
+#[test]
+fn choices_are_told_apart() {
+    let delta = |index, text| json!({"choices": [{"index": index, "delta": {"content": text}}]});
+    let text = stream(&[delta(1, "b"), delta(0, "a"), delta(1, "B"), delta(0, "A")]);
+    let summary = read(Family::OpenAiChat, &text);
+    assert_eq!(summary.text, "[choice 0]\naA\n\n[choice 1]\nbB");
+}
+
+#[test]
+fn anthropic_document() {
+    let text = json!({
+        "type": "message", "model": "c-1",
+        "content": [
+            {"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "text", "text": "One "},
+            {"type": "text", "text": "two"}, {"type": "tool_use", "id": "t", "name": "f", "input": {"x": 1}},
+            {"type": "tool_use", "id": "t", "name": "g", "input": {}},
+        ],
+        "usage": {"input_tokens": 2, "cache_read_input_tokens": 40, "cache_creation_input_tokens": null, "output_tokens": 9},
+    });
+    assert_eq!(
+        read(Family::AnthropicMessages, &text.to_string()).to_json(),
+        json!({
+            "text": "One two", "reasoning": "hm",
+            "tool_calls": [{"name": "f", "arguments": "{\"x\":1}"}, {"name": "g", "arguments": ""}],
+            "usage": {"input": 42, "output": 9}, "model": "c-1",
+        })
+    );
+}
+
+#[test]
+fn anthropic_stream() {
+    let text = stream(&[
+        json!({"type": "message_start", "message": {"model": "c-1", "content": [], "usage": {"input_tokens": 10, "output_tokens": 1}}}),
+        json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+        json!({"type": "ping"}),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hel"}}),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "lo"}}),
+        json!({"type": "content_block_stop", "index": 0}),
+        json!({"type": "content_block_start", "index": 1, "content_block": {"type": "tool_use", "id": "t", "name": "f", "input": {}}}),
+        json!({"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": ""}}),
+        json!({"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": "{\"x\":"}}),
+        json!({"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": "1}"}}),
+        json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 20}}),
+        json!({"type": "message_stop"}),
+    ]);
+    assert_eq!(
+        read(Family::AnthropicMessages, &text).to_json(),
+        json!({
+            "text": "Hello", "tool_calls": [{"name": "f", "arguments": "{\"x\":1}"}],
+            "usage": {"input": 10, "output": 20}, "model": "c-1",
+        })
+    );
+}
+
+#[test]
+fn errors_of_the_provider_are_kept() {
+    let error =
+        json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});
+    for family in [Family::OpenAiChat, Family::AnthropicMessages] {
+        for text in [error.to_string(), stream(std::slice::from_ref(&error))] {
+            assert_eq!(
+                read(family, &text).to_json(),
+                json!({"text": "", "error": "Overloaded"}),
+                "{text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_counted_and_the_rest_is_kept() {
+    let good = json!({"choices": [{"index": 0, "delta": {"content": "x"}}]});
+    for (text, said, unreadable) in [
+        (
+            format!("data: {good}\n\ndata: {{broken\n\ndata: {good}\n\n"),
+            "xx",
+            1,
+        ),
+        (
+            format!("data: {good}\n\ndata: {{\"choices\":7}}\n\ndata: {good}"),
+            "xx",
+            0,
+        ),
+        ("{\"choices\": [".to_owned(), "", 1),
+        ("<html>502</html>".to_owned(), "", 0),
+        ("   ".to_owned(), "", 0),
+        (String::new(), "", 0),
+    ] {
+        let summary = read(Family::OpenAiChat, &text);
+        assert_eq!(
+            (summary.text.as_str(), summary.unreadable),
+            (said, unreadable),
+            "{text}"
+        );
+    }
+    let mut collector = Collector::new(Family::OpenAiChat);
+    collector.push(b"data: \xff\n\n");
+    collector.push(b"data: {}\n\n");
+    assert_eq!(collector.finish().unreadable, 1);
+}
+
+#[test]
+fn a_long_answer_is_cut_at_a_word_and_marked() {
+    let mut collector = Collector::new(Family::OpenAiChat);
+    let word = "é words sk-proj-A1b2C3d4E5f6G7h8I9j0 ";
+    let event = json!({"choices": [{"index": 0, "delta": {"content": word.repeat(1000)}}]});
+    for _ in 0..100 {
+        collector.push(format!("data: {event}\n\n").as_bytes());
+    }
+    let usage = json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}});
+    collector.push(format!("data: {usage}\n\n").as_bytes());
+    let summary = collector.finish();
+    assert!(summary.truncated);
+    assert!(summary.text.len() <= MAX_KEPT && summary.text.len() > MAX_KEPT - 200);
+    assert!(summary.text.ends_with(' '));
+    assert_eq!(summary.usage.and_then(|usage| usage.output), Some(4));
+    assert_eq!(summary.to_json()["truncated"], true);
+
+    let mut collector = Collector::new(Family::OpenAiChat);
+    collector.push(b"{\"model\":\"");
+    for _ in 0..9 {
+        collector.push(&vec![b'x'; 1 << 20]);
+    }
+    let summary = collector.finish();
+    assert!(summary.truncated);
+    assert_eq!(summary.unreadable, 1);
+}
+
+#[test]
+fn many_small_entries_are_bounded_too() {
+    let mut collector = Collector::new(Family::OpenAiChat);
+    for index in 0..100_000 {
+        let event =
+            json!({"choices": [{"index": index, "delta": {"tool_calls": [{"index": index}]}}]});
+        collector.push(format!("data: {event}\n\n").as_bytes());
+    }
+    let summary = collector.finish();
+    assert!(summary.truncated);
+    assert!(summary.tool_calls.len() <= MAX_KEPT / ENTRY);
+}
