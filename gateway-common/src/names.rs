@@ -19,10 +19,11 @@ pub const ROOT_PROGRAMS: [&str; 10] = [
 pub const EGRESS: &str = "tg_egress";
 
 /// Tracepoint programs and the tracepoint of each.
-pub const TRACEPOINTS: [(&str, &str); 3] = [
+pub const TRACEPOINTS: [(&str, &str); 4] = [
     ("tg_fork", "sched_process_fork"),
     ("tg_exec", "sched_process_exec"),
     ("tg_exit", "sched_process_exit"),
+    ("tg_join", "cgroup_attach_task"),
 ];
 
 /// Host facts, indexed by [`crate::scope::slot`].
@@ -58,11 +59,22 @@ pub const MAPS: [&str; 13] = [
     COUNTERS, EVENTS,
 ];
 
-/// Globals that hold offsets into `task_struct` and `signal_struct`, with the type and member each stands for.
-pub const OFFSETS: [(&str, &str, &str); 5] = [
+/// Global that says whether the kernel knows the socket above an MPTCP subflow, and the kernel function that shows it.
+pub const HAS_MPTCP: (&str, &str) = ("HAS_MPTCP", "bpf_mptcp_sock_from_subflow");
+
+/// Globals that hold offsets into kernel structures, with the type and member each stands for.
+pub const OFFSETS: [(&str, &str, &str); 13] = [
     ("TASK_TGID", "task_struct", "tgid"),
     ("TASK_LEADER", "task_struct", "group_leader"),
     ("TASK_SIGNAL", "task_struct", "signal"),
     ("TASK_START", "task_struct", "start_boottime"),
+    ("TASK_CGROUPS", "task_struct", "cgroups"),
     ("SIGNAL_LIVE", "signal_struct", "live"),
+    ("SET_CGROUP", "css_set", "dfl_cgrp"),
+    ("CGROUP_SELF", "cgroup", "self"),
+    ("CGROUP_NODE", "cgroup", "kn"),
+    ("CGROUP_ROOT", "cgroup", "root"),
+    ("ROOT_HIERARCHY", "cgroup_root", "hierarchy_id"),
+    ("STATE_PARENT", "cgroup_subsys_state", "parent"),
+    ("NODE_ID", "kernfs_node", "id"),
 ];

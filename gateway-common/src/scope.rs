@@ -66,5 +66,9 @@ pub mod slot {
 /// Nanoseconds in one clock tick of `/proc/PID/stat` (`USER_HZ` is 100 on every architecture Linux has kept).
 pub const TICK: u64 = 10_000_000;
 
+/// How far the lineage programs climb from a cgroup in search of a tag. A task deeper than this below a tagged cgroup is still
+/// governed by its cgroup; only its lineage waits for its first call.
+pub const MAX_CLIMB: u32 = 32;
+
 /// Deepest level of a tagged cgroup (the root is 0). The hooks look at this many ancestors; tagging deeper is refused.
 pub const MAX_LEVEL: u32 = 16;

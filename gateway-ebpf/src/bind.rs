@@ -18,7 +18,11 @@ use crate::{
 /// Decides one `bind`.
 #[inline(always)]
 pub fn bind(ctx: &SockAddr) -> Verdict {
-    let standing = if tagged() { task::standing() } else { Standing::FREE };
+    let standing = if tagged() {
+        task::standing()
+    } else {
+        Standing::FREE
+    };
     let wanted = ctx.endpoint();
     let guarded = fact(slot::GUARDED) != 0
         && ctx.transport() != Transport::Datagram

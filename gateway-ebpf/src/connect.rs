@@ -79,16 +79,26 @@ struct Listener {
 fn listener(workload: u32, dialled: &Endpoint) -> Listener {
     // SAFETY: copied at once; scopes are written whole by user space.
     match unsafe { SCOPES.get(workload) } {
-        Some(Scope { v4, quota, .. }) if dialled.addr.is_v4() => Listener { endpoint: *v4, quota: *quota },
-        Some(Scope { v6, quota, .. }) => Listener { endpoint: *v6, quota: *quota },
-        None => Listener { endpoint: Endpoint::NONE, quota: 0 },
+        Some(Scope { v4, quota, .. }) if dialled.addr.is_v4() => Listener {
+            endpoint: *v4,
+            quota: *quota,
+        },
+        Some(Scope { v6, quota, .. }) => Listener {
+            endpoint: *v6,
+            quota: *quota,
+        },
+        None => Listener {
+            endpoint: Endpoint::NONE,
+            quota: 0,
+        },
     }
 }
 
 #[inline(always)]
 fn live(workload: u32) -> Option<u64> {
     // SAFETY: an aligned word of a map that keeps its entries for the run of this program.
-    LIVE.get_ptr(workload).map(|live| unsafe { core::ptr::read_volatile(live) })
+    LIVE.get_ptr(workload)
+        .map(|live| unsafe { core::ptr::read_volatile(live) })
 }
 
 #[inline(always)]
@@ -108,11 +118,21 @@ fn redirect(ctx: &SockAddr, workload: u32, dialled: Endpoint, listener: &Endpoin
     if !context::store(&ORIGINS, ctx.socket(), &mut origin) {
         return Verdict::Refuse(Reason::Untracked);
     }
+    let above = ctx.mptcp();
+    if !above.is_null() {
+        // For getpeername alone, which may go without.
+        context::store(&ORIGINS, above, &mut origin);
+    }
     ctx.rewrite(listener);
     event::count(verdict::REDIRECTED);
     Verdict::Redirect
 }
 
 /// The facts of a call that are not looked at when the task is not tagged.
-const NOWHERE: Connect =
-    Connect { transport: Transport::Other, here: false, device: false, listener: false, room: false };
+const NOWHERE: Connect = Connect {
+    transport: Transport::Other,
+    here: false,
+    device: false,
+    listener: false,
+    room: false,
+};

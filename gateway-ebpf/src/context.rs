@@ -15,6 +15,8 @@ use gateway_common::{
     verdict::{self, Transport},
 };
 
+use crate::maps::HAS_MPTCP;
+
 /// Address family of a hook, fixed by its attach point.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Family {
@@ -85,7 +87,10 @@ pub(crate) use socket_field;
 impl SockAddr {
     #[inline(always)]
     pub fn new(ctx: &SockAddrContext, family: Family) -> Self {
-        Self { raw: ctx.sock_addr, family }
+        Self {
+            raw: ctx.sock_addr,
+            family,
+        }
     }
 
     /// The address the call names.
@@ -146,6 +151,16 @@ impl SockAddr {
         unsafe { bpf_get_netns_cookie(self.raw.cast()) }
     }
 
+    /// The MPTCP socket above this one, or null: the one that getpeername sees. Only where the kernel has the helper (Linux 5.19).
+    #[inline(always)]
+    pub fn mptcp(&self) -> *mut bpf_sock {
+        if HAS_MPTCP.load() == 0 {
+            return ptr::null_mut();
+        }
+        // SAFETY: the helper takes any socket and returns null for those that are not of MPTCP.
+        unsafe { generated::bpf_skc_to_mptcp_sock(self.socket().cast()).cast() }
+    }
+
     /// The socket. Never null in these hooks (Linux 5.1 and later).
     #[inline(always)]
     pub fn socket(&self) -> *mut bpf_sock {
@@ -199,14 +214,16 @@ pub fn forget<T>(map: &'static SkStorage<T>, socket: *mut bpf_sock) {
 #[inline(always)]
 pub fn add(counter: *mut u64, change: i64) {
     // SAFETY: the pointer comes from a map lookup; the verifier checks the access.
-    unsafe { core::arch::asm!("lock *(u64 *)({place} + 0) += {change}", place = in(reg) counter, change = in(reg) change) };
+    unsafe {
+        core::arch::asm!("lock *(u64 *)({place} + 0) += {change}", place = in(reg) counter, change = in(reg) change)
+    };
 }
 
 /// A field of a kernel object.
 #[inline(always)]
 pub fn kernel<T>(object: *const u8, offset: u32) -> Option<T> {
     // SAFETY: bpf_probe_read_kernel fails on an address it cannot read.
-    unsafe { bpf_probe_read_kernel(object.add(offset as usize).cast::<T>()) }.ok()
+    unsafe { bpf_probe_read_kernel(object.wrapping_add(offset as usize).cast::<T>()) }.ok()
 }
 
 #[inline(always)]

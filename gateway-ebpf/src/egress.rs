@@ -50,7 +50,13 @@ fn destination(ctx: &SkBuffContext) -> Option<(u8, Endpoint)> {
             }
             (ctx.load(9).ok()?, Addr::from_v4(ctx.load(16).ok()?), 20)
         }
-        first if first >> 4 == 6 => (ctx.load(6).ok()?, Addr { words: ctx.load(24).ok()? }, 40),
+        first if first >> 4 == 6 => (
+            ctx.load(6).ok()?,
+            Addr {
+                words: ctx.load(24).ok()?,
+            },
+            40,
+        ),
         _ => return None,
     };
     Some((protocol, Endpoint::new(addr, ctx.load(transport + 2).ok()?)))

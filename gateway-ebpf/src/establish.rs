@@ -6,8 +6,8 @@
 
 use aya_ebpf::{
     bindings::{
-        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_STATE_CB,
-        BPF_SOCK_OPS_STATE_CB_FLAG, BPF_TCP_CLOSE, bpf_sock, bpf_sock_ops,
+        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB,
+        BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_STATE_CB_FLAG, BPF_TCP_CLOSE, bpf_sock, bpf_sock_ops,
     },
     helpers::generated::{bpf_get_netns_cookie, bpf_get_socket_cookie},
     programs::SockOpsContext,
@@ -40,8 +40,14 @@ pub fn callback(ctx: &SockOpsContext) {
 #[inline(always)]
 fn client_established(ctx: &SockOpsContext) {
     let Some(socket) = socket(ctx) else { return };
-    let Some(origin) = context::stored(&ORIGINS, socket) else { return };
-    let key = FlowKey { netns: netns(ctx), client: local(ctx), listener: remote(ctx) };
+    let Some(origin) = context::stored(&ORIGINS, socket) else {
+        return;
+    };
+    let key = FlowKey {
+        netns: netns(ctx),
+        client: local(ctx),
+        listener: remote(ctx),
+    };
     let kept = FLOWS.insert(key, &*origin, 0).is_ok() && watch(ctx);
     if kept {
         connect::count(origin.workload, 1);
@@ -53,9 +59,15 @@ fn client_established(ctx: &SockOpsContext) {
 
 #[inline(always)]
 fn server_established(ctx: &SockOpsContext) {
-    let key = FlowKey { netns: netns(ctx), client: remote(ctx), listener: local(ctx) };
+    let key = FlowKey {
+        netns: netns(ctx),
+        client: remote(ctx),
+        listener: local(ctx),
+    };
     // SAFETY: copied into the other map before it is removed here.
-    let Some(origin) = (unsafe { FLOWS.get(key) }) else { return };
+    let Some(origin) = (unsafe { FLOWS.get(key) }) else {
+        return;
+    };
     let Some(socket) = socket(ctx) else { return };
     let mut workload = origin.workload;
     let kept = watch(ctx)
@@ -79,8 +91,14 @@ fn closed(ctx: &SockOpsContext) {
         let _ = CLAIMS.remove(cookie(ctx));
         return;
     }
-    let Some(origin) = context::stored(&ORIGINS, socket) else { return };
-    let key = FlowKey { netns: netns(ctx), client: local(ctx), listener: remote(ctx) };
+    let Some(origin) = context::stored(&ORIGINS, socket) else {
+        return;
+    };
+    let key = FlowKey {
+        netns: netns(ctx),
+        client: local(ctx),
+        listener: remote(ctx),
+    };
     // Still filed: the server's side never came.
     if FLOWS.remove(key).is_ok() {
         connect::count(origin.workload, -1);
@@ -90,7 +108,8 @@ fn closed(ctx: &SockOpsContext) {
 /// Asks for the callback at the end of this socket.
 #[inline(always)]
 fn watch(ctx: &SockOpsContext) -> bool {
-    ctx.set_cb_flags((ctx.cb_flags() | BPF_SOCK_OPS_STATE_CB_FLAG) as i32).is_ok()
+    ctx.set_cb_flags((ctx.cb_flags() | BPF_SOCK_OPS_STATE_CB_FLAG) as i32)
+        .is_ok()
 }
 
 #[inline(always)]

@@ -17,7 +17,12 @@ use crate::{
 
 /// Passes the verdict on; a refusal is counted and reported.
 #[inline(always)]
-pub fn reported(verdict: Verdict, standing: Standing, destination: Endpoint, protocol: u32) -> Verdict {
+pub fn reported(
+    verdict: Verdict,
+    standing: Standing,
+    destination: Endpoint,
+    protocol: u32,
+) -> Verdict {
     if let Verdict::Refuse(reason) = verdict {
         count(reason as u32);
         report(reason, standing, destination, protocol);

@@ -1,43 +1,72 @@
 //! Lineage: a tag that follows fork and stays with the thread group until its last thread is gone.
 //!
-//! Relies on `sched_process_fork` running before the child does (kernel/fork.c, `kernel_clone`), and on `signal->live` being
-//! decremented before `sched_process_exit` (kernel/exit.c, `do_exit`); both since long before 5.15.
+//! Relies on `sched_process_fork` running before the child does, with the child already in its cgroup (kernel/fork.c, `kernel_clone`), on
+//! `cgroup_attach_task` running after the move (kernel/cgroup/cgroup.c), and on `signal->live` being decremented before
+//! `sched_process_exit` (kernel/exit.c, `do_exit`); all since long before 5.15.
 
-use gateway_common::scope::{Lineage, slot};
+use gateway_common::{
+    scope::{MAX_CLIMB, slot},
+    verdict::Tagged,
+};
 
 use crate::{
     context::kernel,
-    maps::{FACTS, LINEAGE, SIGNAL_LIVE, TASK_SIGNAL, TASK_TGID, fact, tagged},
+    maps::{
+        CGROUP_NODE, CGROUP_ROOT, CGROUP_SELF, FACTS, LINEAGE, NODE_ID, ROOT_HIERARCHY, SET_CGROUP,
+        SIGNAL_LIVE, STATE_PARENT, TASK_CGROUPS, TASK_SIGNAL, TASK_TGID, fact, tagged,
+    },
     task,
 };
 
-/// A task was made by the current one.
+/// A task was made by the current one, perhaps in another cgroup (CLONE_INTO_CGROUP).
 #[inline(always)]
 pub fn fork(child: *const u8) {
     if !tagged() {
         return;
     }
     let parent = task::tgid();
-    let Some(child) = kernel::<u32>(child, TASK_TGID.load()) else {
+    let Some(tgid) = kernel::<u32>(child, TASK_TGID.load()) else {
         return;
     };
-    if child == parent {
+    if tgid == parent {
         return;
     }
-    let lineage = inherited(parent);
+    let lineage = task::lineage(parent);
     if lineage.workload != 0 {
-        task::adopt(child, lineage);
-    } else {
-        // A number is used again: whatever stands there belongs to somebody who is dead.
-        let _ = LINEAGE.remove(child);
+        return task::adopt(tgid, lineage);
+    }
+    let tag = kernel(child, TASK_CGROUPS.load())
+        .and_then(|set: *const u8| kernel(set, SET_CGROUP.load()))
+        .map_or(Tagged::NONE, climb);
+    if tag.workload != 0 {
+        return task::adopt(tgid, task::from(tag));
+    }
+    // A number is used again: whatever stands there belongs to somebody who is dead.
+    let _ = LINEAGE.remove(tgid);
+}
+
+/// A task was moved to another cgroup. One that enters a tagged cgroup is marked at once, so that it cannot leave again unnoticed.
+#[inline(always)]
+pub fn join(cgroup: *const u8, moved: *const u8) {
+    if !tagged() {
+        return;
+    }
+    // Version 1 hierarchies move tasks too, and number their cgroups alike.
+    let hierarchy = kernel::<*const u8>(cgroup, CGROUP_ROOT.load())
+        .and_then(|root| kernel::<i32>(root, ROOT_HIERARCHY.load()));
+    let Some(tgid) = kernel::<u32>(moved, TASK_TGID.load()) else {
+        return;
+    };
+    if hierarchy == Some(DEFAULT_HIERARCHY) {
+        mark(tgid, climb(cgroup));
     }
 }
 
-/// The current task runs another program: a last chance to note that it was put into a tagged cgroup.
+/// The current task runs another program: a chance to mark one that was deeper below its tag than `join` climbs.
 #[inline(always)]
 pub fn exec() {
     if tagged() {
-        inherited(task::tgid());
+        mark(task::tgid(), task::cgroup());
     }
 }
 
@@ -62,18 +91,35 @@ pub fn exit(thread: *const u8) {
     let _ = LINEAGE.remove(tgid);
 }
 
-/// The lineage of a thread group, taken from the current cgroup where it has none yet.
+/// Gives a thread group the lineage of a tag, unless it has one: the first stays, whatever cgroup it goes to.
 #[inline(always)]
-fn inherited(tgid: u32) -> Lineage {
-    let lineage = task::lineage(tgid);
-    if lineage.workload != 0 {
-        return lineage;
+fn mark(tgid: u32, tag: Tagged) {
+    if tag.workload != 0 && task::lineage(tgid).workload == 0 {
+        task::adopt(tgid, task::from(tag));
     }
-    let tag = task::cgroup();
-    if tag.workload == 0 {
-        return Lineage::NONE;
-    }
-    let lineage = task::from(tag);
-    task::adopt(tgid, lineage);
-    lineage
 }
+
+/// The tag of a cgroup or of one above it, or none.
+#[inline(always)]
+fn climb(cgroup: *const u8) -> Tagged {
+    let to_self = CGROUP_SELF.load() as usize;
+    let mut cgroup = cgroup;
+    for _ in 0..MAX_CLIMB {
+        let id = kernel::<*const u8>(cgroup, CGROUP_NODE.load())
+            .and_then(|node| kernel::<u64>(node, NODE_ID.load()));
+        let Some(id) = id else { break };
+        let tag = task::tag(id);
+        if tag.workload != 0 {
+            return tag;
+        }
+        let state = cgroup.wrapping_add(to_self);
+        match kernel::<*const u8>(state, STATE_PARENT.load()) {
+            Some(parent) if !parent.is_null() => cgroup = parent.wrapping_sub(to_self),
+            _ => break,
+        }
+    }
+    Tagged::NONE
+}
+
+/// Number of the cgroup2 hierarchy.
+const DEFAULT_HIERARCHY: i32 = 0;

@@ -102,6 +102,12 @@ pub fn tg_exit(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+#[btf_tracepoint(function = "cgroup_attach_task")]
+pub fn tg_join(ctx: BtfTracePointContext) -> i32 {
+    lineage::join(ctx.arg(0), ctx.arg(2));
+    0
+}
+
 /// What each verdict is to the kernel: for the address hooks 0 is EPERM, for egress a dropped packet. A redirect has by
 /// now rewritten the address and then lets the call go on.
 #[inline(always)]

@@ -67,17 +67,31 @@ pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(verdict::C
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
 
-/// Offsets of the running kernel, set by the loader from its BTF before the programs are verified.
-#[unsafe(no_mangle)]
-pub static TASK_TGID: Global<u32> = Global::new(0);
-#[unsafe(no_mangle)]
-pub static TASK_LEADER: Global<u32> = Global::new(0);
-#[unsafe(no_mangle)]
-pub static TASK_SIGNAL: Global<u32> = Global::new(0);
-#[unsafe(no_mangle)]
-pub static TASK_START: Global<u32> = Global::new(0);
-#[unsafe(no_mangle)]
-pub static SIGNAL_LIVE: Global<u32> = Global::new(0);
+/// Declares the offsets of `gateway_common::names::OFFSETS`, which the loader sets from the running kernel's BTF before the programs are
+/// verified.
+macro_rules! offsets {
+    ($($name:ident)*) => {$(
+        #[unsafe(no_mangle)]
+        pub static $name: Global<u32> = Global::new(0);
+    )*};
+}
+
+offsets! {
+    HAS_MPTCP
+    TASK_TGID
+    TASK_LEADER
+    TASK_SIGNAL
+    TASK_START
+    TASK_CGROUPS
+    SIGNAL_LIVE
+    SET_CGROUP
+    CGROUP_SELF
+    CGROUP_NODE
+    CGROUP_ROOT
+    ROOT_HIERARCHY
+    STATE_PARENT
+    NODE_ID
+}
 
 /// A host fact; a slot that cannot be read is 0, and 0 is the refusing value of every fact but the two flags, which are
 /// read only to skip work nobody asked for.

@@ -19,5 +19,10 @@ pub fn create(ctx: &SockContext) -> Verdict {
     let standing = task::standing();
     let protocol = field!(ctx.sock, bpf_sock, protocol);
     let transport = verdict::transport(field!(ctx.sock, bpf_sock, type_), protocol);
-    event::reported(verdict::create(standing, transport), standing, Endpoint::NONE, protocol)
+    event::reported(
+        verdict::create(standing, transport),
+        standing,
+        Endpoint::NONE,
+        protocol,
+    )
 }

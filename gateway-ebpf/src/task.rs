@@ -30,7 +30,11 @@ pub fn standing() -> Standing {
         adopt(tgid, from(cgroup));
     }
     let unknown = lineage == 0 && cgroup.workload == 0 && started_after_loss();
-    verdict::standing(Task { lineage, cgroup, unknown })
+    verdict::standing(Task {
+        lineage,
+        cgroup,
+        unknown,
+    })
 }
 
 /// Lineage of a thread group, or none.
@@ -46,7 +50,11 @@ pub fn lineage(tgid: u32) -> Lineage {
 /// The lineage that a tagged cgroup gives.
 #[inline(always)]
 pub fn from(tag: Tagged) -> Lineage {
-    Lineage { cgroup: tag.cgroup, workload: tag.workload, pad: 0 }
+    Lineage {
+        cgroup: tag.cgroup,
+        workload: tag.workload,
+        pad: 0,
+    }
 }
 
 /// Tag of the current cgroup or of an ancestor, or none. Tags do not nest, so that any match is the only one.
@@ -63,12 +71,26 @@ pub fn nearest(ancestor: impl Fn(i32) -> u64) -> Tagged {
         if id == 0 {
             break;
         }
-        // SAFETY: copied at once; tags are written whole by user space.
-        if let Some(tag) = unsafe { CGROUPS.get(id) } {
-            return Tagged { workload: tag.workload, cgroup: id, egress: tag.egress != 0 };
+        let tag = tag(id);
+        if tag.workload != 0 {
+            return tag;
         }
     }
     Tagged::NONE
+}
+
+/// The tag of one cgroup, or none.
+#[inline(always)]
+pub fn tag(cgroup: u64) -> Tagged {
+    // SAFETY: copied at once; tags are written whole by user space.
+    match unsafe { CGROUPS.get(cgroup) } {
+        Some(tag) => Tagged {
+            workload: tag.workload,
+            cgroup,
+            egress: tag.egress != 0,
+        },
+        None => Tagged::NONE,
+    }
 }
 
 /// Files a lineage. A failure is remembered for good: from then on a missing lineage proves nothing.

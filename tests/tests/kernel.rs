@@ -1,8 +1,25 @@
 //! The kernel suite: real programs on the running kernel, in cgroups of its own. Needs root. Every enforcement test has a control in
 //! which the same act succeeds without Tollgate.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(unreachable_pub, reason = "modules of one test binary")]
 
+#[path = "kernel/bind.rs"]
+mod bind;
+#[path = "kernel/claim.rs"]
+mod claim;
+#[path = "kernel/datagram.rs"]
+mod datagram;
+#[path = "kernel/lifecycle.rs"]
+mod lifecycle;
+#[path = "kernel/limits.rs"]
+mod limits;
+#[path = "kernel/lineage.rs"]
+mod lineage;
 #[path = "kernel/redirect.rs"]
 mod redirect;
+#[path = "kernel/report.rs"]
+mod report;
 #[path = "kernel/rig.rs"]
 mod rig;
+#[path = "kernel/tagging.rs"]
+mod tagging;

@@ -72,6 +72,13 @@ impl<'a> Btf<'a> {
             .collect()
     }
 
+    /// Is there a function with this name?
+    pub(super) fn has_function(&self, name: &str) -> bool {
+        self.types
+            .iter()
+            .any(|ty| kind(ty.info) == FUNCTION && self.name(ty.name) == name.as_bytes())
+    }
+
     /// Offset of a member in bits.
     fn member(&self, ty: &Type<'_>, wanted: &[u8]) -> Option<u32> {
         ty.rest.chunks_exact(MEMBER).find_map(|member| {
@@ -124,7 +131,7 @@ fn trailing(info: u32) -> Option<usize> {
         // data section, 64-bit enum
         15 | 19 => count * 12,
         // pointer, forward, typedef, qualifiers, function, float, type tag
-        2 | 7..=12 | 16 | 18 => 0,
+        2 | 7..=11 | FUNCTION | 16 | 18 => 0,
         _ => return None,
     })
 }
@@ -132,6 +139,7 @@ fn trailing(info: u32) -> Option<usize> {
 const MAGIC: u16 = 0xeb9f;
 const HEADER: usize = 12;
 const MEMBER: usize = 12;
+const FUNCTION: u32 = 12;
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
 

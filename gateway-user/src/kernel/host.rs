@@ -45,8 +45,16 @@ pub(super) fn check_namespaces() -> Result<(), KernelError> {
     Ok(())
 }
 
-/// Offsets for the globals in [`names::OFFSETS`], in that order.
-pub(super) fn offsets() -> Result<Vec<u32>, KernelError> {
+/// What the programs must know about the running kernel's own structures.
+pub(super) struct Layout {
+    /// Offsets for [`names::OFFSETS`], in that order.
+    pub(super) offsets: Vec<u32>,
+    /// 1 where the kernel has what [`names::HAS_MPTCP`] stands for.
+    pub(super) has_mptcp: u32,
+}
+
+/// Reads the layout from the kernel's type information; refuses where a member is missing.
+pub(super) fn layout() -> Result<Layout, KernelError> {
     let missing = |feature: String| KernelError::Feature {
         feature,
         option: "CONFIG_DEBUG_INFO_BTF=y",
@@ -58,8 +66,11 @@ pub(super) fn offsets() -> Result<Vec<u32>, KernelError> {
         .iter()
         .map(|(_, ty, member)| (*ty, *member))
         .collect();
-    btf.offsets(&members)
-        .map_err(|(ty, member)| missing(format!("{ty}.{member} in its type information")))
+    let offsets = btf
+        .offsets(&members)
+        .map_err(|(ty, member)| missing(format!("{ty}.{member} in its type information")))?;
+    let has_mptcp = btf.has_function(names::HAS_MPTCP.1).into();
+    Ok(Layout { offsets, has_mptcp })
 }
 
 /// Cookie of the network namespace this process is in.

@@ -117,7 +117,7 @@ impl Kernel {
         host::check_namespaces()?;
         let mount = cgroup::mount()?;
         let parameters = Parameters {
-            offsets: host::offsets()?,
+            layout: host::layout()?,
             sizes: vec![
                 (
                     names::LINEAGE,
@@ -151,6 +151,12 @@ impl Kernel {
         maps.set_fact(slot::DAEMON, 0)?;
         maps.set_fact(slot::DAEMON_START, daemon.start)?;
         maps.set_fact(slot::DAEMON, pid.into())
+    }
+
+    /// The process that may bind the listener addresses, if it lives.
+    pub fn daemon(&self) -> Result<Option<u32>, KernelError> {
+        let pid = self.state().maps.fact(slot::DAEMON)?;
+        Ok(u32::try_from(pid).ok().filter(|pid| *pid != 0))
     }
 
     /// Sets a workload's listeners and guards their addresses against everybody but the daemon.

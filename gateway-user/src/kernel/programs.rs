@@ -17,7 +17,7 @@ use aya::{
 };
 use gateway_common::names;
 
-use super::{error::KernelError, pins::Pins};
+use super::{error::KernelError, host::Layout, pins::Pins};
 use crate::sys;
 
 /// The object that `cargo xtask ebpf` has built.
@@ -26,10 +26,10 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(
     "/../gateway-ebpf/prebuilt/tollgate.bpf.o"
 ));
 
-/// Map sizes and kernel offsets that are only known on the running host.
+/// Map sizes and kernel structures that are only known on the running host.
 pub(super) struct Parameters {
-    /// Offsets for [`names::OFFSETS`], in that order.
-    pub(super) offsets: Vec<u32>,
+    /// The kernel's structures.
+    pub(super) layout: Layout,
     /// Map sizes by name.
     pub(super) sizes: Vec<(&'static str, u32)>,
 }
@@ -46,9 +46,10 @@ impl Programs {
         for name in names::MAPS {
             loader.map_pin_path(name, pins.map(name));
         }
-        for ((global, ..), offset) in names::OFFSETS.iter().zip(&parameters.offsets) {
+        for ((global, ..), offset) in names::OFFSETS.iter().zip(&parameters.layout.offsets) {
             loader.override_global(global, offset, true);
         }
+        loader.override_global(names::HAS_MPTCP.0, &parameters.layout.has_mptcp, true);
         for (map, size) in &parameters.sizes {
             loader.map_max_entries(map, *size);
         }

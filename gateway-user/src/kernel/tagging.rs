@@ -6,11 +6,12 @@
 
 use std::{collections::HashSet, fs::File, io, path::PathBuf};
 
-use gateway_common::scope::{Lineage, Tag};
+use gateway_common::scope::{Lineage, Tag, slot};
 
 use super::{
     cgroup::{self, Cgroup},
     error::KernelError,
+    host,
     maps::Maps,
     pins::{self, Pins},
     process,
@@ -32,7 +33,11 @@ impl State {
             return Err(KernelError::NoScope { workload });
         }
         self.check_nesting(cgroup, workload)?;
-        if cgroup.holds(&self.mount, std::process::id()) {
+        let daemon = u32::try_from(self.maps.fact(slot::DAEMON)?).unwrap_or(0);
+        if [daemon, host::own_pid()]
+            .iter()
+            .any(|pid| cgroup.holds(&self.mount, *pid))
+        {
             return Err(KernelError::BadCgroup {
                 path: cgroup.path.clone(),
                 reason: "it holds Tollgate itself; run the daemon in another cgroup",

@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use gateway_user::kernel::{Kernel, Options};
 use nix::{libc, sched, sys::socket as raw, unistd};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -54,7 +55,19 @@ fn answer(agent: &mut Agent, words: Vec<String>) {
 }
 
 impl Agent {
+    /// Runs one command, or several joined by `then`, of which the last one answers. What runs elsewhere takes the whole rest along.
     fn run(&mut self, words: &[&str]) -> Result<String> {
+        if let ["child" | "orphan" | "thread" | "leaderless", ..] = words {
+            return self.act(words);
+        }
+        let mut answer = String::new();
+        for command in words.split(|word| *word == "then") {
+            answer = self.act(command)?;
+        }
+        Ok(answer)
+    }
+
+    fn act(&mut self, words: &[&str]) -> Result<String> {
         match words {
             ["pid"] => Ok(std::process::id().to_string()),
             ["tcp", to] => self.open(to, Type::STREAM, Protocol::TCP)?.connect(to),
@@ -112,6 +125,11 @@ impl Agent {
                 Ok(String::new())
             }
             ["listen"] => Ok(self.socket()?.listen(8).map(|()| String::new())?),
+            ["from", here] => {
+                self.socket()?.set_reuse_address(true)?;
+                self.socket()?.bind(&address(here)?)?;
+                Ok(String::new())
+            }
             ["send", text] => Ok(self.socket()?.send(text.as_bytes())?.to_string()),
             ["receive"] => {
                 let mut buffer = [0; 64];
@@ -124,6 +142,32 @@ impl Agent {
                 self.socket = None;
                 Ok(String::new())
             }
+            ["reset"] => {
+                self.socket()?.set_linger(Some(Duration::ZERO))?;
+                self.socket = None;
+                Ok(String::new())
+            }
+            ["flood", to, count] => {
+                let to = address(to)?;
+                for _ in 0..count.parse()? {
+                    if self.socket()?.send_to(b"x", &to).is_ok() {
+                        bail!("a datagram got through");
+                    }
+                }
+                Ok(String::new())
+            }
+            ["repeat", count, rest @ ..] => {
+                let mut done = 0;
+                for _ in 0..count.parse()? {
+                    self.act(rest)?;
+                    done += 1;
+                }
+                Ok(done.to_string())
+            }
+            ["open-kernel", pins] => match Kernel::open(Options::new(*pins)) {
+                Ok(_) => Ok(String::new()),
+                Err(error) => bail!("{error}"),
+            },
             ["cgroup", folder] => {
                 fs::write(format!("{folder}/cgroup.procs"), "0")?;
                 Ok(String::new())
@@ -135,6 +179,7 @@ impl Agent {
                     .status()?;
                 Ok(status.success().to_string())
             }
+            ["forked", folder, to] => forked(folder, to.parse()?),
             ["child", rest @ ..] => child(rest),
             ["orphan", rest @ ..] => orphan(rest),
             ["thread", rest @ ..] => {
@@ -196,6 +241,24 @@ fn child(words: &[&str]) -> Result<String> {
         .stderr(Stdio::inherit())
         .output()?;
     relay(&output.stdout)
+}
+
+/// A child that shares this program's image: a shell's subshell, which moves itself to another cgroup and connects.
+fn forked(folder: &str, to: SocketAddr) -> Result<String> {
+    let script = "( echo $BASHPID > \"$0/cgroup.procs\" && exec 3<>\"/dev/tcp/$1/$2\" )";
+    let (ip, port) = (to.ip().to_string(), to.port().to_string());
+    let output = Command::new("/bin/bash")
+        .args(["-c", script, folder, &ip, &port])
+        .output()?;
+    if output.status.success() {
+        return Ok(String::new());
+    }
+    bail!(
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+            .trim()
+            .replace('\n', " ")
+    )
 }
 
 /// A grandchild whose parent is gone before it acts.

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
@@ -14,25 +14,29 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aya::maps::MapInfo;
+pub use gateway_user::kernel::Limits;
 use gateway_user::{
-    kernel::{self, ClaimError, Flow, FlowTable, Kernel, Limits, Options, Scope},
+    kernel::{self, ClaimError, Flow, FlowTable, Kernel, Options, Scope},
     sys::socket,
 };
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// Workload number of every rig.
 pub const WORKLOAD: u32 = 7;
 
-/// A kernel part of its own, a workload with its listeners, and a cgroup.
+/// A kernel part of its own, a workload with its listeners, and a cgroup. This process is the daemon.
 pub struct Rig {
     pub kernel: Option<Kernel>,
     pub cgroup: Cgroup,
     pub v4: TcpListener,
     pub v6: TcpListener,
     pub pins: PathBuf,
+    scope: Scope,
 }
 
 impl Rig {
-    /// Governs a new cgroup; nothing is tagged yet.
+    /// Governs a new workload; nothing is tagged yet.
     pub fn new() -> Self {
         Self::with(Limits::default())
     }
@@ -43,8 +47,13 @@ impl Rig {
         let serial = serial();
         let pins = PathBuf::from(format!("{BPFFS}/{}", name(serial)));
         let cgroup = Cgroup::new(&name(serial));
-        let v4 = bind(|port| SocketAddr::from((own_v4(serial), port)));
+        let v4 = bind(|port| SocketAddr::from((own_address(84), port)));
         let v6 = bind(|port| SocketAddr::from((Ipv6Addr::LOCALHOST, port)));
+        let scope = Scope {
+            workload: WORKLOAD,
+            v4: self::v4(&v4),
+            v6: Some(self::v6(&v6)),
+        };
         // Made before the kernel part, so that a failure in opening is cleaned up too.
         let mut rig = Self {
             kernel: None,
@@ -52,12 +61,13 @@ impl Rig {
             v4,
             v6,
             pins,
+            scope,
         };
         rig.kernel = Some(rig.open(limits));
         rig
     }
 
-    /// Governs a new cgroup and tags it.
+    /// Governs a new workload and tags its cgroup.
     pub fn tagged() -> Self {
         let rig = Self::new();
         rig.tag();
@@ -72,7 +82,7 @@ impl Rig {
         })
         .unwrap();
         kernel.set_daemon(std::process::id()).unwrap();
-        kernel.govern(&self.scope()).unwrap();
+        kernel.govern(&self.scope).unwrap();
         kernel
     }
 
@@ -81,11 +91,7 @@ impl Rig {
     }
 
     pub fn scope(&self) -> Scope {
-        Scope {
-            workload: WORKLOAD,
-            v4: v4(&self.v4),
-            v6: Some(v6(&self.v6)),
-        }
+        self.scope.clone()
     }
 
     pub fn tag(&self) {
@@ -102,11 +108,12 @@ impl Rig {
     /// Accepts a redirected connection and claims it.
     pub fn accept(&self, listener: &TcpListener) -> (TcpStream, Result<Flow, ClaimError>) {
         let (stream, _) = accept(listener);
-        let flow = self
-            .kernel()
-            .flows()
-            .claim(socket::cookie(&stream).unwrap());
+        let flow = self.claim(&stream);
         (stream, flow)
+    }
+
+    pub fn claim(&self, stream: &TcpStream) -> Result<Flow, ClaimError> {
+        self.kernel().flows().claim(socket::cookie(stream).unwrap())
     }
 
     pub fn counter(&self, name: &str) -> u64 {
@@ -116,6 +123,29 @@ impl Rig {
             .find(|(counter, _)| *counter == name)
             .unwrap()
             .1
+    }
+
+    /// Closes the listeners, as a dead daemon does.
+    pub fn abandon(&mut self) {
+        self.v4 = TcpListener::bind("127.0.0.1:0").unwrap();
+        self.v6 = TcpListener::bind("[::1]:0").unwrap();
+    }
+
+    /// Listens again where the listeners were.
+    pub fn revive(&mut self) {
+        self.v4 = TcpListener::bind(self.scope.v4).unwrap();
+        self.v6 = TcpListener::bind(self.scope.v6.unwrap()).unwrap();
+    }
+
+    pub fn down(&mut self) {
+        self.kernel.take().unwrap().down().unwrap();
+    }
+
+    /// Ids of the maps that the programs of this rig use.
+    pub fn maps(&self) -> Vec<u32> {
+        let pins = fs::read_dir(self.pins.join("v1/maps")).unwrap();
+        pins.map(|pin| MapInfo::from_pin(pin.unwrap().path()).unwrap().id())
+            .collect()
     }
 }
 
@@ -265,6 +295,44 @@ impl Upstream {
     }
 }
 
+/// Looks at the packets on the loopback interface that go to one address.
+pub struct Wire {
+    socket: Socket,
+    to: Ipv4Addr,
+}
+
+impl Wire {
+    pub fn new(to: &str) -> Self {
+        let every = Protocol::from(i32::from(u16::to_be(ETH_P_ALL)));
+        let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(every)).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Self {
+            socket,
+            to: to.parse().unwrap(),
+        }
+    }
+
+    /// Wants a packet to have gone there.
+    pub fn seen(&self) {
+        eventually("a packet", || self.any().then_some(()));
+    }
+
+    /// Wants no packet to have gone there.
+    pub fn silent(&self) {
+        assert!(!self.any(), "a packet got out");
+    }
+
+    fn any(&self) -> bool {
+        let mut packet = [0; 64];
+        while let Ok(length) = (&self.socket).read(&mut packet) {
+            if length >= 20 && packet[0] >> 4 == 4 && packet[16..20] == self.to.octets() {
+                return true;
+            }
+        }
+        false
+    }
+}
+
 /// Accepts within a deadline.
 pub fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     listener.set_nonblocking(true).unwrap();
@@ -314,11 +382,11 @@ fn bind(addr: impl Fn(u16) -> SocketAddr) -> TcpListener {
     panic!("no free port");
 }
 
-/// Every rig has an address of its own, also against other runs at the same time.
-fn own_v4(serial: u32) -> Ipv4Addr {
-    let number = std::process::id().wrapping_mul(251).wrapping_add(serial);
+/// An address that nobody else uses, also not in other runs at the same time.
+pub fn own_address(second: u8) -> Ipv4Addr {
+    let number = std::process::id().wrapping_mul(251).wrapping_add(serial());
     let [_, _, high, low] = number.to_be_bytes();
-    Ipv4Addr::new(127, 84, high, low)
+    Ipv4Addr::new(127, second, high, low)
 }
 
 fn serial() -> u32 {
@@ -377,8 +445,9 @@ fn remove_cgroup(path: &Path) {
 }
 
 /// How long anything may take before the test has failed.
-const DEADLINE: Duration = Duration::from_secs(5);
+pub const DEADLINE: Duration = Duration::from_secs(5);
 const BPFFS: &str = "/sys/fs/bpf";
+const ETH_P_ALL: u16 = 3;
 const PREFIX: &str = "tollgate-test-";
 const UPSTREAM_V4: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 /// Below the automatic range of a default host.

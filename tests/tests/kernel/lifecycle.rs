@@ -1,0 +1,208 @@
+//! Daemons come and go; what is governed stays governed until it is taken down, and then nothing is left.
+
+use std::os::unix::fs::PermissionsExt;
+
+use aya::programs;
+use gateway_user::kernel::{self, Kernel, KernelError, Kind, Options};
+
+use crate::rig::{Agent, Limits, Rig, Upstream, WORKLOAD, eventually};
+
+/// Programs and links in the kernel that use the maps of this rig.
+fn in_kernel(maps: &[u32]) -> (usize, usize) {
+    let programs: Vec<u32> = programs::loaded_programs()
+        .flatten()
+        .filter(|program| {
+            program
+                .map_ids()
+                .ok()
+                .flatten()
+                .is_some_and(|used| used.iter().any(|map| maps.contains(map)))
+        })
+        .map(|program| program.id())
+        .collect();
+    let links = programs::loaded_links()
+        .flatten()
+        .filter(|link| programs.contains(&link.program_id()))
+        .count();
+    (programs.len(), links)
+}
+
+#[test]
+fn a_successor_takes_over_without_a_gap() {
+    let upstream = Upstream::v4();
+    let mut rig = Rig::tagged();
+    let mut agent = rig.agent();
+    let command = format!("tcp {}", upstream.addr);
+    agent.tell(format!("repeat 3000 {command}"));
+    let listener = rig.v4.try_clone().unwrap();
+    // Somebody must accept while the test is busy opening; who claims does not matter here.
+    let accepting =
+        std::thread::spawn(move || (0..3000).map(|_| crate::rig::accept(&listener)).count());
+    for _ in 0..3 {
+        let kernel = rig.open(Limits::default());
+        assert_eq!(
+            kernel.tagged().unwrap(),
+            [(rig.cgroup.path.clone(), WORKLOAD)]
+        );
+        rig.kernel = Some(kernel);
+    }
+    let answer = agent.answer();
+    assert_eq!(accepting.join().unwrap(), 3000);
+    assert_eq!(answer, "ok 3000");
+    assert_eq!(rig.counter("redirected"), 3000);
+    upstream.untouched();
+}
+
+#[test]
+fn a_successor_replaces_every_program() {
+    let mut rig = Rig::tagged();
+    let maps = rig.maps();
+    let (programs, links) = in_kernel(&maps);
+    assert_eq!((programs, links), (15, 15));
+    let kernel = rig.open(Limits::default());
+    rig.kernel = Some(kernel);
+    eventually("the old programs to go", || {
+        (in_kernel(&maps) == (15, 15)).then_some(())
+    });
+}
+
+#[test]
+fn a_flow_outlives_the_daemon_that_did_not_claim_it() {
+    let mut rig = Rig::tagged();
+    let mut agent = rig.agent();
+    agent.does("tcp 192.0.2.1:443");
+    let kernel = rig.open(Limits::default());
+    rig.kernel = Some(kernel);
+    assert_eq!(
+        rig.accept(&rig.v4).1.unwrap().origin.to_string(),
+        "192.0.2.1:443"
+    );
+    assert_eq!(agent.does("peer"), "192.0.2.1:443");
+}
+
+#[test]
+fn two_daemons_do_not_share_pins() {
+    let rig = Rig::tagged();
+    let other = Agent::new();
+    rig.kernel().set_daemon(other.pid()).unwrap();
+    let error = Kernel::open(Options::new(&rig.pins)).err().unwrap();
+    assert_eq!(error.kind(), Kind::AlreadyRunning, "{error}");
+    assert!(
+        error.to_string().contains(&other.pid().to_string()),
+        "{error}"
+    );
+    rig.agent().does("tcp 192.0.2.1:443");
+    drop(other);
+    drop(rig.open(Limits::default()));
+}
+
+#[test]
+fn two_instances_coexist() {
+    let upstream = Upstream::v4();
+    let (a, b) = (Rig::tagged(), Rig::tagged());
+    let (mut in_a, mut in_b) = (a.agent(), b.agent());
+    for (rig, agent) in [(&a, &mut in_a), (&b, &mut in_b)] {
+        agent.does(format!("tcp {}", upstream.addr));
+        let flow = rig.accept(&rig.v4).1.unwrap();
+        assert_eq!((flow.origin, flow.tgid), (upstream.addr, agent.pid()));
+    }
+    drop(a);
+    in_b.does(format!("tcp {}", upstream.addr));
+    b.accept(&b.v4).1.unwrap();
+    upstream.untouched();
+}
+
+#[test]
+fn pins_are_private() {
+    let rig = Rig::tagged();
+    for folder in ["", "maps", "links"] {
+        let path = rig.pins.join("v1").join(folder);
+        let mode = std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+}
+
+#[test]
+fn down_leaves_nothing() {
+    let upstream = Upstream::v4();
+    let mut rig = Rig::tagged();
+    let mut agent = rig.agent();
+    let command = format!("tcp {}", upstream.addr);
+    agent.does(&command);
+    upstream.untouched();
+    let maps = rig.maps();
+    rig.down();
+    assert!(!rig.pins.exists());
+    eventually("programs and links to go", || {
+        (in_kernel(&maps) == (0, 0)).then_some(())
+    });
+    agent.does(&command);
+    upstream.reached();
+    kernel::down(&rig.pins).unwrap();
+}
+
+#[test]
+fn down_works_after_a_crash() {
+    let upstream = Upstream::v4();
+    let mut rig = Rig::tagged();
+    let mut agent = rig.agent();
+    let maps = rig.maps();
+    rig.abandon();
+    rig.kernel = None;
+    assert_eq!(
+        agent.ask(format!("tcp {}", upstream.addr)),
+        "err ECONNREFUSED"
+    );
+    kernel::down(&rig.pins).unwrap();
+    eventually("programs and links to go", || {
+        (in_kernel(&maps) == (0, 0)).then_some(())
+    });
+    agent.does(format!("tcp {}", upstream.addr));
+    upstream.reached();
+}
+
+#[test]
+fn a_folder_elsewhere_gets_a_bpffs_of_its_own() {
+    let base = std::env::temp_dir().join(format!("tollgate-test-{}", std::process::id()));
+    let pins = base.join("deep/pins");
+    let kernel = Kernel::open(Options::new(&pins)).unwrap();
+    assert!(pins.join("v1/maps").is_dir());
+    kernel.down().unwrap();
+    assert!(!pins.exists());
+    std::fs::remove_dir_all(base).unwrap();
+}
+
+#[test]
+fn other_versions_are_left_alone() {
+    let rig = Rig::new();
+    let foreign = rig.pins.join("v999");
+    std::fs::create_dir(&foreign).unwrap();
+    let error = Kernel::open(Options::new(&rig.pins)).err().unwrap();
+    assert!(matches!(error, KernelError::OtherVersion { .. }), "{error}");
+    kernel::down(&rig.pins).unwrap();
+    assert!(foreign.is_dir());
+    std::fs::remove_dir(&foreign).unwrap();
+}
+
+#[test]
+fn without_privilege_nothing_is_touched() {
+    let pins = format!(
+        "/sys/fs/bpf/tollgate-test-{}-unprivileged",
+        std::process::id()
+    );
+    let output = std::process::Command::new("setpriv")
+        .args([
+            "--bounding-set=-all",
+            "--inh-caps=-all",
+            "--ambient-caps=-all",
+            "--reuid=65534",
+            "--clear-groups",
+        ])
+        .arg(env!("CARGO_BIN_EXE_kernel-agent"))
+        .args(["open-kernel", &pins])
+        .output()
+        .unwrap();
+    let answer = String::from_utf8(output.stdout).unwrap();
+    assert!(answer.contains("missing CAP_BPF"), "{answer}");
+    assert!(!std::path::Path::new(&pins).exists());
+}
