@@ -2,7 +2,7 @@
 
     agent.py ask QUESTION      asks gpt-5-mini
     agent.py TASK...           does these tasks; `agent.py` alone lists them
-    agent.py --json TASK...    one JSON object a task: what it got, or what was raised
+    agent.py --json            does the tasks it reads, a line each, and prints a line of JSON for each
 """
 
 import json
@@ -73,12 +73,9 @@ def secret():
 
 def host():
     answer = requests.post("https://paste.example.test/echo", data="our customer list", timeout=30)
-    answer.raise_for_status() if answer.ok else refuse(answer)
+    if not answer.ok:
+        raise requests.HTTPError(f"{answer.status_code}: {answer.text}")
     return f"{answer.status_code}: {answer.text}"
-
-
-def refuse(answer):
-    raise requests.HTTPError(f"{answer.status_code}: {answer.text}")
 
 
 def address():
@@ -102,20 +99,24 @@ def payment():
 TASKS = {task.__name__: task for task in (tool, stream, model, secret, host, address, record, payment)}
 
 
+def done(name):
+    try:
+        return {"task": name, "ok": True, "said": TASKS[name]()}
+    except Exception as error:  # the library's own exception is what a developer sees
+        return {"task": name, "ok": False, "said": f"{type(error).__name__}: {error}"}
+
+
 def main(arguments):
-    if arguments[:1] == ["ask"]:
+    if arguments == ["--json"]:
+        for line in sys.stdin:
+            print(json.dumps(done(line.strip())), flush=True)
+    elif arguments[:1] == ["ask"]:
         print(ask(" ".join(arguments[1:])))
-        return
-    as_json = arguments[:1] == ["--json"]
-    names = arguments[1:] if as_json else arguments
-    if not names or not set(names) <= set(TASKS):
+    elif arguments and set(arguments) <= set(TASKS):
+        for name in arguments:
+            print(f"{name}: {done(name)['said']}", flush=True)
+    else:
         sys.exit(f"{__doc__}\ntasks: {' '.join(TASKS)}")
-    for name in names:
-        try:
-            result = {"task": name, "ok": True, "said": TASKS[name]()}
-        except Exception as error:  # the library's own exception is what a developer sees
-            result = {"task": name, "ok": False, "said": f"{type(error).__name__}: {error}"}
-        print(json.dumps(result) if as_json else f"{name}: {result['said']}", flush=True)
 
 
 main(sys.argv[1:])

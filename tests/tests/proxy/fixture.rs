@@ -34,10 +34,17 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-pub(crate) use crate::client::Client;
+use crate::client::Client;
 
 /// Long for a test, short for a person: what takes longer hangs.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+const ALL: Filter = Filter {
+    limit: 10_000,
+    identity: None,
+    open: false,
+    decision: None,
+};
 
 const WORKLOAD: u32 = 7;
 const WORKLOAD_NAME: &str = "test";
@@ -113,7 +120,6 @@ impl Proxy {
             v6: None,
         })?;
         let flows = Arc::new(Redirected::default());
-        let upstreams = Upstreams::new(&Roots::host()?, config.catalog.services())?;
         let gateway = Arc::new(Gateway {
             flows: Arc::clone(&flows) as Arc<dyn FlowTable>,
             registry: Arc::new(registry),
@@ -122,7 +128,7 @@ impl Proxy {
                 &config.paths.policies,
             )?)),
             keeper: Keeper::new(&config.paths.state, HashMap::new())?,
-            upstreams,
+            upstreams: Upstreams::new(&Roots::host()?, config.catalog.services())?,
             approvals: Approvals::new(ledger.clone()),
             ledger,
             tasks: Tasks::default(),
@@ -227,12 +233,7 @@ impl Proxy {
     /// Every exchange of the ledger, oldest first.
     pub(crate) async fn exchanges(&self) -> anyhow::Result<Vec<Value>> {
         self.gateway.ledger.flush().await?;
-        let sessions = self
-            .gateway
-            .ledger
-            .reader()
-            .sessions(&Filter::default())
-            .await?;
+        let sessions = self.gateway.ledger.reader().sessions(&ALL).await?;
         let mut exchanges = Vec::new();
         for session in sessions {
             let session = serde_json::to_value(session)?;
@@ -273,13 +274,7 @@ impl Proxy {
     /// How many sessions the ledger has.
     pub(crate) async fn sessions(&self) -> anyhow::Result<usize> {
         self.gateway.ledger.flush().await?;
-        Ok(self
-            .gateway
-            .ledger
-            .reader()
-            .sessions(&Filter::default())
-            .await?
-            .len())
+        Ok(self.gateway.ledger.reader().sessions(&ALL).await?.len())
     }
 }
 

@@ -11,7 +11,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::fixture::{Client, Proxy, SOON};
+use crate::{
+    client::Client,
+    fixture::{Proxy, SOON},
+};
 
 const OPENAI: &str = "api.openai.com";
 

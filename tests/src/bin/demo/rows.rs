@@ -74,16 +74,12 @@ pub(super) struct Result {
 
 impl Result {
     /// Reads a line of the agent.
-    pub(super) fn read(line: &str) -> anyhow::Result<(String, Self)> {
+    pub(super) fn read(line: &str) -> anyhow::Result<Self> {
         let value: Value = serde_json::from_str(line)?;
-        let text = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
-        Ok((
-            text("task"),
-            Self {
-                ok: value["ok"] == true,
-                said: text("said"),
-            },
-        ))
+        Ok(Self {
+            ok: value["ok"] == true,
+            said: text(&value, "said").to_owned(),
+        })
     }
 }
 
@@ -185,6 +181,16 @@ pub(super) fn line(row: &Row, judged: &Judged, tagged: &Result, untagged: &Resul
         );
     }
     line
+}
+
+/// The row about the credential, which is no task of the agent.
+pub(super) fn key(swapped: bool) -> String {
+    let mark = if swapped { "ok  " } else { "FAIL" };
+    let why = "the agent sends a placeholder; the gateway puts in the real key, which the agent never sees";
+    format!(
+        "{mark} {:<38} {:<9} {:<8} {why}",
+        "the key that api.openai.com received", "real", "placeholder"
+    )
 }
 
 /// The exception's name and the reason on record.

@@ -1,9 +1,9 @@
 //! The story: upstream and daemon in a lab, the agent tagged, then untagged, and what is seen of both.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     env,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -16,7 +16,7 @@ use anyhow::Context;
 use serde_json::Value;
 use tests::{
     harness::{Daemon, Lab, free_address},
-    upstream::{Options, Upstream},
+    upstream::{Options, Received, Upstream},
 };
 
 use crate::{
@@ -35,7 +35,7 @@ const THINKING: Duration = Duration::from_secs(1);
 /// What came of a task: what the agent printed, what the upstream received, and how many exchanges the ledger had afterwards.
 struct Done {
     result: TaskResult,
-    received: usize,
+    received: Vec<Received>,
     exchanges: usize,
 }
 
@@ -127,7 +127,7 @@ impl Stage {
     }
 
     /// The agent under Tollgate, with a person beside it who approves what waits.
-    fn tagged(&self) -> anyhow::Result<HashMap<String, Done>> {
+    fn tagged(&self) -> anyhow::Result<HashMap<&'static str, Done>> {
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -167,47 +167,48 @@ impl Stage {
         &self,
         mut command: Command,
         count: impl Fn(&Daemon) -> anyhow::Result<usize>,
-    ) -> anyhow::Result<HashMap<String, Done>> {
+    ) -> anyhow::Result<HashMap<&'static str, Done>> {
         command
             .arg(&self.agent)
             .arg("--json")
-            .args(ROWS.iter().map(|row| row.task));
-        command.env("DEMO_ADDRESS", self.upstream.echo[0].to_string());
+            .env("DEMO_ADDRESS", self.upstream.echo[0].to_string());
         self.upstream.take();
         let mut agent = command
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .context("cannot start the agent")?;
+        let mut input = agent.stdin.take().context("the agent has no input")?;
+        let mut output =
+            BufReader::new(agent.stdout.take().context("the agent has no output")?).lines();
         let mut done = HashMap::new();
-        for line in BufReader::new(agent.stdout.take().context("the agent has no output")?).lines()
-        {
-            let line = line?;
-            let (task, result) = TaskResult::read(&line)
+        for row in ROWS {
+            println!("  {}", row.title);
+            writeln!(input, "{}", row.task)?;
+            let line = output
+                .next()
+                .transpose()?
+                .with_context(|| format!("the agent ended early\n{}", self.daemon.log()))?;
+            let result = TaskResult::read(&line)
                 .with_context(|| format!("not a line of the agent: {line}"))?;
-            println!("  {task}");
             done.insert(
-                task,
+                row.task,
                 Done {
                     result,
-                    received: self.upstream.take().len(),
+                    received: self.upstream.take(),
                     exchanges: count(&self.daemon)?,
                 },
             );
         }
-        let status = agent.wait()?;
-        anyhow::ensure!(
-            status.success() && done.len() == ROWS.len(),
-            "the agent ended early: {status}\n{}",
-            self.daemon.log()
-        );
+        drop(input);
+        agent.wait()?;
         Ok(done)
     }
 
     fn show(
         &self,
-        tagged: &HashMap<String, Done>,
-        untagged: &HashMap<String, Done>,
+        tagged: &HashMap<&'static str, Done>,
+        untagged: &HashMap<&'static str, Done>,
     ) -> anyhow::Result<bool> {
         let last = tagged
             .values()
@@ -224,7 +225,7 @@ impl Stage {
                 &tagged.result,
                 &untagged.result,
                 &exchanges[seen..tagged.exchanges],
-                tagged.received,
+                tagged.received.len(),
             );
             println!(
                 "{}",
@@ -233,7 +234,10 @@ impl Stage {
             passed &= judged.as_expected;
             seen = tagged.exchanges;
         }
-        Ok(passed)
+        let swapped = keys(tagged) == HashSet::from([format!("Bearer {REAL_KEY}")])
+            && !keys(untagged).contains(&format!("Bearer {REAL_KEY}"));
+        println!("{}", rows::key(swapped));
+        Ok(passed && swapped)
     }
 
     /// The session in which something was masked.
@@ -285,6 +289,16 @@ impl Stage {
         println!("  {inside} replay ID");
         println!("Ctrl-C ends it and cleans up.");
     }
+}
+
+/// The keys that the first provider received.
+fn keys(done: &HashMap<&'static str, Done>) -> HashSet<String> {
+    let received = done.values().flat_map(|done| &done.received);
+    let to_openai = received.filter(|request| request.sni.as_deref() == Some("api.openai.com"));
+    to_openai
+        .filter_map(|request| request.header("authorization"))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn summary(fields: &Value) -> String {
