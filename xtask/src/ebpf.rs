@@ -20,7 +20,8 @@ pub(crate) fn build(check: bool) -> anyhow::Result<()> {
     let fresh = compile()?;
     let versions = versions()?;
     if !check {
-        fs::create_dir_all(&prebuilt).with_context(|| format!("cannot create {}", prebuilt.display()))?;
+        fs::create_dir_all(&prebuilt)
+            .with_context(|| format!("cannot create {}", prebuilt.display()))?;
         write(&object, &fresh)?;
         write(&record, versions.as_bytes())?;
         println!("ebpf: {} ({} bytes)", object.display(), fresh.len());
@@ -32,12 +33,27 @@ pub(crate) fn build(check: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     if read(&record)? == versions.as_bytes() {
-        bail!("the committed eBPF object is not what this source makes\nremedy: cargo xtask ebpf, then commit {}", prebuilt.display());
+        bail!(
+            "the committed eBPF object is not what this source makes\nremedy: cargo xtask ebpf, then commit {}",
+            prebuilt.display()
+        );
     }
-    println!("ebpf: other versions have made the committed object; running the kernel suite on a fresh one");
-    let restore = Restore { object: &object, committed: &committed };
+    println!(
+        "ebpf: other versions have made the committed object; running the kernel suite on a fresh one"
+    );
+    let restore = Restore {
+        object: &object,
+        committed: &committed,
+    };
     write(&object, &fresh)?;
-    shell::run(&mut shell::cargo(&["test", "--locked", "--package", "tests", "--test", "kernel"]))?;
+    shell::run(&mut shell::cargo(&[
+        "test",
+        "--locked",
+        "--package",
+        "tests",
+        "--test",
+        "kernel",
+    ]))?;
     drop(restore);
     println!("ebpf: it passed; please refresh the committed object with `cargo xtask ebpf`");
     Ok(())
@@ -72,7 +88,14 @@ fn compile() -> anyhow::Result<Vec<u8>> {
         remap(&cargo_home()?, "/cargo"),
         remap(&shell::workspace(), "/tollgate"),
     ];
-    let mut cargo = shell::cargo(&["build", "--quiet", "--release", "--locked", "--target", TARGET]);
+    let mut cargo = shell::cargo(&[
+        "build",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--target",
+        TARGET,
+    ]);
     cargo
         .current_dir(&source)
         .env("CARGO_TARGET_DIR", &target)
@@ -85,7 +108,12 @@ fn compile() -> anyhow::Result<Vec<u8>> {
     shell::run(&mut cargo)?;
     let built = target.join(TARGET).join("release/tollgate-bpf");
     let stripped = target.join(OBJECT);
-    shell::run(Command::new(STRIP).args(["--strip-debug", "-o"]).arg(&stripped).arg(&built))?;
+    shell::run(
+        Command::new(STRIP)
+            .args(["--strip-debug", "-o"])
+            .arg(&stripped)
+            .arg(&built),
+    )?;
     read(&stripped)
 }
 
@@ -94,8 +122,16 @@ fn versions() -> anyhow::Result<String> {
     let rustc = shell::output(Command::new(RUSTC).arg("--version").arg("--verbose"))?;
     let linker = shell::output(Command::new(cache::tool("bpf-linker")?).arg("--version"))?;
     let strip = shell::output(Command::new(STRIP).arg("--version"))?;
-    let strip = strip.lines().find(|line| line.contains("version")).unwrap_or_default();
-    Ok(format!("{}\n{}\nllvm-strip: {}\n", rustc.trim_end(), linker.trim_end(), strip.trim()))
+    let strip = strip
+        .lines()
+        .find(|line| line.contains("version"))
+        .unwrap_or_default();
+    Ok(format!(
+        "{}\n{}\nllvm-strip: {}\n",
+        rustc.trim_end(),
+        linker.trim_end(),
+        strip.trim()
+    ))
 }
 
 fn remap(from: &Path, to: &str) -> String {
