@@ -388,3 +388,25 @@ fn files_are_read_by_name_and_broken_folders_refused() {
             .contains("larger")
     );
 }
+
+#[test]
+fn durations_are_read_and_shown_alike() {
+    for (within, seconds) in [
+        ("@within(\"45s\")", 45),
+        ("@within(\"90m\")", 5400),
+        ("@within(\"168h\")", 604_800),
+        ("", 600),
+    ] {
+        let text = format!(
+            "@id(\"a\") @approvers(\"x\") {within} forbid (principal, action, resource) unless {{ context.approvals.contains(\"x\") }};"
+        );
+        let set = compile(&text).unwrap();
+        assert_eq!(set.rules["a"].terms.within.as_secs(), seconds);
+        let shown = if within.is_empty() {
+            "@within(\"10m\")"
+        } else {
+            within
+        };
+        assert!(set.describe("a").unwrap().ends_with(shown), "{within}");
+    }
+}
