@@ -30,7 +30,7 @@ pub(super) enum EvaluateError {
     Action(String),
     #[error("fact \"{0}\" is filled by policy alone")]
     Reserved(String),
-    #[error("policies need the findings of the request, which was not read")]
+    #[error("policies need the body of the request, which was not read")]
     Unread,
     #[error("entities: {0}")]
     Entities(String),
@@ -85,10 +85,10 @@ impl<'a> Prepared<'a> {
             }
             facts.push((name.clone(), expression(fact)));
         }
-        // Whoever did not read the body leaves the findings out. That is right only while no policy asks for them: the set may be
+        // Whoever did not read the body leaves the findings out. That is right only while no policy needs it read: the set may be
         // a newer one than the one that said so.
         if !query.facts.0.contains_key(FINDINGS) {
-            if slice.needs_findings {
+            if slice.needs_body {
                 return Err(EvaluateError::Unread);
             }
             facts.push((FINDINGS.to_owned(), texts(&BTreeSet::new())));
