@@ -13,9 +13,9 @@ use crate::policy::{Decision, PolicyError, PolicySet, Query};
 #[derive(Debug)]
 pub(super) struct Tested {
     /// A line for each case, then the count.
-    pub text: String,
+    pub(super) text: String,
     /// How many cases failed; one is exit code 1.
-    pub failed: usize,
+    pub(super) failed: usize,
 }
 
 /// `policy check`: loads the set and says what is in it.

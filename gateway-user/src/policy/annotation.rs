@@ -91,9 +91,12 @@ impl fmt::Display for Terms {
             write!(f, " @mask(\"{}\")", list(&mut self.masks.iter()))?;
         }
         if !self.approvers.is_empty() {
-            let seconds = self.within.as_secs();
             let approvers = list(&mut self.approvers.iter());
-            write!(f, " @approvers(\"{approvers}\") @within(\"{seconds}s\")")?;
+            write!(
+                f,
+                " @approvers(\"{approvers}\") @within(\"{}\")",
+                short(self.within)
+            )?;
         }
         for (name, value) in [
             ("record", &self.record),
@@ -148,6 +151,15 @@ fn duration(value: &str) -> Result<Duration, Fault> {
         value: value.to_owned(),
         expected: "use a duration such as 30s, 10m or 1h, a week at most",
     })
+}
+
+/// Writes a duration as [`duration`] reads it.
+fn short(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        seconds if seconds % 60 == 0 => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
 }
 
 /// Reads a text that ends up in errors, logs and on terminals.

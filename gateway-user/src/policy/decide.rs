@@ -28,7 +28,8 @@ pub struct Query {
     pub service: String,
     /// Groups the service is in.
     pub service_groups: Vec<String>,
-    /// What parsers and detectors found. `masked` and `approvals` are not among them: policy fills those itself.
+    /// What parsers and detectors found. `masked` and `approvals` are not among them: policy fills those itself. `findings` is
+    /// left out by whoever has not looked for any; a set that needs them then denies.
     pub facts: Facts,
 }
 

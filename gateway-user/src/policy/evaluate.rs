@@ -10,6 +10,7 @@ use cedar_policy::{
     RestrictedExpression,
 };
 
+use super::shape::FINDINGS;
 use super::{PolicyError, PolicySet, Query, Slice};
 use crate::protocol::Fact;
 
@@ -29,6 +30,8 @@ pub(super) enum EvaluateError {
     Action(String),
     #[error("fact \"{0}\" is filled by policy alone")]
     Reserved(String),
+    #[error("policies need the body of the request, which was not read")]
+    Unread,
     #[error("entities: {0}")]
     Entities(String),
     #[error("the facts do not fit the schema: {0}")]
@@ -81,6 +84,14 @@ impl<'a> Prepared<'a> {
                 return Err(EvaluateError::Reserved(name.clone()));
             }
             facts.push((name.clone(), expression(fact)));
+        }
+        // Whoever did not read the body leaves the findings out. That is right only while no policy needs it read: the set may be
+        // a newer one than the one that said so.
+        if !query.facts.0.contains_key(FINDINGS) {
+            if slice.needs_body {
+                return Err(EvaluateError::Unread);
+            }
+            facts.push((FINDINGS.to_owned(), texts(&BTreeSet::new())));
         }
         let principal = uid(&set.types.identity, &query.identity);
         let resource = uid(&set.types.service, &query.service);

@@ -3,21 +3,19 @@
 //! In: a folder. Out: a set in which every policy has a unique id, known annotations, an allowed shape, valid types, and stands
 //! in the slice of every action it can apply to. All problems are reported together; one is enough to refuse the set.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
 use cedar_policy::ffi::DetailedError;
-use cedar_policy::{
-    ActionConstraint, EntityUid, Policy, PolicyId, Schema, ValidationMode, Validator, pst,
-};
+use cedar_policy::{Policy, PolicyId, ValidationMode, Validator, pst};
 
 use super::error::{Fault, Place, PolicyError, Problem};
 use super::evaluate::Types;
 use super::vocabulary::{self, SCHEMA, Vocabulary};
-use super::{PolicySet, Rule, Slice, annotation, depth, shape};
+use super::{PolicySet, Rule, annotation, depth, shape, slice};
 
 /// One policy file.
 pub(super) struct Source {
@@ -105,24 +103,25 @@ fn compile_here(sources: &[Source]) -> Result<PolicySet, PolicyError> {
                 file: source.file.clone(),
                 line,
             };
-            let id = policy.annotation("id").map(str::to_owned);
+            let id = policy
+                .annotation("id")
+                .map(|id| id.escape_debug().to_string());
             let checked = name(&policy, &rules).and_then(|id| {
                 let policy = policy.new_id(PolicyId::new(&id));
                 let rule = check(&policy, place.clone(), &vocabulary)?;
-                Ok((id, policy, rule))
+                all.add(policy).map_err(|error| Fault::Cedar {
+                    message: error.to_string(),
+                    help: None,
+                })?;
+                rules.insert(id, rule);
+                Ok(())
             });
-            match checked {
-                Ok((id, policy, rule)) => {
-                    // Ids are unique by now, the only thing that `add` refuses.
-                    if all.add(policy).is_ok() {
-                        rules.insert(id, rule);
-                    }
-                }
-                Err(fault) => problems.push(Problem {
+            if let Err(fault) = checked {
+                problems.push(Problem {
                     place,
                     policy: id,
                     fault,
-                }),
+                });
             }
         }
     }
@@ -134,7 +133,7 @@ fn compile_here(sources: &[Source]) -> Result<PolicySet, PolicyError> {
         .validation_warnings()
         .map(|warning| odd(warning.policy_id(), &warning.into(), &rules, sources))
         .collect();
-    let slices = slice(&schema, &vocabulary, &all, &rules)?;
+    let slices = slice::by_action(&schema, &vocabulary, &all, &rules)?;
     for (id, rule) in &rules {
         let id_in_set = PolicyId::new(id);
         let reached = slices
@@ -153,7 +152,8 @@ fn compile_here(sources: &[Source]) -> Result<PolicySet, PolicyError> {
         }
     }
     if !problems.is_empty() {
-        problems.sort_by(|a, b| a.place.cmp(&b.place));
+        // Cedar's own order is not the same in every run.
+        problems.sort_by_cached_key(|problem| (problem.place.clone(), problem.to_string()));
         return Err(PolicyError::Broken(problems));
     }
     let types = Types::new()?;
@@ -235,10 +235,12 @@ fn name(policy: &Policy, rules: &BTreeMap<String, Rule>) -> Result<String, Fault
 
 fn check(policy: &Policy, place: Place, vocabulary: &Vocabulary) -> Result<Rule, Fault> {
     let terms = annotation::read(policy)?;
-    shape::check(&tree(policy)?, &terms, vocabulary)?;
+    let tree = tree(policy)?;
+    shape::check(&tree, &terms, vocabulary)?;
     Ok(Rule {
         place,
         effect: policy.effect(),
+        needs_body: terms.is_obligation() || shape::reads(&tree, shape::FINDINGS),
         terms,
     })
 }
@@ -300,56 +302,6 @@ fn cedar(error: &DetailedError) -> (Option<usize>, Fault) {
         help: error.help.clone(),
     };
     (label.map(|label| label.loc.start), fault)
-}
-
-/// For each action the policies whose scope admits it, closed over the action hierarchy.
-fn slice(
-    schema: &Schema,
-    vocabulary: &Vocabulary,
-    all: &cedar_policy::PolicySet,
-    rules: &BTreeMap<String, Rule>,
-) -> Result<HashMap<String, Slice>, PolicyError> {
-    let broken = |error: &dyn std::fmt::Display| PolicyError::Schema(error.to_string());
-    let actions = schema.action_entities().map_err(|error| broken(&error))?;
-    let mut slices = HashMap::new();
-    for entity in actions.iter() {
-        let action = entity.uid();
-        let name = action.id().unescaped().to_owned();
-        if !vocabulary.0.contains_key(&name) {
-            continue;
-        }
-        let admits = |group: &EntityUid| *group == action || actions.is_ancestor_of(group, &action);
-        let mut set = cedar_policy::PolicySet::new();
-        let mut needs_body = false;
-        for policy in all.policies() {
-            let applies = match policy.action_constraint() {
-                ActionConstraint::Any => true,
-                ActionConstraint::Eq(only) => only == action,
-                ActionConstraint::In(groups) => groups.iter().any(admits),
-            };
-            if !applies {
-                continue;
-            }
-            let id: &str = policy.id().as_ref();
-            let obliges = rules.get(id).is_none_or(|rule| {
-                !rule.terms.masks.is_empty() || !rule.terms.approvers.is_empty()
-            });
-            let reads = tree(policy).is_ok_and(|tree| shape::reads(&tree, shape::FINDINGS));
-            needs_body |= obliges || reads;
-            set.add(policy.clone()).map_err(|error| broken(&error))?;
-        }
-        let entity = entity.clone();
-        slices.insert(
-            name,
-            Slice {
-                action,
-                entity,
-                set,
-                needs_body,
-            },
-        );
-    }
-    Ok(slices)
 }
 
 /// The first hex digits of a hash over what decides: the schema and every file.

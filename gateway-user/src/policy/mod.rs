@@ -14,6 +14,7 @@ mod evaluate;
 mod load;
 mod question;
 mod shape;
+mod slice;
 mod vocabulary;
 
 use std::collections::{BTreeMap, HashMap};
@@ -69,6 +70,8 @@ struct Slice {
 struct Rule {
     place: Place,
     effect: Effect,
+    /// Whether it obliges, or reads `context.findings`.
+    needs_body: bool,
     terms: Terms,
 }
 

@@ -249,5 +249,22 @@ fn bodies_are_read_whole_only_where_policy_needs_them() {
     assert!(set.needs_body("http.write"));
     assert!(!set.needs_body("http.read"));
     assert!(!set.needs_body("connect"));
+    let approved = compile(&[CHAT, APPROVE].concat()).unwrap();
+    assert!(approved.needs_body("llm.generate") && !approved.needs_body("http.write"));
     assert!(set.needs_body("no such action"));
+}
+
+#[test]
+fn findings_that_nobody_looked_for_are_not_an_empty_set() {
+    let mut unread = generate("gpt-5-mini");
+    unread.facts.0.remove("findings");
+    permit(set(CHAT).decide(unread.clone()));
+    let secrets = r#"@id("s") forbid (principal, action in Action::"llm", resource)
+        when { context.findings.contains("secrets") };"#;
+    // As after a reload between reading and deciding.
+    for needs in [secrets, MASK, APPROVE] {
+        let denial = deny(set(&[CHAT, needs].concat()).decide(unread.clone()));
+        assert!(denial.error);
+        assert!(denial.detail.unwrap().contains("was not read"));
+    }
 }

@@ -1,6 +1,7 @@
 //! What policy promises, each promise broken once.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod annotations;
 mod cases;
 mod decisions;
 mod depth;
@@ -76,5 +77,23 @@ fn deny(decision: Decision) -> Denial {
     match decision {
         Decision::Deny(denial) => denial,
         other => panic!("expected a denial, got {other:?}"),
+    }
+}
+
+/// The problems of a text, as printed.
+fn refusal(text: &str) -> String {
+    match compile(text) {
+        Ok(_) => panic!("loads: {text}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn refused(cases: &[(&str, &str)]) {
+    for (text, expected) in cases {
+        let message = refusal(text);
+        assert!(
+            message.contains(expected),
+            "{text}\nexpected: {expected}\ngot: {message}"
+        );
     }
 }
