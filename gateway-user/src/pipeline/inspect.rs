@@ -1,6 +1,6 @@
 //! Reads as much of a request as facts need: what policy decides on, and what an approval is bound to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -79,15 +79,14 @@ pub(super) async fn prepare(
         Payload::Stream(body)
     };
     let Payload::Whole(bytes) = &payload else {
-        let mut action = streamed;
-        action.facts.set("findings", Fact::Set(BTreeSet::new()));
+        // Findings stay absent: should a set that needs them come into force by now, it denies.
         return Ok(Ready {
             resource,
             head,
             headers,
             extensions,
             payload,
-            action,
+            action: streamed,
             call: None,
             findings: Vec::new(),
         });

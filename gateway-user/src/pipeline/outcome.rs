@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::resource::Resource;
 use super::{Connection, ConnectionError};
 use crate::approve::{Pending, Verdict as Answer};
-use crate::policy::{self, Permit, PolicySet, Query, Question};
+use crate::policy::{self, Denial, Permit, PolicySet, Query, Question};
 use crate::protocol::{Action, Refusal, Why};
 use crate::record::{
     Closed, Decided, ExchangeEntry, ExchangeStart, Finding, Id, LedgerError, Outcome,
@@ -139,13 +139,11 @@ pub(super) async fn decide(
     let entry = connection.session.exchange(start).await?;
     match decision {
         policy::Decision::Permit(permit) => Ok(Verdict::Permit(entry, permit)),
-        policy::Decision::Deny(denial) => Ok(Verdict::Refused(Refused::new(
-            entry,
-            connection,
-            &described,
-            Why::Policy,
-            &denial.reason,
-        ))),
+        policy::Decision::Deny(denial) => {
+            alert(&denial);
+            let refused = Refused::new(entry, connection, &described, Why::Policy, &denial.reason);
+            Ok(Verdict::Refused(refused))
+        }
         policy::Decision::Ask(question) => {
             ask(connection, &asked, &described, entry, question, policies).await
         }
@@ -189,7 +187,10 @@ async fn ask(
                         question = next;
                         continue;
                     }
-                    policy::Decision::Deny(denial) => (denial.reason, Why::Policy),
+                    policy::Decision::Deny(denial) => {
+                        alert(&denial);
+                        (denial.reason, Why::Policy)
+                    }
                 }
             }
             Answer::Denied { by, reason } if reason.is_empty() => {
@@ -215,6 +216,14 @@ async fn ask(
         };
         entry.decided(denied).await?;
         return Ok(refuse(entry, why, &reason));
+    }
+}
+
+/// A policy that cannot be evaluated denies; somebody has to mend it.
+fn alert(denial: &Denial) {
+    if denial.error {
+        let detail = denial.detail.as_deref().unwrap_or_default();
+        tracing::error!(policies = ?denial.policies, detail, "denied because policy failed");
     }
 }
 

@@ -133,7 +133,7 @@ impl Agent {
             ["send", text] => Ok(self.socket()?.send(text.as_bytes())?.to_string()),
             ["receive"] => {
                 let mut buffer = [0; 64];
-                let count = (&*self.socket()?).read(&mut buffer)?;
+                let count = Read::read(&mut self.socket()?, &mut buffer)?;
                 Ok(String::from_utf8_lossy(&buffer[..count]).into_owned())
             }
             ["peer"] => Ok(socket_addr(&self.socket()?.peer_addr()?)?.to_string()),
