@@ -137,6 +137,25 @@ fn texts() -> impl Strategy<Value = String> {
     prop::collection::vec(part, 0..14).prop_map(|parts| parts.concat())
 }
 
+/// The findings without any of the short cuts: every detector is asked about every place.
+fn everywhere(text: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        let place = Place::new(text.as_bytes(), at, true);
+        let mut word = email::Word::default();
+        let mut verdict = email::at(text.as_bytes(), at, true, &mut word).or(aws::at(place));
+        verdict = verdict.or(key::at(place)).or(card::at(place));
+        at += 1;
+        if let Verdict::Match(detector, length) = verdict {
+            let value = &text[at - 1..at - 1 + length];
+            findings.push(detector.finding(at - 1, length, value, value));
+            at += length - 1;
+        }
+    }
+    findings
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -149,6 +168,7 @@ proptest! {
         prop_assert_eq!(&pieces(cut(&text, &sizes)), &expected);
         prop_assert_eq!(&pieces(cut(&text, &[1])), &expected);
         prop_assert_eq!(&pieces([text.as_str()]), &expected);
+        prop_assert_eq!(scan(&text), everywhere(&text));
     }
 }
 
@@ -168,6 +188,7 @@ fn everything() -> String {
 #[test]
 fn two_pieces_cut_anywhere_and_single_characters_find_the_same() {
     let text = everything();
+    assert_eq!(scan(&text), everywhere(&text));
     let expected = expected(&text);
     let found = expected
         .iter()
