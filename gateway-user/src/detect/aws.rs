@@ -7,17 +7,34 @@ use super::Detector;
 use super::place::{Class, Place, Verdict};
 
 /// What stands here, if it is an id or a secret.
+#[inline]
 pub(super) fn at(place: Place) -> Verdict {
     let ahead = place.ahead();
-    if ahead[0] == b'A' && may_become_id(ahead) && !place.follows(is_id) {
-        if ahead.len() <= ID && !place.whole {
-            return Verdict::More;
-        }
-        if is_key_id(ahead) {
-            return Verdict::Match(Detector::AwsKey, ID);
-        }
+    let here = &ahead[..ahead.len().min(SECRET)];
+    // From its end: in prose the first few steps find that the run is shorter.
+    if here.iter().rev().all(|&byte| is_secret(byte))
+        && let verdict @ (Verdict::More | Verdict::Match(..)) = secret(place)
+    {
+        return verdict;
     }
-    secret(place)
+    if ahead[0] == b'A' {
+        id(place)
+    } else {
+        Verdict::No
+    }
+}
+
+fn id(place: Place) -> Verdict {
+    let ahead = place.ahead();
+    if !may_become_id(ahead) || place.follows(is_id) {
+        Verdict::No
+    } else if ahead.len() <= ID && !place.whole {
+        Verdict::More
+    } else if is_key_id(ahead) {
+        Verdict::Match(Detector::AwsKey, ID)
+    } else {
+        Verdict::No
+    }
 }
 
 /// Whether `text` starts with an access key id.
@@ -32,16 +49,13 @@ fn may_become_id(text: &[u8]) -> bool {
         && here.iter().all(|&byte| is_id(byte))
 }
 
+/// What stands here, where at least 40 characters, or all that follow, may be part of a secret.
 fn secret(place: Place) -> Verdict {
     if place.follows(is_secret) {
         return Verdict::No;
     }
     let ahead = place.ahead();
     let here = &ahead[..ahead.len().min(SECRET)];
-    // From its end: in prose the first few steps find that the run is shorter.
-    if !here.iter().rev().all(|&byte| is_secret(byte)) {
-        return Verdict::No;
-    }
     if ahead.len() <= SECRET && !place.whole {
         return if is_announced(place.behind()) {
             Verdict::More

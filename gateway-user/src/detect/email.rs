@@ -13,6 +13,20 @@ use super::place::{Class, Place, Verdict};
 pub(super) struct Word {
     end: usize,
     domain: Domain,
+    /// No escape sequence ends in it.
+    plain: bool,
+}
+
+impl Word {
+    /// Its end, if no address and no escape sequence ends in it, else 0.
+    #[inline]
+    pub(super) fn without_address(&self) -> usize {
+        if self.plain && self.domain == Domain::No {
+            self.end
+        } else {
+            0
+        }
+    }
 }
 
 /// What follows a run of local-part characters.
@@ -27,6 +41,7 @@ enum Domain {
 }
 
 /// What stands at `at` in `text`, if it is an address. `word` is what the last call learnt about the same text, or the default.
+#[inline]
 pub(super) fn at(text: &[u8], at: usize, whole: bool, word: &mut Word) -> Verdict {
     if at >= word.end {
         if !is_local(text[at]) {
@@ -54,7 +69,10 @@ fn read(text: &[u8], at: usize, whole: bool) -> Word {
         },
         Some(_) => Domain::No,
     };
-    Word { end, domain }
+    let plain = !text[at.saturating_sub(5)..end]
+        .iter()
+        .any(|byte| matches!(byte, b'%' | b'\\'));
+    Word { end, domain, plain }
 }
 
 /// An address begins with a letter, a digit or `_`, and not with the `n` of an escaped line feed.

@@ -10,9 +10,12 @@ use super::Detector;
 use super::place::{Place, Verdict};
 use super::scanner::HOLD;
 
-/// What stands here, if it is a key.
+/// What stands here, if it is a key. The place has an `s` or a `g`.
 pub(super) fn at(place: Place) -> Verdict {
-    if !matches!(place.ahead()[0], b's' | b'g') {
+    if !matches!(
+        place.ahead(),
+        [_] | [b's', b'k', ..] | [b'g', b'h' | b'i', ..]
+    ) {
         return Verdict::No;
     }
     FORMS

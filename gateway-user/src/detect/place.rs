@@ -16,19 +16,15 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    /// This verdict and that of another detector on the same place: wait while one of them is undecided, else the longer match.
-    pub(super) fn or(self, other: impl FnOnce() -> Self) -> Self {
-        if self == Self::More {
-            return self;
-        }
-        match (self, other()) {
-            (_, Self::More) => Self::More,
+    /// This verdict and that of another detector on the same place: undecided while one of them is, else the longer match.
+    #[inline]
+    pub(super) fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::No, verdict) | (verdict, Self::No) => verdict,
+            (Self::More, _) | (_, Self::More) => Self::More,
             (Self::Open(detector), _) | (_, Self::Open(detector)) => Self::Open(detector),
-            (Self::Match(_, mine), Self::Match(detector, length)) if length > mine => {
-                Self::Match(detector, length)
-            }
-            (Self::No, other) => other,
-            (mine, _) => mine,
+            (Self::Match(_, mine), Self::Match(_, length)) if length > mine => other,
+            _ => self,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! where [`Piece::Text`] is cut; at most [`HOLD`] bytes are held. A key that fills the hold is confirmed by then: its rest is
 //! counted, not kept, and becomes part of the same finding.
 
-use super::place::{LOOKBEHIND, Place, Verdict};
+use super::place::{Class, LOOKBEHIND, Place, Verdict};
 use super::{Detector, Finding, aws, card, email, key};
 
 /// The most bytes a [`Scanner`] holds back: an e-mail address has up to 319, an issued key fewer.
@@ -33,7 +33,7 @@ pub fn scan(text: &str) -> Vec<Finding> {
                 findings.push(detector.finding(at, length, value, value));
                 at = end;
             }
-            _ => at += 1,
+            _ => at = next(text.as_bytes(), at, &word),
         }
     }
     findings
@@ -108,7 +108,7 @@ impl Scanner {
                 break;
             }
             match decide(self.text.as_bytes(), self.at, whole, &mut word) {
-                Verdict::No => self.at += 1,
+                Verdict::No => self.at = next(self.text.as_bytes(), self.at, &word),
                 Verdict::More => break,
                 Verdict::Match(detector, length) => {
                     self.give(given, out);
@@ -150,16 +150,40 @@ impl Scanner {
 
 /// What stands at `at`: the longest match of any detector, as soon as none of them can still change its answer.
 fn decide(text: &[u8], at: usize, whole: bool, word: &mut email::Word) -> Verdict {
-    if !text[at].is_ascii_alphanumeric() && !matches!(text[at], b'_' | b'/' | b'+') {
+    if !BEGINS.has(text[at]) {
         return Verdict::No;
     }
     let place = Place::new(text, at, whole);
-    email::at(text, at, whole, word)
-        .or(|| key::at(place))
-        .or(|| card::at(place))
-        .or(|| aws::at(place))
+    let address = email::at(text, at, whole, word);
+    if address == Verdict::More {
+        return address;
+    }
+    let verdict = address.or(aws::at(place));
+    match text[at] {
+        b'0'..=b'9' => verdict.or(card::at(place)),
+        b's' | b'g' => verdict.or(key::at(place)),
+        _ => verdict,
+    }
 }
 
+/// The place to look at after `at`, where nothing stands. Most places are in the middle of a word that is no address: there
+/// [`decide`] can only find what starts glued to it, a prefixed key or an AWS key id.
+fn next(text: &[u8], at: usize, word: &email::Word) -> usize {
+    let mut next = at + 1;
+    let end = word.without_address();
+    while next < end && GLUES.has(text[next - 1]) && !matches!(text[next], b's' | b'g' | b'A') {
+        next += 1;
+    }
+    while next < text.len() && !BEGINS.has(text[next]) {
+        next += 1;
+    }
+    next
+}
+
+/// What a finding can begin with.
+static BEGINS: Class = Class::alphanumeric_and(b"_/+");
+/// What keeps a card number or a secret behind it from being one.
+static GLUES: Class = Class::alphanumeric_and(b"");
 /// How much of a value's end a sample needs.
 const TAIL: usize = 4;
 
