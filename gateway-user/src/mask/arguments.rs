@@ -5,7 +5,7 @@
 //! strings. A model may write what is not JSON: from there on everything is one text.
 
 use super::Set;
-use super::document::{announce, number};
+use super::document::{LONGEST_KEY, announce, number};
 use super::text::{Part, Text, keep};
 use crate::detect::Finding;
 use crate::protocol::json::{self, Unit};
@@ -179,5 +179,3 @@ fn is_space(character: char) -> bool {
 
 /// Longer than any number a parser keeps exactly; what is longer is scanned as it comes.
 const LONGEST_BARE: usize = 128;
-/// Words that tell what a value is are shorter.
-const LONGEST_KEY: usize = 64;

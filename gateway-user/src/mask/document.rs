@@ -151,6 +151,7 @@ pub(super) fn literal(
 
 /// What a detector reads before a value: some values are secret by their name only.
 pub(super) fn announce(key: &str) -> String {
+    let key = &key[..key.floor_char_boundary(LONGEST_KEY)];
     format!("{key}: ")
 }
 
@@ -239,5 +240,7 @@ fn edit(finding: Finding, found: &mut Vec<Finding>) -> Edit {
 
 /// Tool arguments are JSON in a string; their own strings may be documents again.
 pub(super) const NESTED: u8 = 4;
+/// Names that tell what a value is are shorter; a stream keeps no more of a key.
+pub(super) const LONGEST_KEY: usize = 64;
 /// No shorter number is a card or an account.
 const SHORTEST_NUMBER: usize = 9;

@@ -177,7 +177,7 @@ fn expected_value(value: &Value, set: &Set) -> Value {
         Value::Object(members) => {
             let member = |(key, value): (&String, &Value)| {
                 // A value is read behind its key.
-                let announced = format!("{key}: ");
+                let announced = super::super::document::announce(key);
                 let value = match value {
                     Value::String(text) => {
                         let masked = expected(&(announced.clone() + text), set);
@@ -301,8 +301,6 @@ fn check(shape: Shape, set: &Set, stream: &str, cuts: &[Index]) -> Result<(), Te
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
-
     #[test]
     fn chat_streams(
         choices in vec((spoken(text()), vec(spoken(arguments()), 0..3)), 1..3),
