@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(unreachable_pub, reason = "modules of one test binary")]
 
+#[path = "kernel/agent.rs"]
+mod agent;
 #[path = "kernel/bind.rs"]
 mod bind;
 #[path = "kernel/claim.rs"]
@@ -15,6 +17,8 @@ mod lifecycle;
 mod limits;
 #[path = "kernel/lineage.rs"]
 mod lineage;
+#[path = "kernel/net.rs"]
+mod net;
 #[path = "kernel/redirect.rs"]
 mod redirect;
 #[path = "kernel/report.rs"]

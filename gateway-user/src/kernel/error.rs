@@ -128,6 +128,14 @@ pub enum KernelError {
         /// The cause.
         source: io::Error,
     },
+    /// Tasks of an untagged cgroup that fork faster than they are let go.
+    #[error(
+        "{left} processes still carry the tag because they fork without end: stop them, then untag again"
+    )]
+    ForkStorm {
+        /// How many were left.
+        left: usize,
+    },
     /// A map could not be read or written.
     #[error("kernel map {map}: {reason}")]
     Map {
@@ -182,6 +190,7 @@ impl KernelError {
             | Self::Attach { .. }
             | Self::Pins { .. }
             | Self::Tasks { .. }
+            | Self::ForkStorm { .. }
             | Self::Map { .. }
             | Self::Host { .. }
             | Self::EventsTaken => Kind::Kernel,

@@ -118,13 +118,15 @@ impl Maps {
     }
 
     /// Thread groups whose lineage comes from this cgroup. Concurrent forks may hide some: ask again until none is left.
-    pub(super) fn descendants(&self, cgroup: u64) -> Vec<u32> {
-        self.lineage
-            .iter()
-            .flatten()
-            .filter(|(_, lineage)| Lineage::from_bytes(lineage).cgroup == cgroup)
-            .map(|(tgid, _)| tgid)
-            .collect()
+    pub(super) fn descendants(&self, cgroup: u64) -> Result<Vec<u32>, KernelError> {
+        let mut found = Vec::new();
+        for entry in self.lineage.iter() {
+            let (tgid, lineage) = entry.map_err(failed(names::LINEAGE))?;
+            if Lineage::from_bytes(&lineage).cgroup == cgroup {
+                found.push(tgid);
+            }
+        }
+        Ok(found)
     }
 
     /// Is a workload governed?

@@ -55,10 +55,13 @@ impl State {
     pub(super) fn untag(&mut self, cgroup: u64) -> Result<(), KernelError> {
         self.maps.remove_tag(cgroup)?;
         // Members fork while they are unmarked; without the tag their number only shrinks.
-        loop {
-            let marked = self.maps.descendants(cgroup);
+        for pass in 1.. {
+            let marked = self.maps.descendants(cgroup)?;
             if marked.is_empty() {
                 break;
+            }
+            if pass > MAX_PASSES {
+                return Err(KernelError::ForkStorm { left: marked.len() });
             }
             for tgid in marked {
                 self.maps.remove_lineage(tgid)?;
@@ -195,3 +198,6 @@ impl State {
         }
     }
 }
+
+/// Passes over the marked tasks of a cgroup that is being let go, before it is said that they multiply too fast.
+const MAX_PASSES: u32 = 1000;

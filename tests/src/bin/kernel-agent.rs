@@ -14,7 +14,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use gateway_user::kernel::{Kernel, Options};
 use nix::{libc, sched, sys::socket as raw, unistd};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -133,7 +132,8 @@ impl Agent {
             ["send", text] => Ok(self.socket()?.send(text.as_bytes())?.to_string()),
             ["receive"] => {
                 let mut buffer = [0; 64];
-                let count = Read::read(&mut self.socket()?, &mut buffer)?;
+                let mut socket = self.socket()?;
+                let count = socket.read(&mut buffer)?;
                 Ok(String::from_utf8_lossy(&buffer[..count]).into_owned())
             }
             ["peer"] => Ok(socket_addr(&self.socket()?.peer_addr()?)?.to_string()),
@@ -164,10 +164,6 @@ impl Agent {
                 }
                 Ok(done.to_string())
             }
-            ["open-kernel", pins] => match Kernel::open(Options::new(*pins)) {
-                Ok(_) => Ok(String::new()),
-                Err(error) => bail!("{error}"),
-            },
             ["cgroup", folder] => {
                 fs::write(format!("{folder}/cgroup.procs"), "0")?;
                 Ok(String::new())
@@ -347,6 +343,6 @@ fn socket_addr(addr: &SockAddr) -> Result<SocketAddr> {
     addr.as_socket().context("not an internet address")
 }
 
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(3);
 const IPOPT_NOP: u8 = 1;
 const IPOPT_LSRR: u8 = 131;

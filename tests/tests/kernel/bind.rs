@@ -2,7 +2,10 @@
 
 use std::net::{TcpListener, UdpSocket};
 
-use crate::rig::{Agent, Rig, v4, v6};
+use crate::{
+    agent::Agent,
+    rig::{Rig, v4, v6},
+};
 
 #[test]
 fn nobody_squats_a_listener_address() {

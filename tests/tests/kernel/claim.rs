@@ -11,7 +11,10 @@ use gateway_user::{
     sys::socket,
 };
 
-use crate::rig::{Rig, Upstream, accept};
+use crate::{
+    net::{Upstream, accept},
+    rig::Rig,
+};
 
 #[test]
 fn a_flow_is_claimed_once() {
@@ -108,7 +111,7 @@ fn a_socket_that_ends_unclaimed_leaves_nothing_to_claim() {
     let cookie = socket::cookie(&stream).unwrap();
     agent.does("reset");
     drop(stream);
-    crate::rig::eventually("the flow to be forgotten", || {
+    crate::net::eventually("the flow to be forgotten", || {
         (rig.kernel().connections(crate::rig::WORKLOAD).unwrap() == 0).then_some(())
     });
     assert!(rig.kernel().flows().claim(cookie).is_err());

@@ -5,7 +5,10 @@ use std::{
     net::{SocketAddr, UdpSocket},
 };
 
-use crate::rig::{Agent, Rig, own_address};
+use crate::{
+    agent::Agent,
+    rig::{Rig, own_address},
+};
 
 /// A UDP server that knows whether it was reached.
 struct Server {
@@ -16,7 +19,7 @@ struct Server {
 impl Server {
     fn on(addr: SocketAddr) -> Self {
         let socket = UdpSocket::bind(addr).unwrap();
-        socket.set_read_timeout(Some(crate::rig::DEADLINE)).unwrap();
+        socket.set_read_timeout(Some(crate::net::DEADLINE)).unwrap();
         Self {
             addr: socket.local_addr().unwrap(),
             socket,
@@ -160,7 +163,7 @@ fn sockets_of_other_kinds_are_refused() {
 #[test]
 fn connections_that_were_open_before_the_tag_carry_nothing_more() {
     use std::io::Read;
-    let upstream = crate::rig::Upstream::v4();
+    let upstream = crate::net::Upstream::v4();
     let rig = Rig::new();
     let mut agent = rig.agent();
     agent.does(format!("tcp {} then send a", upstream.addr));

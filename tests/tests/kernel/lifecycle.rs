@@ -5,7 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use aya::programs;
 use gateway_user::kernel::{self, Kernel, KernelError, Kind, Options};
 
-use crate::rig::{Agent, Limits, Rig, Upstream, WORKLOAD, eventually};
+use crate::{
+    agent::Agent,
+    net::{Upstream, eventually},
+    rig::{Limits, Rig, WORKLOAD},
+};
 
 /// Programs and links in the kernel that use the maps of this rig.
 fn in_kernel(maps: &[u32]) -> (usize, usize) {
@@ -33,11 +37,14 @@ fn a_successor_takes_over_without_a_gap() {
     let mut rig = Rig::tagged();
     let mut agent = rig.agent();
     let command = format!("tcp {}", upstream.addr);
-    agent.tell(format!("repeat 3000 {command}"));
+    agent.tell(format!("repeat {COUNT} {command}"));
     let listener = rig.v4.try_clone().unwrap();
     // Somebody must accept while the test is busy opening; who claims does not matter here.
-    let accepting =
-        std::thread::spawn(move || (0..3000).map(|_| crate::rig::accept(&listener)).count());
+    let accepting = std::thread::spawn(move || {
+        for _ in 0..COUNT {
+            listener.accept().unwrap();
+        }
+    });
     for _ in 0..3 {
         let kernel = rig.open(Limits::default());
         assert_eq!(
@@ -47,9 +54,9 @@ fn a_successor_takes_over_without_a_gap() {
         rig.kernel = Some(kernel);
     }
     let answer = agent.answer();
-    assert_eq!(accepting.join().unwrap(), 3000);
-    assert_eq!(answer, "ok 3000");
-    assert_eq!(rig.counter("redirected"), 3000);
+    accepting.join().unwrap();
+    assert_eq!(answer, format!("ok {COUNT}"));
+    assert_eq!(rig.counter("redirected"), COUNT);
     upstream.untouched();
 }
 
@@ -186,23 +193,28 @@ fn other_versions_are_left_alone() {
 
 #[test]
 fn without_privilege_nothing_is_touched() {
-    let pins = format!(
-        "/sys/fs/bpf/tollgate-test-{}-unprivileged",
-        std::process::id()
-    );
-    let output = std::process::Command::new("setpriv")
-        .args([
-            "--bounding-set=-all",
-            "--inh-caps=-all",
-            "--ambient-caps=-all",
-            "--reuid=65534",
-            "--clear-groups",
-        ])
-        .arg(env!("CARGO_BIN_EXE_kernel-agent"))
-        .args(["open-kernel", &pins])
-        .output()
+    // The test runs itself once more, without capabilities.
+    if let Some(pins) = std::env::var_os(UNPRIVILEGED) {
+        let error = Kernel::open(Options::new(pins)).err().unwrap();
+        assert_eq!(error.kind(), Kind::Privilege);
+        assert!(
+            error.to_string().contains("missing CAP_BPF, CAP_NET_ADMIN"),
+            "{error}"
+        );
+        return;
+    }
+    let pins = format!("/sys/fs/bpf/tollgate-test-{}-0", std::process::id());
+    let status = std::process::Command::new("setpriv")
+        .args(["--bounding-set=-all", "--inh-caps=-all"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "lifecycle::without_privilege_nothing_is_touched"])
+        .env(UNPRIVILEGED, &pins)
+        .status()
         .unwrap();
-    let answer = String::from_utf8(output.stdout).unwrap();
-    assert!(answer.contains("missing CAP_BPF"), "{answer}");
+    assert!(status.success());
     assert!(!std::path::Path::new(&pins).exists());
 }
+
+/// Enough connects to span three takeovers.
+const COUNT: u64 = 2000;
+const UNPRIVILEGED: &str = "KERNEL_SUITE_UNPRIVILEGED";

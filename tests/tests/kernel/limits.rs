@@ -2,7 +2,10 @@
 
 use std::io::Read;
 
-use crate::rig::{Limits, Rig, WORKLOAD, accept, eventually};
+use crate::{
+    net::{accept, eventually},
+    rig::{Limits, Rig, WORKLOAD},
+};
 
 #[test]
 fn a_workload_at_its_limit_is_refused_until_one_ends() {

@@ -2,7 +2,11 @@
 //!
 //! Each test moves the offspring out of the cgroup, so that only its lineage can speak against it.
 
-use crate::rig::{Agent, Cgroup, Limits, Rig, Upstream, WORKLOAD, eventually};
+use crate::{
+    agent::Agent,
+    net::{Upstream, eventually},
+    rig::{Cgroup, Limits, Rig, WORKLOAD},
+};
 
 /// An act that moves out and connects: refused for a tagged agent, and possible for an untagged one.
 fn stays_governed(act: impl Fn(&str, &str) -> String) {

@@ -7,7 +7,11 @@ use std::{
 
 use gateway_user::kernel::Scope;
 
-use crate::rig::{Agent, Rig, Upstream, WORKLOAD, v4};
+use crate::{
+    agent::Agent,
+    net::Upstream,
+    rig::{Rig, WORKLOAD, v4},
+};
 
 /// The same command reaches the upstream from an untagged agent, and the listener from a tagged one.
 fn governed(
@@ -240,7 +244,7 @@ fn with_nobody_listening_the_refusal_is_immediate() {
 fn a_source_route_leads_nowhere() {
     let upstream = Upstream::v4();
     let command = format!("source-route 127.0.0.77 {}", upstream.addr);
-    let watched = crate::rig::Wire::new("127.0.0.77");
+    let watched = crate::net::Wire::new("127.0.0.77");
     let mut control = Agent::new();
     // Nobody answers for the hop, but the packet is out.
     control.tell(&command);
@@ -248,7 +252,7 @@ fn a_source_route_leads_nowhere() {
     drop(control);
 
     let rig = Rig::tagged();
-    let watched = crate::rig::Wire::new("127.0.0.77");
+    let watched = crate::net::Wire::new("127.0.0.77");
     let mut agent = rig.agent();
     let answer = agent.ask(&command);
     assert!(answer.starts_with("err"), "{answer}");

@@ -3,15 +3,13 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{
         Once,
         atomic::{AtomicU32, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use aya::maps::MapInfo;
@@ -20,7 +18,11 @@ use gateway_user::{
     kernel::{self, ClaimError, Flow, FlowTable, Kernel, Options, Scope},
     sys::socket,
 };
-use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::{
+    agent::Agent,
+    net::{DEADLINE, accept},
+};
 
 /// Workload number of every rig.
 pub const WORKLOAD: u32 = 7;
@@ -192,169 +194,6 @@ impl Drop for Cgroup {
     }
 }
 
-/// A process that does what it is told. Born outside every governed cgroup.
-pub struct Agent {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Agent {
-    pub fn new() -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_kernel-agent"))
-            .arg("serve")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        Self {
-            child,
-            input,
-            output: BufReader::new(output),
-        }
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Gives a command without waiting for its answer.
-    pub fn tell(&mut self, command: impl AsRef<str>) {
-        writeln!(self.input, "{}", command.as_ref()).unwrap();
-    }
-
-    /// The answer to a command that was told.
-    pub fn answer(&mut self) -> String {
-        let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
-    }
-
-    /// Gives a command and waits for its answer.
-    pub fn ask(&mut self, command: impl AsRef<str>) -> String {
-        self.tell(command);
-        self.answer()
-    }
-
-    /// Gives a command and wants it to succeed.
-    pub fn does(&mut self, command: impl AsRef<str>) -> String {
-        let answer = self.ask(command.as_ref());
-        let rest = answer
-            .strip_prefix("ok")
-            .unwrap_or_else(|| panic!("{}: {answer}", command.as_ref()));
-        rest.trim_start().to_owned()
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A destination that answers to everybody who reaches it.
-pub struct Upstream {
-    pub listener: TcpListener,
-    pub addr: SocketAddr,
-}
-
-impl Upstream {
-    pub fn v4() -> Self {
-        Self::on((UPSTREAM_V4, 0).into())
-    }
-
-    pub fn v6() -> Self {
-        Self::on((Ipv6Addr::LOCALHOST, 0).into())
-    }
-
-    fn on(addr: SocketAddr) -> Self {
-        let listener = TcpListener::bind(addr).unwrap();
-        Self {
-            addr: listener.local_addr().unwrap(),
-            listener,
-        }
-    }
-
-    /// Wants a connection to have arrived.
-    pub fn reached(&self) -> TcpStream {
-        accept(&self.listener).0
-    }
-
-    /// Wants no connection to have arrived. Call it after the caller's connect has been answered: on loopback, what was going to
-    /// arrive has arrived by then.
-    pub fn untouched(&self) {
-        self.listener.set_nonblocking(true).unwrap();
-        let error = self
-            .listener
-            .accept()
-            .expect_err("a connection got through");
-        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
-        self.listener.set_nonblocking(false).unwrap();
-    }
-}
-
-/// Looks at the packets on the loopback interface that go to one address.
-pub struct Wire {
-    socket: Socket,
-    to: Ipv4Addr,
-}
-
-impl Wire {
-    pub fn new(to: &str) -> Self {
-        let every = Protocol::from(i32::from(u16::to_be(ETH_P_ALL)));
-        let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(every)).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        Self {
-            socket,
-            to: to.parse().unwrap(),
-        }
-    }
-
-    /// Wants a packet to have gone there.
-    pub fn seen(&self) {
-        eventually("a packet", || self.any().then_some(()));
-    }
-
-    /// Wants no packet to have gone there.
-    pub fn silent(&self) {
-        assert!(!self.any(), "a packet got out");
-    }
-
-    fn any(&self) -> bool {
-        let mut packet = [0; 64];
-        while let Ok(length) = (&self.socket).read(&mut packet) {
-            if length >= 20 && packet[0] >> 4 == 4 && packet[16..20] == self.to.octets() {
-                return true;
-            }
-        }
-        false
-    }
-}
-
-/// Accepts within a deadline.
-pub fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    listener.set_nonblocking(true).unwrap();
-    let accepted = eventually("a connection", || listener.accept().ok());
-    listener.set_nonblocking(false).unwrap();
-    accepted.0.set_nonblocking(false).unwrap();
-    accepted.0.set_read_timeout(Some(DEADLINE)).unwrap();
-    accepted
-}
-
-/// Asks again until there is an answer.
-pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + DEADLINE;
-    loop {
-        if let Some(found) = ask() {
-            return found;
-        }
-        assert!(Instant::now() < end, "waited for {what}");
-        std::thread::yield_now();
-    }
-}
-
 pub fn v4(listener: &TcpListener) -> SocketAddrV4 {
     match listener.local_addr().unwrap() {
         SocketAddr::V4(addr) => addr,
@@ -444,11 +283,7 @@ fn remove_cgroup(path: &Path) {
     }
 }
 
-/// How long anything may take before the test has failed.
-pub const DEADLINE: Duration = Duration::from_secs(5);
 const BPFFS: &str = "/sys/fs/bpf";
-const ETH_P_ALL: u16 = 3;
 const PREFIX: &str = "tollgate-test-";
-const UPSTREAM_V4: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 /// Below the automatic range of a default host.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;

@@ -2,7 +2,10 @@
 
 use gateway_user::kernel::{KernelError, Kind};
 
-use crate::rig::{Cgroup, Rig, Upstream, WORKLOAD};
+use crate::{
+    net::Upstream,
+    rig::{Cgroup, Rig, WORKLOAD},
+};
 
 #[test]
 fn untagging_sets_free() {
@@ -82,7 +85,7 @@ fn the_deepest_level_is_governed() {
     let deep = (0..15).fold(rig.cgroup.path.clone(), |path, _| path.join("d"));
     std::fs::create_dir_all(deep.join("d/d/d")).unwrap();
     rig.kernel().tag(&deep, WORKLOAD).unwrap();
-    let mut agent = crate::rig::Agent::new();
+    let mut agent = crate::agent::Agent::new();
     std::fs::write(deep.join("d/d/d/cgroup.procs"), agent.pid().to_string()).unwrap();
     agent.does(format!("tcp {}", upstream.addr));
     rig.accept(&rig.v4).1.unwrap();
@@ -109,7 +112,7 @@ fn tags_do_not_nest() {
 fn tollgate_does_not_govern_itself() {
     let rig = Rig::new();
     let own = Cgroup::outside();
-    let mut daemon = crate::rig::Agent::new();
+    let mut daemon = crate::agent::Agent::new();
     own.add(daemon.pid());
     rig.kernel().set_daemon(daemon.pid()).unwrap();
     let error = rig.kernel().tag(&own.path, WORKLOAD).unwrap_err();
@@ -133,7 +136,7 @@ fn who_left_a_cgroup_that_vanished_still_gets_nothing() {
     let rig = Rig::new();
     let (gone, outside) = (Cgroup::outside(), Cgroup::outside());
     rig.kernel().tag(&gone.path, WORKLOAD).unwrap();
-    let mut agent = crate::rig::Agent::new();
+    let mut agent = crate::agent::Agent::new();
     gone.add(agent.pid());
     outside.add(agent.pid());
     drop(gone);
