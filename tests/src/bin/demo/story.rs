@@ -139,6 +139,7 @@ impl Stage {
                 }
             });
             let done = self.perform(self.daemon.tagged(IDENTITY, &self.python), |daemon| {
+                daemon.note_launches()?;
                 Ok(daemon.exchanges()?.len())
             });
             over.store(true, Ordering::Relaxed);
