@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::Write,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -19,24 +18,16 @@ const SOON: Duration = Duration::from_secs(3);
 
 /// Notes the cgroups of launches that `tollgate status --json` shows.
 pub(super) fn note(lab: &Path, status: &Value) -> anyhow::Result<()> {
-    let mut notes = fs::File::options()
-        .create(true)
-        .append(true)
-        .open(lab.join(NOTES))?;
-    for workload in status["workloads"].as_array().into_iter().flatten() {
-        let launched = workload["name"]
+    let workloads = status["workloads"].as_array().into_iter().flatten();
+    let launches = workloads.filter(|workload| {
+        workload["name"]
             .as_str()
-            .is_some_and(|name| name.starts_with("run:"));
-        for cgroup in workload["cgroups"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|_| launched)
-        {
-            writeln!(notes, "{}", cgroup.as_str().unwrap_or_default())?;
-        }
-    }
-    Ok(())
+            .is_some_and(|name| name.starts_with("run:"))
+    });
+    let cgroups =
+        launches.flat_map(|workload| workload["cgroups"].as_array().into_iter().flatten());
+    let lines: Vec<&str> = cgroups.filter_map(Value::as_str).collect();
+    Ok(fs::write(lab.join(NOTES), lines.join("\n"))?)
 }
 
 /// Kills what runs in the noted cgroups and removes them.

@@ -139,7 +139,6 @@ impl Stage {
                 }
             });
             let done = self.perform(self.daemon.tagged(IDENTITY, &self.python), |daemon| {
-                daemon.note_launches()?;
                 Ok(daemon.exchanges()?.len())
             });
             over.store(true, Ordering::Relaxed);
@@ -148,6 +147,7 @@ impl Stage {
     }
 
     fn approve_one(&self) -> anyhow::Result<()> {
+        self.daemon.note_launches()?;
         let Some(waiting) = self.daemon.approvals()?.pop() else {
             return Ok(());
         };
