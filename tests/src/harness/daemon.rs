@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use super::{Finished, Lab, built, finish, lab::trusting};
+use super::{Finished, Lab, built, finish, lab::trusting, launches};
 
 /// How long a command or a condition may take before it counts as hung.
 pub const WAIT: Duration = Duration::from_secs(60);
@@ -21,7 +21,7 @@ pub struct Daemon {
     child: Child,
     program: PathBuf,
     socket: PathBuf,
-    ca: PathBuf,
+    lab: PathBuf,
     log: PathBuf,
 }
 
@@ -63,7 +63,7 @@ impl Daemon {
             child,
             program,
             socket,
-            ca: lab.path("upstream-ca.pem"),
+            lab: lab.path(""),
             log,
         };
         let ready = daemon.run(&["status", "--wait", "20"])?;
@@ -117,7 +117,7 @@ impl Daemon {
 
     /// The same program without Tollgate, straight to the upstream: the control run.
     pub fn untagged(&self, program: &str) -> Command {
-        trusting(&self.ca, program)
+        trusting(&self.lab.join("upstream-ca.pem"), program)
     }
 
     /// Every session of the ledger, in its order.
@@ -194,8 +194,15 @@ impl Daemon {
         }
     }
 
+    /// Notes the cgroups of launches, which are removed with the lab whatever becomes of the daemon.
+    pub fn note_launches(&self) -> anyhow::Result<()> {
+        let status = self.run(&["status", "--json"])?.success()?;
+        launches::note(&self.lab, &serde_json::from_str(&status)?)
+    }
+
     /// Kills the daemon as a crash would.
     pub fn crash(&mut self) -> anyhow::Result<()> {
+        self.note_launches()?;
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
@@ -228,10 +235,12 @@ impl Drop for Daemon {
         if !matches!(self.child.try_wait(), Ok(None)) {
             return;
         }
+        drop(self.note_launches());
         // `down` also detaches the programs; what it leaves goes with the lab's bpffs.
         drop(self.run(&["down"]));
         if self.ended(Duration::from_secs(5)).is_err() {
-            drop(self.crash());
+            drop(self.child.kill());
+            drop(self.child.wait());
         }
     }
 }

@@ -19,6 +19,8 @@ use nix::{
 };
 use tempfile::TempDir;
 
+use super::launches;
+
 /// The namespace that the calling thread is in, and what it starts from then on; it ends with them.
 pub struct Lab {
     folder: TempDir,
@@ -125,6 +127,7 @@ impl Lab {
         for folder in folders(prefix)? {
             let owner = fs::read_to_string(folder.join("pid"));
             if owner.is_ok_and(|pid| !Path::new("/proc").join(pid).exists()) {
+                launches::remove(&folder);
                 fs::remove_dir_all(&folder)
                     .with_context(|| format!("cannot remove {}", folder.display()))?;
                 removed += 1;
@@ -136,6 +139,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        launches::remove(self.folder.path());
         // Both end with the namespace anyway; without them the folder can be removed now.
         let _ = umount2("/etc/hosts", MntFlags::MNT_DETACH);
         let _ = umount2(&self.path("bpf"), MntFlags::MNT_DETACH);

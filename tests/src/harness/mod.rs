@@ -6,10 +6,12 @@
 
 mod daemon;
 mod lab;
+mod launches;
 mod process;
 
 pub use daemon::{Approval, Daemon, WAIT};
 pub use lab::{Lab, cgroup_root, free_address};
+pub use launches::end;
 pub use process::{Finished, finish};
 
 /// The folder in which this build's executables lie; `tollgate` is one of them.

@@ -147,6 +147,7 @@ impl Stage {
     }
 
     fn approve_one(&self) -> anyhow::Result<()> {
+        self.daemon.note_launches()?;
         let Some(waiting) = self.daemon.approvals()?.pop() else {
             return Ok(());
         };

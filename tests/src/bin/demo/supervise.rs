@@ -2,10 +2,10 @@
 //!
 //! The story runs in a process group of its own, so that Ctrl-C reaches only this process, which stops the daemon in good order first.
 
-use std::{env, io, path::Path};
+use std::env;
 
 use anyhow::Context;
-use tests::harness::{Lab, built};
+use tests::harness::{Lab, built, end};
 use tokio::{
     process::{Child, Command},
     signal::unix::{SignalKind, signal},
@@ -57,22 +57,10 @@ async fn supervise(keep: bool) -> anyhow::Result<bool> {
     Ok(keep)
 }
 
-/// Stops the daemon as an operator does, then ends the story, which takes what is left with it.
+/// Ends agents and daemon in good order, then the story, which takes what is left with it.
 async fn stop(story: &mut Child) -> anyhow::Result<()> {
     if let Some(folder) = story.id().and_then(|pid| Lab::folder_of(PREFIX, pid)) {
-        down(&folder).await?;
+        end(&folder, &built()?.join("tollgate"));
     }
-    story.kill().await?;
-    Ok(())
-}
-
-async fn down(folder: &Path) -> io::Result<()> {
-    let program = built().map_err(io::Error::other)?.join("tollgate");
-    // It may not have got as far as a daemon.
-    Command::new(program)
-        .arg("down")
-        .env("TOLLGATE_SOCKET", folder.join("run/control.sock"))
-        .output()
-        .await
-        .map(drop)
+    Ok(story.kill().await?)
 }
