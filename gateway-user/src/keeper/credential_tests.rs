@@ -1,3 +1,4 @@
+//! Credentials from files: reading, refusing, renewing, never printing.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::HashMap;

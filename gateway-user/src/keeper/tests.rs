@@ -1,3 +1,4 @@
+//! The keeper as its callers see it: CA profiles, renewal, leaves, fingerprints, scrubbing.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;

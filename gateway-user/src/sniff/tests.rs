@@ -1,3 +1,4 @@
+//! Every prefix of every protocol, with paused time.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;

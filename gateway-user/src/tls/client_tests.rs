@@ -1,3 +1,4 @@
+//! Real TLS clients against our termination: trust, distrust and ALPN.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::IpAddr;

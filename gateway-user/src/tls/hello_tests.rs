@@ -1,3 +1,4 @@
+//! ClientHellos cut at every byte and over many records.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;

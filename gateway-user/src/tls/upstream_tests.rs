@@ -1,3 +1,4 @@
+//! Upstreams that prove their name, and those that do not.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
