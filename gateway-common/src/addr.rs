@@ -115,6 +115,8 @@ const MAPPED: u32 = 0xffff_u32.to_be();
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use super::*;
 
     #[test]
