@@ -218,6 +218,46 @@ fn two_pieces_cut_anywhere_and_single_characters_find_the_same() {
     assert_eq!(pieces(cut(&text, &[1])), expected);
 }
 
+/// Where one byte more or less changes what is found.
+#[test]
+fn findings_at_their_limits_do_not_depend_on_the_cut() {
+    let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+    let mut texts = vec![
+        "AKIAIOSFODNN7EXAMPLE".to_owned(),
+        "AKIAIOSFODNN7EXAMPLE0".to_owned(),
+        "4111111111111111.5 4111 1111 1111 1111 12 4111111111111111f".to_owned(),
+        "\\u00224111111111111111 %3D4111111111111111 \\nada@b.io".to_owned(),
+    ];
+    for gap in [0, 30, 79, 80, 96] {
+        let gap = ".".repeat(gap);
+        texts.push(format!("{gap}aws_secret_access_key{gap}{secret}"));
+        texts.push(format!("é AKIAIOSFODNN7EXAMPLE{gap}{secret}/"));
+    }
+    for more in 0..3 {
+        texts.push(format!("{}@b.io", "a".repeat(63 + more)));
+        texts.push(format!(
+            "a@{}b.io",
+            "abcdefghi.".repeat(24) + &"a".repeat(8 + more)
+        ));
+        texts.push(format!("ghp_{} ", "A1".repeat(17) + &"z".repeat(1 + more)));
+        texts.push(format!("sk-{} ", "A1b2".repeat(4) + &"z".repeat(3 + more)));
+        texts.push(format!("sk-{}", "A1".repeat(254) + &"z".repeat(more)));
+    }
+    let findings: usize = texts.iter().map(|text| scan(text).len()).sum();
+    assert_eq!(findings, 25);
+    for text in texts {
+        let expected = expected(&text);
+        for at in (0..=text.len()).filter(|at| text.is_char_boundary(*at)) {
+            let parts = [&text[..at], &text[at..]];
+            assert_eq!(pieces(parts), expected, "{text} cut at {at}");
+            let after = first(&text[at..]);
+            let parts = [&text[..at], &text[at..at + after], &text[at + after..]];
+            assert_eq!(pieces(parts), expected, "{text} cut around {at}");
+        }
+        assert_eq!(pieces(cut(&text, &[1])), expected, "{text}");
+    }
+}
+
 #[test]
 fn a_key_without_an_end_is_one_finding_and_is_not_kept() {
     let key = format!("sk-{}", "A1b2".repeat(50_000));
