@@ -19,8 +19,10 @@ pub(super) enum Part {
 /// The text of one channel.
 pub(super) struct Text {
     scanner: Scanner,
-    /// Where the text is the inside of a JSON string: what was pushed and is in no part yet, as it is written.
-    written: Option<String>,
+    /// What was pushed and the scanner has not given out, as it is written.
+    held: String,
+    /// Whether it is written as the inside of a JSON string.
+    escaped: bool,
     /// How many bytes at the start of what the scanner holds are in parts already.
     ahead: usize,
 }
@@ -30,7 +32,8 @@ impl Text {
     pub(super) fn plain() -> Self {
         Self {
             scanner: Scanner::new(),
-            written: None,
+            held: String::new(),
+            escaped: false,
             ahead: 0,
         }
     }
@@ -41,7 +44,7 @@ impl Text {
         let mut written = String::new();
         json::escape(key, &mut written);
         text.ahead = written.len();
-        text.written = Some(String::new());
+        text.escaped = true;
         text.push(key, &written, set, found, &mut Vec::new());
         text
     }
@@ -55,9 +58,7 @@ impl Text {
         found: &mut Vec<Finding>,
         out: &mut Vec<Part>,
     ) {
-        if let Some(held) = &mut self.written {
-            held.push_str(written);
-        }
+        self.held.push_str(written);
         let mut pieces = Vec::new();
         self.scanner.push(text, &mut pieces);
         self.settle(pieces, set, found, out);
@@ -75,10 +76,13 @@ impl Text {
     pub(super) fn cut(&mut self, set: &Set, found: &mut Vec<Finding>, out: &mut Vec<Part>) {
         let mut pieces = Vec::new();
         self.scanner.finish(&mut pieces);
+        // Also the last finding: a longer key is another one.
         let tail = match pieces.last() {
-            Some(Piece::Text(tail)) => tail.clone(),
-            _ => String::new(),
+            Some(Piece::Text(text)) => text.len(),
+            Some(Piece::Found(_, length)) => *length,
+            None => 0,
         };
+        let tail = self.held.split_at(self.held.len() - tail).1.to_owned();
         self.settle(pieces, set, found, out);
         self.ahead = tail.len();
         self.push(&tail, &tail, set, found, out);
@@ -96,11 +100,12 @@ impl Text {
                 Piece::Text(text) => (text.len(), None),
                 Piece::Found(finding, length) => (length, Some(finding)),
             };
-            let mut width = length;
-            if let Some(written) = &mut self.written {
-                width = json::written(written, length);
-                written.drain(..width);
-            }
+            let width = if self.escaped {
+                json::written(&self.held, length)
+            } else {
+                length
+            };
+            self.held.drain(..width);
             let early = self.ahead.min(width);
             self.ahead -= early;
             let width = width - early;

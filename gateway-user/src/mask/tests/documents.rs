@@ -15,6 +15,18 @@ fn found(text: &str, shape: Shape) -> Vec<&'static str> {
     found.iter().map(|finding| finding.detector).collect()
 }
 
+/// What the pieces of a call's arguments are put together to.
+fn arguments(pieces: &[&str]) -> String {
+    let events = pieces.iter().map(|piece| {
+        let call = serde_json::json!({"index": 0, "function": {"arguments": piece}});
+        let choice = serde_json::json!({"index": 0, "delta": {"tool_calls": [call]}});
+        format!("data: {}\n\n", serde_json::json!({"choices": [choice]}))
+    });
+    let stream: String = events.collect();
+    let out = whole(Shape::OpenAiChat, &Set::all(), stream.as_bytes());
+    texts(&out)["0 arguments 0"].clone()
+}
+
 #[test]
 fn only_what_is_found_changes() {
     let text = r#" {"a" : "caf\u00e9 a\u0040b.example\n\"x\"", "a@b.example":[1, 4111111111111111 ,{"k":null}] }"#;
@@ -138,16 +150,6 @@ fn events_that_cannot_be_read_end_the_stream() {
 
 #[test]
 fn arguments_that_are_not_json_are_text() {
-    let arguments = |pieces: &[&str]| {
-        let events = pieces.iter().map(|piece| {
-            let call = serde_json::json!({"index": 0, "function": {"arguments": piece}});
-            let choice = serde_json::json!({"index": 0, "delta": {"tool_calls": [call]}});
-            format!("data: {}\n\n", serde_json::json!({"choices": [choice]}))
-        });
-        let stream: String = events.collect();
-        let out = whole(Shape::OpenAiChat, &Set::all(), stream.as_bytes());
-        texts(&out)["0 arguments 0"].clone()
-    };
     assert_eq!(
         arguments(&["card 4111 11", "11 1111 1111"]),
         "card [REDACTED:credit-card]"
@@ -166,6 +168,52 @@ fn arguments_that_are_not_json_are_text() {
         arguments(&["{\"a\":41111111", "11111111"]),
         "{\"a\":\"[REDACTED:credit-card]\""
     );
+}
+
+#[test]
+fn a_value_is_known_by_its_key() {
+    let text = r#"{"SecretAccessKey": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "other": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}"#;
+    let expected = r#"{"SecretAccessKey": "[REDACTED:aws-key]", "other": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}"#;
+    assert_eq!(body_of(text, Shape::Json), expected);
+    for size in 1..20 {
+        let starts = (0..text.len()).step_by(size);
+        let pieces = starts.map(|at| &text[at..text.len().min(at + size)]);
+        assert_eq!(arguments(&pieces.collect::<Vec<_>>()), expected);
+    }
+}
+
+#[test]
+fn other_fields_of_a_choice_are_texts_too() {
+    for delta in [
+        r#"{"refusal":"PIECE"}"#,
+        r#"{"reasoning":"PIECE"}"#,
+        r#"{"function_call":{"arguments":"PIECE"}}"#,
+        r#"{"tool_calls":[{"custom":{"input":"PIECE"}}]}"#,
+    ] {
+        let events = [r#"\"4111 1111"#, r#" 1111 1111\""#].map(|piece| {
+            let delta = delta.replace("PIECE", piece);
+            format!("data: {{\"choices\":[{{\"delta\":{delta}}}]}}\n\n")
+        });
+        let out = whole(Shape::OpenAiChat, &Set::all(), events.concat().as_bytes());
+        assert!(
+            out.contains("[REDACTED:credit-card]") && !out.contains("1111"),
+            "{out}"
+        );
+    }
+}
+
+#[test]
+fn what_waits_for_a_part_that_does_not_go_on_is_limited() {
+    let mut stream = Stream::new(Shape::OpenAiChat, Set::all());
+    let mut out = BytesMut::new();
+    let held = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"4111\"}}]}\n\n";
+    stream.push(held, &mut out).unwrap();
+    let text = ". ".repeat(1 << 20);
+    let choice = format!("{{\"index\":1,\"delta\":{{\"content\":\"{text}\"}}}}");
+    let other = format!("data: {{\"choices\":[{choice}]}}\n\n");
+    let pushed = [(); 4].map(|()| stream.push(other.as_bytes(), &mut out).is_ok());
+    assert_eq!(pushed, [true, true, true, false]);
+    assert!(out.is_empty());
 }
 
 #[test]
