@@ -118,6 +118,20 @@ impl Catalog {
         })
     }
 
+    /// Whether clients of that port speak first: some service lists it for TLS or HTTP. There a silent client is a busy one, and
+    /// not one that waits for the server.
+    #[must_use]
+    pub fn client_speaks_first(&self, port: u16) -> bool {
+        let spoken =
+            |endpoint: &Endpoint| endpoint.port == port && endpoint.scheme != Scheme::Opaque;
+        port == HTTPS
+            || port == HTTP
+            || self
+                .services
+                .iter()
+                .any(|service| service.endpoints.iter().any(spoken))
+    }
+
     /// Every service.
     pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
         self.services.iter()

@@ -289,6 +289,21 @@ mod tests {
     }
 
     #[test]
+    fn ports_of_tls_and_http_services_have_clients_that_speak_first() {
+        let config =
+            parse("[[service]]\nname = \"s\"\nhosts = [\"a:8443\", \"tcp://b:5432\"]\n").unwrap();
+        for (port, first) in [
+            (443, true),
+            (80, true),
+            (8443, true),
+            (5432, false),
+            (22, false),
+        ] {
+            assert_eq!(config.catalog.client_speaks_first(port), first, "{port}");
+        }
+    }
+
+    #[test]
     fn wildcards_match_whole_labels_only() {
         let config = parse("[[service]]\nname = \"s\"\nhosts = [\"*.example.com\"]\n").unwrap();
         assert!(

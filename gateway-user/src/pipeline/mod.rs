@@ -61,6 +61,17 @@ pub(crate) struct Connection {
     origin: SocketAddr,
 }
 
+impl Connection {
+    /// A client that opens many connections at once can take seconds to greet on the last.
+    fn deadlines(&self) -> Deadlines {
+        if self.gateway.catalog.client_speaks_first(self.origin.port()) {
+            Deadlines::client_speaks_first()
+        } else {
+            Deadlines::default()
+        }
+    }
+}
+
 /// Why a connection ended before, or beside, its exchanges. Logged; the ledger has what happened.
 #[derive(Debug, thiserror::Error)]
 enum ConnectionError {
@@ -110,7 +121,7 @@ async fn governed(gateway: Arc<Gateway>, stream: TcpStream) -> Result<(), Connec
     });
 
     stream.set_nodelay(true).map_err(SniffError::Read)?;
-    let sniffed = sniff::classify(stream, Deadlines::default()).await?;
+    let sniffed = sniff::classify(stream, connection.deadlines()).await?;
     match sniffed.wire {
         Wire::Tls => tls::open(connection, sniffed.io).await,
         Wire::Http1 => {

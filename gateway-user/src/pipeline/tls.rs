@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use super::http::Clear;
 use super::{Connection, ConnectionError, http as http_connection, opaque};
-use crate::sniff::{self, Deadlines, Prefixed, Wire};
+use crate::sniff::{self, Prefixed, Wire};
 use crate::tls;
 
 /// Opens a TLS connection with a leaf of the workload's CA, also for a forbidden host, so that a refusal is a readable answer.
@@ -45,7 +45,7 @@ pub(super) async fn open(
         }
         // Without ALPN anything may be inside; HTTP/1 is named by its first line.
         None => {
-            let sniffed = sniff::classify(stream, Deadlines::default()).await?;
+            let sniffed = sniff::classify(stream, connection.deadlines()).await?;
             match sniffed.wire {
                 Wire::Http1 => {
                     http_connection::serve(

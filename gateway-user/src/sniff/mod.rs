@@ -57,6 +57,18 @@ pub struct Deadlines {
     pub prefix: Duration,
 }
 
+impl Deadlines {
+    /// For a port whose clients speak first: only a client that never speaks is taken to wait for the server.
+    #[must_use]
+    pub fn client_speaks_first() -> Self {
+        let Self { prefix, .. } = Self::default();
+        Self {
+            silence: prefix,
+            prefix,
+        }
+    }
+}
+
 impl Default for Deadlines {
     fn default() -> Self {
         Self {
