@@ -3,8 +3,10 @@
 use std::{
     collections::{HashMap, HashSet},
     env,
+    fs::Permissions,
     io::{BufRead, BufReader, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
@@ -93,6 +95,7 @@ impl Stage {
         })?;
         let ca = lab.write("upstream-ca.pem", upstream.authority.pem())?;
         let key = lab.write("openai.key", REAL_KEY)?;
+        std::fs::set_permissions(&key, Permissions::from_mode(0o600))?;
         let asset = |name: &str| {
             std::fs::read_to_string(assets.join(name))
                 .with_context(|| format!("cannot read demo/{name}"))
@@ -268,26 +271,27 @@ impl Stage {
             println!("to try it by hand: cargo xtask demo --keep");
             return;
         }
-        let inside = format!(
-            "sudo nsenter --target {} --mount env TOLLGATE_SOCKET={} {}",
+        let (pid, socket, tollgate) = (
             std::process::id(),
             self.daemon.socket().display(),
             self.daemon.program().display(),
         );
-        let agent = format!("{} {}", self.python, self.agent.display());
+        let agent = format!(
+            "$t run --as {IDENTITY} -- {} {}",
+            self.python,
+            self.agent.display()
+        );
         println!(
             "\nto try it by hand, from another terminal (nsenter: the names above exist only in the demo's namespace):"
         );
         println!(
-            "  {inside} run --as {IDENTITY} -- {agent} ask \"what is the capital of France?\""
+            "  t=\"sudo nsenter --target {pid} --mount env TOLLGATE_SOCKET={socket} {tollgate}\""
         );
-        println!("  {inside} run --as {IDENTITY} -- {agent} model");
-        println!("  {inside} run --as {IDENTITY} -- {agent} payment     # waits for:");
-        println!("  {inside} approvals");
-        println!("  {inside} approve ID");
-        println!("  {inside} run --as {IDENTITY} -- curl -i https://paste.example.test/hello");
-        println!("  {inside} sessions");
-        println!("  {inside} replay ID");
+        println!("  {agent} ask \"what is the capital of France?\"");
+        println!("  {agent} model");
+        println!("  {agent} payment          # waits until: $t approvals; $t approve ID");
+        println!("  $t run --as {IDENTITY} -- curl -i https://paste.example.test/hello");
+        println!("  $t sessions; $t replay ID");
         println!("Ctrl-C ends it and cleans up.");
     }
 }
