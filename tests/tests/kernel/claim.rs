@@ -39,7 +39,6 @@ fn a_flow_is_claimed_once() {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the test is the client")]
 fn a_connection_that_was_not_redirected_cannot_be_claimed() {
     let rig = Rig::tagged();
     #[expect(
