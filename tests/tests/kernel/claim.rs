@@ -41,6 +41,10 @@ fn a_flow_is_claimed_once() {
 #[test]
 fn a_connection_that_was_not_redirected_cannot_be_claimed() {
     let rig = Rig::tagged();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a client that was not redirected"
+    )]
     let direct = TcpStream::connect(rig.v4.local_addr().unwrap()).unwrap();
     let (stream, claim) = rig.accept(&rig.v4);
     assert!(matches!(claim, Err(ClaimError::Unknown { .. })));
