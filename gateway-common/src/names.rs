@@ -32,6 +32,8 @@ pub const FACTS: &str = "FACTS";
 pub const CGROUPS: &str = "CGROUPS";
 /// Thread group to lineage.
 pub const LINEAGE: &str = "LINEAGE";
+/// Thread groups known to be free although they started after lineage was lost.
+pub const FREE: &str = "FREE";
 /// Workload to scope.
 pub const SCOPES: &str = "SCOPES";
 /// Guarded endpoints.
@@ -54,9 +56,9 @@ pub const COUNTERS: &str = "COUNTERS";
 pub const EVENTS: &str = "EVENTS";
 
 /// Every map, for pinning.
-pub const MAPS: [&str; 13] = [
-    FACTS, CGROUPS, LINEAGE, SCOPES, LISTENERS, RESOLVERS, ORIGINS, ACCEPTED, FLOWS, CLAIMS, LIVE,
-    COUNTERS, EVENTS,
+pub const MAPS: [&str; 14] = [
+    FACTS, CGROUPS, LINEAGE, FREE, SCOPES, LISTENERS, RESOLVERS, ORIGINS, ACCEPTED, FLOWS, CLAIMS,
+    LIVE, COUNTERS, EVENTS,
 ];
 
 /// Global that says whether the kernel knows the socket above an MPTCP subflow, and the kernel function that shows it.

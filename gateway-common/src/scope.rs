@@ -57,7 +57,8 @@ pub mod slot {
     pub const DAEMON: u32 = 3;
     /// When the daemon started, in clock ticks since boot as `/proc/PID/stat` shows it.
     pub const DAEMON_START: u32 = 4;
-    /// When lineage was first lost, in nanoseconds since boot; 0 when it never was.
+    /// Who started at this time or later, in nanoseconds since boot, is not known to be free just because it has no lineage; 0
+    /// while no lineage was ever lost.
     pub const LOST: u32 = 5;
     /// How many there are.
     pub const COUNT: u32 = 6;

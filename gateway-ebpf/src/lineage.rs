@@ -12,8 +12,8 @@ use gateway_common::{
 use crate::{
     context::kernel,
     maps::{
-        CGROUP_NODE, CGROUP_ROOT, CGROUP_SELF, FACTS, LINEAGE, NODE_ID, ROOT_HIERARCHY, SET_CGROUP,
-        SIGNAL_LIVE, STATE_PARENT, TASK_CGROUPS, TASK_SIGNAL, TASK_TGID, fact, tagged,
+        CGROUP_NODE, CGROUP_ROOT, CGROUP_SELF, FACTS, FREE, LINEAGE, NODE_ID, ROOT_HIERARCHY,
+        SET_CGROUP, SIGNAL_LIVE, STATE_PARENT, TASK_CGROUPS, TASK_SIGNAL, TASK_TGID, fact, tagged,
     },
     task,
 };
@@ -31,18 +31,36 @@ pub fn fork(child: *const u8) {
     if tgid == parent {
         return;
     }
-    let lineage = task::lineage(parent);
-    if lineage.workload != 0 {
-        return task::adopt(tgid, lineage);
+    let inherited = task::lineage(parent);
+    let lineage = if inherited.workload != 0 {
+        inherited
+    } else {
+        let cgroup = kernel(child, TASK_CGROUPS.load())
+            .and_then(|set: *const u8| kernel(set, SET_CGROUP.load()));
+        task::from(cgroup.map_or(Tagged::NONE, climb))
+    };
+    // The number is used again: whatever stands there belongs to somebody who is dead.
+    if lineage.workload == 0 {
+        let _ = LINEAGE.remove(tgid);
+        return note_free(parent, tgid);
     }
-    let tag = kernel(child, TASK_CGROUPS.load())
-        .and_then(|set: *const u8| kernel(set, SET_CGROUP.load()))
-        .map_or(Tagged::NONE, climb);
-    if tag.workload != 0 {
-        return task::adopt(tgid, task::from(tag));
+    let _ = FREE.remove(tgid);
+    if LINEAGE.insert(tgid, lineage, 0).is_err() {
+        task::lose(task::start_of(child));
     }
-    // A number is used again: whatever stands there belongs to somebody who is dead.
-    let _ = LINEAGE.remove(tgid);
+}
+
+/// After a loss, children of the free are noted as free; children of the unknown stay unknown. So does one for which there is no place.
+#[inline(always)]
+fn note_free(parent: u32, child: u32) {
+    if fact(slot::LOST) == 0 {
+        return;
+    }
+    if task::unknown(parent, task::start()) {
+        let _ = FREE.remove(child);
+    } else {
+        let _ = FREE.insert(child, 1, 0);
+    }
 }
 
 /// A task was moved to another cgroup. One that enters a tagged cgroup is marked at once, so that it cannot leave again unnoticed.
@@ -58,7 +76,7 @@ pub fn join(cgroup: *const u8, moved: *const u8) {
         return;
     };
     if hierarchy == Some(DEFAULT_HIERARCHY) {
-        mark(tgid, climb(cgroup));
+        task::mark(tgid, task::start_of(moved), climb(cgroup));
     }
 }
 
@@ -66,7 +84,7 @@ pub fn join(cgroup: *const u8, moved: *const u8) {
 #[inline(always)]
 pub fn exec() {
     if tagged() {
-        mark(task::tgid(), task::cgroup());
+        task::mark(task::tgid(), task::start(), task::cgroup());
     }
 }
 
@@ -77,7 +95,8 @@ pub fn exit(thread: *const u8) {
         return;
     };
     let daemon = fact(slot::DAEMON) == u64::from(tgid);
-    if !daemon && !(tagged() && task::lineage(tgid).workload != 0) {
+    let lost = fact(slot::LOST) != 0;
+    if !daemon && !lost && !(tagged() && task::lineage(tgid).workload != 0) {
         return;
     }
     let live = kernel::<*const u8>(thread, TASK_SIGNAL.load())
@@ -89,13 +108,8 @@ pub fn exit(thread: *const u8) {
         let _ = FACTS.set(slot::DAEMON, 0, 0);
     }
     let _ = LINEAGE.remove(tgid);
-}
-
-/// Gives a thread group the lineage of a tag, unless it has one: the first stays, whatever cgroup it goes to.
-#[inline(always)]
-fn mark(tgid: u32, tag: Tagged) {
-    if tag.workload != 0 && task::lineage(tgid).workload == 0 {
-        task::adopt(tgid, task::from(tag));
+    if lost {
+        let _ = FREE.remove(tgid);
     }
 }
 

@@ -22,10 +22,15 @@ pub static FACTS: Array<u64> = Array::with_max_entries(slot::COUNT, 0);
 #[map]
 pub static CGROUPS: HashMap<u64, Tag> = HashMap::with_max_entries(16_384, BPF_F_NO_PREALLOC);
 
-/// Thread group -> lineage. Written by fork, exec, exit, by a first governed call, and by user space when tagging. The loader sets its
-/// size to the host's pid_max, so that it cannot be full; a failed insert means lost lineage.
+/// Thread group -> lineage. Written by fork, exec, exit and moves between cgroups, by a first governed call, and by user space when
+/// tagging. Allocated ahead, because an allocation in a burst of forks can fail; the loader sets its size. Full = the task is still
+/// governed by its cgroup, and [`slot::LOST`] says from when on a missing lineage proves nothing.
 #[map]
-pub static LINEAGE: HashMap<u32, Lineage> = HashMap::with_max_entries(32_768, BPF_F_NO_PREALLOC);
+pub static LINEAGE: HashMap<u32, Lineage> = HashMap::with_max_entries(32_768, 0);
+
+/// Thread groups that started after lineage was lost and whose parent was known to be free. Written by fork and exit. Full = refused.
+#[map]
+pub static FREE: HashMap<u32, u32> = HashMap::with_max_entries(32_768, BPF_F_NO_PREALLOC);
 
 /// Workload -> scope. Written by user space; absent = the workload's calls are refused.
 #[map]

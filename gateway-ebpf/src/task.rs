@@ -2,7 +2,7 @@
 
 use aya_ebpf::helpers::{
     bpf_get_current_pid_tgid,
-    generated::{bpf_get_current_ancestor_cgroup_id, bpf_get_current_task, bpf_ktime_get_boot_ns},
+    generated::{bpf_get_current_ancestor_cgroup_id, bpf_get_current_task},
 };
 use gateway_common::{
     scope::{Lineage, MAX_LEVEL, TICK, slot},
@@ -11,7 +11,7 @@ use gateway_common::{
 
 use crate::{
     context::kernel,
-    maps::{CGROUPS, FACTS, LINEAGE, TASK_LEADER, TASK_START, fact},
+    maps::{CGROUPS, FACTS, FREE, LINEAGE, TASK_LEADER, TASK_START, fact},
 };
 
 /// The calling thread group.
@@ -26,10 +26,12 @@ pub fn standing() -> Standing {
     let tgid = tgid();
     let lineage = lineage(tgid).workload;
     let cgroup = cgroup();
+    let mut unknown = false;
     if lineage == 0 && cgroup.workload != 0 {
-        adopt(tgid, from(cgroup));
+        mark(tgid, start(), cgroup);
+    } else if lineage == 0 && fact(slot::LOST) != 0 {
+        unknown = self::unknown(tgid, start());
     }
-    let unknown = lineage == 0 && cgroup.workload == 0 && started_after_loss();
     verdict::standing(Task {
         lineage,
         cgroup,
@@ -93,14 +95,32 @@ pub fn tag(cgroup: u64) -> Tagged {
     }
 }
 
-/// Files a lineage. A failure is remembered for good: from then on a missing lineage proves nothing.
+/// Gives a thread group the lineage of a tag, unless it has one: the first stays, whatever cgroup it goes to. When that fails, nobody
+/// that started as late as this one is known to be free.
 #[inline(always)]
-pub fn adopt(tgid: u32, lineage: Lineage) {
-    if LINEAGE.insert(tgid, lineage, 0).is_err() && fact(slot::LOST) == 0 {
-        // SAFETY: no arguments. Losing this write to a concurrent one keeps a time that is as good.
-        let now = unsafe { bpf_ktime_get_boot_ns() };
-        let _ = FACTS.set(slot::LOST, now, 0);
+pub fn mark(tgid: u32, start: u64, tag: Tagged) {
+    if tag.workload == 0 || lineage(tgid).workload != 0 {
+        return;
     }
+    if LINEAGE.insert(tgid, from(tag), 0).is_err() && !unknown(tgid, start) {
+        lose(start);
+    }
+}
+
+/// Notes that a thread group with this start carries no lineage although it should.
+#[inline(always)]
+pub fn lose(start: u64) {
+    let lost = fact(slot::LOST);
+    if lost == 0 || start < lost {
+        let _ = FACTS.set(slot::LOST, start, 0);
+    }
+}
+
+/// Does a missing lineage prove nothing about this thread group?
+#[inline(always)]
+pub fn unknown(tgid: u32, start: u64) -> bool {
+    let lost = fact(slot::LOST);
+    lost != 0 && start >= lost && FREE.get_ptr(tgid).is_none()
 }
 
 /// Is the caller the daemon? By thread group and start time, so that a number used again does not count.
@@ -114,15 +134,13 @@ pub fn is_daemon() -> bool {
 #[inline(always)]
 pub fn start() -> u64 {
     // SAFETY: no arguments.
-    let task = unsafe { bpf_get_current_task() } as *const u8;
-    // An unreadable start is the end of time: after any loss, and not the daemon's.
+    start_of(unsafe { bpf_get_current_task() } as *const u8)
+}
+
+/// When the thread group of a task started. Unreadable is the end of time: after any loss, and not the daemon's.
+#[inline(always)]
+pub fn start_of(task: *const u8) -> u64 {
     kernel::<*const u8>(task, TASK_LEADER.load())
         .and_then(|leader| kernel(leader, TASK_START.load()))
         .unwrap_or(u64::MAX)
-}
-
-#[inline(always)]
-fn started_after_loss() -> bool {
-    let lost = fact(slot::LOST);
-    lost != 0 && start() >= lost
 }

@@ -64,8 +64,8 @@ pub struct Limits {
     pub connections: u32,
     /// Most connections of the host between being established and being claimed.
     pub unclaimed: u32,
-    /// Most tagged thread groups; `None` is as many as the host can have, so that it is never reached.
-    pub processes: Option<u32>,
+    /// Most tagged thread groups. Further ones are governed by their cgroup alone, and refused outside of it.
+    pub processes: u32,
 }
 
 /// A workload and its listeners.
@@ -104,7 +104,8 @@ impl Default for Limits {
         Self {
             connections: 1024,
             unclaimed: 65_536,
-            processes: None,
+            // Allocated ahead: some 6 MB, and more processes than agents have.
+            processes: 65_536,
         }
     }
 }
@@ -116,13 +117,12 @@ impl Kernel {
         host::check_privilege()?;
         host::check_namespaces()?;
         let mount = cgroup::mount()?;
+        let pid_max = host::pid_max()?;
         let parameters = Parameters {
             layout: host::layout()?,
             sizes: vec![
-                (
-                    names::LINEAGE,
-                    options.limits.processes.map_or_else(host::pid_max, Ok)?,
-                ),
+                (names::LINEAGE, options.limits.processes.min(pid_max)),
+                (names::FREE, pid_max),
                 (names::FLOWS, options.limits.unclaimed),
                 (names::CLAIMS, options.limits.unclaimed),
             ],
@@ -228,7 +228,8 @@ impl Kernel {
         self.state().maps.live(workload)
     }
 
-    /// Was the lineage of some task lost? Then every task that started later is refused, until the kernel part is taken down.
+    /// Was the lineage of some task lost? Then who started later is refused unless its parents are known to be free, until the kernel
+    /// part is taken down.
     pub fn lineage_lost(&self) -> Result<bool, KernelError> {
         Ok(self.state().maps.fact(slot::LOST)? != 0)
     }

@@ -175,6 +175,14 @@ impl Agent {
                     .status()?;
                 Ok(status.success().to_string())
             }
+            ["storm", count] => {
+                // All at once: none ends before the last has begun.
+                let script = "exec 3<> <(:); for ((i = 0; i < $0; i++)); do read -u 3 _ & done; kill $(jobs -p); wait";
+                Command::new("/bin/bash")
+                    .args(["-c", script, count])
+                    .output()?;
+                Ok(String::new())
+            }
             ["forked", folder, to] => forked(folder, to.parse()?),
             ["child", rest @ ..] => child(rest),
             ["orphan", rest @ ..] => orphan(rest),

@@ -4,7 +4,7 @@
 
 use crate::{
     agent::Agent,
-    net::{Upstream, eventually},
+    net::Upstream,
     rig::{Cgroup, Limits, Rig, WORKLOAD},
 };
 
@@ -140,28 +140,47 @@ fn lineage_ends_with_the_process() {
 }
 
 #[test]
-fn lost_lineage_refuses_what_started_later_and_spares_the_rest() {
+fn lost_lineage_refuses_whoever_cannot_be_known_and_nobody_else() {
     let upstream = Upstream::v4();
-    let command = format!("tcp {}", upstream.addr);
+    let outside = Cgroup::outside();
+    let connect = format!("tcp {}", upstream.addr);
     let mut before = Agent::new();
     let rig = Rig::with(Limits {
-        processes: Some(2),
+        processes: 1,
         ..Limits::default()
     });
     rig.tag();
+    let mut agent = rig.agent();
     assert!(!rig.kernel().lineage_lost().unwrap());
-    let mut agents: Vec<_> = (0..3).map(|_| rig.agent()).collect();
-    eventually("the loss", || {
-        rig.kernel().lineage_lost().unwrap().then_some(())
-    });
+    // The map is full: no child of the agent gets a place.
+    let escape = format!("child cgroup {} then {connect}", outside.path.display());
+    assert_eq!(agent.ask(&escape), "err EPERM");
+    assert!(rig.kernel().lineage_lost().unwrap());
+    let grandchild = format!(
+        "child cgroup {} then child {connect}",
+        outside.path.display()
+    );
+    assert_eq!(agent.ask(grandchild), "err EPERM");
+    assert_eq!(rig.counter("lineage-lost"), 2);
+    upstream.untouched();
 
-    before.does(&command);
-    upstream.reached();
-    let mut after = Agent::new();
-    assert_eq!(after.ask(&command), "err EPERM");
-    // Whoever is in the cgroup is governed as ever.
-    agents[2].does(&command);
+    // Who was there before, and children of the free, are free; who is in the cgroup is governed as ever.
+    for free in [&mut before, &mut Agent::new()] {
+        free.does(&connect);
+        upstream.reached();
+        free.does(format!("child {connect}"));
+        upstream.reached();
+    }
+    agent.does(format!("child {connect}"));
     rig.accept(&rig.v4).1.unwrap();
     upstream.untouched();
-    assert_eq!(rig.counter("lineage-lost"), 1);
+}
+
+#[test]
+fn a_storm_of_forks_loses_nobody() {
+    let rig = Rig::tagged();
+    let mut agent = rig.agent();
+    agent.does("storm 2000");
+    assert!(!rig.kernel().lineage_lost().unwrap());
+    rig.kernel().untag(&rig.cgroup.path).unwrap();
 }
