@@ -126,10 +126,8 @@ impl Queued {
             logprobs,
             ..
         } = self.reading;
-        let mut changed = HashSet::new();
         for (slot, settled) in slots.into_iter().zip(self.texts) {
             if slot.text != settled.new {
-                changed.insert(slot.key.part);
                 let new = json::encode(&settled.new);
                 edits.push(Edit {
                     range: slot.range,
@@ -139,7 +137,7 @@ impl Queued {
         }
         // The likelihoods spell the text token by token.
         for (part, range) in logprobs {
-            if masked.contains(&part) || changed.contains(&part) {
+            if masked.contains(&part) {
                 blank(range, &mut edits);
             }
         }

@@ -148,6 +148,31 @@ fn an_event_leaves_with_the_byte_that_settles_it() {
 }
 
 #[test]
+fn nothing_waits_for_more_than_the_end_of_its_text() {
+    for (shape, stream, expected) in STREAMS {
+        let last = ["data: [DONE]", "event: message_delta"].map(|last| stream.find(last));
+        let bytes = &stream.as_bytes()[..last[0].or(last[1]).unwrap()];
+        let states = masked(shape, &Set::all(), [bytes]).unwrap();
+        assert!(expected.as_bytes().starts_with(&states[0]));
+        let left = std::str::from_utf8(&states[0]).unwrap();
+        assert_eq!(
+            data(left).len(),
+            data(std::str::from_utf8(bytes).unwrap()).len()
+        );
+    }
+    for last in ["data: [DONE]\n\n", "data: {\"type\":\"message_stop\"}\n\n"] {
+        let shape = match last.contains("DONE") {
+            true => Shape::OpenAiChat,
+            false => Shape::AnthropicMessages,
+        };
+        let held = "data: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"bob\"},\"choices\":[{\"delta\":{\"content\":\"bob\"}}]}\n\n";
+        let states = masked(shape, &Set::all(), [held.as_bytes(), last.as_bytes()]).unwrap();
+        assert!(states[0].is_empty());
+        assert_eq!(states[1], held.to_owned() + last);
+    }
+}
+
+#[test]
 fn one_class_is_masked_without_the_other() {
     let (shape, stream, _) = STREAMS[0];
     let out = whole(shape, &Set::new(["credit-card"]), stream.as_bytes());

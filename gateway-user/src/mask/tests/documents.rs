@@ -77,6 +77,10 @@ fn the_set_decides_what_is_masked_and_everything_is_found() {
     );
     assert_eq!(masked.findings.len(), 1);
     assert_eq!(findings(&text, Shape::Json).unwrap().len(), 2);
+    let class = body(&text, Shape::Json, &Set::new(["pii"])).unwrap();
+    assert_eq!(class.findings.len(), 2);
+    let other = body(&text, Shape::Json, &Set::new(["secrets"])).unwrap();
+    assert_eq!(other.bytes, text);
     assert!(!Set::all().is_empty() && Set::new([]).is_empty());
 }
 
@@ -200,6 +204,27 @@ fn other_fields_of_a_choice_are_texts_too() {
             "{out}"
         );
     }
+}
+
+#[test]
+fn fields_that_take_turns_show_the_beginning_of_a_finding_at_most() {
+    let content = |pieces: &[&str]| {
+        let events = pieces.iter().map(|piece| {
+            let event = |field: &str, piece: &str| {
+                let delta = serde_json::json!({"index": 0, "delta": {field: piece}});
+                format!("data: {}\n\n", serde_json::json!({"choices": [delta]}))
+            };
+            event("content", piece) + &event("reasoning_content", "hm. ")
+        });
+        let stream: String = events.collect();
+        let out = whole(Shape::OpenAiChat, &Set::all(), stream.as_bytes());
+        texts(&out)["0 content"].clone()
+    };
+    let card = ["no. 4111", " 1111", " 1111", " 1111", ", ok"];
+    assert_eq!(content(&card), "no. 4111[REDACTED:credit-card], ok");
+    let key = ["ghp_0123456789abcdefghijABCDEFGHIJ012345", "67 ok"];
+    let masked = "[REDACTED:github-token][REDACTED:github-token] ok";
+    assert_eq!(content(&key), masked);
 }
 
 #[test]

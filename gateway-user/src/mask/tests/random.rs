@@ -194,9 +194,9 @@ fn expected_value(value: &Value, set: &Set) -> Value {
 }
 
 /// Writes events of several texts, which take turns as `turns` says; the events of one text keep their order.
-fn interleave(mut texts: Vec<Vec<String>>, turns: &[Index]) -> String {
+fn interleave(mut texts: Vec<Vec<String>>, turns: &[Index]) -> Vec<String> {
     texts.iter_mut().for_each(|events| events.reverse());
-    let mut stream = String::new();
+    let mut stream = Vec::new();
     let mut turns = turns.iter().cycle();
     loop {
         let left: Vec<usize> = (0..texts.len())
@@ -206,7 +206,7 @@ fn interleave(mut texts: Vec<Vec<String>>, turns: &[Index]) -> String {
             return stream;
         }
         let text = left[turns.next().map_or(0, |turn| turn.index(left.len()))];
-        stream.push_str(&texts[text].pop().unwrap());
+        stream.extend(texts[text].pop());
     }
 }
 
@@ -219,8 +219,8 @@ fn chat(index: usize, delta: &Value, finish: &Value) -> Value {
     json!({"id": "chatcmpl-7", "object": "chat.completion.chunk", "choices": [choice]})
 }
 
-/// The events of one choice: content, then the arguments of two calls.
-fn choice(index: usize, content: &Spoken, calls: &[Spoken]) -> Vec<String> {
+/// The events of one choice: content, then the arguments of calls that take turns.
+fn choice(index: usize, content: &Spoken, calls: &[Spoken], turns: &[Index]) -> Vec<String> {
     let mut events = vec![event(
         &chat(index, &json!({"role": "assistant"}), &Value::Null),
         Style::Plain,
@@ -231,13 +231,16 @@ fn choice(index: usize, content: &Spoken, calls: &[Spoken]) -> Vec<String> {
             content.style,
         ));
     }
-    for (call, spoken) in calls.iter().enumerate() {
-        for piece in cut(&spoken.text, &spoken.cuts) {
+    let calls = calls.iter().enumerate().map(|(call, spoken)| {
+        let pieces = cut(&spoken.text, &spoken.cuts).into_iter();
+        let events = pieces.map(|piece| {
             let call = json!({"index": call, "function": {"arguments": piece}});
             let delta = json!({"tool_calls": [call]});
-            events.push(event(&chat(index, &delta, &Value::Null), spoken.style));
-        }
-    }
+            event(&chat(index, &delta, &Value::Null), spoken.style)
+        });
+        events.collect()
+    });
+    events.extend(interleave(calls.collect(), turns));
     events.push(event(
         &chat(index, &json!({}), &json!("stop")),
         Style::Plain,
@@ -308,8 +311,8 @@ proptest! {
         cuts in vec(any::<Index>(), 0..12),
         set in set(),
     ) {
-        let events = choices.iter().enumerate().map(|(index, (content, calls))| choice(index, content, calls));
-        let stream = interleave(events.collect(), &turns) + "data: [DONE]\n\n";
+        let events = choices.iter().enumerate().map(|(index, (content, calls))| choice(index, content, calls, &turns));
+        let stream = interleave(events.collect(), &turns).concat() + "data: [DONE]\n\n";
         check(Shape::OpenAiChat, &set, &stream, &cuts)?;
     }
 
@@ -328,7 +331,7 @@ proptest! {
             block(2, "input_json_delta", "partial_json", &call),
         ];
         let stop = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
-        let stream = interleave(blocks, &turns) + stop;
+        let stream = interleave(blocks, &turns).concat() + stop;
         check(Shape::AnthropicMessages, &set, &stream, &cuts)?;
     }
 
