@@ -260,7 +260,7 @@ async fn report_refusals(mut events: Refusals, registry: Arc<Registry>) {
 pub fn remove_leftovers(paths: &Paths) -> Result<(), UpError> {
     let _lock = Lock::take(&paths.run)?;
     crate::kernel::down(&paths.pins)?;
-    workloads::forget(paths)
+    workloads::forget_all(paths)
 }
 
 const EVENT_PAUSE: Duration = Duration::from_secs(1);

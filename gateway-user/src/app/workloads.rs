@@ -47,6 +47,7 @@ impl Workloads {
             ),
             adding: tokio::sync::Mutex::default(),
         };
+        sweep(&workloads.launches);
         for saved in saved {
             let Some(identity) = config.identity(&saved.identity) else {
                 return Err(UpError::Orphan {
@@ -140,21 +141,7 @@ impl Workloads {
     pub(super) fn release(&self) -> Result<(), UpError> {
         kernel::down(&self.paths.pins)?;
         forget(&self.paths)?;
-        for identity in std::fs::read_dir(&self.launches)
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            for launch in std::fs::read_dir(identity.path())
-                .into_iter()
-                .flatten()
-                .flatten()
-            {
-                let _ = std::fs::remove_dir(launch.path());
-            }
-            let _ = std::fs::remove_dir(identity.path());
-        }
-        let _ = std::fs::remove_dir(&self.launches);
+        sweep(&self.launches);
         Ok(())
     }
 
@@ -211,8 +198,28 @@ impl Workloads {
     }
 }
 
-/// Forgets which workloads there were; their tags are gone.
-pub(super) fn forget(paths: &Paths) -> Result<(), UpError> {
+/// Forgets which workloads a dead daemon had, and removes what its launches left; their tags are gone.
+pub(super) fn forget_all(paths: &Paths) -> Result<(), UpError> {
+    sweep(&kernel::cgroup::mount()?.join(launches_name(paths)));
+    forget(paths)
+}
+
+/// Removes the cgroups of launches that are over; those with processes in them stay.
+fn sweep(launches: &Path) {
+    for identity in std::fs::read_dir(launches).into_iter().flatten().flatten() {
+        for launch in std::fs::read_dir(identity.path())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let _ = std::fs::remove_dir(launch.path());
+        }
+        let _ = std::fs::remove_dir(identity.path());
+    }
+    let _ = std::fs::remove_dir(launches);
+}
+
+fn forget(paths: &Paths) -> Result<(), UpError> {
     let path = super::registry_file(paths);
     match std::fs::remove_file(&path) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {

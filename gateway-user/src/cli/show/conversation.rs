@@ -1,7 +1,5 @@
-//! Who said what in a recorded LLM call: OpenAI chat completions and Anthropic messages, whole answers and streams put
-//! together again. What has another shape gives `None`, and is then shown as it was recorded.
-
-use std::collections::BTreeMap;
+//! Who said what in a recorded LLM call: requests in the OpenAI and Anthropic formats, and answers as the record keeps them, put
+//! together already. What has another shape gives `None`, and is then shown as it was recorded.
 
 use serde_json::Value;
 
@@ -27,23 +25,27 @@ pub(super) fn request(body: &str) -> Option<Vec<Turn>> {
     Some(turns)
 }
 
-/// The answer in a response body, streamed or whole.
+/// The answer, as the transcript of a model call has it.
 pub(super) fn response(body: &str) -> Option<Vec<Turn>> {
-    let turns = match serde_json::from_str::<Value>(body) {
-        Ok(body) => whole(&body)?,
-        Err(_) => streamed(body),
-    };
-    (!turns.is_empty()).then_some(turns)
-}
-
-fn whole(body: &Value) -> Option<Vec<Turn>> {
+    let answer: Value = serde_json::from_str(body).ok()?;
+    let said = text(&answer, "text")?;
     let mut turns = Vec::new();
-    if let Some(choices) = body.get("choices") {
-        for choice in choices.as_array()? {
-            spoken(&mut turns, "assistant", choice.get("message")?);
-        }
-    } else {
-        spoken(&mut turns, "assistant", body);
+    if let Some(thought) = text(&answer, "reasoning") {
+        push(&mut turns, "assistant thinks", thought);
+    }
+    if !said.is_empty() {
+        push(&mut turns, "assistant", said);
+    }
+    for call in array(&answer, "tool_calls") {
+        let arguments = text(call, "arguments").unwrap_or_default();
+        push(
+            &mut turns,
+            &calls("assistant", text(call, "name")),
+            arguments,
+        );
+    }
+    if let Some(error) = text(&answer, "error") {
+        push(&mut turns, "provider's error", error);
     }
     Some(turns)
 }
@@ -56,12 +58,7 @@ fn spoken(turns: &mut Vec<Turn>, who: &str, message: &Value) {
     if let Some(refusal) = text(message, "refusal") {
         push(turns, &format!("{who} refuses"), refusal);
     }
-    for call in message
-        .get("tool_calls")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
+    for call in array(message, "tool_calls") {
         let function = call.get("function").unwrap_or(&Value::Null);
         let arguments = text(function, "arguments").unwrap_or_default();
         push(turns, &calls(who, text(function, "name")), arguments);
@@ -101,85 +98,6 @@ fn block(turns: &mut Vec<Turn>, who: &str, block: &Value) {
     }
 }
 
-/// Puts the pieces of a server-sent event stream together. Pieces belong together when they have the same place: the choice
-/// and the tool call in OpenAI's format, the block in Anthropic's.
-fn streamed(body: &str) -> Vec<Turn> {
-    let mut parts: BTreeMap<(u64, u64), Turn> = BTreeMap::new();
-    let data = body.lines().filter_map(|line| line.strip_prefix("data:"));
-    for event in data.filter_map(|data| serde_json::from_str::<Value>(data).ok()) {
-        for choice in event
-            .get("choices")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
-            if let Some(delta) = choice.get("delta") {
-                openai_delta(&mut parts, number(choice, "index"), delta);
-            }
-        }
-        anthropic_event(&mut parts, &event);
-    }
-    let said = |turn: &Turn| !turn.text.is_empty() || turn.who.contains(" calls ");
-    parts.into_values().filter(said).collect()
-}
-
-fn openai_delta(parts: &mut BTreeMap<(u64, u64), Turn>, choice: u64, delta: &Value) {
-    if let Some(said) = text(delta, "content").or_else(|| text(delta, "refusal")) {
-        part(parts, (choice, 0), "assistant").text.push_str(said);
-    }
-    for call in delta
-        .get("tool_calls")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        let function = call.get("function").unwrap_or(&Value::Null);
-        let turn = part(
-            parts,
-            (choice, 1 + number(call, "index")),
-            "assistant calls ?",
-        );
-        // Only the first piece has the name.
-        if let Some(name) = text(function, "name") {
-            turn.who = calls("assistant", Some(name));
-        }
-        turn.text
-            .push_str(text(function, "arguments").unwrap_or_default());
-    }
-}
-
-fn anthropic_event(parts: &mut BTreeMap<(u64, u64), Turn>, event: &Value) {
-    let place = (number(event, "index"), 0);
-    if let Some(block) = event.get("content_block") {
-        let who = match text(block, "type") {
-            Some("tool_use") => calls("assistant", text(block, "name")),
-            Some("thinking") => "assistant thinks".to_owned(),
-            _ => "assistant".to_owned(),
-        };
-        let begins = text(block, "text").unwrap_or_default();
-        part(parts, place, &who).text.push_str(begins);
-    }
-    if let (Some("content_block_delta"), Some(delta)) = (text(event, "type"), event.get("delta")) {
-        let piece = ["text", "partial_json", "thinking"]
-            .iter()
-            .find_map(|name| text(delta, name));
-        part(parts, place, "assistant")
-            .text
-            .push_str(piece.unwrap_or_default());
-    }
-}
-
-fn part<'a>(
-    parts: &'a mut BTreeMap<(u64, u64), Turn>,
-    place: (u64, u64),
-    who: &str,
-) -> &'a mut Turn {
-    parts.entry(place).or_insert_with(|| Turn {
-        who: who.to_owned(),
-        text: String::new(),
-    })
-}
-
 fn push(turns: &mut Vec<Turn>, who: &str, text: &str) {
     turns.push(Turn {
         who: who.to_owned(),
@@ -195,6 +113,10 @@ fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
     value.get(name)?.as_str()
 }
 
-fn number(value: &Value, name: &str) -> u64 {
-    value.get(name).and_then(Value::as_u64).unwrap_or(0)
+fn array<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+    value
+        .get(name)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
 }

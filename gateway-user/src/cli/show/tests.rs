@@ -111,46 +111,15 @@ fn time_left_is_short() {
 }
 
 #[test]
-fn both_formats_are_understood_whole_and_streamed() {
-    let openai = json!({ "choices": [{ "index": 0, "message": { "role": "assistant", "content": null,
-        "tool_calls": [{ "function": { "name": "weather", "arguments": "{\"city\":\"Oslo\"}" } }] } }] });
-    let weather = turns(&[("assistant calls weather", "{\"city\":\"Oslo\"}")]);
-    assert_eq!(conversation::response(&openai.to_string()), weather);
-
-    let stream = "\
-data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n
-data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"weather\",\"arguments\":\"\"}}]}}]}\n
-data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"city\\\":\"}}]}}]}\n
-data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"\\\"Oslo\\\"}\"}}]}}]}\n
-data: [DONE]\n";
-    assert_eq!(conversation::response(stream), weather);
-
-    let anthropic = json!({ "type": "message", "role": "assistant", "content": [
-        { "type": "thinking", "thinking": "hm" }, { "type": "text", "text": "Cold." },
-        { "type": "tool_use", "name": "weather", "input": { "city": "Oslo" } } ] });
+fn an_answer_is_shown_in_its_parts() {
+    let answer = json!({ "text": "Cold.", "reasoning": "hm", "model": "m",
+        "tool_calls": [{ "name": "weather", "arguments": "{\"city\":\"Oslo\"}" }], "usage": { "input": 1, "output": 2 } });
     let expected = turns(&[
         ("assistant thinks", "hm"),
         ("assistant", "Cold."),
         ("assistant calls weather", "{\"city\":\"Oslo\"}"),
     ]);
-    assert_eq!(conversation::response(&anthropic.to_string()), expected);
-
-    let stream = "\
-event: message_start
-data: {\"type\":\"message_start\",\"message\":{\"content\":[]}}
-
-event: content_block_start
-data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"thinking\",\"thinking\":\"\"}}
-data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"thinking_delta\",\"thinking\":\"hm\"}}
-data: {\"type\":\"content_block_start\",\"index\":1,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}
-data: {\"type\":\"content_block_delta\",\"index\":1,\"delta\":{\"type\":\"text_delta\",\"text\":\"Co\"}}
-data: {\"type\":\"content_block_delta\",\"index\":1,\"delta\":{\"type\":\"text_delta\",\"text\":\"ld.\"}}
-data: {\"type\":\"content_block_start\",\"index\":2,\"content_block\":{\"type\":\"tool_use\",\"name\":\"weather\",\"input\":{}}}
-data: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"{\\\"city\\\":\\\"Oslo\\\"}\"}}
-data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\"},\"usage\":{\"output_tokens\":9}}
-data: {\"type\":\"message_stop\"}
-";
-    assert_eq!(conversation::response(stream), expected);
+    assert_eq!(conversation::response(&answer.to_string()), expected);
 }
 
 #[test]
@@ -198,10 +167,8 @@ fn session() -> Value {
     let request = json!({ "model": "gpt-5-mini", "messages": [
         { "role": "system", "content": "Be brief." },
         { "role": "user", "content": "Who is [REDACTED:email]?\nSecond line." } ] });
-    let answer = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Nobody \"}}]}\n\n\
-                  data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"I know.\"}}]}\n\n\
-                  data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":\
-                  {\"name\":\"lookup\",\"arguments\":\"{\\\"name\\\":\\\"x\\\"}\"}}]}}]}\n\ndata: [DONE]\n\n";
+    let answer = json!({ "text": "Nobody I know.",
+        "tool_calls": [{ "name": "lookup", "arguments": "{\"name\":\"x\"}" }] });
     json!({
         "id": "01JD7K0000000001", "started": "2026-11-20T11:39:28.007Z", "ended": "2026-11-20T11:39:31.100Z",
         "identity": "research-agent", "workload": "/agents/research", "mode": "enforce",
@@ -218,7 +185,7 @@ fn session() -> Value {
             "status": 200, "usage": { "input": 12, "output": null }, "outcome": "completed", "reason": null, "ms": 1203,
             "policy_version": "v1",
             "request": { "text": request.to_string(), "bytes": 100, "truncated": false },
-            "response": { "text": answer, "bytes": 100, "truncated": false },
+            "response": { "text": answer.to_string(), "bytes": 100, "truncated": false },
         }, {
             "id": "01JD7K0000000003", "at": "2026-11-20T11:39:30.000Z", "protocol": "h2", "action": "http.write",
             "service": "openai", "method": "POST", "path": "/v1/files", "model": null, "stream": null,

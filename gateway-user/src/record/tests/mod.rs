@@ -17,7 +17,6 @@ use super::*;
 
 mod entries;
 mod lookup;
-mod speed;
 mod survival;
 
 fn place() -> (TempDir, PathBuf) {
