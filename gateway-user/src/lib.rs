@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod detect;
+pub mod drain;
 pub mod forward;
 pub mod identity;
 pub mod keeper;

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::pipeline::{self, Gateway};
+use crate::tasks::Tasks;
 
 /// The two listeners of a workload.
 pub struct Listeners {
@@ -63,13 +64,11 @@ impl Listeners {
         ))
     }
 
-    /// Accepts until the gateway's tasks are shut down.
-    pub fn serve(self, gateway: &Arc<Gateway>) {
+    /// Accepts, as tasks of `services`; connections are tasks of the gateway.
+    pub fn serve(self, gateway: &Arc<Gateway>, services: &Tasks) {
         let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         for listener in [Some(self.v4), self.v6].into_iter().flatten() {
-            gateway
-                .tasks
-                .spawn(accept(Arc::clone(gateway), listener, Arc::clone(&room)));
+            services.spawn(accept(Arc::clone(gateway), listener, Arc::clone(&room)));
         }
     }
 }

@@ -21,7 +21,11 @@ impl Tasks {
     /// How many tasks run.
     #[must_use]
     pub fn running(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        let mut set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(ended) = set.try_join_next() {
+            report(ended);
+        }
+        set.len()
     }
 
     /// Cancels every task and waits until all are gone. What they hold is dropped, so open ledger entries are closed.

@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::UpError;
@@ -24,15 +26,27 @@ impl Lock {
             path: path.clone(),
             source,
         })?;
+        Self::within(file, run, Instant::now() + HANDOVER)
+    }
+
+    fn within(file: File, run: &Path, until: Instant) -> Result<Self, UpError> {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => Ok(Self { _file: file }),
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Err(UpError::AlreadyRunning {
+            Err((file, Errno::EWOULDBLOCK)) if Instant::now() < until => {
+                std::thread::sleep(POLL);
+                Self::within(file, run, until)
+            }
+            Err((_, Errno::EWOULDBLOCK)) => Err(UpError::AlreadyRunning {
                 run: run.to_owned(),
             }),
             Err((_, errno)) => Err(UpError::Folder {
-                path,
+                path: run.join("lock"),
                 source: errno.into(),
             }),
         }
     }
 }
+
+/// A daemon that has removed its socket is about to end.
+const HANDOVER: Duration = Duration::from_millis(500);
+const POLL: Duration = Duration::from_millis(20);

@@ -6,6 +6,7 @@
 mod control;
 mod error;
 mod lock;
+mod refusals;
 mod workloads;
 
 use std::collections::HashMap;
@@ -21,10 +22,11 @@ use tokio::sync::Notify;
 
 use crate::approve::Approvals;
 use crate::config::{Config, Paths};
+use crate::drain::Drain;
 use crate::forward::Upstreams;
 use crate::identity::Registry;
 use crate::keeper::{CredentialSpec, Keeper};
-use crate::kernel::{Kernel, Options, Refusals};
+use crate::kernel::{Kernel, Options};
 use crate::pipeline::Gateway;
 use crate::policy::PolicySet;
 use crate::record::Ledger;
@@ -65,7 +67,7 @@ pub async fn up(config: Config) -> Result<(), UpError> {
     kernel.set_daemon(std::process::id())?;
     kernel.resolvers(&resolvers())?;
     let events = kernel.events()?;
-    let tasks = Tasks::default();
+    let (services, connections) = (Tasks::default(), Tasks::default());
     let gateway = Arc::new(Gateway {
         flows: Arc::new(kernel.flows()),
         registry: Arc::clone(&registry),
@@ -75,10 +77,18 @@ pub async fn up(config: Config) -> Result<(), UpError> {
         keeper,
         upstreams,
         ledger: ledger.clone(),
-        tasks: tasks.clone(),
+        tasks: connections.clone(),
+        drain: Drain::default(),
     });
-    tasks.spawn(report_refusals(events, registry));
-    let workloads = Workloads::new(kernel, &config, Arc::clone(&gateway), saved).await?;
+    services.spawn(refusals::report(events, registry));
+    let workloads = Workloads::new(
+        kernel,
+        &config,
+        Arc::clone(&gateway),
+        services.clone(),
+        saved,
+    )
+    .await?;
     let daemon = Arc::new(Daemon {
         config,
         gateway,
@@ -86,8 +96,12 @@ pub async fn up(config: Config) -> Result<(), UpError> {
         stop: Notify::new(),
     });
     serve(&daemon).await?;
-    tasks.shutdown().await;
+    // No new connection is accepted while those that are open finish.
+    services.shutdown().await;
+    daemon.gateway.drain.run(&connections, DRAIN).await;
     ledger.flush().await?;
+    // Its absence tells `tollgate down` that all is over.
+    let _ = std::fs::remove_file(daemon.config.paths.socket());
     Ok(())
 }
 
@@ -118,7 +132,6 @@ async fn serve(daemon: &Arc<Daemon>) -> Result<(), UpError> {
             }
         }
     }
-    let _ = std::fs::remove_file(&socket);
     Ok(())
 }
 
@@ -227,32 +240,6 @@ fn resolvers() -> Vec<IpAddr> {
     addresses.collect()
 }
 
-async fn report_refusals(mut events: Refusals, registry: Arc<Registry>) {
-    loop {
-        match events.next().await {
-            Ok(refusal) => {
-                let workload = refusal
-                    .workload
-                    .and_then(|number| registry.by_number(number));
-                tracing::warn!(
-                    workload = workload
-                        .as_ref()
-                        .map_or("?", |workload| workload.name.as_str()),
-                    pid = refusal.tgid,
-                    command = refusal.comm,
-                    destination = refusal.destination.map(tracing::field::display),
-                    "refused in the kernel: {}",
-                    refusal.reason.name()
-                );
-            }
-            Err(error) => {
-                tracing::error!(%error, "kernel events are lost; refusals go on and are still counted");
-                tokio::time::sleep(EVENT_PAUSE).await;
-            }
-        }
-    }
-}
-
 /// Removes programs, maps and tags that a dead daemon left.
 ///
 /// # Errors
@@ -263,4 +250,5 @@ pub fn remove_leftovers(paths: &Paths) -> Result<(), UpError> {
     workloads::forget_all(paths)
 }
 
-const EVENT_PAUSE: Duration = Duration::from_secs(1);
+/// Short enough for a restart, long enough for most answers that stream.
+const DRAIN: Duration = Duration::from_secs(5);

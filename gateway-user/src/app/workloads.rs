@@ -9,11 +9,13 @@ use crate::identity::{Saved, Workload};
 use crate::kernel::{self, Kernel, Scope};
 use crate::listener::Listeners;
 use crate::pipeline::Gateway;
+use crate::tasks::Tasks;
 
 /// Owns the kernel part.
 pub(super) struct Workloads {
     kernel: Kernel,
     gateway: Arc<Gateway>,
+    services: Tasks,
     root: PathBuf,
     /// Below this cgroup launches get theirs; it differs between instances on one host.
     launches: PathBuf,
@@ -29,6 +31,7 @@ impl Workloads {
         kernel: Kernel,
         config: &Config,
         gateway: Arc<Gateway>,
+        services: Tasks,
         saved: Vec<Saved>,
     ) -> Result<Self, UpError> {
         let root = kernel::cgroup::mount()?;
@@ -37,6 +40,7 @@ impl Workloads {
             root,
             kernel,
             gateway,
+            services,
             paths: config.paths.clone(),
             next: Mutex::new(
                 saved
@@ -188,7 +192,7 @@ impl Workloads {
             v4,
             v6,
         })?;
-        listeners.serve(&self.gateway);
+        listeners.serve(&self.gateway, &self.services);
         self.kernel.govern(&Scope {
             workload: number,
             v4,

@@ -1,5 +1,6 @@
 //! Serves HTTP/1.1 and HTTP/2 on a connection that is open: each request is an exchange of its own.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ impl Clear {
     }
 }
 
+/// Serves requests until the client leaves, or the drain begins and what is under way has ended.
 pub(super) async fn serve<S>(
     connection: Arc<Connection>,
     stream: S,
@@ -54,6 +56,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let tasks = connection.gateway.tasks.clone();
+    let drain = connection.gateway.drain.clone();
     let version = clear.version;
     let pool = Pool::new(tasks.clone(), version);
     let context = Arc::new(exchange::Context {
@@ -71,7 +74,12 @@ where
             .auto_date_header(false)
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(MAX_HEAD);
-        builder.serve_connection(io, service).await?;
+        let mut serving = pin!(builder.serve_connection(io, service));
+        tokio::select! {
+            served = &mut serving => return Ok(served?),
+            () = drain.begun() => serving.as_mut().graceful_shutdown(),
+        }
+        serving.await?;
     } else {
         let mut builder = hyper::server::conn::http1::Builder::new();
         builder
@@ -81,7 +89,12 @@ where
             .preserve_header_case(true)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD as usize);
-        builder.serve_connection(io, service).await?;
+        let mut serving = pin!(builder.serve_connection(io, service));
+        tokio::select! {
+            served = &mut serving => return Ok(served?),
+            () = drain.begun() => serving.as_mut().graceful_shutdown(),
+        }
+        serving.await?;
     }
     Ok(())
 }

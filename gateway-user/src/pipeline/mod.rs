@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 
 use crate::approve::Approvals;
 use crate::config::Catalog;
+use crate::drain::Drain;
 use crate::forward::Upstreams;
 use crate::identity::{self, Caller, Registry};
 use crate::keeper::Keeper;
@@ -49,8 +50,10 @@ pub struct Gateway {
     pub ledger: Ledger,
     /// Questions to people.
     pub approvals: Approvals,
-    /// Every task.
+    /// Every connection, and what it opened.
     pub tasks: Tasks,
+    /// When connections finish.
+    pub drain: Drain,
 }
 
 /// One attributed connection.

@@ -85,14 +85,7 @@ pub(super) async fn start(
         let reason = "the upstream compressed an answer that has to be masked";
         return fail(record, parts, reason).await;
     }
-    let shape = family.map_or(
-        if is_json(&parts.headers) {
-            Shape::Json
-        } else {
-            Shape::Text
-        },
-        shape_of,
-    );
+    let shape = answer_shape(family, &parts.headers);
     for name in CHANGED_BY_EDITS {
         parts.headers.remove(*name);
     }
@@ -216,6 +209,15 @@ fn scrubbed_headers(keeper: &Keeper, headers: &mut HeaderMap) -> Result<Scrub, K
         }
     }
     Ok(scrub)
+}
+
+/// An error page of something before the provider is text, whatever was asked.
+fn answer_shape(family: Option<Family>, headers: &HeaderMap) -> Shape {
+    match family {
+        Some(family) if is_json(headers) || is_event_stream(headers) => shape_of(family),
+        _ if is_json(headers) => Shape::Json,
+        _ => Shape::Text,
+    }
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use gateway_user::{
     approve::Approvals,
     config::Config,
+    drain::Drain,
     forward::Upstreams,
     identity::{Registry, Workload},
     keeper::Keeper,
@@ -132,6 +133,7 @@ impl Proxy {
             approvals: Approvals::new(ledger.clone()),
             ledger,
             tasks: Tasks::default(),
+            drain: Drain::default(),
         });
         Ok(Self {
             upstream,

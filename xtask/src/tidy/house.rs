@@ -36,6 +36,10 @@ pub(super) const MODULES: &[Rule] = &[
         module: "tasks",
         may_use: &[],
     },
+    Rule {
+        module: "drain",
+        may_use: &["tasks"],
+    },
     // What the file says; stages get their slice of it.
     Rule {
         module: "config",
@@ -94,8 +98,8 @@ pub(super) const MODULES: &[Rule] = &[
     Rule {
         module: "pipeline",
         may_use: &[
-            "approve", "config", "detect", "forward", "identity", "keeper", "kernel", "mask",
-            "policy", "protocol", "record", "sniff", "sys", "tls", "tasks",
+            "approve", "config", "detect", "drain", "forward", "identity", "keeper", "kernel",
+            "mask", "policy", "protocol", "record", "sniff", "sys", "tls", "tasks",
         ],
     },
     Rule {
@@ -107,9 +111,9 @@ pub(super) const MODULES: &[Rule] = &[
     Rule {
         module: "app",
         may_use: &[
-            "approve", "config", "control", "detect", "forward", "identity", "keeper", "kernel",
-            "listener", "mask", "pipeline", "policy", "protocol", "record", "sniff", "sys", "tls",
-            "trust", "tasks",
+            "approve", "config", "control", "detect", "drain", "forward", "identity", "keeper",
+            "kernel", "listener", "mask", "pipeline", "policy", "protocol", "record", "sniff",
+            "sys", "tls", "trust", "tasks",
         ],
     },
     Rule {
