@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::approve::Approvals;
 use crate::config::{Config, Paths};
@@ -27,7 +27,7 @@ use crate::forward::Upstreams;
 use crate::identity::Registry;
 use crate::keeper::{CredentialSpec, Keeper};
 use crate::kernel::{Kernel, Options};
-use crate::pipeline::Gateway;
+use crate::pipeline::{Gateway, INSPECTION_BUDGET};
 use crate::policy::PolicySet;
 use crate::record::Ledger;
 use crate::tasks::Tasks;
@@ -78,6 +78,7 @@ pub async fn up(config: Config) -> Result<(), UpError> {
         upstreams,
         ledger: ledger.clone(),
         tasks: connections.clone(),
+        inspection: Arc::new(Semaphore::new(INSPECTION_BUDGET)),
         drain: Drain::default(),
     });
     services.spawn(refusals::report(events, registry));

@@ -112,7 +112,7 @@ async fn forward(
     let request = match (request, ready.payload) {
         ((parts, Some(bytes)), _) => Request::from_parts(parts, whole(bytes)),
         ((parts, None), Payload::Stream(body)) => Request::from_parts(parts, body.boxed_unsync()),
-        ((parts, None), Payload::Whole(bytes)) => Request::from_parts(parts, whole(bytes)),
+        ((parts, None), Payload::Whole(held)) => Request::from_parts(parts, whole(held.bytes)),
     };
     let destination = ready.resource.destination(&connection.gateway);
     let held = connection.gateway.keeper.holds(&ready.resource.name);
@@ -206,8 +206,8 @@ async fn refuse(
 
 /// The record keeps what was said masked for every class, whatever policy wants of the wire.
 fn record_request(entry: &mut ExchangeEntry, ready: &Ready) {
-    if let (Some(call), Payload::Whole(bytes)) = (&ready.call, &ready.payload)
-        && let Ok(masked) = mask::body(bytes, relay::shape_of(call.family), &mask::Set::all())
+    if let (Some(call), Payload::Whole(held)) = (&ready.call, &ready.payload)
+        && let Ok(masked) = mask::body(&held.bytes, relay::shape_of(call.family), &mask::Set::all())
     {
         entry.request(&masked.bytes);
     }

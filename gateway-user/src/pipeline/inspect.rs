@@ -1,13 +1,16 @@
 //! Reads as much of a request as facts need: what policy decides on, and what an approval is bound to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, header};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use super::Connection;
 use super::exchange::Context;
@@ -21,10 +24,17 @@ use crate::protocol::llm::{self, Call, Family};
 use crate::protocol::{Action, Fact, Facts, Why, credentials};
 use crate::record::Finding;
 
-/// A request body: read whole where facts or masks need it, else streamed.
+/// A request body: read whole where facts, masks or an approval need it, else streamed.
 pub(super) enum Payload {
-    Whole(Bytes),
+    Whole(Held),
     Stream(Incoming),
+}
+
+/// A body in memory.
+pub(super) struct Held {
+    pub(super) bytes: Bytes,
+    /// Its part of what all held bodies may take, given back when it is dropped.
+    _share: OwnedSemaphorePermit,
 }
 
 /// A request that policy can decide on.
@@ -74,11 +84,11 @@ pub(super) async fn prepare(
     let streamed = protocol::action(&head, facts.clone());
     let needs_body = family.is_some() || policies.needs_body(streamed.name);
     let payload = if needs_body {
-        Payload::Whole(read_whole(&headers, body).await?)
+        read_whole(&connection.gateway.inspection, &headers, body).await?
     } else {
         Payload::Stream(body)
     };
-    let Payload::Whole(bytes) = &payload else {
+    let Payload::Whole(Held { bytes, .. }) = &payload else {
         // Findings stay absent: should a set that needs them come into force by now, it denies.
         return Ok(Ready {
             resource,
@@ -123,7 +133,11 @@ pub(super) async fn prepare(
     })
 }
 
-async fn read_whole(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Unfit> {
+async fn read_whole(
+    budget: &Arc<Semaphore>,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<Payload, Unfit> {
     let coded = headers
         .get_all(header::CONTENT_ENCODING)
         .iter()
@@ -133,16 +147,49 @@ async fn read_whole(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Unfit>
             &"an encoded request body cannot be inspected: send it without Content-Encoding",
         ));
     }
-    match Limited::new(body, MAX_INSPECTED_BODY).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Unfit {
-            why: Why::TooLarge,
-            reason: format!(
-                "the body is larger than the {} MiB that are inspected",
-                MAX_INSPECTED_BODY >> 20
-            ),
-        }),
-        Err(error) => Err(malformed(&error)),
+    let mut reserved = share(budget, body.size_hint().upper())?;
+    let read = Limited::new(body, MAX_INSPECTED_BODY).collect();
+    match timeout(BODY_DEADLINE, read).await {
+        Ok(Ok(collected)) => {
+            let bytes = collected.to_bytes();
+            // What an undeclared length had reserved beyond the body goes back now.
+            let used = reserved.split(kibibytes(bytes.len() as u64) as usize);
+            let share = used.unwrap_or(reserved);
+            Ok(Payload::Whole(Held {
+                bytes,
+                _share: share,
+            }))
+        }
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) => Err(malformed(&error)),
+        Err(_) => Err(malformed(&"the body did not arrive in time")),
+    }
+}
+
+/// A share of the memory for held bodies, by the declared length; one that is not declared may turn out the largest.
+fn share(budget: &Arc<Semaphore>, declared: Option<u64>) -> Result<OwnedSemaphorePermit, Unfit> {
+    let length = declared.unwrap_or(MAX_INSPECTED_BODY as u64);
+    if length > MAX_INSPECTED_BODY as u64 {
+        return Err(too_large());
+    }
+    let shared = Arc::clone(budget).try_acquire_many_owned(kibibytes(length));
+    shared.map_err(|_| Unfit {
+        why: Why::Unavailable,
+        reason: "too many large requests are being held: try again later".to_owned(),
+    })
+}
+
+fn kibibytes(length: u64) -> u32 {
+    u32::try_from(length.div_ceil(1 << 10)).unwrap_or(u32::MAX)
+}
+
+fn too_large() -> Unfit {
+    Unfit {
+        why: Why::TooLarge,
+        reason: format!(
+            "the body is larger than the {} MiB that are inspected",
+            MAX_INSPECTED_BODY >> 20
+        ),
     }
 }
 
@@ -176,7 +223,7 @@ pub(super) fn digest(ready: &Ready) -> [u8; 32] {
     )
     .headers(headers, class);
     match &ready.payload {
-        Payload::Whole(bytes) => digest.field(bytes).finish(),
+        Payload::Whole(held) => digest.field(&held.bytes).finish(),
         Payload::Stream(_) => digest.finish(),
     }
 }
@@ -240,6 +287,10 @@ pub(super) fn malformed(error: &dyn std::fmt::Display) -> Unfit {
 
 /// Larger than any prompt seen; a body that has to be understood is held in memory while it is.
 const MAX_INSPECTED_BODY: usize = 32 << 20;
+/// Loopback delivers the largest body in a fraction of this; an agent that builds one as it goes has the rest.
+const BODY_DEADLINE: Duration = Duration::from_secs(120);
+/// What all bodies that are held at one time may take, in KiB.
+pub const INSPECTION_BUDGET: usize = 512 << 10;
 const TIMEOUT_HEADERS: &[&str] = &["x-stainless-read-timeout", "x-stainless-timeout"];
 /// The SDKs' own default.
 const MAX_HOLD: Duration = Duration::from_secs(600);

@@ -21,7 +21,8 @@ pub(super) fn outgoing(
     let mut headers = ready.headers.clone();
     protocol::end_to_end(&mut headers);
     let mut target = ready.head.target.clone();
-    if connection.gateway.keeper.holds(&ready.resource.name) {
+    let held = connection.gateway.keeper.holds(&ready.resource.name);
+    if held {
         credentials::strip(&mut headers);
         target = credentials::strip_target(&target);
         let fill = connection.gateway.keeper.fill(&ready.resource.name);
@@ -31,7 +32,7 @@ pub(super) fn outgoing(
         })?
         .set(&mut headers);
     }
-    if family.is_some() || !masks.is_empty() {
+    if family.is_some() || held || !masks.is_empty() {
         // What is inspected has to be readable.
         headers.insert(
             header::ACCEPT_ENCODING,
@@ -40,10 +41,10 @@ pub(super) fn outgoing(
     }
     let mut bytes = None;
     if !masks.is_empty()
-        && let Payload::Whole(body) = &ready.payload
-        && !body.is_empty()
+        && let Payload::Whole(held) = &ready.payload
+        && !held.bytes.is_empty()
     {
-        let masked = mask::body(body, shape(family, &ready.headers), masks)
+        let masked = mask::body(&held.bytes, shape(family, &ready.headers), masks)
             .map_err(|error| malformed(&error))?;
         headers.insert(
             header::CONTENT_LENGTH,

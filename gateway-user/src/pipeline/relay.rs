@@ -13,10 +13,9 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
-use self::stream::{BoxError, Edits, Record, Relay};
+use self::stream::{BoxError, Edits, Record, Relay, scrub_values};
 use super::inspect::{counted, is_json};
 use super::{Connection, ConnectionError};
-use crate::keeper::{Keeper, KeeperError, Scrub};
 use crate::mask::{self, Shape};
 use crate::protocol::http::end_to_end;
 use crate::protocol::llm::Family;
@@ -50,10 +49,9 @@ pub(super) async fn start(
     let (mut parts, upstream) = response.into_parts();
     end_to_end(&mut parts.headers);
     let scrub = if held {
-        Some(scrubbed_headers(
-            &connection.gateway.keeper,
-            &mut parts.headers,
-        )?)
+        let scrub = connection.gateway.keeper.scrub()?;
+        scrub_values(&scrub, &mut parts.headers);
+        Some(scrub)
     } else {
         None
     };
@@ -73,6 +71,14 @@ pub(super) async fn start(
         record.close(Outcome::Completed, None, Vec::new()).await?;
         return Ok(Response::from_parts(parts, Body::Whole(None)));
     }
+    if coded && (held || !masks.is_empty()) {
+        return fail(
+            record,
+            parts,
+            "the upstream compressed an answer that has to be edited",
+        )
+        .await;
+    }
     if masks.is_empty() {
         let edits = Edits { scrub, mask: None };
         return Ok(Response::from_parts(
@@ -81,10 +87,6 @@ pub(super) async fn start(
         ));
     }
 
-    if coded {
-        let reason = "the upstream compressed an answer that has to be masked";
-        return fail(record, parts, reason).await;
-    }
     let shape = answer_shape(family, &parts.headers);
     for name in CHANGED_BY_EDITS {
         parts.headers.remove(*name);
@@ -195,20 +197,6 @@ impl HttpBody for Body {
             Self::Relay(relay) => relay.size_hint(),
         }
     }
-}
-
-/// Removes echoes from the headers; gives the scrubber for the body.
-fn scrubbed_headers(keeper: &Keeper, headers: &mut HeaderMap) -> Result<Scrub, KeeperError> {
-    let scrub = keeper.scrub()?;
-    for value in headers.values_mut() {
-        let scrubbed = scrub.whole(value.as_bytes());
-        if scrubbed != value.as_bytes()
-            && let Ok(clean) = HeaderValue::from_bytes(&scrubbed)
-        {
-            *value = clean;
-        }
-    }
-    Ok(scrub)
 }
 
 /// An error page of something before the provider is text, whatever was asked.

@@ -17,7 +17,7 @@ use gateway_user::{
     identity::{Registry, Workload},
     keeper::Keeper,
     kernel::{ClaimError, Flow, FlowTable},
-    pipeline::{self, Gateway},
+    pipeline::{self, Gateway, INSPECTION_BUDGET},
     policy::PolicySet,
     record::{Filter, Ledger},
     tasks::Tasks,
@@ -31,6 +31,7 @@ use tempfile::TempDir;
 use tests::upstream::{Options, Upstream};
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     time::{Instant, sleep},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -133,6 +134,7 @@ impl Proxy {
             approvals: Approvals::new(ledger.clone()),
             ledger,
             tasks: Tasks::default(),
+            inspection: Arc::new(Semaphore::new(INSPECTION_BUDGET)),
             drain: Drain::default(),
         });
         Ok(Self {

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context as Poller, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use crate::keeper::Scrub;
@@ -105,7 +105,10 @@ impl Relay {
             let data = match frame.into_data() {
                 Ok(data) => data,
                 Err(frame) => {
-                    self.trailers = frame.into_trailers().ok();
+                    self.trailers = frame
+                        .into_trailers()
+                        .ok()
+                        .map(|trailers| self.edits.trailers(trailers));
                     self.end(Bytes::new());
                     continue;
                 }
@@ -239,6 +242,27 @@ impl Record {
             self.entry.response(&masked.bytes);
         }
         Some(summary)
+    }
+}
+
+impl Edits {
+    fn trailers(&self, mut trailers: HeaderMap) -> HeaderMap {
+        if let Some(scrub) = &self.scrub {
+            scrub_values(scrub, &mut trailers);
+        }
+        trailers
+    }
+}
+
+/// Removes echoes of held credentials from header or trailer values.
+pub(super) fn scrub_values(scrub: &Scrub, headers: &mut HeaderMap) {
+    for value in headers.values_mut() {
+        let scrubbed = scrub.whole(value.as_bytes());
+        if scrubbed != value.as_bytes()
+            && let Ok(clean) = HeaderValue::from_bytes(&scrubbed)
+        {
+            *value = clean;
+        }
     }
 }
 
