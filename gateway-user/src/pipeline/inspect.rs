@@ -239,6 +239,8 @@ pub(super) fn hold(headers: &HeaderMap) -> Duration {
                 .min(seconds - 1.0)
                 .clamp(0.0, MAX_HOLD.as_secs_f64()),
         ),
+        // These SDKs tell every timeout they have: without one they wait for ever.
+        None if headers.contains_key(SDK_HEADER) => MAX_HOLD,
         _ => UNTOLD_HOLD,
     }
 }
@@ -291,8 +293,46 @@ const MAX_INSPECTED_BODY: usize = 32 << 20;
 const BODY_DEADLINE: Duration = Duration::from_secs(120);
 /// What all bodies that are held at one time may take, in KiB.
 pub const INSPECTION_BUDGET: usize = 512 << 10;
+const SDK_HEADER: &str = "x-stainless-lang";
 const TIMEOUT_HEADERS: &[&str] = &["x-stainless-read-timeout", "x-stainless-timeout"];
 /// The SDKs' own default.
 const MAX_HOLD: Duration = Duration::from_secs(600);
 /// Below the minute that most clients and load balancers wait.
 const UNTOLD_HOLD: Duration = Duration::from_secs(50);
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn a_held_request_is_answered_before_its_client_gives_up() {
+        let held = |headers: &[(&'static str, &str)]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.insert(*name, value.parse().unwrap());
+            }
+            hold(&map).as_secs()
+        };
+        assert_eq!(held(&[]), 50);
+        assert_eq!(held(&[("x-stainless-lang", "python")]), 600);
+        assert_eq!(
+            held(&[
+                ("x-stainless-lang", "python"),
+                ("x-stainless-read-timeout", "20.0")
+            ]),
+            18
+        );
+        assert_eq!(held(&[("x-stainless-timeout", "600")]), 540);
+        assert_eq!(held(&[("x-stainless-read-timeout", "1")]), 0);
+        assert_eq!(held(&[("x-stainless-read-timeout", "5000")]), 600);
+        for nonsense in ["-1", "nan", "x", ""] {
+            assert_eq!(
+                held(&[("x-stainless-read-timeout", nonsense)]),
+                50,
+                "{nonsense}"
+            );
+        }
+    }
+}
