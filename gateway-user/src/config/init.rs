@@ -20,7 +20,8 @@ pub fn init(
             path: path.to_owned(),
         });
     }
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let folder = absolute.parent().unwrap_or(Path::new("/"));
     let mut written = Vec::new();
     for (name, text) in policies {
         let file = folder.join("policies").join(name);
