@@ -168,15 +168,20 @@ fn normal_path(path: &str) -> Option<String> {
 /// The action of a request that no more specific protocol claims.
 #[must_use]
 pub fn action(head: &Head, facts: Facts) -> Action {
+    Action {
+        name: action_name(&head.method),
+        facts: with_request(head, facts),
+    }
+}
+
+/// What a request does, by its method alone.
+#[must_use]
+pub fn action_name(method: &Method) -> &'static str {
     let reads = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE];
-    let name = if reads.contains(&head.method) {
+    if reads.contains(method) {
         "http.read"
     } else {
         "http.write"
-    };
-    Action {
-        name,
-        facts: with_request(head, facts),
     }
 }
 
