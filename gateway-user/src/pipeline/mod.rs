@@ -191,3 +191,14 @@ fn session_start(caller: &Caller, origin: SocketAddr) -> SessionStart {
         name: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::masked;
+
+    #[test]
+    fn command_lines_are_kept_without_what_detectors_find() {
+        assert_eq!(masked("--model=gpt-5-mini"), "--model=gpt-5-mini");
+        assert_eq!(masked("mail bob@corp.com"), "mail [REDACTED:email]");
+    }
+}

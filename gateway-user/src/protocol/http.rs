@@ -318,4 +318,16 @@ mod tests {
         names.sort_unstable();
         assert_eq!(names, ["te", "x-kept"]);
     }
+
+    #[test]
+    fn methods_that_change_nothing_read() {
+        for (method, name) in [
+            (Method::GET, "http.read"),
+            (Method::HEAD, "http.read"),
+            (Method::POST, "http.write"),
+            (Method::DELETE, "http.write"),
+        ] {
+            assert_eq!(action_name(&method), name, "{method}");
+        }
+    }
 }
