@@ -140,16 +140,11 @@ impl Daemon {
     }
 
     fn status(&self) -> Result<Value, Refused> {
-        let tagged = self.workloads.tagged().map_err(|error| failed(&error))?;
+        let governed = self.workloads.governed().map_err(|error| failed(&error))?;
         let policies = self.gateway.policies.load();
-        let workloads: Vec<Value> = self
-            .gateway
-            .registry
-            .all()
+        let workloads: Vec<Value> = governed
             .iter()
-            .map(|workload| {
-                let cgroups: Vec<&PathBuf> =
-                    tagged.iter().filter(|(_, number)| *number == workload.number).map(|(path, _)| path).collect();
+            .map(|(workload, cgroups)| {
                 json!({
                     "name": workload.name, "identity": workload.identity.id, "mode": "enforce", "containment": "hooks",
                     "cgroups": cgroups, "listener": workload.v4, "listener6": workload.v6,
@@ -212,18 +207,13 @@ impl Daemon {
 
     async fn tag(&self, identity: &str, cgroup: &Path) -> Result<Vec<Value>, Refused> {
         let identity = self.identity(identity)?;
-        if !cgroup.is_dir() {
-            return Err((
-                9,
-                format!(
-                    "no cgroup {}: name an existing folder below the cgroup2 root",
-                    cgroup.display()
-                ),
-            ));
-        }
+        let cgroup = self
+            .workloads
+            .folder(cgroup)
+            .map_err(|error| failed(&error))?;
         let workload = self
             .workloads
-            .tag(identity, cgroup)
+            .tag(identity, &cgroup)
             .await
             .map_err(|error| failed(&error))?;
         let authority = self
@@ -231,7 +221,7 @@ impl Daemon {
             .keeper
             .authority(&workload.name)
             .map_err(|error| (1, error.to_string()))?;
-        let folder = self.config.paths.run.join("ca");
+        let folder = super::ca_folder(&self.config.paths);
         let file = folder.join(format!("{}.pem", workload.number));
         std::fs::create_dir_all(&folder)
             .and_then(|()| std::fs::write(&file, authority.pem()))
@@ -242,6 +232,10 @@ impl Daemon {
     }
 
     fn untag(&self, cgroup: &Path) -> Result<Vec<Value>, Refused> {
+        let cgroup = &self
+            .workloads
+            .folder(cgroup)
+            .map_err(|error| failed(&error))?;
         let tagged = self.workloads.tagged().map_err(|error| failed(&error))?;
         if !tagged.iter().any(|(tagged, _)| tagged == cgroup) {
             return Err((

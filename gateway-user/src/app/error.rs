@@ -31,6 +31,11 @@ pub enum UpError {
         "workload {name} still belongs to identity {identity}, which the configuration no longer has: add it again, or run `tollgate down` first"
     )]
     Orphan { name: String, identity: String },
+    #[error(
+        "cgroup {} is governed as {identity}: `tollgate untag` it first, or run `tollgate down` if no daemon runs",
+        path.display()
+    )]
+    OtherIdentity { path: PathBuf, identity: String },
     #[error("no listener for workload {name}: {source}")]
     Listen { name: String, source: io::Error },
     #[error("cannot make cgroup {}: {source}", path.display())]

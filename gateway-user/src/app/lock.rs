@@ -1,6 +1,7 @@
 //! One daemon per run folder.
 
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ impl Lock {
             .create(true)
             .truncate(false)
             .write(true)
+            // Who can open it can lock it.
+            .mode(0o600)
             .open(&path);
         let file = open.map_err(|source| UpError::Folder {
             path: path.clone(),

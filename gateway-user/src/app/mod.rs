@@ -82,14 +82,23 @@ pub async fn up(config: Config) -> Result<(), UpError> {
         drain: Drain::default(),
     });
     services.spawn(refusals::report(events, registry));
-    let workloads = Workloads::new(
+    let fresh = saved.is_empty() && kernel.tagged()?.is_empty();
+    let governing = Workloads::new(
         kernel,
         &config,
         Arc::clone(&gateway),
         services.clone(),
         saved,
-    )
-    .await?;
+    );
+    let workloads = match governing.await {
+        Ok(workloads) => workloads,
+        Err(error) => {
+            if fresh {
+                release_half(&config.paths);
+            }
+            return Err(error);
+        }
+    };
     let daemon = Arc::new(Daemon {
         config,
         gateway,
@@ -121,7 +130,7 @@ async fn serve(daemon: &Arc<Daemon>) -> Result<(), UpError> {
             ended = &mut control => return ended.map_err(|source| UpError::Control { path: socket.clone(), source }),
             () = std::future::ready(()), if !ready => {
                 ready = true;
-                announce(daemon);
+                announce(daemon)?;
             }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
@@ -155,13 +164,13 @@ impl Daemon {
     }
 }
 
-fn announce(daemon: &Daemon) {
+fn announce(daemon: &Daemon) -> Result<(), UpError> {
     let count = |number: usize, one: &str, many: &str| {
         format!("{number} {}", if number == 1 { one } else { many })
     };
     println!(
         "ready: {}, {}, {}, control {}",
-        count(daemon.workloads.count(), "workload", "workloads"),
+        count(daemon.workloads.governed()?.len(), "workload", "workloads"),
         count(daemon.config.catalog.configured(), "service", "services"),
         count(daemon.gateway.policies.load().len(), "policy", "policies"),
         daemon.config.paths.socket().display()
@@ -169,6 +178,7 @@ fn announce(daemon: &Daemon) {
     if let Err(error) = notify_systemd() {
         tracing::warn!(%error, "systemd could not be told that the daemon is ready");
     }
+    Ok(())
 }
 
 /// sd_notify(3): one datagram to the socket that systemd names.
@@ -200,6 +210,11 @@ fn folders(paths: &Paths) -> Result<(), UpError> {
 
 fn registry_file(paths: &Paths) -> std::path::PathBuf {
     paths.state.join("workloads.json")
+}
+
+/// The CAs of tagged cgroups, for their clients to read.
+fn ca_folder(paths: &Paths) -> std::path::PathBuf {
+    paths.run.join("ca")
 }
 
 fn credentials(config: &Config) -> HashMap<String, CredentialSpec> {
@@ -241,13 +256,23 @@ fn resolvers() -> Vec<IpAddr> {
     addresses.collect()
 }
 
+/// Nothing was governed before, so nothing of a failed start may stay.
+fn release_half(paths: &Paths) {
+    let released = crate::kernel::down(&paths.pins).map_err(UpError::from);
+    if let Err(error) = released.and_then(|()| workloads::forget_all(paths)) {
+        tracing::error!(%error, "what was begun could not be taken back: run `tollgate down`");
+    }
+}
+
 /// Removes programs, maps and tags that a dead daemon left.
 ///
 /// # Errors
 /// A daemon is running, or the pins cannot be removed.
 pub fn remove_leftovers(paths: &Paths) -> Result<(), UpError> {
+    folders(paths)?;
     let _lock = Lock::take(&paths.run)?;
     crate::kernel::down(&paths.pins)?;
+    let _ = std::fs::remove_file(paths.socket());
     workloads::forget_all(paths)
 }
 

@@ -80,23 +80,67 @@ impl Workloads {
         Ok(workloads)
     }
 
-    /// How many workloads are governed.
-    pub(super) fn count(&self) -> usize {
-        self.gateway.registry.all().len()
+    /// The workloads that have a cgroup now; what was untagged may be tagged again.
+    pub(super) fn governed(&self) -> Result<Vec<(Arc<Workload>, Vec<PathBuf>)>, UpError> {
+        let tagged = self.tagged()?;
+        let cgroups = |workload: &Workload| -> Vec<PathBuf> {
+            tagged
+                .iter()
+                .filter(|(_, number)| *number == workload.number)
+                .map(|(path, _)| path.clone())
+                .collect()
+        };
+        let workloads = self.gateway.registry.all().into_iter();
+        Ok(workloads
+            .map(|workload| {
+                let cgroups = cgroups(&workload);
+                (workload, cgroups)
+            })
+            .filter(|(_, cgroups)| !cgroups.is_empty())
+            .collect())
     }
 
-    /// Governs the subtree of `folder` as `identity`.
+    /// The folder of a cgroup that was given as a folder or as its path in the hierarchy.
+    pub(super) fn folder(&self, cgroup: &Path) -> Result<PathBuf, UpError> {
+        Ok(self.kernel.folder(cgroup)?)
+    }
+
+    /// Governs the subtree of `folder` as `identity`. What cannot be governed leaves no workload behind.
     pub(super) async fn tag(
         &self,
         identity: &Arc<Identity>,
         folder: &Path,
     ) -> Result<Arc<Workload>, UpError> {
+        let folder = &self.folder(folder)?;
+        self.check_free(identity, folder)?;
         let below = folder.strip_prefix(&self.root).unwrap_or(folder);
         let workload = self
             .named(format!("cgroup:/{}", below.display()), identity)
             .await?;
         self.kernel.tag(folder, workload.number)?;
         Ok(workload)
+    }
+
+    /// A cgroup has one identity, and tags do not nest.
+    fn check_free(&self, identity: &Identity, folder: &Path) -> Result<(), UpError> {
+        for (tagged, number) in self.tagged()? {
+            let holder = self.gateway.registry.by_number(number);
+            match holder {
+                Some(holder) if tagged == folder && *holder.identity != *identity => {
+                    return Err(UpError::OtherIdentity {
+                        path: tagged,
+                        identity: holder.identity.id.clone(),
+                    });
+                }
+                _ if tagged != folder
+                    && (tagged.starts_with(folder) || folder.starts_with(&tagged)) =>
+                {
+                    return Err(kernel::KernelError::AlreadyTagged { path: tagged }.into());
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Stops governing the subtree of `folder`.
@@ -155,7 +199,7 @@ impl Workloads {
         identity: &Arc<Identity>,
     ) -> Result<Arc<Workload>, UpError> {
         let _adding = self.adding.lock().await;
-        if let Some(workload) = self.gateway.registry.by_name(&name) {
+        if let Some(workload) = self.gateway.registry.by_name(&name, identity) {
             return Ok(workload);
         }
         let number = {
@@ -224,6 +268,7 @@ fn sweep(launches: &Path) {
 }
 
 fn forget(paths: &Paths) -> Result<(), UpError> {
+    let _ = std::fs::remove_dir_all(super::ca_folder(paths));
     let path = super::registry_file(paths);
     match std::fs::remove_file(&path) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {

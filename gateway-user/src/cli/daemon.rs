@@ -190,8 +190,10 @@ fn status_text(status: &Value) -> String {
         .into_iter()
         .flatten()
     {
-        if count.as_u64() != Some(0) {
-            lines.push(format!("  refused in the kernel, {reason}: {count}"));
+        match (reason.as_str(), count.as_u64()) {
+            (_, Some(0)) => {}
+            ("redirected", _) => lines.push(format!("  connections taken in: {count}")),
+            _ => lines.push(format!("  refused in the kernel, {reason}: {count}")),
         }
     }
     lines.push(String::new());

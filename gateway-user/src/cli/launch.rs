@@ -27,13 +27,14 @@ pub(super) struct Run {
 
 /// The child's own status is the command's; the gateway's failures have the codes of the table.
 pub(super) fn run(common: &Common, flags: Run) -> Result<ExitCode, Failure> {
+    // Without a configuration every command says how to get one.
+    let socket = common.socket()?;
     if !nix::unistd::Uid::effective().is_root() {
         return Err(Failure {
             code: 5,
             message: "`run` needs root: try again with sudo".to_owned(),
         });
     }
-    let socket = common.socket()?;
     let user = child::user(flags.user.as_deref()).map_err(|error| Failure {
         code: 2,
         message: error.to_string(),

@@ -141,6 +141,12 @@ impl Common {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
+        if error.lacks_privilege() {
+            return Self {
+                code: 5,
+                message: format!("{error}: try again with sudo"),
+            };
+        }
         Self {
             code: 3,
             message: error.to_string(),

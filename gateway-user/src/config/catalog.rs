@@ -168,11 +168,7 @@ fn check(raw: raw::Service, base: &Path) -> Result<Service, ConfigError> {
         .collect::<Result<Vec<_>, _>>()?;
     let ca = raw.ca.map(|path| base.join(path));
     if let Some(path) = &ca {
-        std::fs::metadata(path).map_err(|source| ConfigError::ServiceFile {
-            service: service.clone(),
-            path: path.clone(),
-            source,
-        })?;
+        present(&service, path)?;
     }
     let credential = raw
         .credential
@@ -212,16 +208,26 @@ fn held(
             header: raw.header.clone(),
         })?;
     let file = base.join(raw.file);
-    std::fs::File::open(&file).map_err(|source| ConfigError::ServiceFile {
-        service: service.to_owned(),
-        path: file.clone(),
-        source,
-    })?;
+    present(service, &file)?;
     Ok(HeldCredential {
         header,
         prefix: raw.prefix,
         file,
     })
+}
+
+/// A file that is missing is found now. Whether it can be read is the daemon's concern: policies are tested without root.
+fn present(service: &str, path: &Path) -> Result<(), ConfigError> {
+    match std::fs::metadata(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::PermissionDenied => {
+            Err(ConfigError::ServiceFile {
+                service: service.to_owned(),
+                path: path.to_owned(),
+                source,
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Parses `name[:port]`, `http://name:port` or `tcp://name:port`; IPv6 addresses stand in brackets.
@@ -240,14 +246,19 @@ fn endpoint(text: &str) -> Option<Endpoint> {
         ),
         _ => (rest, default),
     };
-    let host = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .trim_end_matches('.')
-        .to_ascii_lowercase();
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
-    let name = host.strip_prefix("*.").unwrap_or(&host);
-    (!name.is_empty() && name.chars().all(plain)).then_some(())?;
+    let bracketed = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let host = match bracketed {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().ok()?.to_string(),
+        None => host.trim_end_matches('.').to_ascii_lowercase(),
+    };
+    if bracketed.is_none() {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        let name = host.strip_prefix("*.").unwrap_or(&host);
+        let label = |label: &str| !label.is_empty() && label.chars().all(plain);
+        name.split('.').all(label).then_some(())?;
+    }
     Some(Endpoint {
         scheme,
         host,

@@ -36,6 +36,10 @@ pub enum ConfigError {
         "cgroup \"{path}\" is not an absolute path below the cgroup2 root, such as \"/agents/research\""
     )]
     CgroupPath { path: String },
+    #[error(
+        "workloads \"{first}\" and \"{second}\" overlap: a cgroup, with everything below it, belongs to one workload"
+    )]
+    Nested { first: String, second: String },
     #[error("{what} is not supported by this version: use {instead}")]
     Unsupported {
         what: &'static str,
@@ -74,6 +78,17 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
+    /// Whether the file system said no to this user.
+    #[must_use]
+    pub fn lacks_privilege(&self) -> bool {
+        match self {
+            Self::Read { source, .. } | Self::Write { source, .. } => {
+                source.kind() == io::ErrorKind::PermissionDenied
+            }
+            _ => false,
+        }
+    }
+
     /// The same error, saying which file it is in.
     pub(super) fn at(self, path: &Path) -> Self {
         Self::In {

@@ -20,7 +20,8 @@ pub fn init(
             path: path.to_owned(),
         });
     }
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let folder = absolute.parent().unwrap_or(Path::new("/"));
     let mut written = Vec::new();
     for (name, text) in policies {
         let file = folder.join("policies").join(name);
@@ -50,3 +51,21 @@ fn write(file: &Path, text: &str) -> Result<(), ConfigError> {
 }
 
 const TEMPLATE: &str = include_str!("template.toml");
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn what_init_writes_is_found_from_every_folder() {
+        let folder = tempfile::tempdir_in(".").unwrap();
+        let relative = Path::new(folder.path().file_name().unwrap()).join("tollgate.toml");
+        init(&relative, &[("base.cedar", "")]).unwrap();
+        let config = Config::load(&relative).unwrap();
+        assert!(config.paths.policies.is_absolute());
+        assert!(config.paths.policies.join("base.cedar").exists());
+    }
+}

@@ -83,7 +83,9 @@ impl Config {
                 source,
             },
         })?;
-        let base = path.parent().unwrap_or(Path::new("/"));
+        // The daemon and its commands may be started in different folders.
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let base = absolute.parent().unwrap_or(Path::new("/"));
         Self::parse(&text, base).map_err(|error| error.at(path))
     }
 
@@ -119,6 +121,7 @@ impl Config {
             .into_iter()
             .map(|workload| check_workload(workload, &identities))
             .collect::<Result<Vec<_>, _>>()?;
+        check_apart(&workloads)?;
         let catalog = Arc::new(Catalog::new(raw.service, base)?);
         Ok(Self {
             paths,
@@ -178,6 +181,23 @@ fn check_workload(
     })
 }
 
+/// A cgroup has one identity, and what is below it has the same.
+fn check_apart(workloads: &[Workload]) -> Result<(), ConfigError> {
+    for (index, workload) in workloads.iter().enumerate() {
+        let path = Path::new(&workload.cgroup);
+        let overlap = workloads[..index].iter().find(|other| {
+            path.starts_with(&other.cgroup) || Path::new(&other.cgroup).starts_with(path)
+        });
+        if let Some(other) = overlap {
+            return Err(ConfigError::Nested {
+                first: other.cgroup.clone(),
+                second: workload.cgroup.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Names appear in policies, file names and messages: they stay short and plain.
 fn check_name(what: &'static str, name: &str) -> Result<(), ConfigError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -231,6 +251,15 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_resembles_none_is_told_the_known_ones() {
+        let error = parse("colour = 1\n").unwrap_err().to_string();
+        assert!(
+            error.contains("line 1") && error.contains("`colour`") && error.contains("`service`"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn dangling_references_and_bad_values_are_refused() {
         for (text, expect) in [
             (
@@ -256,6 +285,8 @@ mod tests {
             ),
             ("[[service]]\nname = \"s\"\nhosts = []\n", "hosts"),
             ("[[service]]\nname = \"s\"\nhosts = [\"ftp://x\"]\n", "ftp"),
+            ("[[service]]\nname = \"s\"\nhosts = [\"::1\"]\n", "::1"),
+            ("[[service]]\nname = \"s\"\nhosts = [\"a..b\"]\n", "a..b"),
             (
                 "[[service]]\nname = \"s\"\nhosts = [\"x:99999\"]\n",
                 "x:99999",
@@ -263,6 +294,10 @@ mod tests {
             (
                 "[[service]]\nname = \"s\"\nhosts = [\"x\"]\n[[service]]\nname = \"t\"\nhosts = [\"x\"]\n",
                 "both",
+            ),
+            (
+                "[[identity]]\nid = \"a\"\n[[workload]]\nidentity = \"a\"\ncgroup = \"/x/y\"\n[[workload]]\nidentity = \"a\"\ncgroup = \"/x/\"\n",
+                "overlap",
             ),
             ("[paths\n", "line 1"),
         ] {

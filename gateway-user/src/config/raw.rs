@@ -88,11 +88,19 @@ pub(super) fn parse(text: &str) -> Result<Raw, ConfigError> {
             .span()
             .map_or(0, |span| text[..span.start].matches('\n').count() + 1);
         let message = error.message().to_owned();
-        let nearest = unknown_key(&message).and_then(|(key, known)| nearest(key, known));
+        let (mut text, mut near) = (message.clone(), None);
+        if let Some((key, known)) = unknown_key(&message) {
+            let listed = known.join("`, `");
+            near = nearest(key, known);
+            text = match near {
+                Some(_) => format!("unknown key `{key}`"),
+                None => format!("unknown key `{key}` (known: `{listed}`)"),
+            };
+        }
         ConfigError::Syntax {
             line,
-            message: first_clause(&message),
-            nearest,
+            message: text,
+            nearest: near,
         }
     })
 }
@@ -105,11 +113,4 @@ fn unknown_key(message: &str) -> Option<(&str, Vec<&str>)> {
         .skip(1)
         .step_by(2);
     Some((quoted.next()?, quoted.collect()))
-}
-
-fn first_clause(message: &str) -> String {
-    match message.split_once(", expected") {
-        Some((clause, _)) if message.starts_with("unknown field") => clause.replace("field", "key"),
-        _ => message.to_owned(),
-    }
 }

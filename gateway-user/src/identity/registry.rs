@@ -114,10 +114,10 @@ impl Registry {
         self.find(|workload| workload.number == number)
     }
 
-    /// The workload of that name.
+    /// The workload of that name, as that identity. A cgroup that changes hands is another workload.
     #[must_use]
-    pub fn by_name(&self, name: &str) -> Option<Arc<Workload>> {
-        self.find(|workload| workload.name == name)
+    pub fn by_name(&self, name: &str, identity: &Identity) -> Option<Arc<Workload>> {
+        self.find(|workload| workload.name == name && *workload.identity == *identity)
     }
 
     /// All workloads.
@@ -152,5 +152,41 @@ impl Registry {
         std::fs::write(&partial, serde_json::to_vec_pretty(&saved)?)?;
         std::fs::File::open(&partial)?.sync_all()?;
         std::fs::rename(partial, &self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn a_cgroup_that_changes_hands_is_another_workload() {
+        let folder = tempfile::tempdir().unwrap();
+        let (registry, _) = Registry::open(&folder.path().join("workloads.json")).unwrap();
+        let identity = |id: &str| {
+            Arc::new(Identity {
+                id: id.to_owned(),
+                groups: Vec::new(),
+            })
+        };
+        let (first, second) = (identity("first"), identity("second"));
+        let add = |number, identity: &Arc<Identity>| {
+            registry.add(Workload {
+                number,
+                name: "cgroup:/agents".to_owned(),
+                identity: Arc::clone(identity),
+                v4: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 15001),
+                v6: None,
+            })
+        };
+        add(1, &first).unwrap();
+        assert!(registry.by_name("cgroup:/agents", &second).is_none());
+        add(2, &second).unwrap();
+        let number = |identity| registry.by_name("cgroup:/agents", identity).unwrap().number;
+        assert_eq!((number(&first), number(&second)), (1, 2));
     }
 }

@@ -189,6 +189,12 @@ impl Kernel {
         state.tag(&cgroup, workload)
     }
 
+    /// The folder of a cgroup that can be tagged, given as a folder or as its path in the hierarchy.
+    pub fn folder(&self, cgroup: &Path) -> Result<PathBuf, KernelError> {
+        let mount = &self.state().mount;
+        Ok(Cgroup::open(mount, &cgroup::resolve(cgroup)?)?.path)
+    }
+
     /// Lets a cgroup go.
     pub fn untag(&self, cgroup: &Path) -> Result<(), KernelError> {
         let mut state = self.state();

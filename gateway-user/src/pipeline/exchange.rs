@@ -61,7 +61,7 @@ pub(super) async fn handle(
     let resource = Resource::of(&connection.gateway, scheme, &head.host, connection.origin);
     let family = llm::recognise(&head);
     let described = Described {
-        action: family.map_or("http.write", |_| "llm.generate"),
+        action: family.map_or(protocol::action_name(&parts.method), |_| "llm.generate"),
         service: resource.name.clone(),
     };
     let ready = match prepare(&context, resource, head, parts, body, family).await {
@@ -152,11 +152,7 @@ async fn unreadable(
         .clone()
         .unwrap_or_else(|| context.connection.origin.ip().to_string());
     let service = format!("{host}:{}", context.connection.origin.port());
-    let action = if parts.method.is_safe() {
-        "http.read"
-    } else {
-        "http.write"
-    };
+    let action = protocol::action_name(&parts.method);
     let described = Described { action, service };
     unfit_answer(
         context,

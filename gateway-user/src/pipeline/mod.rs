@@ -29,6 +29,7 @@ use crate::forward::Upstreams;
 use crate::identity::{self, Caller, Registry};
 use crate::keeper::Keeper;
 use crate::kernel::FlowTable;
+use crate::mask;
 use crate::policy::PolicySet;
 use crate::record::{Ledger, LedgerError, Process, SessionEntry, SessionStart, Time};
 use crate::sniff::{self, Deadlines, Prefixed, SniffError, Wire};
@@ -162,6 +163,16 @@ fn reset(stream: &TcpStream) {
     }
 }
 
+/// A prompt or a key can stand on a command line; the record keeps it as it keeps what was said.
+fn masked(word: &str) -> String {
+    let bytes = bytes::Bytes::copy_from_slice(word.as_bytes());
+    let masked = mask::body(&bytes, mask::Shape::Text, &mask::Set::all());
+    masked.map_or_else(
+        |_| "[withheld]".to_owned(),
+        |masked| String::from_utf8_lossy(&masked.bytes).into_owned(),
+    )
+}
+
 fn session_start(caller: &Caller, origin: SocketAddr) -> SessionStart {
     let process = &caller.process;
     SessionStart {
@@ -172,11 +183,22 @@ fn session_start(caller: &Caller, origin: SocketAddr) -> SessionStart {
             pid: process.pid,
             start: Time::since_boot(process.start),
             exe: process.exe.clone(),
-            argv: process.argv.clone(),
+            argv: process.argv.iter().map(|word| masked(word)).collect(),
             cgroup: process.cgroup.clone(),
         },
         containment: "hooks".to_owned(),
         origin,
         name: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::masked;
+
+    #[test]
+    fn command_lines_are_kept_without_what_detectors_find() {
+        assert_eq!(masked("--model=gpt-5-mini"), "--model=gpt-5-mini");
+        assert_eq!(masked("mail bob@corp.com"), "mail [REDACTED:email]");
     }
 }

@@ -41,6 +41,7 @@ pub(super) struct Refused {
     entry: ExchangeEntry,
     /// What the client is told.
     pub(super) refusal: Refusal,
+    reason: String,
 }
 
 impl Refused {
@@ -53,7 +54,11 @@ impl Refused {
         reason: &str,
     ) -> Self {
         let refusal = refusal(connection, asked, why, reason, entry.id());
-        Self { entry, refusal }
+        Self {
+            entry,
+            refusal,
+            reason: reason.to_owned(),
+        }
     }
 
     /// The entry, to add what was said before it is closed.
@@ -74,7 +79,7 @@ impl Refused {
                 status,
                 usage: None,
                 findings: Vec::new(),
-                reason,
+                reason: reason.or(Some(self.reason)),
             })
             .await
     }

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum PolicyError {
+    #[error("no folder {}: name the policies' in [paths] policies, or run `tollgate init` for a first set", dir.display())]
+    NoFolder { dir: PathBuf },
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{} is larger than {limit} bytes: split it", path.display())]

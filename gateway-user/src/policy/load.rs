@@ -30,7 +30,13 @@ pub(super) fn read(dir: &Path) -> Result<Vec<Source>, PolicyError> {
         source,
     };
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(|source| fail(dir, source))? {
+    let entries = std::fs::read_dir(dir).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => PolicyError::NoFolder {
+            dir: dir.to_owned(),
+        },
+        _ => fail(dir, source),
+    })?;
+    for entry in entries {
         let path = entry.map_err(|source| fail(dir, source))?.path();
         // As a shell's `*.cedar`: editors keep locks and backups in dot files.
         let hidden = path

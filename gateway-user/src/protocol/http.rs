@@ -168,15 +168,20 @@ fn normal_path(path: &str) -> Option<String> {
 /// The action of a request that no more specific protocol claims.
 #[must_use]
 pub fn action(head: &Head, facts: Facts) -> Action {
+    Action {
+        name: action_name(&head.method),
+        facts: with_request(head, facts),
+    }
+}
+
+/// What a request does, by its method alone.
+#[must_use]
+pub fn action_name(method: &Method) -> &'static str {
     let reads = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE];
-    let name = if reads.contains(&head.method) {
+    if reads.contains(method) {
         "http.read"
     } else {
         "http.write"
-    };
-    Action {
-        name,
-        facts: with_request(head, facts),
     }
 }
 
@@ -312,5 +317,17 @@ mod tests {
         let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["te", "x-kept"]);
+    }
+
+    #[test]
+    fn methods_that_change_nothing_read() {
+        for (method, name) in [
+            (Method::GET, "http.read"),
+            (Method::HEAD, "http.read"),
+            (Method::POST, "http.write"),
+            (Method::DELETE, "http.write"),
+        ] {
+            assert_eq!(action_name(&method), name, "{method}");
+        }
     }
 }

@@ -229,7 +229,7 @@ fn files_are_read_by_name_and_broken_folders_refused() {
         PolicySet::load(&dir.path().join("none"))
             .unwrap_err()
             .to_string()
-            .contains("cannot read")
+            .contains("[paths] policies")
     );
     let write = |name: &str, text: &[u8]| std::fs::write(dir.path().join(name), text).unwrap();
     write(
