@@ -208,7 +208,8 @@ impl Kernel {
             .collect())
     }
 
-    /// Does the kernel part count this process to a workload, by lineage or by cgroup?
+    /// Does the kernel part count this process to a workload, by lineage or by cgroup? Of one that has ended nobody can say that it was
+    /// free, so that counts as well.
     pub fn governs(&self, pid: u32) -> Result<bool, KernelError> {
         self.state().governs(pid)
     }

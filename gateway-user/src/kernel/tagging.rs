@@ -99,15 +99,16 @@ impl State {
         Ok(present)
     }
 
-    /// Is this thread group marked, or in a tagged cgroup?
+    /// Is this thread group marked, or in a tagged cgroup? One that is ending or gone counts too: its marks go first.
     pub(super) fn governs(&mut self, tgid: u32) -> Result<bool, KernelError> {
         if self.maps.has_lineage(tgid)? {
             return Ok(true);
         }
         let tagged = self.tagged()?;
-        Ok(tagged
+        let inside = tagged
             .into_iter()
-            .any(|(path, id, _)| Cgroup { path, id }.holds(&self.mount, tgid)))
+            .any(|(path, id, _)| Cgroup { path, id }.holds(&self.mount, tgid));
+        Ok(inside || !process::look(tgid).is_some_and(|process| process.runs))
     }
 
     /// Puts this daemon's egress program where an earlier daemon had tagged.
