@@ -154,10 +154,12 @@ impl Presence {
     fn check(&self) -> Result<(), (u8, String)> {
         let ended = match self {
             // Readable once the process has ended (pidfd_open(2)).
-            Self::Known(process) => poll(
-                &mut [PollFd::new(process.as_fd(), PollFlags::POLLIN)],
-                PollTimeout::ZERO,
-            ) != Ok(0),
+            Self::Known(process) => {
+                poll(
+                    &mut [PollFd::new(process.as_fd(), PollFlags::POLLIN)],
+                    PollTimeout::ZERO,
+                ) != Ok(0)
+            }
             Self::Number => false,
             Self::Gone => true,
         };

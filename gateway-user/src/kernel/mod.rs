@@ -199,7 +199,7 @@ impl Kernel {
         state.untag(cgroup.id)
     }
 
-    /// Every tagged cgroup and its workload. Tags of cgroups that have vanished are dropped.
+    /// Every tagged cgroup and its workload. Tags of cgroups that have vanished are dropped with the last socket made there.
     pub fn tagged(&self) -> Result<Vec<(PathBuf, u32)>, KernelError> {
         let tagged = self.state().tagged()?;
         Ok(tagged

@@ -72,8 +72,8 @@ impl State {
         self.maps.switch()
     }
 
-    /// Every tag whose cgroup is still there. Tags of vanished cgroups are dropped; who left them in time keeps its lineage, and gets
-    /// nothing.
+    /// Every tag whose cgroup is still there. Who left a cgroup that was then removed keeps its lineage, and gets nothing; its sockets keep
+    /// the egress program, which is dropped with the tag when the last of them is closed.
     pub(super) fn tagged(&mut self) -> Result<Vec<(PathBuf, u64, u32)>, KernelError> {
         let tags = self.maps.tags()?;
         if tags.is_empty() {
@@ -88,8 +88,11 @@ impl State {
             match paths.remove(&id) {
                 Some(path) => present.push((path, id, tag.workload)),
                 None => {
-                    self.maps.remove_tag(id)?;
                     let pin = self.pins.egress(id);
+                    if self.programs.keeps_egress(&pin)? {
+                        continue;
+                    }
+                    self.maps.remove_tag(id)?;
                     pins::unpin_link(&pin)
                         .map_err(|source| KernelError::Pins { path: pin, source })?;
                 }

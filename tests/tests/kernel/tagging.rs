@@ -156,7 +156,8 @@ fn of_a_process_that_has_ended_nobody_says_it_was_free() {
     // As it is after its end and before its parent asks for its status, then as it is behind that.
     free.kill().unwrap();
     let ended = || {
-        std::fs::read_to_string(format!("/proc/{}/stat", free.id())).is_ok_and(|stat| stat.contains(") Z "))
+        std::fs::read_to_string(format!("/proc/{}/stat", free.id()))
+            .is_ok_and(|stat| stat.contains(") Z "))
     };
     while !ended() {
         std::thread::yield_now();
