@@ -2,6 +2,7 @@
 //!
 //! What the kernel part would do, redirect a connection and say where it was going, the fixture does.
 
+mod approved;
 mod bytes;
 mod client;
 mod fixture;
