@@ -21,7 +21,8 @@ pub(super) fn outgoing(
     let mut headers = ready.headers.clone();
     protocol::end_to_end(&mut headers);
     let mut target = ready.head.target.clone();
-    if connection.gateway.keeper.holds(&ready.resource.name) {
+    let held = connection.gateway.keeper.holds(&ready.resource.name);
+    if held {
         credentials::strip(&mut headers);
         target = credentials::strip_target(&target);
         let fill = connection.gateway.keeper.fill(&ready.resource.name);
@@ -31,7 +32,12 @@ pub(super) fn outgoing(
         })?
         .set(&mut headers);
     }
-    if family.is_some() || !masks.is_empty() {
+    if held || !masks.is_empty() {
+        // What is looked for must not be asked for in halves.
+        headers.remove(header::RANGE);
+        headers.remove(header::IF_RANGE);
+    }
+    if held || family.is_some() || !masks.is_empty() {
         // What is inspected has to be readable.
         headers.insert(
             header::ACCEPT_ENCODING,

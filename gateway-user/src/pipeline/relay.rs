@@ -16,7 +16,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use self::stream::{BoxError, Edits, Record, Relay};
 use super::inspect::{counted, is_json};
 use super::{Connection, ConnectionError};
-use crate::keeper::{Keeper, KeeperError, Scrub};
+use crate::keeper::Scrub;
 use crate::mask::{self, Shape};
 use crate::protocol::http::end_to_end;
 use crate::protocol::llm::Family;
@@ -50,17 +50,18 @@ pub(super) async fn start(
     let (mut parts, upstream) = response.into_parts();
     end_to_end(&mut parts.headers);
     let scrub = if held {
-        Some(scrubbed_headers(
-            &connection.gateway.keeper,
-            &mut parts.headers,
-        )?)
+        let scrub = connection.gateway.keeper.scrub()?;
+        scrub_values(&scrub, &mut parts.headers);
+        // The words behind the status of HTTP/1 are the upstream's too.
+        parts.extensions.remove::<hyper::ext::ReasonPhrase>();
+        Some(scrub)
     } else {
         None
     };
-    let coded = parts
-        .headers
-        .get(header::CONTENT_ENCODING)
-        .is_some_and(|coding| coding != "identity");
+    let codings = parts.headers.get_all(header::CONTENT_ENCODING);
+    let coded = codings
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
     let collector = family.filter(|_| !coded).map(Collector::new);
     let status = parts.status.as_u16();
     let mut record = Record {
@@ -73,6 +74,10 @@ pub(super) async fn start(
         record.close(Outcome::Completed, None, Vec::new()).await?;
         return Ok(Response::from_parts(parts, Body::Whole(None)));
     }
+    if coded && (held || !masks.is_empty()) {
+        let reason = "the upstream compressed an answer that has to be read";
+        return fail(record, parts, reason).await;
+    }
     if masks.is_empty() {
         let edits = Edits { scrub, mask: None };
         return Ok(Response::from_parts(
@@ -81,10 +86,6 @@ pub(super) async fn start(
         ));
     }
 
-    if coded {
-        let reason = "the upstream compressed an answer that has to be masked";
-        return fail(record, parts, reason).await;
-    }
     let shape = family.map_or(
         if is_json(&parts.headers) {
             Shape::Json
@@ -204,18 +205,15 @@ impl HttpBody for Body {
     }
 }
 
-/// Removes echoes from the headers; gives the scrubber for the body.
-fn scrubbed_headers(keeper: &Keeper, headers: &mut HeaderMap) -> Result<Scrub, KeeperError> {
-    let scrub = keeper.scrub()?;
+/// Removes echoes from headers or trailers.
+fn scrub_values(scrub: &Scrub, headers: &mut HeaderMap) {
     for value in headers.values_mut() {
         let scrubbed = scrub.whole(value.as_bytes());
-        if scrubbed != value.as_bytes()
-            && let Ok(clean) = HeaderValue::from_bytes(&scrubbed)
-        {
-            *value = clean;
+        if scrubbed != value.as_bytes() {
+            *value =
+                HeaderValue::from_bytes(&scrubbed).unwrap_or_else(|_| HeaderValue::from_static(""));
         }
     }
-    Ok(scrub)
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

@@ -6,6 +6,7 @@ mod approved;
 mod bytes;
 mod client;
 mod fixture;
+mod held;
 mod http;
 mod malformed;
 mod names;
