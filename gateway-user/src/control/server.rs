@@ -1,11 +1,15 @@
 //! The daemon's side of the control socket.
 
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{getsockopt, sockopt};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -83,8 +87,10 @@ async fn answer<H: Handler>(stream: UnixStream, handler: &H) -> io::Result<()> {
         uid: credentials.uid(),
         pid,
     };
+    // Taken before the peer is looked at, so that what was seen under its number was the peer.
+    let present = Presence::of(&stream);
     let admitted = match peer.uid {
-        0 => handler.admit(peer).await,
+        0 => handler.admit(peer).await.and_then(|()| present.check()),
         _ => Err((
             5,
             "only root may use the control socket: try again with sudo".to_owned(),
@@ -125,5 +131,63 @@ async fn answer<H: Handler>(stream: UnixStream, handler: &H) -> io::Result<()> {
     write.shutdown().await
 }
 
+/// The process that connected, held fast: its number may be another's once it has ended.
+enum Presence {
+    /// It is known by more than its number.
+    Known(OwnedFd),
+    /// The kernel is older than 6.5; the number has to do.
+    Number,
+    /// It had ended by the time it was asked for.
+    Gone,
+}
+
+impl Presence {
+    fn of(stream: &UnixStream) -> Self {
+        match getsockopt(stream, sockopt::PeerPidfd) {
+            Ok(process) => Self::Known(process),
+            Err(Errno::ENOPROTOOPT) => Self::Number,
+            Err(_) => Self::Gone,
+        }
+    }
+
+    /// A peer that has ended may have been anybody, and whoever holds its socket now as well.
+    fn check(&self) -> Result<(), (u8, String)> {
+        let ended = match self {
+            // Readable once the process has ended (pidfd_open(2)).
+            Self::Known(process) => {
+                poll(
+                    &mut [PollFd::new(process.as_fd(), PollFlags::POLLIN)],
+                    PollTimeout::ZERO,
+                ) != Ok(0)
+            }
+            Self::Number => false,
+            Self::Gone => true,
+        };
+        if ended {
+            return Err((5, "the process that connected has ended".to_owned()));
+        }
+        Ok(())
+    }
+}
+
 /// A request is one line, written at once.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_counts_only_while_it_runs() {
+        let (own, _other) = UnixStream::pair().unwrap();
+        assert_eq!(Presence::of(&own).check(), Ok(()));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+        let process = crate::sys::launch::pidfd(pid).unwrap();
+        child.wait().unwrap();
+        assert!(Presence::Known(process).check().is_err());
+        assert!(Presence::Gone.check().is_err());
+    }
+}

@@ -205,7 +205,7 @@ impl Kernel {
         state.untag(cgroup.id)
     }
 
-    /// Every tagged cgroup and its workload. Tags of cgroups that have vanished are dropped.
+    /// Every tagged cgroup and its workload. Tags of cgroups that have vanished are dropped with the last socket made there.
     pub fn tagged(&self) -> Result<Vec<(PathBuf, u32)>, KernelError> {
         let tagged = self.state().tagged()?;
         Ok(tagged
@@ -214,7 +214,8 @@ impl Kernel {
             .collect())
     }
 
-    /// Does the kernel part count this process to a workload, by lineage or by cgroup?
+    /// Does the kernel part count this process to a workload, by lineage or by cgroup? Of one that has ended nobody can say that it was
+    /// free, so that counts as well.
     pub fn governs(&self, pid: u32) -> Result<bool, KernelError> {
         self.state().governs(pid)
     }

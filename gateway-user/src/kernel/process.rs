@@ -9,6 +9,8 @@ pub(super) struct Process {
     pub(super) start: u64,
     /// Some thread of it can still run.
     pub(super) alive: bool,
+    /// Its first thread has not begun to end. Once it has, its marks may be gone already although it is still seen.
+    pub(super) runs: bool,
 }
 
 /// Looks at a thread group; `None` when there is none with this number.
@@ -20,12 +22,20 @@ fn parse(stat: &str) -> Option<Process> {
     // The name may contain anything, parentheses too; the fields after it are numbers.
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
     let state = *fields.first()?;
+    let flags: u32 = fields.get(6)?.parse().ok()?;
     let threads: u32 = fields.get(17)?.parse().ok()?;
     let start = fields.get(19)?.parse().ok()?;
     // A leader that has ended shows as a zombie while other threads go on.
-    let alive = !matches!(state, "Z" | "X") || threads > 1;
-    Some(Process { start, alive })
+    let ended = matches!(state, "Z" | "X");
+    Some(Process {
+        start,
+        alive: !ended || threads > 1,
+        runs: !ended && flags & PF_EXITING == 0,
+    })
 }
+
+/// Set before `sched_process_exit` (kernel/exit.c, `do_exit`; include/linux/sched.h).
+const PF_EXITING: u32 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -33,8 +43,12 @@ mod tests {
     use super::*;
 
     fn stat(state: &str, threads: u32) -> String {
+        flagged(state, 0, threads)
+    }
+
+    fn flagged(state: &str, flags: u32, threads: u32) -> String {
         format!(
-            "77 (a) b) {state} 1 77 77 0 -1 4 1 0 0 0 0 0 0 0 20 0 {threads} 0 12345 999 1 2 3\n"
+            "77 (a) b) {state} 1 77 77 0 -1 {flags} 1 0 0 0 0 0 0 0 20 0 {threads} 0 12345 999 1 2 3\n"
         )
     }
 
@@ -44,9 +58,16 @@ mod tests {
             parse(&stat("S", 1)),
             Some(Process {
                 start: 12345,
-                alive: true
+                alive: true,
+                runs: true
             })
         );
+    }
+
+    #[test]
+    fn who_has_begun_to_end_does_not_run() {
+        assert!(!parse(&flagged("S", 0x40_0144, 1)).unwrap().runs);
+        assert!(!parse(&stat("Z", 2)).unwrap().runs);
     }
 
     #[test]

@@ -83,6 +83,24 @@ impl Programs {
         self.place(names::EGRESS, Some(cgroup), pin)
     }
 
+    /// Is the egress program still in force for a cgroup that was removed? It is as long as sockets that were made there are open, wherever
+    /// their holders have gone (kernel/bpf/cgroup.c: each socket holds a reference, and with the last one the link loses its cgroup).
+    pub(super) fn keeps_egress(&mut self, pin: &Path) -> Result<bool, KernelError> {
+        let name = names::EGRESS;
+        let program = self.program(name)?;
+        let fd = program.fd().map_err(|error| rejected(name, error))?;
+        let updated = sys::bpf::open_pin(pin)
+            .and_then(|link| sys::bpf::update_link(link.as_fd(), fd.as_fd()));
+        match updated.map_err(|error| (error.raw_os_error(), error)) {
+            Ok(()) => Ok(true),
+            Err((Some(nix::libc::ENOLINK | nix::libc::ENOENT), _)) => Ok(false),
+            Err((_, source)) => Err(KernelError::Attach {
+                program: name.into(),
+                source,
+            }),
+        }
+    }
+
     fn verify(&mut self) -> Result<(), KernelError> {
         let btf = Btf::from_sys_fs().map_err(|error| KernelError::Rejected {
             program: "type information".into(),

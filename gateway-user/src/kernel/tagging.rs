@@ -72,8 +72,8 @@ impl State {
         self.maps.switch()
     }
 
-    /// Every tag whose cgroup is still there. Tags of vanished cgroups are dropped; who left them in time keeps its lineage, and gets
-    /// nothing.
+    /// Every tag whose cgroup is still there. Who left a cgroup that was then removed keeps its lineage, and gets nothing; its sockets keep
+    /// the egress program, which is dropped with the tag when the last of them is closed.
     pub(super) fn tagged(&mut self) -> Result<Vec<(PathBuf, u64, u32)>, KernelError> {
         let tags = self.maps.tags()?;
         if tags.is_empty() {
@@ -88,8 +88,11 @@ impl State {
             match paths.remove(&id) {
                 Some(path) => present.push((path, id, tag.workload)),
                 None => {
-                    self.maps.remove_tag(id)?;
                     let pin = self.pins.egress(id);
+                    if self.programs.keeps_egress(&pin)? {
+                        continue;
+                    }
+                    self.maps.remove_tag(id)?;
                     pins::unpin_link(&pin)
                         .map_err(|source| KernelError::Pins { path: pin, source })?;
                 }
@@ -99,15 +102,16 @@ impl State {
         Ok(present)
     }
 
-    /// Is this thread group marked, or in a tagged cgroup?
+    /// Is this thread group marked, or in a tagged cgroup? One that is ending or gone counts too: its marks go first.
     pub(super) fn governs(&mut self, tgid: u32) -> Result<bool, KernelError> {
         if self.maps.has_lineage(tgid)? {
             return Ok(true);
         }
         let tagged = self.tagged()?;
-        Ok(tagged
+        let inside = tagged
             .into_iter()
-            .any(|(path, id, _)| Cgroup { path, id }.holds(&self.mount, tgid)))
+            .any(|(path, id, _)| Cgroup { path, id }.holds(&self.mount, tgid));
+        Ok(inside || !process::look(tgid).is_some_and(|process| process.runs))
     }
 
     /// Puts this daemon's egress program where an earlier daemon had tagged.

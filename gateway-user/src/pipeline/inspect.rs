@@ -211,14 +211,16 @@ fn credential_class(
 }
 
 pub(super) fn digest(ready: &Ready) -> [u8; 32] {
-    let headers = ready
-        .headers
+    // As they leave: a header that `Connection` names would count and yet be taken out.
+    let mut headers = ready.headers.clone();
+    protocol::end_to_end(&mut headers);
+    let headers = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
     let class = ready.action.facts.text("credential").unwrap_or_default();
     let digest = Digest::http(
         ready.head.method.as_str(),
-        &ready.head.host,
+        &ready.resource.place(),
         &ready.head.target,
     )
     .headers(headers, class);

@@ -42,7 +42,15 @@ where
         hold: HOLD,
     };
     let (entry, permit) = match outcome::decide(&connection, asked).await? {
-        Verdict::Permit(entry, permit) => (entry, permit),
+        Verdict::Permit(entry, permit) if permit.masks().is_empty() => (entry, permit),
+        Verdict::Permit(entry, _) => {
+            reset(&stream);
+            let reason = "policy masks it, which bytes that nobody parses cannot be";
+            tracing::info!(id = %entry.id(), service = resource.name, reason, "refused");
+            return Ok(entry
+                .close(closed(Outcome::Refused, Some(reason.to_owned())))
+                .await?);
+        }
         Verdict::Refused(refused) => {
             tracing::info!("{}", refused.refusal.message);
             reset(&stream);

@@ -32,7 +32,12 @@ pub(super) fn outgoing(
         })?
         .set(&mut headers);
     }
-    if family.is_some() || held || !masks.is_empty() {
+    if held || !masks.is_empty() {
+        // What is looked for must not be asked for in halves.
+        headers.remove(header::RANGE);
+        headers.remove(header::IF_RANGE);
+    }
+    if held || family.is_some() || !masks.is_empty() {
         // What is inspected has to be readable.
         headers.insert(
             header::ACCEPT_ENCODING,

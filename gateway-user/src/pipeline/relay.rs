@@ -13,9 +13,10 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
-use self::stream::{BoxError, Edits, Record, Relay, scrub_values};
+use self::stream::{BoxError, Edits, Record, Relay};
 use super::inspect::{counted, is_json};
 use super::{Connection, ConnectionError};
+use crate::keeper::Scrub;
 use crate::mask::{self, Shape};
 use crate::protocol::http::end_to_end;
 use crate::protocol::llm::Family;
@@ -51,14 +52,16 @@ pub(super) async fn start(
     let scrub = if held {
         let scrub = connection.gateway.keeper.scrub()?;
         scrub_values(&scrub, &mut parts.headers);
+        // The words behind the status of HTTP/1 are the upstream's too.
+        parts.extensions.remove::<hyper::ext::ReasonPhrase>();
         Some(scrub)
     } else {
         None
     };
-    let coded = parts
-        .headers
-        .get(header::CONTENT_ENCODING)
-        .is_some_and(|coding| coding != "identity");
+    let codings = parts.headers.get_all(header::CONTENT_ENCODING);
+    let coded = codings
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
     let collector = family.filter(|_| !coded).map(Collector::new);
     let status = parts.status.as_u16();
     let mut record = Record {
@@ -72,12 +75,8 @@ pub(super) async fn start(
         return Ok(Response::from_parts(parts, Body::Whole(None)));
     }
     if coded && (held || !masks.is_empty()) {
-        return fail(
-            record,
-            parts,
-            "the upstream compressed an answer that has to be edited",
-        )
-        .await;
+        let reason = "the upstream compressed an answer that has to be read";
+        return fail(record, parts, reason).await;
     }
     if masks.is_empty() {
         let edits = Edits { scrub, mask: None };
@@ -205,6 +204,17 @@ fn answer_shape(family: Option<Family>, headers: &HeaderMap) -> Shape {
         Some(family) if is_json(headers) || is_event_stream(headers) => shape_of(family),
         _ if is_json(headers) => Shape::Json,
         _ => Shape::Text,
+    }
+}
+
+/// Removes echoes from headers or trailers.
+fn scrub_values(scrub: &Scrub, headers: &mut HeaderMap) {
+    for value in headers.values_mut() {
+        let scrubbed = scrub.whole(value.as_bytes());
+        if scrubbed != value.as_bytes() {
+            *value =
+                HeaderValue::from_bytes(&scrubbed).unwrap_or_else(|_| HeaderValue::from_static(""));
+        }
     }
 }
 

@@ -57,6 +57,12 @@ impl Resource {
         )
     }
 
+    /// The one place this is: a service may live at several.
+    pub(super) fn place(&self) -> String {
+        let scheme = if self.tls() { "tls" } else { "plain" };
+        format!("{scheme}://{}:{}", self.host, self.origin.port())
+    }
+
     /// Whether the destination speaks TLS.
     pub(super) fn tls(&self) -> bool {
         self.scheme == Scheme::Tls

@@ -45,6 +45,8 @@ pub enum HeadError {
     Path,
     #[error("only the chunked transfer coding is understood")]
     TransferEncoding,
+    #[error("{method} cannot stand for another method: send that method itself")]
+    Method { method: Method },
 }
 
 /// Reads the head of a request on a connection that was dialled to `port` and, under TLS, opened for `tls_name`.
@@ -76,6 +78,13 @@ pub fn read(parts: &Parts, tls_name: Option<&str>, port: u16) -> Result<Head, He
         if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
             return Err(HeadError::TransferEncoding);
         }
+    }
+    // Frameworks take the method from these; what was decided on as reading would then write.
+    let mut overrides = METHOD_OVERRIDES.iter();
+    if reads(&parts.method) && overrides.any(|name| parts.headers.contains_key(*name)) {
+        return Err(HeadError::Method {
+            method: parts.method.clone(),
+        });
     }
     Ok(Head {
         method: parts.method.clone(),
@@ -177,12 +186,15 @@ pub fn action(head: &Head, facts: Facts) -> Action {
 /// What a request does, by its method alone.
 #[must_use]
 pub fn action_name(method: &Method) -> &'static str {
-    let reads = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE];
-    if reads.contains(method) {
+    if reads(method) {
         "http.read"
     } else {
         "http.write"
     }
+}
+
+fn reads(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(method)
 }
 
 /// Adds what every HTTP action knows of its request.
@@ -230,6 +242,12 @@ const HOP_BY_HOP: &[&str] = &[
     "keep-alive",
     "proxy-connection",
     "http2-settings",
+];
+
+const METHOD_OVERRIDES: &[&str] = &[
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
 ];
 
 #[cfg(test)]
@@ -299,6 +317,18 @@ mod tests {
         ] {
             assert_eq!(head(path, &["a.test"], sni), Err(HeadError::Path), "{path}");
         }
+    }
+
+    #[test]
+    fn a_read_cannot_stand_for_a_write() {
+        let with = |method: &str| {
+            let request = Request::builder().method(method).uri("/");
+            let request = request.header("host", "a.test");
+            let request = request.header("X-HTTP-Method-Override", "DELETE");
+            read(&request.body(()).unwrap().into_parts().0, None, 80)
+        };
+        assert!(matches!(with("GET"), Err(HeadError::Method { .. })));
+        assert!(with("POST").is_ok());
     }
 
     #[test]

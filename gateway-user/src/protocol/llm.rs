@@ -51,19 +51,25 @@ pub struct LlmError {
     source: serde_json::Error,
 }
 
-/// Which format a request has by its method and path; its body then has to agree.
+/// Which format a request has by its method and path; its body then has to agree. What some server reads as the path of a model call is
+/// one: in another case, with doubled slashes, with parameters of a segment.
 #[must_use]
 pub fn recognise(head: &Head) -> Option<Family> {
     if head.method != Method::POST {
         return None;
     }
-    let path = head.path.trim_end_matches('/');
-    if path.ends_with("/chat/completions") {
-        Some(Family::OpenAiChat)
-    } else if path.ends_with("/messages") && !path.contains("/threads/") {
-        Some(Family::AnthropicMessages)
-    } else {
-        None
+    let path = head.path.to_ascii_lowercase().replace("%3b", ";");
+    let segments: Vec<&str> = path
+        .split('/')
+        .map(|segment| segment.split(';').next().unwrap_or_default())
+        .filter(|segment| !segment.is_empty())
+        .collect();
+    match segments.as_slice() {
+        [.., "chat", "completions"] => Some(Family::OpenAiChat),
+        [before @ .., "messages"] if !before.contains(&"threads") => {
+            Some(Family::AnthropicMessages)
+        }
+        _ => None,
     }
 }
 
@@ -167,6 +173,14 @@ mod tests {
             recognise(&head("/v1/messages")),
             Some(Family::AnthropicMessages)
         );
+        for path in [
+            "//v1//chat//completions//",
+            "/v1/Chat/COMPLETIONS",
+            "/v1/chat;a=b/completions;c",
+            "/v1/chat/completions%3Bc",
+        ] {
+            assert_eq!(recognise(&head(path)), Some(Family::OpenAiChat), "{path}");
+        }
         assert_eq!(recognise(&head("/v1/threads/t/messages")), None);
         assert_eq!(recognise(&head("/v1/messages/count_tokens")), None);
         assert_eq!(

@@ -185,6 +185,24 @@ fn answer(
             "application/octet-stream",
             Pieces::whole(body.clone()),
         ),
+        (_, "/compressed") => {
+            let mut answer = respond(
+                StatusCode::OK,
+                "application/octet-stream",
+                Pieces::whole(body.clone()),
+            );
+            let coding = hyper::header::HeaderValue::from_static("gzip");
+            answer
+                .headers_mut()
+                .insert(hyper::header::CONTENT_ENCODING, coding);
+            answer
+        }
+        (_, "/trailer") => respond(
+            StatusCode::OK,
+            "text/plain",
+            Pieces::with_trailer("x-echo", body),
+        ),
+        (_, "/broken") => respond(StatusCode::OK, "text/plain", Pieces::broken(body.clone())),
         _ => {
             let message = format!("unknown request: {method} {path}");
             json(

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     agent::Agent,
-    rig::{Rig, own_address},
+    rig::{Cgroup, Rig, WORKLOAD, own_address},
 };
 
 /// A UDP server that knows whether it was reached.
@@ -182,4 +182,20 @@ fn connections_that_were_open_before_the_tag_carry_nothing_more() {
             .kind(),
         ErrorKind::WouldBlock
     );
+}
+
+#[test]
+fn a_connected_socket_outlives_its_cgroup_and_sends_nothing() {
+    let server = Server::on("127.0.0.9:0".parse().unwrap());
+    let rig = Rig::new();
+    let (gone, outside) = (Cgroup::outside(), Cgroup::outside());
+    rig.kernel().tag(&gone.path, WORKLOAD).unwrap();
+    let mut agent = Agent::new();
+    gone.add(agent.pid());
+    agent.does(format!("udp-connect {}", server.addr));
+    outside.add(agent.pid());
+    drop(gone);
+    assert!(rig.kernel().tagged().unwrap().is_empty());
+    assert_eq!(agent.ask("send x"), "err EPERM");
+    server.untouched();
 }

@@ -144,3 +144,25 @@ fn who_left_a_cgroup_that_vanished_still_gets_nothing() {
     assert_eq!(agent.ask(format!("tcp {}", upstream.addr)), "err EPERM");
     upstream.untouched();
 }
+
+#[test]
+fn of_a_process_that_has_ended_nobody_says_it_was_free() {
+    let rig = Rig::tagged();
+    let mut free = std::process::Command::new("sleep")
+        .arg("60")
+        .spawn()
+        .unwrap();
+    assert!(!rig.kernel().governs(free.id()).unwrap());
+    // As it is after its end and before its parent asks for its status, then as it is behind that.
+    free.kill().unwrap();
+    let ended = || {
+        std::fs::read_to_string(format!("/proc/{}/stat", free.id()))
+            .is_ok_and(|stat| stat.contains(") Z "))
+    };
+    while !ended() {
+        std::thread::yield_now();
+    }
+    assert!(rig.kernel().governs(free.id()).unwrap());
+    free.wait().unwrap();
+    assert!(rig.kernel().governs(free.id()).unwrap());
+}

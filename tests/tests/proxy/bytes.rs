@@ -95,3 +95,21 @@ async fn rest(stream: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
         _ => Ok(got),
     }
 }
+
+#[tokio::test]
+async fn bytes_that_policy_wants_masked_are_refused() -> anyhow::Result<()> {
+    let masks = r#"
+@id("mask-everywhere") @mask("pii")
+forbid (principal, action, resource) unless { context.masked.contains("pii") };
+"#;
+    let proxy = Proxy::governed_by(masks).await?;
+    let mut stream = proxy.dial(proxy.upstream.echo[0]).await?;
+    stream.write_all(b"\x00 4111 1111 1111 1111").await?;
+    let mut got = Vec::new();
+    drop(timeout(SOON, stream.read_to_end(&mut got)).await?);
+    assert!(got.is_empty(), "{got:?}");
+    assert_eq!(proxy.upstream.connections(), 0);
+    let exchanges = proxy.ended(1).await?;
+    assert_eq!(exchanges[0]["outcome"], "refused");
+    Ok(())
+}

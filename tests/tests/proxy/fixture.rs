@@ -10,12 +10,12 @@ use std::{
 use anyhow::{Context, bail};
 use arc_swap::ArcSwap;
 use gateway_user::{
-    approve::Approvals,
-    config::Config,
+    approve::{Approvals, Approver},
+    config::{Config, Service},
     drain::Drain,
     forward::Upstreams,
     identity::{Registry, Workload},
-    keeper::Keeper,
+    keeper::{CredentialSpec, Keeper},
     kernel::{ClaimError, Flow, FlowTable},
     pipeline::{self, Gateway, INSPECTION_BUDGET},
     policy::PolicySet,
@@ -32,7 +32,7 @@ use tests::upstream::{Options, Upstream};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -47,6 +47,9 @@ const ALL: Filter = Filter {
     open: false,
     decision: None,
 };
+
+/// The credential that is held for service "held".
+pub(crate) const SECRET: &str = "sk-live-0123456789abcdef";
 
 const WORKLOAD: u32 = 7;
 const WORKLOAD_NAME: &str = "test";
@@ -81,14 +84,23 @@ impl Proxy {
         Self::paced(Duration::from_millis(1)).await
     }
 
+    /// With policies beside those of the suite.
+    pub(crate) async fn governed_by(policies: &str) -> anyhow::Result<Self> {
+        Self::build(Duration::from_millis(1), policies).await
+    }
+
     /// With an upstream that pauses before each piece of a stream.
     pub(crate) async fn paced(pace: Duration) -> anyhow::Result<Self> {
+        Self::build(pace, "").await
+    }
+
+    async fn build(pace: Duration, policies: &str) -> anyhow::Result<Self> {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let names = ["api.openai.com", "files", "localhost"]
+        let names = ["api.openai.com", "files", "held", "localhost"]
             .map(str::to_owned)
             .to_vec();
         let upstream = Upstream::start(&Options {
-            tls: vec![any],
+            tls: vec![any, any],
             plain: vec![any],
             echo: vec![any],
             names,
@@ -104,7 +116,7 @@ impl Proxy {
         std::fs::create_dir(&config.paths.policies)?;
         std::fs::write(
             config.paths.policies.join("policies.cedar"),
-            include_str!("policies.cedar"),
+            [include_str!("policies.cedar"), policies].concat(),
         )?;
         std::fs::create_dir(&config.paths.state)?;
         let ledger = Ledger::open(&config.paths.state.join("ledger.db")).await?;
@@ -129,7 +141,7 @@ impl Proxy {
             policies: Arc::new(ArcSwap::from_pointee(PolicySet::load(
                 &config.paths.policies,
             )?)),
-            keeper: Keeper::new(&config.paths.state, HashMap::new())?,
+            keeper: Keeper::new(&config.paths.state, credentials(&config))?,
             upstreams: Upstreams::new(&Roots::host()?, config.catalog.services())?,
             approvals: Approvals::new(ledger.clone()),
             ledger,
@@ -275,11 +287,43 @@ impl Proxy {
         }
     }
 
+    /// Waits for a question and answers it with yes.
+    pub(crate) async fn approve(&self) -> anyhow::Result<()> {
+        let by = Approver {
+            name: "somebody".to_owned(),
+            uid: 0,
+        };
+        let asking = async {
+            loop {
+                if let Some(question) = self.gateway.approvals.list().await?.pop() {
+                    let id = question.id.to_string();
+                    self.gateway.approvals.approve(&id, by, None).await?;
+                    return anyhow::Ok(());
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(SOON, asking).await?
+    }
+
     /// How many sessions the ledger has.
     pub(crate) async fn sessions(&self) -> anyhow::Result<usize> {
         self.gateway.ledger.flush().await?;
         Ok(self.gateway.ledger.reader().sessions(&ALL).await?.len())
     }
+}
+
+fn credentials(config: &Config) -> HashMap<String, CredentialSpec> {
+    let held = |service: &Arc<Service>| {
+        let held = service.credential.clone()?;
+        let spec = CredentialSpec {
+            header: held.header,
+            prefix: held.prefix,
+            file: held.file,
+        };
+        Some((service.name.clone(), spec))
+    };
+    config.catalog.services().filter_map(held).collect()
 }
 
 fn configuration(
@@ -293,8 +337,10 @@ fn configuration(
     );
     std::fs::write(&ca, upstream.authority.pem())?;
     std::fs::write(&impostor_ca, impostor.authority.pem())?;
-    let service = |name: &str, host: String, ca: &std::path::Path| {
-        format!("[[service]]\nname = {name:?}\nhosts = [{host:?}]\nca = {ca:?}\n\n")
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, SECRET)?;
+    let service = |name: &str, hosts: &[String], ca: &std::path::Path| {
+        format!("\n[[service]]\nname = {name:?}\nhosts = {hosts:?}\nca = {ca:?}\n")
     };
     let open =
         |name: &str, host: String| format!("[[service]]\nname = {name:?}\nhosts = [{host:?}]\n\n");
@@ -303,11 +349,23 @@ fn configuration(
         "[paths]\nstate = \"state\"\nrun = \"run\"\npins = \"pins\"\npolicies = \"policies\"\n\n"
             .to_owned(),
         "[[identity]]\nid = \"research-agent\"\ngroups = [\"agents\"]\n\n".to_owned(),
-        service("openai", format!("api.openai.com:{tls}"), &ca),
-        service("files", format!("files:{tls}"), &ca),
+        service("openai", &[format!("api.openai.com:{tls}")], &ca),
+        // One service at two places.
+        service(
+            "files",
+            &[
+                format!("files:{tls}"),
+                format!("files:{}", upstream.tls[1].port()),
+            ],
+            &ca,
+        ),
+        service("held", &[format!("held:{tls}")], &ca),
+        format!(
+            "credential = {{ header = \"authorization\", prefix = \"Bearer \", file = {secret:?} }}\n\n"
+        ),
         service(
             "impostor",
-            format!("impostor:{}", impostor.tls[0].port()),
+            &[format!("impostor:{}", impostor.tls[0].port())],
             &impostor_ca,
         ),
         open(

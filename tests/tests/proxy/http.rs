@@ -229,6 +229,23 @@ async fn a_client_that_hangs_up_is_on_record() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn an_upstream_that_breaks_off_is_on_record_as_that() -> anyhow::Result<()> {
+    let policies = r#"@id("broken") permit (principal, action == Action::"http.write", resource == Service::"files");"#;
+    let proxy = Proxy::governed_by(policies).await?;
+    for version in ["http/1.1", "h2"] {
+        let mut client = proxy.client(proxy.tls_origin(), "files", version).await?;
+        let host = format!("files:{}", proxy.tls_origin().port());
+        let request = client.request("POST", &host, "/broken", "half")?;
+        let answer = client.start(request).await?;
+        assert!(answer.into_body().collect().await.is_err(), "{version}");
+    }
+    for exchange in proxy.ended(2).await? {
+        assert_eq!(exchange["outcome"], "failed", "{exchange:#}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn plain_http_passes_when_the_name_resolves_to_the_address() -> anyhow::Result<()> {
     let proxy = Proxy::start().await?;
     let origin = proxy.upstream.plain[0];

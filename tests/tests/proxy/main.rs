@@ -2,9 +2,11 @@
 //!
 //! What the kernel part would do, redirect a connection and say where it was going, the fixture does.
 
+mod approved;
 mod bytes;
 mod client;
 mod fixture;
+mod held;
 mod http;
 mod malformed;
 mod names;

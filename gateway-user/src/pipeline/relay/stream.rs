@@ -5,9 +5,10 @@ use std::pin::Pin;
 use std::task::{Context as Poller, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
+use super::scrub_values;
 use crate::keeper::Scrub;
 use crate::mask::{self, Shape};
 use crate::pipeline::inspect::counted;
@@ -25,6 +26,8 @@ pub(in crate::pipeline) struct Relay {
     closing: Option<Closing>,
     last: Option<Bytes>,
     trailers: Option<HeaderMap>,
+    /// Why the upstream's body ended early; told after the record is closed.
+    broken: Option<hyper::Error>,
     done: bool,
 }
 
@@ -53,12 +56,13 @@ impl Relay {
             closing: None,
             last: None,
             trailers: None,
+            broken: None,
             done: false,
         }
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
-        self.done && self.last.is_none() && self.trailers.is_none()
+        self.done && self.last.is_none() && self.trailers.is_none() && self.broken.is_none()
     }
 
     /// Scrubbing keeps lengths; masking does not.
@@ -82,6 +86,9 @@ impl Relay {
                 closed?;
             }
             if self.done {
+                if let Some(error) = self.broken.take() {
+                    return Poll::Ready(Some(Err(error.into())));
+                }
                 let last = self.last.take().map(Frame::data);
                 return Poll::Ready(
                     last.or_else(|| self.trailers.take().map(Frame::trailers))
@@ -98,17 +105,18 @@ impl Relay {
                         Outcome::Failed,
                         Some(format!("the upstream broke off: {error}")),
                     );
-                    return Poll::Ready(Some(Err(error.into())));
+                    self.broken = Some(error);
+                    continue;
                 }
                 Some(Ok(frame)) => frame,
             };
             let data = match frame.into_data() {
                 Ok(data) => data,
                 Err(frame) => {
-                    self.trailers = frame
-                        .into_trailers()
-                        .ok()
-                        .map(|trailers| self.edits.trailers(trailers));
+                    self.trailers = frame.into_trailers().ok();
+                    if let (Some(scrub), Some(trailers)) = (&self.edits.scrub, &mut self.trailers) {
+                        scrub_values(scrub, trailers);
+                    }
                     self.end(Bytes::new());
                     continue;
                 }
@@ -242,27 +250,6 @@ impl Record {
             self.entry.response(&masked.bytes);
         }
         Some(summary)
-    }
-}
-
-impl Edits {
-    fn trailers(&self, mut trailers: HeaderMap) -> HeaderMap {
-        if let Some(scrub) = &self.scrub {
-            scrub_values(scrub, &mut trailers);
-        }
-        trailers
-    }
-}
-
-/// Removes echoes of held credentials from header or trailer values.
-pub(super) fn scrub_values(scrub: &Scrub, headers: &mut HeaderMap) {
-    for value in headers.values_mut() {
-        let scrubbed = scrub.whole(value.as_bytes());
-        if scrubbed != value.as_bytes()
-            && let Ok(clean) = HeaderValue::from_bytes(&scrubbed)
-        {
-            *value = clean;
-        }
     }
 }
 
