@@ -11,6 +11,9 @@ use crate::listener::Listeners;
 use crate::pipeline::Gateway;
 use crate::tasks::Tasks;
 
+/// A workload and the cgroups that are tagged as it.
+type Governed = (Arc<Workload>, Vec<PathBuf>);
+
 /// Owns the kernel part.
 pub(super) struct Workloads {
     kernel: Kernel,
@@ -81,7 +84,7 @@ impl Workloads {
     }
 
     /// The workloads that have a cgroup now; what was untagged may be tagged again.
-    pub(super) fn governed(&self) -> Result<Vec<(Arc<Workload>, Vec<PathBuf>)>, UpError> {
+    pub(super) fn governed(&self) -> Result<Vec<Governed>, UpError> {
         let tagged = self.tagged()?;
         let cgroups = |workload: &Workload| -> Vec<PathBuf> {
             tagged
