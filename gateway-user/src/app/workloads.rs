@@ -11,8 +11,8 @@ use crate::listener::Listeners;
 use crate::pipeline::Gateway;
 use crate::tasks::Tasks;
 
-/// Workloads with the cgroups that are tagged for each.
-pub(super) type Governed = Vec<(Arc<Workload>, Vec<PathBuf>)>;
+/// A workload and the cgroups that are tagged as it.
+pub(super) type Governed = (Arc<Workload>, Vec<PathBuf>);
 
 /// Owns the kernel part.
 pub(super) struct Workloads {
@@ -84,7 +84,7 @@ impl Workloads {
     }
 
     /// The workloads that have a cgroup now; what was untagged may be tagged again.
-    pub(super) fn governed(&self) -> Result<Governed, UpError> {
+    pub(super) fn governed(&self) -> Result<Vec<Governed>, UpError> {
         let tagged = self.tagged()?;
         let cgroups = |workload: &Workload| -> Vec<PathBuf> {
             tagged

@@ -40,6 +40,8 @@ pub enum ConfigError {
         "workloads \"{first}\" and \"{second}\" overlap: a cgroup, with everything below it, belongs to one workload"
     )]
     Nested { first: String, second: String },
+    #[error("run = \"{}\" is too long for a socket in it: choose a path below 95 bytes", run.display())]
+    RunTooLong { run: PathBuf },
     #[error("{what} is not supported by this version: use {instead}")]
     Unsupported {
         what: &'static str,

@@ -101,6 +101,9 @@ impl Config {
             pins: base.join(raw.paths.pins),
             policies: base.join(raw.paths.policies),
         };
+        if paths.socket().as_os_str().len() > MAX_SOCKET {
+            return Err(ConfigError::RunTooLong { run: paths.run });
+        }
         let mut seen = HashSet::new();
         let mut identities = Vec::new();
         for identity in raw.identity {
@@ -214,6 +217,9 @@ fn check_name(what: &'static str, name: &str) -> Result<(), ConfigError> {
 /// Long enough for any scheme people use, short enough for a file name and a log line.
 const MAX_NAME: usize = 64;
 
+/// What the kernel takes as a socket's address, its final zero excluded.
+const MAX_SOCKET: usize = 107;
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -303,6 +309,15 @@ mod tests {
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(expect), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_run_folder_must_have_room_for_a_socket() {
+        for (length, fits) in [(94, true), (95, false)] {
+            let run = "r".repeat(length - 1);
+            let config = parse(&format!("[paths]\nrun = \"/{run}\"\n"));
+            assert_eq!(config.is_ok(), fits, "{length}");
         }
     }
 
