@@ -134,9 +134,12 @@ fn lineage_ends_with_the_process() {
     let rig = Rig::tagged();
     let agent = rig.agent();
     let pid = agent.pid();
+    assert!(rig.lineage().contains(&pid));
     assert!(rig.kernel().governs(pid).unwrap());
     drop(agent);
-    assert!(!rig.kernel().governs(pid).unwrap());
+    assert!(!rig.lineage().contains(&pid));
+    // Nobody can say of a process that is gone that it was free.
+    assert!(rig.kernel().governs(pid).unwrap());
 }
 
 #[test]

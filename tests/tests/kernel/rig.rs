@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use aya::maps::MapInfo;
+use aya::maps::{HashMap, Map, MapData, MapInfo};
 pub use gateway_user::kernel::Limits;
 use gateway_user::{
     kernel::{self, ClaimError, Flow, FlowTable, Kernel, Options, Scope},
@@ -141,6 +141,14 @@ impl Rig {
 
     pub fn down(&mut self) {
         self.kernel.take().unwrap().down().unwrap();
+    }
+
+    /// The thread groups that have a lineage.
+    pub fn lineage(&self) -> Vec<u32> {
+        let pin = self.pins.join("v1/maps/LINEAGE");
+        let map = Map::HashMap(MapData::from_pin(pin).unwrap());
+        let lineage: HashMap<_, u32, [u8; 16]> = map.try_into().unwrap();
+        lineage.keys().map(Result::unwrap).collect()
     }
 
     /// Ids of the maps that the programs of this rig use.
