@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Daemon, UpError};
 use crate::approve::{ApproveError, Approver};
-use crate::config::Identity;
+use crate::config::{Config, Identity, Paths};
 use crate::control::{Answer, Handler, Peer, Request, RunGrant};
 use crate::record::{Filter, LookupError};
 
@@ -181,28 +181,14 @@ impl Daemon {
             .keeper
             .authority(&workload.name)
             .map_err(|error| (1, error.to_string()))?;
-        let scratch = self.config.paths.run.join("trust").join(&id);
+        let scratch = scratch(&self.config.paths, &id);
         Ok(RunGrant {
             workload: workload.name.clone(),
             cgroup,
             ca_pem: authority.pem().to_owned(),
             scratch,
-            hide: self.hidden(),
+            hide: hidden(&self.config),
         })
-    }
-
-    /// What an agent that runs as root could otherwise read or undo.
-    fn hidden(&self) -> Vec<PathBuf> {
-        let paths = &self.config.paths;
-        let credentials = self
-            .config
-            .catalog
-            .services()
-            .filter_map(|service| Some(service.credential.as_ref()?.file.clone()));
-        [paths.state.clone(), paths.pins.clone(), paths.socket()]
-            .into_iter()
-            .chain(credentials)
-            .collect()
     }
 
     async fn tag(&self, identity: &str, cgroup: &Path) -> Result<Vec<Value>, Refused> {
@@ -271,6 +257,30 @@ impl Daemon {
     }
 }
 
+/// Directly in the folder of the control socket, so that the launch's own tmpfs covers that too: what is mounted over a socket goes
+/// with it when a restarted daemon makes another.
+fn scratch(paths: &Paths, id: &str) -> PathBuf {
+    paths.run.join(id)
+}
+
+/// What an agent that runs as root could otherwise read, undo, or write for the next reload.
+fn hidden(config: &Config) -> Vec<PathBuf> {
+    let paths = &config.paths;
+    let credentials = config
+        .catalog
+        .services()
+        .filter_map(|service| Some(service.credential.as_ref()?.file.clone()));
+    [
+        paths.state.clone(),
+        paths.pins.clone(),
+        paths.policies.clone(),
+        paths.socket(),
+    ]
+    .into_iter()
+    .chain(credentials)
+    .collect()
+}
+
 fn approver(peer: Peer) -> Approver {
     Approver {
         name: "local admin".to_owned(),
@@ -300,4 +310,36 @@ fn lookup(error: &LookupError) -> Refused {
 
 fn to_value(value: &impl serde::Serialize) -> Result<Value, Refused> {
     serde_json::to_value(value).map_err(|error| (1, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn a_launch_sees_nothing_it_could_turn_against_the_gateway() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("key"), "secret").unwrap();
+        let text = r#"
+            [[service]]
+            name = "held"
+            hosts = ["held.test"]
+            credential = { header = "authorization", file = "key" }
+        "#;
+        let config = Config::parse(text, folder.path()).unwrap();
+        let paths = &config.paths;
+        let hidden = hidden(&config);
+        for path in [
+            &paths.state,
+            &paths.pins,
+            &paths.policies,
+            &folder.path().join("key"),
+        ] {
+            assert!(hidden.contains(path), "{}", path.display());
+        }
+        // The tmpfs of a launch lies above its scratch folder.
+        assert_eq!(scratch(paths, "id").parent(), paths.socket().parent());
+    }
 }
