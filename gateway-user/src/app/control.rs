@@ -31,9 +31,9 @@ impl Handler for Arc<Daemon> {
 
     async fn admit(&self, peer: Peer) -> Result<(), Refused> {
         // An agent that runs as root must not answer its own questions or untag itself.
-        if self
+        if !self
             .workloads
-            .governs(peer.pid)
+            .is_free(peer.pid)
             .map_err(|error| failed(&error))?
         {
             return Err((

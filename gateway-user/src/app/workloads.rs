@@ -183,9 +183,9 @@ impl Workloads {
         Ok(self.kernel.counters()?)
     }
 
-    /// Whether the kernel counts a process to a workload.
-    pub(super) fn governs(&self, pid: u32) -> Result<bool, UpError> {
-        Ok(self.kernel.governs(pid)?)
+    /// Whether a process certainly belongs to no workload.
+    pub(super) fn is_free(&self, pid: u32) -> Result<bool, UpError> {
+        Ok(self.kernel.is_free(pid)?)
     }
 
     /// Detaches and unpins everything and forgets the workloads.

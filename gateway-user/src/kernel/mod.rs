@@ -214,10 +214,14 @@ impl Kernel {
             .collect())
     }
 
-    /// Does the kernel part count this process to a workload, by lineage or by cgroup? Of one that has ended nobody can say that it was
-    /// free, so that counts as well.
+    /// Does the kernel part count this process to a workload, by lineage or by cgroup?
     pub fn governs(&self, pid: u32) -> Result<bool, KernelError> {
         self.state().governs(pid)
+    }
+
+    /// Is this process certainly not governed? One that is ending or gone is not certain.
+    pub fn is_free(&self, pid: u32) -> Result<bool, KernelError> {
+        self.state().is_free(pid)
     }
 
     /// Sets the host's resolvers: the only addresses a workload may send datagrams to, at port 53.

@@ -102,16 +102,21 @@ impl State {
         Ok(present)
     }
 
-    /// Is this thread group marked, or in a tagged cgroup? One that is ending or gone counts too: its marks go first.
+    /// Is this thread group marked, or in a tagged cgroup?
     pub(super) fn governs(&mut self, tgid: u32) -> Result<bool, KernelError> {
         if self.maps.has_lineage(tgid)? {
             return Ok(true);
         }
         let tagged = self.tagged()?;
-        let inside = tagged
+        Ok(tagged
             .into_iter()
-            .any(|(path, id, _)| Cgroup { path, id }.holds(&self.mount, tgid));
-        Ok(inside || !process::look(tgid).is_some_and(|process| process.runs))
+            .any(|(path, id, _)| Cgroup { path, id }.holds(&self.mount, tgid)))
+    }
+
+    /// Does this thread group run, and is it not governed? Of one that is ending or gone nobody can say so: its marks go first.
+    pub(super) fn is_free(&mut self, tgid: u32) -> Result<bool, KernelError> {
+        let governed = self.governs(tgid)?;
+        Ok(!governed && process::look(tgid).is_some_and(|process| process.runs))
     }
 
     /// Puts this daemon's egress program where an earlier daemon had tagged.

@@ -152,7 +152,7 @@ fn of_a_process_that_has_ended_nobody_says_it_was_free() {
         .arg("60")
         .spawn()
         .unwrap();
-    assert!(!rig.kernel().governs(free.id()).unwrap());
+    assert!(rig.kernel().is_free(free.id()).unwrap());
     // As it is after its end and before its parent asks for its status, then as it is behind that.
     free.kill().unwrap();
     let ended = || {
@@ -162,7 +162,7 @@ fn of_a_process_that_has_ended_nobody_says_it_was_free() {
     while !ended() {
         std::thread::yield_now();
     }
-    assert!(rig.kernel().governs(free.id()).unwrap());
+    assert!(!rig.kernel().is_free(free.id()).unwrap());
     free.wait().unwrap();
-    assert!(rig.kernel().governs(free.id()).unwrap());
+    assert!(!rig.kernel().is_free(free.id()).unwrap());
 }
