@@ -17,8 +17,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use crate::approve::Approvals;
 use crate::config::{Config, Paths};
@@ -27,7 +28,7 @@ use crate::forward::Upstreams;
 use crate::identity::Registry;
 use crate::keeper::{CredentialSpec, Keeper};
 use crate::kernel::{Kernel, Options};
-use crate::pipeline::{Gateway, INSPECTION_BUDGET};
+use crate::pipeline::Gateway;
 use crate::policy::PolicySet;
 use crate::record::Ledger;
 use crate::tasks::Tasks;
@@ -53,6 +54,7 @@ pub async fn up(config: Config) -> Result<(), UpError> {
     if !nix::unistd::Uid::effective().is_root() {
         return Err(UpError::Privilege);
     }
+    raise_descriptor_limit();
     folders(&config.paths)?;
     let _lock = Lock::take(&config.paths.run)?;
     let policies = PolicySet::load(&config.paths.policies)?;
@@ -78,7 +80,6 @@ pub async fn up(config: Config) -> Result<(), UpError> {
         upstreams,
         ledger: ledger.clone(),
         tasks: connections.clone(),
-        inspection: Arc::new(Semaphore::new(INSPECTION_BUDGET)),
         drain: Drain::default(),
     });
     services.spawn(refusals::report(events, registry));
@@ -194,6 +195,15 @@ fn notify_systemd() -> std::io::Result<()> {
         None => SocketAddr::from_pathname(Path::new(&name))?,
     };
     socket.send_to_addr(b"READY=1", &address).map(|_| ())
+}
+
+/// A connection takes two descriptors, and shells start programs with room for a thousand.
+fn raise_descriptor_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+    }
 }
 
 fn folders(paths: &Paths) -> Result<(), UpError> {

@@ -238,6 +238,7 @@ impl Workloads {
             identity,
             v4,
             v6,
+            bodies: Workload::body_budget(),
         })?;
         listeners.serve(&self.gateway, &self.services);
         self.kernel.govern(&Scope {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use crate::config::Identity;
 
@@ -22,7 +23,20 @@ pub struct Workload {
     pub v4: SocketAddrV4,
     /// Its own listener for IPv6; `None` on a host without it.
     pub v6: Option<SocketAddrV6>,
+    /// Memory for request bodies that are held while they are decided on, in bytes. One workload cannot take another's.
+    pub bodies: Arc<Semaphore>,
 }
+
+impl Workload {
+    /// A full budget for [`Workload::bodies`].
+    #[must_use]
+    pub fn body_budget() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(BODY_BUDGET))
+    }
+}
+
+/// Four of the largest bodies, or thousands of prompts.
+const BODY_BUDGET: usize = 128 << 20;
 
 /// The registry file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -181,6 +195,7 @@ mod tests {
                 identity: Arc::clone(identity),
                 v4: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 15001),
                 v6: None,
+                bodies: Workload::body_budget(),
             })
         };
         add(1, &first).unwrap();

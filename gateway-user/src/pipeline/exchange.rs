@@ -63,6 +63,8 @@ pub(super) async fn handle(
     let described = Described {
         action: family.map_or(protocol::action_name(&parts.method), |_| "llm.generate"),
         service: resource.name.clone(),
+        method: Some(head.method.to_string()),
+        path: Some(head.path.clone()),
     };
     let ready = match prepare(&context, resource, head, parts, body, family).await {
         Ok(ready) => ready,
@@ -146,14 +148,18 @@ async fn unreadable(
     parts: &Parts,
     reason: &str,
 ) -> Result<Response<Body>, Hangup> {
-    let host = context
-        .clear
-        .tls_name
-        .clone()
-        .unwrap_or_else(|| context.connection.origin.ip().to_string());
-    let service = format!("{host}:{}", context.connection.origin.port());
-    let action = protocol::action_name(&parts.method);
-    let described = Described { action, service };
+    let connection = &context.connection;
+    let address = connection.origin.ip().to_canonical().to_string();
+    let (scheme, host) = match &context.clear.tls_name {
+        Some(name) => (Scheme::Tls, name),
+        None => (Scheme::Plain, &address),
+    };
+    let described = Described {
+        action: protocol::action_name(&parts.method),
+        service: Resource::of(&connection.gateway, scheme, host, connection.origin).name,
+        method: Some(parts.method.to_string()),
+        path: None,
+    };
     unfit_answer(
         context,
         described,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, header};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -33,7 +33,7 @@ pub(super) enum Payload {
 /// A body in memory.
 pub(super) struct Held {
     pub(super) bytes: Bytes,
-    /// Its part of what all held bodies may take, given back when it is dropped.
+    /// Its part of what the workload's held bodies may take, given back when it is dropped.
     _share: OwnedSemaphorePermit,
 }
 
@@ -84,7 +84,7 @@ pub(super) async fn prepare(
     let streamed = protocol::action(&head, facts.clone());
     let needs_body = family.is_some() || policies.needs_body(streamed.name);
     let payload = if needs_body {
-        read_whole(&connection.gateway.inspection, &headers, body).await?
+        read_whole(&connection.caller.workload.bodies, &headers, body).await?
     } else {
         Payload::Stream(body)
     };
@@ -102,7 +102,7 @@ pub(super) async fn prepare(
         });
     };
 
-    let shape = shape(family, &headers);
+    let shape = shape(family, &headers, bytes);
     let found = if bytes.is_empty() {
         Vec::new()
     } else {
@@ -147,40 +147,42 @@ async fn read_whole(
             &"an encoded request body cannot be inspected: send it without Content-Encoding",
         ));
     }
-    let mut reserved = share(budget, body.size_hint().upper())?;
-    let read = Limited::new(body, MAX_INSPECTED_BODY).collect();
-    match timeout(BODY_DEADLINE, read).await {
-        Ok(Ok(collected)) => {
-            let bytes = collected.to_bytes();
-            // What an undeclared length had reserved beyond the body goes back now.
-            let used = reserved.split(kibibytes(bytes.len() as u64) as usize);
-            let share = used.unwrap_or(reserved);
-            Ok(Payload::Whole(Held {
-                bytes,
-                _share: share,
-            }))
-        }
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-        Ok(Err(error)) => Err(malformed(&error)),
+    if body.size_hint().lower() > MAX_INSPECTED_BODY as u64 {
+        return Err(too_large());
+    }
+    match timeout(BODY_DEADLINE, hold_body(budget, body)).await {
+        Ok(held) => held.map(Payload::Whole),
         Err(_) => Err(malformed(&"the body did not arrive in time")),
     }
 }
 
-/// A share of the memory for held bodies, by the declared length; one that is not declared may turn out the largest.
-fn share(budget: &Arc<Semaphore>, declared: Option<u64>) -> Result<OwnedSemaphorePermit, Unfit> {
-    let length = declared.unwrap_or(MAX_INSPECTED_BODY as u64);
-    if length > MAX_INSPECTED_BODY as u64 {
-        return Err(too_large());
+/// Collects a body frame by frame; each takes its share of the workload's budget as it arrives.
+async fn hold_body(budget: &Arc<Semaphore>, mut body: Incoming) -> Result<Held, Unfit> {
+    let mut bytes = BytesMut::new();
+    let mut share = take(budget, 0)?;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|error| malformed(&error))?.into_data() else {
+            continue;
+        };
+        if bytes.len() + data.len() > MAX_INSPECTED_BODY {
+            return Err(too_large());
+        }
+        share.merge(take(budget, data.len())?);
+        bytes.extend_from_slice(&data);
     }
-    let shared = Arc::clone(budget).try_acquire_many_owned(kibibytes(length));
-    shared.map_err(|_| Unfit {
-        why: Why::Unavailable,
-        reason: "too many large requests are being held: try again later".to_owned(),
+    Ok(Held {
+        bytes: bytes.freeze(),
+        _share: share,
     })
 }
 
-fn kibibytes(length: u64) -> u32 {
-    u32::try_from(length.div_ceil(1 << 10)).unwrap_or(u32::MAX)
+fn take(budget: &Arc<Semaphore>, length: usize) -> Result<OwnedSemaphorePermit, Unfit> {
+    let bytes = u32::try_from(length).unwrap_or(u32::MAX);
+    let taken = Arc::clone(budget).try_acquire_many_owned(bytes);
+    taken.map_err(|_| Unfit {
+        why: Why::Unavailable,
+        reason: "this workload holds too many large requests: try again later".to_owned(),
+    })
 }
 
 fn too_large() -> Unfit {
@@ -247,12 +249,18 @@ pub(super) fn hold(headers: &HeaderMap) -> Duration {
     }
 }
 
-pub(super) fn shape(family: Option<Family>, headers: &HeaderMap) -> Shape {
+/// Servers read JSON also where the content type says otherwise, so escapes in it are decoded before they are searched.
+pub(super) fn shape(family: Option<Family>, headers: &HeaderMap, body: &[u8]) -> Shape {
     match family {
         Some(family) => shape_of(family),
-        None if is_json(headers) => Shape::Json,
+        None if is_json(headers) || reads_as_json(body) => Shape::Json,
         None => Shape::Text,
     }
+}
+
+fn reads_as_json(body: &[u8]) -> bool {
+    matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
+        && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
 }
 
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
@@ -293,8 +301,6 @@ pub(super) fn malformed(error: &dyn std::fmt::Display) -> Unfit {
 const MAX_INSPECTED_BODY: usize = 32 << 20;
 /// Loopback delivers the largest body in a fraction of this; an agent that builds one as it goes has the rest.
 const BODY_DEADLINE: Duration = Duration::from_secs(120);
-/// What all bodies that are held at one time may take, in KiB.
-pub const INSPECTION_BUDGET: usize = 512 << 10;
 const SDK_HEADER: &str = "x-stainless-lang";
 const TIMEOUT_HEADERS: &[&str] = &["x-stainless-read-timeout", "x-stainless-timeout"];
 /// The SDKs' own default.

@@ -13,14 +13,11 @@ mod relay;
 mod resource;
 mod tls;
 
-pub use inspect::INSPECTION_BUDGET;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 
 use crate::approve::Approvals;
 use crate::config::Catalog;
@@ -56,8 +53,6 @@ pub struct Gateway {
     pub approvals: Approvals,
     /// Every connection, and what it opened.
     pub tasks: Tasks,
-    /// Memory for bodies that are held, in KiB.
-    pub inspection: Arc<Semaphore>,
     /// When connections finish.
     pub drain: Drain,
 }

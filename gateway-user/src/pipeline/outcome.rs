@@ -96,8 +96,8 @@ pub(super) async fn open_denied(
         protocol: protocol.to_owned(),
         action: described.action.to_owned(),
         service: described.service.clone(),
-        method: None,
-        path: None,
+        method: described.method.clone(),
+        path: described.path.clone(),
         model: None,
         stream: None,
         decision: crate::record::Decision::Deny,
@@ -117,6 +117,8 @@ pub(super) async fn open_denied(
 pub(super) struct Described {
     pub(super) action: &'static str,
     pub(super) service: String,
+    pub(super) method: Option<String>,
+    pub(super) path: Option<String>,
 }
 
 /// Decides, asking people where policy wants it.
@@ -126,9 +128,12 @@ pub(super) async fn decide(
 ) -> Result<Verdict, ConnectionError> {
     let gateway = &connection.gateway;
     let identity = &connection.caller.workload.identity;
+    let told = |fact| asked.action.facts.text(fact).map(str::to_owned);
     let described = Described {
         action: asked.action.name,
         service: asked.resource.name.clone(),
+        method: told("method"),
+        path: told("path"),
     };
     let query = Query {
         identity: identity.id.clone(),
@@ -342,7 +347,9 @@ fn refusal(
     id: Id,
 ) -> Refusal {
     let identity = &connection.caller.workload.identity.id;
-    let Described { action, service } = described;
+    let Described {
+        action, service, ..
+    } = described;
     let message = format!(
         "Tollgate refused {action} on {service} for {identity}: {reason}. Id {id}; operator: tollgate replay {id}"
     );

@@ -49,8 +49,12 @@ pub(super) fn outgoing(
         && let Payload::Whole(held) = &ready.payload
         && !held.bytes.is_empty()
     {
-        let masked = mask::body(&held.bytes, shape(family, &ready.headers), masks)
-            .map_err(|error| malformed(&error))?;
+        let masked = mask::body(
+            &held.bytes,
+            shape(family, &ready.headers, &held.bytes),
+            masks,
+        )
+        .map_err(|error| malformed(&error))?;
         headers.insert(
             header::CONTENT_LENGTH,
             HeaderValue::from(masked.bytes.len()),

@@ -86,6 +86,10 @@ pub(super) async fn start(
         ));
     }
 
+    if family.is_none() && is_event_stream(&parts.headers) {
+        let reason = "an event stream of an unknown format cannot be masked";
+        return fail(record, parts, reason).await;
+    }
     let shape = answer_shape(family, &parts.headers);
     for name in CHANGED_BY_EDITS {
         parts.headers.remove(*name);

@@ -1,6 +1,6 @@
 //! Where agents put credentials in HTTP: the headers and query parameters that a held credential replaces.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 /// The headers agents put credentials in. At a service with a held credential all of them are removed.
 pub const HEADERS: &[&str] = &[
@@ -10,6 +10,8 @@ pub const HEADERS: &[&str] = &[
     "api-key",
     "x-goog-api-key",
     "x-amz-security-token",
+    "x-auth-token",
+    "private-token",
     // Not secrets themselves, but they would pick another account for the credential that replaces the agent's.
     "openai-organization",
     "openai-project",
@@ -17,9 +19,15 @@ pub const HEADERS: &[&str] = &[
 
 /// Removes every credential header.
 pub fn strip(headers: &mut HeaderMap) {
-    for name in HEADERS {
-        headers.remove(*name);
+    let carriers: Vec<HeaderName> = headers.keys().filter(|name| named(name)).cloned().collect();
+    for name in carriers {
+        headers.remove(name);
     }
+}
+
+/// Many servers read `x_api_key` as `x-api-key`.
+fn named(name: &HeaderName) -> bool {
+    HEADERS.contains(&name.as_str().replace('_', "-").as_str())
 }
 
 /// The same target without the query parameters that carry credentials.
@@ -39,7 +47,8 @@ pub fn strip_target(target: &str) -> String {
 /// The credential a request presents, in a header or in its query; the first one found.
 #[must_use]
 pub fn presented<'a>(headers: &'a HeaderMap, target: &'a str) -> Option<&'a [u8]> {
-    let secrets = HEADERS.iter().filter(|name| !name.starts_with("openai-"));
+    let secret = |name: &HeaderName| named(name) && !name.as_str().starts_with("openai");
+    let in_header = headers.iter().find(|(name, _)| secret(name));
     let in_query = || {
         let pair = target
             .split_once('?')?
@@ -52,10 +61,8 @@ pub fn presented<'a>(headers: &'a HeaderMap, target: &'a str) -> Option<&'a [u8]
                 .as_bytes(),
         )
     };
-    secrets
-        .filter_map(|name| headers.get(*name))
-        .map(http::HeaderValue::as_bytes)
-        .next()
+    in_header
+        .map(|(_, value)| value.as_bytes())
         .or_else(in_query)
 }
 
@@ -115,7 +122,10 @@ mod tests {
         assert_eq!(presented(&headers, "/p?access_token=1"), Some(&b"1"[..]));
         headers.insert("x-api-key", "k".parse().unwrap());
         assert_eq!(presented(&headers, "/p"), Some(&b"k"[..]));
+        headers.insert("x_api_key", "k".parse().unwrap());
+        headers.insert("openai-project", "p".parse().unwrap());
         strip(&mut headers);
+        assert!(headers.is_empty());
         assert_eq!(presented(&headers, "/p"), None);
     }
 }

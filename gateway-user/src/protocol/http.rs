@@ -62,7 +62,7 @@ pub fn read(parts: &Parts, tls_name: Option<&str>, port: u16) -> Result<Head, He
     if let Some(sni) = tls_name.filter(|sni| *sni != host) {
         return Err(HeadError::NameDisagrees {
             sni: sni.to_owned(),
-            host,
+            host: host.chars().take(MAX_SHOWN).collect(),
         });
     }
     let default = if tls_name.is_some() { 443 } else { 80 };
@@ -123,7 +123,8 @@ fn authority(parts: &Parts) -> Result<Authority, HeadError> {
 }
 
 fn parse_authority(bytes: &[u8]) -> Result<Authority, HeadError> {
-    let bad = || HeadError::HostSyntax(String::from_utf8_lossy(bytes).into_owned());
+    let shown = &bytes[..bytes.len().min(MAX_SHOWN)];
+    let bad = || HeadError::HostSyntax(String::from_utf8_lossy(shown).into_owned());
     let authority = Authority::try_from(bytes).map_err(|_| bad())?;
     let numeric_port = authority
         .as_str()
@@ -249,6 +250,9 @@ const METHOD_OVERRIDES: &[&str] = &[
     "x-http-method",
     "x-method-override",
 ];
+
+/// The longest name DNS has; more of a client's text does not belong into logs and records.
+const MAX_SHOWN: usize = 255;
 
 #[cfg(test)]
 mod tests {

@@ -17,7 +17,7 @@ use gateway_user::{
     identity::{Registry, Workload},
     keeper::{CredentialSpec, Keeper},
     kernel::{ClaimError, Flow, FlowTable},
-    pipeline::{self, Gateway, INSPECTION_BUDGET},
+    pipeline::{self, Gateway},
     policy::PolicySet,
     record::{Filter, Ledger},
     tasks::Tasks,
@@ -31,7 +31,6 @@ use tempfile::TempDir;
 use tests::upstream::{Options, Upstream};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::{Instant, sleep, timeout},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -132,6 +131,7 @@ impl Proxy {
             identity,
             v4,
             v6: None,
+            bodies: Workload::body_budget(),
         })?;
         let flows = Arc::new(Redirected::default());
         let gateway = Arc::new(Gateway {
@@ -146,7 +146,6 @@ impl Proxy {
             approvals: Approvals::new(ledger.clone()),
             ledger,
             tasks: Tasks::default(),
-            inspection: Arc::new(Semaphore::new(INSPECTION_BUDGET)),
             drain: Drain::default(),
         });
         Ok(Self {
