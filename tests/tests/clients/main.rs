@@ -8,4 +8,5 @@ mod held;
 mod masked;
 mod outside;
 mod refused;
+mod tagged;
 mod world;
