@@ -1,14 +1,8 @@
 //! Ways out that are no request: bytes to an address, and a daemon that is gone.
 
-use std::{
-    io::{BufRead, BufReader, Write},
-    process::Stdio,
-};
-
-use anyhow::Context;
 use tests::harness::{WAIT, finish};
 
-use crate::world::{FILES, IDENTITY, World, python, text};
+use crate::world::{Conversation, FILES, IDENTITY, World, python, text};
 
 /// Sends a line to an address and prints what comes back.
 const SEND: &str = "
@@ -72,22 +66,11 @@ for line in sys.stdin:
     let mut world = World::new()?;
     let mut command = world.daemon.tagged(IDENTITY, &python()?);
     command.args(["-c", ASK, &format!("https://{FILES}/hello")]);
-    let mut agent = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut input = agent.stdin.take().context("no input")?;
-    let mut output = BufReader::new(agent.stdout.take().context("no output")?).lines();
-    let mut ask = || -> anyhow::Result<String> {
-        writeln!(input, "go")?;
-        Ok(output.next().context("the agent ended")??)
-    };
-    assert_eq!(ask()?, "200");
+    let mut agent = Conversation::start(&mut command)?;
+    assert_eq!(agent.ask()?, "200");
     world.daemon.crash()?;
     let received = world.upstream.received().len();
-    assert_eq!(ask()?, "refused");
+    assert_eq!(agent.ask()?, "refused");
     assert_eq!(world.upstream.received().len(), received);
-    drop(input);
-    agent.wait()?;
     Ok(())
 }

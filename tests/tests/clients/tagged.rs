@@ -1,16 +1,11 @@
 //! A cgroup that is tagged while something runs in it.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader, Write},
-    path::PathBuf,
-    process::{Command, Stdio},
-};
+use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::Context;
 use tests::harness::cgroup_root;
 
-use crate::world::{IDENTITY, World, python, text};
+use crate::world::{Conversation, IDENTITY, World, python, text};
 
 /// For each line, sends bytes to an address and prints what comes back.
 const SEND: &str = "
@@ -40,32 +35,25 @@ fn a_running_process_is_governed_from_the_tag_to_the_untag() -> anyhow::Result<(
     fs::create_dir(&cgroup.0)?;
     let folder = cgroup.0.to_str().context("a path that is not text")?;
     let echo = world.upstream.echo[0];
-    let mut agent = Command::new("sh")
-        .args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"", folder])
-        .args([
-            &python()?,
-            "-c",
-            SEND,
-            &echo.ip().to_string(),
-            &echo.port().to_string(),
-        ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut input = agent.stdin.take().context("no input")?;
-    let mut output = BufReader::new(agent.stdout.take().context("no output")?).lines();
-    let mut ask = || -> anyhow::Result<String> {
-        writeln!(input, "go")?;
-        Ok(output.next().context("the agent ended")??)
-    };
+    let mut agent = Conversation::start(
+        Command::new("sh")
+            .args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"", folder])
+            .args([
+                &python()?,
+                "-c",
+                SEND,
+                &echo.ip().to_string(),
+                &echo.port().to_string(),
+            ]),
+    )?;
 
-    assert_eq!(ask()?, "got b'hello?\\n'", "the control run");
+    assert_eq!(agent.ask()?, "got b'hello?\\n'", "the control run");
     world
         .daemon
         .run(&["tag", "--as", IDENTITY, "--cgroup", folder])?
         .success()?;
     let connections = world.upstream.connections();
-    assert_eq!(ask()?, "failed ConnectionResetError");
+    assert_eq!(agent.ask()?, "failed ConnectionResetError");
     assert_eq!(world.upstream.connections(), connections);
     let exchanges = world.daemon.ended_after(0, 1)?;
     assert_eq!(exchanges[0]["action"], "connect");
@@ -89,8 +77,6 @@ fn a_running_process_is_governed_from_the_tag_to_the_untag() -> anyhow::Result<(
         .daemon
         .run(&["untag", "--cgroup", folder])?
         .success()?;
-    assert_eq!(ask()?, "got b'hello?\\n'");
-    drop(input);
-    agent.wait()?;
+    assert_eq!(agent.ask()?, "got b'hello?\\n'");
     Ok(())
 }

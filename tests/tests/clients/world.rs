@@ -1,6 +1,11 @@
 //! One upstream under several names, one daemon, and how the tests call through it.
 
-use std::{net::SocketAddr, path::PathBuf, process::Command};
+use std::{
+    io::{BufRead, BufReader, Lines, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -76,6 +81,41 @@ impl World {
     /// Makes the same calls without Tollgate: the control run.
     pub(crate) fn untagged(&self, script: &Script, calls: &[Value]) -> anyhow::Result<Vec<Value>> {
         script.run(self.daemon.untagged(&script.program), calls)
+    }
+}
+
+/// A program that answers each line of its input with a line, so that what it meets can change between two questions.
+pub(crate) struct Conversation {
+    child: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Conversation {
+    pub(crate) fn start(command: &mut Command) -> anyhow::Result<Self> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let input = child.stdin.take().context("no input")?;
+        let output = BufReader::new(child.stdout.take().context("no output")?).lines();
+        Ok(Self {
+            child,
+            input,
+            output,
+        })
+    }
+
+    pub(crate) fn ask(&mut self) -> anyhow::Result<String> {
+        writeln!(self.input, "go")?;
+        Ok(self.output.next().context("the program ended")??)
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
