@@ -294,7 +294,7 @@ fn failed(error: &UpError) -> Refused {
 
 fn answer(error: &ApproveError) -> Refused {
     match error {
-        ApproveError::Lookup(error) => lookup(error),
+        ApproveError::NotWhole(_) => (2, error.to_string()),
         ApproveError::NotWaiting(_) => (9, error.to_string()),
         other => (1, other.to_string()),
     }

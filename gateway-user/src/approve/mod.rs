@@ -31,7 +31,7 @@ pub use digest::Digest;
 use owner::{Message, Owner};
 use question::Held;
 
-use crate::record::{ApprovalState, Id, Ledger, LedgerError, LookupError, Prefix, Time};
+use crate::record::{ApprovalState, Id, Ledger, LedgerError, Time};
 
 /// A request that needs a person's word.
 #[derive(Clone, Debug)]
@@ -140,9 +140,11 @@ pub struct Waiting {
 /// An answer that was not taken.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ApproveError {
-    /// What was typed is not the beginning of an id, or fits several questions.
-    #[error(transparent)]
-    Lookup(LookupError),
+    /// Less than a whole id. Its beginning could come to mean a newer request before the answer arrives.
+    #[error(
+        "\"{0}\" is not a whole id: give all 16 characters, as `tollgate approvals` shows them"
+    )]
+    NotWhole(String),
     /// Nothing waits under that id: never asked, answered, or expired.
     #[error("nothing waits for approval under \"{0}\"; see `tollgate approvals`")]
     NotWaiting(String),
@@ -236,7 +238,9 @@ impl Approvals {
         by: Approver,
         reason: Option<String>,
     ) -> Result<Id, ApproveError> {
-        let id: Prefix = id.parse().map_err(ApproveError::Lookup)?;
+        let id: Id = id
+            .parse()
+            .map_err(|_| ApproveError::NotWhole(id.to_owned()))?;
         let message = |reply| Message::Answer(id, state, by, reason, reply);
         self.call(message).await?
     }

@@ -5,7 +5,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::question::{Binding, Delivery, Grant, Held, Question, State};
 use super::{ApproveError, Approver, Ask, Pending, Verdict, Waiting, denied};
-use crate::record::{Answered, ApprovalState, Id, Ledger, LookupError, Prefix, Time};
+use crate::record::{Answered, ApprovalState, Id, Ledger, Time};
 
 /// What the task is asked to do, each with the way back.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(super) enum Message {
     Hold(Box<Pending>, oneshot::Sender<Held>),
     List(oneshot::Sender<Vec<Waiting>>),
     Answer(
-        Prefix,
+        Id,
         ApprovalState,
         Approver,
         Option<String>,
@@ -58,8 +58,8 @@ impl Owner {
                     let waiting = self.questions.iter().filter_map(|q| q.waiting(now));
                     let _ = reply.send(waiting.collect());
                 }
-                Some(Message::Answer(prefix, state, by, reason, reply)) => {
-                    let _ = reply.send(self.answer(&prefix, state, by, reason).await);
+                Some(Message::Answer(id, state, by, reason, reply)) => {
+                    let _ = reply.send(self.answer(id, state, by, reason).await);
                 }
                 None => {}
             }
@@ -128,27 +128,16 @@ impl Owner {
     /// Takes a person's answer. The question moves only after the answer is in the ledger.
     async fn answer(
         &mut self,
-        prefix: &Prefix,
+        id: Id,
         state: ApprovalState,
         by: Approver,
         reason: Option<String>,
     ) -> Result<Id, ApproveError> {
         let now = Instant::now();
         let open = |q: &Question| matches!(q.state, State::Pending(_)) && q.deadline > now;
-        let called: Vec<usize> = (0..self.questions.len())
-            .filter(|at| self.questions[*at].is_called(prefix) && open(&self.questions[*at]))
-            .collect();
-        let at = match called.as_slice() {
-            [at] => *at,
-            [] => return Err(ApproveError::NotWaiting(prefix.as_str().to_owned())),
-            several => {
-                return Err(ApproveError::Lookup(LookupError::Ambiguous {
-                    prefix: prefix.as_str().to_owned(),
-                    ids: several.iter().map(|at| self.questions[*at].id).collect(),
-                }));
-            }
-        };
-        let question = &mut self.questions[at];
+        let mut questions = self.questions.iter_mut();
+        let called = questions.find(|question| question.is_called(id) && open(question));
+        let question = called.ok_or_else(|| ApproveError::NotWaiting(id.to_string()))?;
         let approved = state == ApprovalState::Approved;
         if approved && by.uid != ROOT && by.uid == question.binding.requester_uid {
             return Err(ApproveError::OwnRequest { uid: by.uid });

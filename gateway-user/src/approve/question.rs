@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::{Ask, MAX_WITHIN, Pending, Verdict, Waiting, ms};
-use crate::record::{Asked, Id, Prefix, Time};
+use crate::record::{Asked, Id, Time};
 
 /// A question from asking to deadline.
 #[derive(Debug)]
@@ -136,10 +136,9 @@ impl Question {
         }
     }
 
-    pub(super) fn is_called(&self, prefix: &Prefix) -> bool {
-        [self.id, self.first, self.last]
-            .iter()
-            .any(|id| prefix.matches(*id))
+    /// By its own id, or that of the exchange that asked first or last.
+    pub(super) fn is_called(&self, id: Id) -> bool {
+        [self.id, self.first, self.last].contains(&id)
     }
 
     pub(super) fn row(&self) -> Result<Asked, serde_json::Error> {

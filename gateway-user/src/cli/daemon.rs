@@ -51,7 +51,7 @@ pub(super) struct List {
 
 #[derive(Args)]
 pub(super) struct Answer {
-    /// The id, as `tollgate approvals` shows it; its first characters do
+    /// The whole id, as `tollgate approvals` shows it
     id: String,
     /// Why; goes into the record
     #[arg(long)]

@@ -73,10 +73,6 @@ impl Prefix {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
-
-    pub(crate) fn matches(&self, id: Id) -> bool {
-        id.to_string().starts_with(&self.0)
-    }
 }
 
 impl FromStr for Prefix {

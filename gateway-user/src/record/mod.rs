@@ -29,7 +29,6 @@ mod writer;
 pub use entry::{ExchangeEntry, Ledger, SessionEntry};
 pub use error::{LedgerError, LookupError};
 pub use id::Id;
-pub(crate) use id::Prefix;
 pub(crate) use op::{Answered, Asked};
 pub use read::{Explained, Filter, Reader};
 pub use time::Time;
