@@ -9,6 +9,8 @@ use super::{Daemon, UpError};
 use crate::approve::{ApproveError, Approver};
 use crate::config::{Config, Identity, Paths};
 use crate::control::{Answer, Handler, Peer, Request, RunGrant};
+use crate::identity::Workload;
+use crate::keeper::Authority;
 use crate::record::{Filter, LookupError};
 
 /// An exit code with a message.
@@ -176,11 +178,7 @@ impl Daemon {
             .launch(identity, &id)
             .await
             .map_err(|error| failed(&error))?;
-        let authority = self
-            .gateway
-            .keeper
-            .authority(&workload.name)
-            .map_err(|error| (1, error.to_string()))?;
+        let authority = self.authority(&workload)?;
         let scratch = scratch(&self.config.paths, &id);
         Ok(RunGrant {
             workload: workload.name.clone(),
@@ -202,11 +200,7 @@ impl Daemon {
             .tag(identity, &cgroup)
             .await
             .map_err(|error| failed(&error))?;
-        let authority = self
-            .gateway
-            .keeper
-            .authority(&workload.name)
-            .map_err(|error| (1, error.to_string()))?;
+        let authority = self.authority(&workload)?;
         let folder = super::ca_folder(&self.config.paths);
         let file = folder.join(format!("{}.pem", workload.number));
         std::fs::create_dir_all(&folder)
@@ -236,6 +230,11 @@ impl Daemon {
             .untag(cgroup)
             .map_err(|error| failed(&error))?;
         Ok(Vec::new())
+    }
+
+    fn authority(&self, workload: &Workload) -> Result<Arc<Authority>, Refused> {
+        let authority = self.gateway.keeper.authority(&workload.name);
+        authority.map_err(|error| (1, error.to_string()))
     }
 
     fn identity(&self, id: &str) -> Result<&Arc<Identity>, Refused> {

@@ -7,7 +7,7 @@ use http::header::{HOST, HeaderValue};
 use http::{Request, Response, Uri, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -116,16 +116,12 @@ impl Pool {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let builder = http1::Builder::new()
+        let (sender, connection) = http1::Builder::new()
             .preserve_header_case(true)
             .max_headers(MAX_HEADERS)
-            .clone();
-        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
-        self.tasks.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "upstream connection ended");
-            }
-        });
+            .handshake(TokioIo::new(stream))
+            .await?;
+        self.drive(connection);
         Ok(Sender::Http1(sender))
     }
 
@@ -135,14 +131,19 @@ impl Pool {
     {
         let builder = http2::Builder::new(self.tasks.clone());
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+        self.drive(connection);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.http2.push((destination.host.clone(), sender.clone()));
+        Ok(Sender::Http2(sender))
+    }
+
+    /// Moves the bytes of a connection until it ends.
+    fn drive(&self, connection: impl Future<Output = hyper::Result<()>> + Send + 'static) {
         self.tasks.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "upstream connection ended");
             }
         });
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.http2.push((destination.host.clone(), sender.clone()));
-        Ok(Sender::Http2(sender))
     }
 
     /// On failure gives the request back if no byte of it left.
@@ -151,26 +152,29 @@ impl Pool {
         destination: &Destination,
         sender: Sender,
         mut request: Request<Outgoing>,
-    ) -> Result<Response<Incoming>, (hyper::Error, Option<Request<Outgoing>>)> {
+    ) -> Result<Response<Incoming>, Unsent> {
         match sender {
             Sender::Http2(mut sender) => {
                 for_http2(destination, &mut request);
-                let sent = sender.try_send_request(request).await;
-                sent.map_err(|mut error| (error.take_message(), error.into_error()))
-                    .map_err(|(unsent, error)| (error, unsent))
+                sender.try_send_request(request).await.map_err(unsent)
             }
             Sender::Http1(mut sender) => {
                 for_http1(&mut request);
-                let sent = sender.try_send_request(request).await;
-                let response = sent
-                    .map_err(|mut error| (error.take_message(), error.into_error()))
-                    .map_err(|(unsent, error)| (error, unsent))?;
+                let response = sender.try_send_request(request).await.map_err(unsent)?;
                 let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
                 open.http1.push((destination.host.clone(), sender));
                 Ok(response)
             }
         }
     }
+}
+
+/// An error, and the request if no byte of it left.
+type Unsent = (hyper::Error, Option<Request<Outgoing>>);
+
+fn unsent(mut error: TrySendError<Request<Outgoing>>) -> Unsent {
+    let request = error.take_message();
+    (error.into_error(), request)
 }
 
 /// HTTP/1 has an origin-form target and Host (RFC 9112, 3.2.1).
