@@ -8,12 +8,24 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tracing_subscriber::EnvFilter;
 
 use super::show::{self, Paint};
-use super::{Common, Failure};
+use super::{Common, Failure, logs};
 use crate::app;
 use crate::control::{ClientError, Request, call, call_within};
+
+#[derive(Args)]
+pub(super) struct Up {
+    /// How log lines look
+    #[arg(
+        long,
+        value_enum,
+        env = "TOLLGATE_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    log_format: logs::Format,
+}
 
 #[derive(Args)]
 pub(super) struct Status {
@@ -77,14 +89,8 @@ pub(super) struct Replay {
     json: bool,
 }
 
-pub(super) fn up(common: &Common) -> Result<ExitCode, Failure> {
-    let filter = EnvFilter::try_from_env("TOLLGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+pub(super) fn up(common: &Common, flags: &Up) -> Result<ExitCode, Failure> {
+    logs::start(flags.log_format)?;
     let config = common.load()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

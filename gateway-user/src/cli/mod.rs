@@ -4,8 +4,10 @@
 
 mod daemon;
 mod launch;
+mod logs;
 mod policies;
 mod policy;
+mod reference;
 mod run;
 mod show;
 
@@ -41,15 +43,28 @@ struct Common {
 #[derive(Subcommand)]
 enum Command {
     /// Write a commented configuration and a first policy set
+    #[command(after_help = "\
+Examples:
+  sudo tollgate init
+  tollgate init --config ./lab/tollgate.toml")]
     Init,
     /// Govern, in the foreground, until stopped
-    #[command(
-        after_help = "Stopped with a signal, what is tagged stays closed. `tollgate down` opens it again."
-    )]
-    Up,
+    #[command(after_help = "\
+Stopped with a signal, what is tagged stays closed. `tollgate down` opens it again.
+
+Examples:
+  sudo tollgate up
+  sudo TOLLGATE_LOG=debug tollgate up --log-format json")]
+    Up(daemon::Up),
     /// Stop governing: end the daemon, detach and unpin everything
+    #[command(after_help = "Example: sudo tollgate down")]
     Down,
     /// What the daemon governs
+    #[command(after_help = "\
+Examples:
+  sudo tollgate status
+  sudo tollgate status --wait 10 && echo governed
+  sudo tollgate status --json")]
     Status(daemon::Status),
     /// Run a command as an identity
     #[command(after_help = "Example: sudo tollgate run --as research-agent -- python agent.py")]
@@ -60,20 +75,52 @@ enum Command {
     )]
     Tag(daemon::Tag),
     /// Stop governing a cgroup
+    #[command(after_help = "Example: sudo tollgate untag --cgroup /sys/fs/cgroup/agents/research")]
     Untag(daemon::Untag),
     /// List the requests that wait for a person
+    #[command(after_help = "\
+Examples:
+  sudo tollgate approvals
+  sudo tollgate approvals --json")]
     Approvals(daemon::List),
     /// Let a waiting request pass, once
+    #[command(
+        after_help = "Example: sudo tollgate approve 01JD7K3V5QWE8RTY2ZXC4BN6M9 --reason \"ticket 4711\""
+    )]
     Approve(daemon::Answer),
     /// Refuse a waiting request
+    #[command(
+        after_help = "Example: sudo tollgate deny 01JD7K3V5QWE8RTY2ZXC4BN6M9 --reason \"not on a Friday\""
+    )]
     Deny(daemon::Answer),
     /// List sessions, oldest first
+    #[command(after_help = "\
+Examples:
+  sudo tollgate sessions --limit 20
+  sudo tollgate sessions --json")]
     Sessions(daemon::Sessions),
     /// Show a session or exchange as a transcript
+    #[command(after_help = "\
+Examples:
+  sudo tollgate replay 01JD7K
+  sudo tollgate replay 01JD7K --json")]
     Replay(daemon::Replay),
     /// Check, test and explain policies
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example: tollgate policy test --policies ./proposed"
+    )]
     Policy(policies::Command),
+    /// Print a shell's completion script
+    #[command(after_help = "\
+Examples:
+  tollgate completions bash > /usr/share/bash-completion/completions/tollgate
+  tollgate completions zsh > /usr/share/zsh/vendor-completions/_tollgate
+  tollgate completions fish > /usr/share/fish/vendor_completions.d/tollgate.fish")]
+    Completions(reference::Completions),
+    /// Write the manual, one page a command
+    #[command(after_help = "Example: tollgate man --dir /usr/local/share/man/man1")]
+    Man(reference::Man),
 }
 
 /// A failed command: what to say and how to exit.
@@ -102,7 +149,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let common = &cli.common;
     match cli.command {
         Command::Init => init(common),
-        Command::Up => daemon::up(common),
+        Command::Up(flags) => daemon::up(common, &flags),
         Command::Down => daemon::down(common),
         Command::Status(flags) => daemon::status(common, &flags),
         Command::Run(flags) => launch::run(common, flags),
@@ -114,6 +161,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Sessions(flags) => daemon::sessions(common, &flags),
         Command::Replay(flags) => daemon::replay(common, flags),
         Command::Policy(command) => policies::run(common, command),
+        Command::Completions(flags) => reference::completions(&flags),
+        Command::Man(flags) => reference::man(&flags),
     }
 }
 

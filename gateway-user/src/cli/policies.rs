@@ -14,8 +14,10 @@ use crate::policy::{PolicyError, PolicySet, Query};
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// Load the policies and say what is in them
+    #[command(after_help = "Example: tollgate policy check --policies ./proposed")]
     Check(Folder),
     /// Run the cases in the policies' `cases` folder
+    #[command(after_help = "Example: tollgate policy test --config ./lab/tollgate.toml")]
     Test(Folder),
     /// What the policies say of a recorded exchange now
     #[command(after_help = "Example: sudo tollgate policy explain 01JD7K --policies ./proposed")]
