@@ -1,20 +1,91 @@
-// Makes HTTP calls with Node's own fetch and prints what each returned, one JSON object a line. Input as call.py: a JSON list of calls
-// with `method`, `url` and optionally `json`.
+// Makes calls with Node's own fetch and with libraries from npm, and prints what each returned: one JSON object a line, or the library's
+// own exception. Its argument is the folder the libraries are installed in. Input as call.py: a JSON list of calls; `client` names the
+// library; a chat call has `model`, `prompt` and optionally `stream`, `tools`; a plain HTTP call has `method`, `url` and optionally `json`.
+// Nothing here knows of Tollgate.
 
+import { createRequire } from "node:module";
+
+const library = createRequire(`${process.argv[2]}/package.json`);
+const SCHEMA = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
+const made = {};
+
+/** One client for all calls, so that its connections are used again, as they are in an agent. */
+function once(name, make) {
+  return (made[name] ??= make());
+}
+
+const shown = (text, tools, used, made) => ({ text: text ?? "", tools, usage: [used, made] });
+
+async function openai(call) {
+  const client = once("openai", () => new (library("openai").OpenAI)());
+  const asked = { model: call.model, messages: [{ role: "user", content: call.prompt }] };
+  if (call.tools) asked.tools = [{ type: "function", function: { name: "weather", parameters: SCHEMA } }];
+  if (!call.stream) {
+    const { choices, usage } = await client.chat.completions.create(asked);
+    const tools = (choices[0].message.tool_calls ?? []).map((tool) => [tool.function.name, tool.function.arguments]);
+    return shown(choices[0].message.content, tools, usage.prompt_tokens, usage.completion_tokens);
+  }
+  let text = "", name, parts = "", usage;
+  for await (const chunk of await client.chat.completions.create({ ...asked, stream: true, stream_options: { include_usage: true } })) {
+    usage = chunk.usage ?? usage;
+    for (const { delta } of chunk.choices) {
+      text += delta.content ?? "";
+      for (const tool of delta.tool_calls ?? []) {
+        name ??= tool.function.name;
+        parts += tool.function.arguments ?? "";
+      }
+    }
+  }
+  return shown(text, name ? [[name, parts]] : [], usage.prompt_tokens, usage.completion_tokens);
+}
+
+async function langchain(call) {
+  const { ChatOpenAI } = library("@langchain/openai");
+  const plain = once(call.model, () => new ChatOpenAI({ model: call.model }));
+  const tool = { type: "function", function: { name: "weather", parameters: SCHEMA } };
+  const model = call.tools ? plain.bindTools([tool]) : plain;
+  let answer;
+  if (call.stream) {
+    for await (const chunk of await model.stream(call.prompt)) answer = answer ? answer.concat(chunk) : chunk;
+  } else {
+    answer = await model.invoke(call.prompt);
+  }
+  const tools = (answer.tool_calls ?? []).map((tool) => [tool.name, JSON.stringify(tool.args)]);
+  return shown(answer.text, tools, answer.usage_metadata.input_tokens, answer.usage_metadata.output_tokens);
+}
+
+function options(call) {
+  if (!call.json) return { method: call.method };
+  return { method: call.method, body: JSON.stringify(call.json), headers: { "content-type": "application/json" } };
+}
+
+async function plainFetch(call) {
+  const answer = await fetch(call.url, options(call));
+  return { status: answer.status, body: await answer.text() };
+}
+
+async function undici(call) {
+  const answer = await library("undici").request(call.url, options(call));
+  return { status: answer.statusCode, body: await answer.body.text() };
+}
+
+async function axios(call) {
+  const asked = { url: call.url, method: call.method, data: call.json, responseType: "text", transformResponse: (text) => text };
+  const answer = await library("axios").request(asked);
+  return { status: answer.status, body: answer.data };
+}
+
+const clients = { openai, "langchain-openai": langchain, fetch: plainFetch, undici, axios };
 let input = "";
 for await (const piece of process.stdin) input += piece;
 for (const call of JSON.parse(input)) {
   let result;
   try {
-    const options = { method: call.method, headers: call.headers };
-    if (call.json) {
-      options.body = JSON.stringify(call.json);
-      options.headers = { "content-type": "application/json", ...call.headers };
-    }
-    const answer = await fetch(call.url, options);
-    result = { status: answer.status, body: await answer.text() };
+    result = await clients[call.client](call);
   } catch (error) {
-    result = { error: error.name, message: `${error.message}: ${error.cause?.code ?? error.cause}` };
+    const body = error.response?.data;
+    const message = `${error.message}: ${body ?? error.cause?.code ?? error.cause}`;
+    result = { error: error.constructor.name, status: error.status ?? null, message };
   }
   console.log(JSON.stringify(result));
 }

@@ -98,16 +98,60 @@ async def langchain_anthropic(call):
     return await langchain(call, ChatAnthropic)
 
 
+async def langgraph(call):
+    """The loop again, as LangGraph's own agent runs it."""
+    from langchain_openai import ChatOpenAI
+    from langgraph.prebuilt import create_react_agent
+
+    agent = create_react_agent(ChatOpenAI(model=call["model"]), [weather] if call.get("tools") else [])
+    asked = {"messages": [("user", call["prompt"])]}
+    if call.get("stream"):
+        states = [state async for state in agent.astream(asked, stream_mode="values")] if call.get("async") else list(agent.stream(asked, stream_mode="values"))
+        state = states[-1]
+    else:
+        state = await agent.ainvoke(asked) if call.get("async") else agent.invoke(asked)
+    answers = [message for message in state["messages"] if message.type == "ai"]
+    tools = [[tool["name"], json.dumps(tool["args"])] for answer in answers for tool in answer.tool_calls]
+    usage = answers[-1].usage_metadata
+    return shown(answers[-1].text, tools, usage["input_tokens"], usage["output_tokens"])
+
+
 async def requests(call):
     answer = made("requests", "Session").request(call["method"], call["url"], json=call.get("json"), timeout=30)
     return {"status": answer.status_code, "body": answer.text}
 
 
-async def httpx(call):
-    client = made("httpx", "AsyncClient" if call.get("async") else "Client")
+async def httpx(call, module="httpx"):
+    client = made(module, "AsyncClient" if call.get("async") else "Client")
     answer = client.request(call["method"], call["url"], json=call.get("json"), timeout=30)
     answer = await answer if call.get("async") else answer
     return {"status": answer.status_code, "body": answer.text}
+
+
+async def httpx2(call):
+    return await httpx(call, "httpx2")
+
+
+async def aiohttp(call):
+    async with made("aiohttp", "ClientSession").request(call["method"], call["url"], json=call.get("json")) as answer:
+        return {"status": answer.status, "body": await answer.text()}
+
+
+async def urllib3(call):
+    answer = made("urllib3", "PoolManager").request(call["method"], call["url"], json=call.get("json"), timeout=30)
+    return {"status": answer.status, "body": answer.data.decode()}
+
+
+async def urllib(call):
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    data = json.dumps(call["json"]).encode() if "json" in call else None
+    try:
+        answer = urlopen(Request(call["url"], data, {"content-type": "application/json"} if data else {}, method=call["method"]), timeout=30)
+    except HTTPError as refused:
+        answer = refused
+    return {"status": answer.status, "body": answer.read().decode()}
 
 
 def shown(text, tools, used, made):
@@ -115,7 +159,9 @@ def shown(text, tools, used, made):
 
 
 async def main():
-    clients = {f.__name__.replace("_", "-"): f for f in (openai, anthropic, langchain_openai, langchain_anthropic, requests, httpx)}
+    chat = (openai, anthropic, langchain_openai, langchain_anthropic, langgraph)
+    plain = (requests, httpx, httpx2, aiohttp, urllib3, urllib)
+    clients = {f.__name__.replace("_", "-"): f for f in chat + plain}
     for call in json.load(sys.stdin):
         try:
             result = await clients[call["client"]](call)
@@ -123,6 +169,8 @@ async def main():
             module = type(error).__module__.split(".")[0]
             result = {"error": type(error).__name__, "module": module, "status": getattr(error, "status_code", None), "message": str(error)}
         print(json.dumps(result), flush=True)
+    if made.cache_info().currsize and "aiohttp" in sys.modules:
+        await made("aiohttp", "ClientSession").close()
 
 
 asyncio.run(main())

@@ -1,6 +1,6 @@
 //! Where tools and clients are kept between runs: outside the clone, so that clones share them.
 //!
-//! `$TOLLGATE_CACHE`, else `$XDG_CACHE_HOME/tollgate`, else `~/.cache/tollgate`, with `tools/`, `clients/` and `stamps/`. A stamp holds
+//! `$TOLLGATE_CACHE`, else `$XDG_CACHE_HOME/tollgate`, else `~/.cache/tollgate`, with `tools/`, `clients/`, `node/` and `stamps/`. A stamp holds
 //! the very text that something was made from; equal text means that there is nothing to do.
 
 use std::{env, fs, path::PathBuf};
@@ -28,6 +28,11 @@ pub(crate) fn tool(name: &str) -> anyhow::Result<PathBuf> {
 /// The Python environment of the client tests.
 pub(crate) fn clients() -> anyhow::Result<PathBuf> {
     Ok(root()?.join("clients"))
+}
+
+/// The Node libraries of the client tests.
+pub(crate) fn node_clients() -> anyhow::Result<PathBuf> {
+    Ok(root()?.join("node"))
 }
 
 /// True if `name` was made from exactly this text.

@@ -90,6 +90,11 @@ fn steps(groups: &[Group]) -> anyhow::Result<Vec<Step>> {
                     present: clients_present,
                     bring: install_clients,
                 });
+                steps.push(Step {
+                    says: "installing the Node clients of the tests (npm, pinned versions)",
+                    present: node_clients_present,
+                    bring: install_node_clients,
+                });
             }
         }
     }
@@ -122,6 +127,7 @@ const PACKAGES: &[(Group, Proof, &[&str])] = &[
     (Group::Ebpf, Proof::Program("c++"), &["g++"]),
     (Group::Clients, Proof::Program("python3"), &["python3"]),
     (Group::Clients, Proof::Program("node"), &["nodejs"]),
+    (Group::Clients, Proof::Program("npm"), &["npm"]),
     (Group::Clients, Proof::Program("curl"), &["curl"]),
     (
         Group::Clients,
@@ -275,4 +281,39 @@ fn install_clients() -> anyhow::Result<()> {
     ];
     shell::run(Command::new(folder.join("bin/pip")).args(options).arg(path))?;
     cache::stamp("clients", &text)
+}
+
+/// The manifest and the lock of the Node clients, which name every version and the hash of every archive.
+fn node_manifests() -> anyhow::Result<[(&'static str, String); 2]> {
+    let read = |name: &'static str| {
+        let path = shell::workspace().join("tests/clients").join(name);
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        anyhow::Ok((name, text))
+    };
+    Ok([read("package.json")?, read("package-lock.json")?])
+}
+
+fn node_clients_present() -> anyhow::Result<bool> {
+    Ok(cache::node_clients()?.join("node_modules").exists()
+        && cache::stamped("node-clients", &node_manifests()?[1].1)?)
+}
+
+fn install_node_clients() -> anyhow::Result<()> {
+    let folder = cache::node_clients()?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let manifests = node_manifests()?;
+    for (name, text) in &manifests {
+        fs::write(folder.join(name), text).with_context(|| format!("cannot write {name}"))?;
+    }
+    // No install scripts: they would run code of the packages' own.
+    let options = [
+        "ci",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--silent",
+    ];
+    shell::run(Command::new("npm").args(options).current_dir(&folder))?;
+    cache::stamp("node-clients", &manifests[1].1)
 }

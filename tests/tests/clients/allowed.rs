@@ -6,34 +6,44 @@ use tests::{
     upstream::Received,
 };
 
-use crate::world::{CHAT, FILES, IDENTITY, Script, World, text, ways};
+use crate::world::{
+    CHAT, FILES, HTTP, IDENTITY, NODE_CHAT, NODE_HTTP, Script, World, asynchronous_ways, text, ways,
+};
+
+const PROMPT: &str = "what is the weather in Paris?";
 
 #[test]
 fn python_clients_get_what_they_get_without_tollgate() -> anyhow::Result<()> {
-    let world = World::new()?;
-    let mut calls: Vec<Value> = CHAT
+    let chat = CHAT
         .iter()
-        .flat_map(|(client, model)| ways(client, model, "what is the weather in Paris?"))
+        .flat_map(|(client, model)| ways(client, model, PROMPT));
+    let calls: Vec<Value> = chat
+        .chain(HTTP.iter().flat_map(|client| reads(client)))
         .collect();
-    for client in ["requests", "httpx"] {
-        for url in [
-            "https://api.openai.com/v1/models".to_owned(),
-            format!("https://{FILES}/hello"),
-        ] {
-            calls.push(json!({"client": client, "method": "GET", "url": url}));
-            calls.push(
-                json!({"client": client, "method": "GET", "url": url, "async": client == "httpx"}),
-            );
-        }
-    }
-    let script = Script::python()?;
-    let control = world.untagged(&script, &calls)?;
+    same_as_without_tollgate(&Script::python()?, &calls)
+}
+
+#[test]
+fn node_clients_get_what_they_get_without_tollgate() -> anyhow::Result<()> {
+    let chat = NODE_CHAT
+        .iter()
+        .flat_map(|(client, model)| asynchronous_ways(client, model, PROMPT));
+    let calls: Vec<Value> = chat
+        .chain(NODE_HTTP.iter().flat_map(|client| reads(client)))
+        .collect();
+    same_as_without_tollgate(&Script::node()?, &calls)
+}
+
+/// Every call returns the same under Tollgate, sends the same, and is on record.
+fn same_as_without_tollgate(script: &Script, calls: &[Value]) -> anyhow::Result<()> {
+    let world = World::new()?;
+    let control = world.untagged(script, calls)?;
     assert!(
         control.iter().all(|result| result["error"].is_null()),
         "the control run failed: {control:#?}"
     );
     let sent_without = world.upstream.take();
-    let results = world.tagged(&script, &calls)?;
+    let results = world.tagged(script, calls)?;
     for ((call, result), expected) in calls.iter().zip(&results).zip(&control) {
         assert_eq!(result, expected, "{call}\n{}", world.daemon.log());
     }
@@ -46,29 +56,17 @@ fn python_clients_get_what_they_get_without_tollgate() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[test]
-fn node_gets_what_it_gets_without_tollgate() -> anyhow::Result<()> {
-    let world = World::new()?;
-    let chat = |stream| json!({"model": "gpt-5-mini", "stream": stream, "messages": [{"role": "user", "content": "hello"}]});
-    let chat_call = |stream| json!({"method": "POST", "url": "https://api.openai.com/v1/chat/completions", "json": chat(stream)});
-    let calls = [
-        json!({"method": "GET", "url": format!("https://{FILES}/hello")}),
-        chat_call(false),
-        chat_call(true),
-    ];
-    let control = world.untagged(&Script::node(), &calls)?;
-    assert!(
-        control.iter().all(|result| result["status"] == 200),
-        "the control run failed: {control:#?}"
-    );
-    world.upstream.take();
-    let results = world.tagged(&Script::node(), &calls)?;
-    assert_eq!(results, control, "{}", world.daemon.log());
-    recorded(
-        &world.daemon.ended_after(0, calls.len())?,
-        &world.upstream.take(),
-    );
-    Ok(())
+/// Reading from two hosts, twice each, so that a kept connection is used again.
+fn reads(client: &str) -> Vec<Value> {
+    let files = format!("https://{FILES}/hello");
+    ["https://api.openai.com/v1/models", &files]
+        .into_iter()
+        .flat_map(|url| {
+            [client == "httpx" || client == "httpx2", false].map(|asynchronous| {
+                json!({"client": client, "method": "GET", "url": url, "async": asynchronous})
+            })
+        })
+        .collect()
 }
 
 #[test]

@@ -23,13 +23,35 @@ pub(crate) const FILES: &str = "files.example.test";
 /// A host that no service lists.
 pub(crate) const FORBIDDEN: &str = "paste.example.test";
 
-/// Chat clients, each with a model that policy permits.
+/// Chat clients in Python, each with a model that policy permits.
 pub(crate) const CHAT: &[(&str, &str)] = &[
     ("openai", "gpt-5-mini"),
     ("anthropic", "claude-haiku-4-5"),
     ("langchain-openai", "gpt-5-mini"),
     ("langchain-anthropic", "claude-haiku-4-5"),
+    ("langgraph", "gpt-5-mini"),
 ];
+
+/// Chat clients in Node.
+pub(crate) const NODE_CHAT: &[(&str, &str)] =
+    &[("openai", "gpt-5-mini"), ("langchain-openai", "gpt-5-mini")];
+
+/// HTTP clients in Python.
+pub(crate) const HTTP: &[&str] = &[
+    "requests", "httpx", "httpx2", "aiohttp", "urllib3", "urllib",
+];
+
+/// HTTP clients in Node.
+pub(crate) const NODE_HTTP: &[&str] = &["fetch", "undici", "axios"];
+
+/// The provider that a chat client calls.
+pub(crate) fn provider(client: &str) -> &'static str {
+    if client.ends_with("anthropic") {
+        "anthropic"
+    } else {
+        "openai"
+    }
+}
 
 /// Fields are dropped in this order: the daemon ends before what it runs in.
 pub(crate) struct World {
@@ -134,12 +156,12 @@ impl Script {
         })
     }
 
-    /// Node's fetch.
-    pub(crate) fn node() -> Self {
-        Self {
+    /// Node's fetch and the libraries from npm.
+    pub(crate) fn node() -> anyhow::Result<Self> {
+        Ok(Self {
             program: "node".to_owned(),
-            arguments: vec![clients("call.mjs")],
-        }
+            arguments: vec![clients("call.mjs"), cache()?.join("node")],
+        })
     }
 
     fn run(&self, mut command: Command, calls: &[Value]) -> anyhow::Result<Vec<Value>> {
@@ -166,9 +188,14 @@ impl Script {
 
 /// The interpreter of the environment that `cargo xtask setup` makes.
 pub(crate) fn python() -> anyhow::Result<String> {
-    let cache = std::env::var("TOLLGATE_CACHE")
-        .context("TOLLGATE_CACHE is not set: run this through `cargo xtask test clients`")?;
-    Ok(format!("{cache}/clients/bin/python"))
+    Ok(cache()?.join("clients/bin/python").display().to_string())
+}
+
+/// Where `cargo xtask setup` installs the clients.
+fn cache() -> anyhow::Result<PathBuf> {
+    std::env::var_os("TOLLGATE_CACHE")
+        .map(PathBuf::from)
+        .context("TOLLGATE_CACHE is not set: run this through `cargo xtask test clients`")
 }
 
 /// Every way of a chat client: blocking or not, whole or streamed, with or without a tool.
@@ -184,6 +211,14 @@ pub(crate) fn ways(client: &str, model: &str, prompt: &str) -> Vec<Value> {
         }
     }
     calls
+}
+
+/// The ways of a client that knows no blocking calls.
+pub(crate) fn asynchronous_ways(client: &str, model: &str, prompt: &str) -> Vec<Value> {
+    ways(client, model, prompt)
+        .into_iter()
+        .filter(|call| call["async"] == true)
+        .collect()
 }
 
 /// The ways without a tool, in which the answer is text.
