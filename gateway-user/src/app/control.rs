@@ -294,7 +294,9 @@ fn failed(error: &UpError) -> Refused {
 fn answer(error: &ApproveError) -> Refused {
     match error {
         ApproveError::NotWhole(_) => (2, error.to_string()),
-        ApproveError::NotWaiting(_) => (9, error.to_string()),
+        ApproveError::NotWaiting(_)
+        | ApproveError::Answered { .. }
+        | ApproveError::Expired { .. } => (9, error.to_string()),
         other => (1, other.to_string()),
     }
 }

@@ -75,7 +75,7 @@ pub async fn up(config: Config) -> Result<(), UpError> {
         registry: Arc::clone(&registry),
         catalog: Arc::clone(&config.catalog),
         policies: Arc::new(ArcSwap::from_pointee(policies)),
-        approvals: Approvals::new(ledger.clone()),
+        approvals: Approvals::open(ledger.clone()).await?,
         keeper,
         upstreams,
         ledger: ledger.clone(),

@@ -1,19 +1,20 @@
 //! Asks a person about a held request, with a deadline.
 //!
-//! In: what is asked, bound to identity, destination, action, digest and policy version. Out: a [`Verdict`]. Policy is not
+//! In: what is asked, bound to identity, user id, destination, action, digest and what policy asks. Out: a [`Verdict`]. Policy is not
 //! evaluated here: a grant only names the groups that approved, and policy decides again with exactly those.
 //!
 //! Invariants:
 //! - One task owns all questions ([`owner`]); every answer and every expiry is in the ledger before the waiting request moves.
-//! - A grant serves one request with the same binding, before the question's deadline. A second identical request that
-//!   is held at the same time is a question of its own.
+//! - A grant serves one request with the same binding, before the question's deadline; its use is in the ledger before that
+//!   request moves. A second identical request that is held at the same time is a question of its own.
 //! - A denial answers identical requests until the deadline.
+//! - Open questions, unused grants and denials outlive the daemon: the ledger has them.
 //! - Nobody approves what their own uid asked for, except root, who could do so anyway.
 //! - A local admin may stand for any group, and is one person: what needs two people is denied.
 //!
-//! When it fails: ledger not writable, too many questions, task gone: the request is denied. Questions and unused grants
-//! live in memory; a restarted daemon asks again.
+//! When it fails: ledger not writable, too many questions, task gone: the request is denied.
 
+mod book;
 mod digest;
 mod owner;
 mod question;
@@ -52,7 +53,7 @@ pub struct Pending {
     pub digest: [u8; 32],
     /// What policy wants; each has to be granted.
     pub asks: Vec<Ask>,
-    /// The policy set that asks.
+    /// The policy set that asks, for the record.
     pub policy_version: String,
 }
 
@@ -86,8 +87,10 @@ pub enum Verdict {
     Denied {
         /// The person, or `tollgate`.
         by: String,
-        /// Their reason; safe to show to the agent.
+        /// Their reason, which may be empty; safe to show to the agent.
         reason: String,
+        /// The question that a person denied.
+        id: Option<Id>,
     },
     /// Nobody has answered yet and the caller waited long enough. The question stays open; the identical request may be
     /// sent again.
@@ -96,7 +99,10 @@ pub enum Verdict {
         id: Id,
     },
     /// Nobody answered before the deadline.
-    Expired,
+    Expired {
+        /// The question.
+        id: Id,
+    },
 }
 
 /// A person, as the control socket's peer credentials show them.
@@ -145,9 +151,29 @@ pub enum ApproveError {
         "\"{0}\" is not a whole id: give all 16 characters, as `tollgate approvals` shows them"
     )]
     NotWhole(String),
-    /// Nothing waits under that id: never asked, answered, or expired.
+    /// Nothing was ever asked under that id.
     #[error("nothing waits for approval under \"{0}\"; see `tollgate approvals`")]
-    NotWaiting(String),
+    NotWaiting(Id),
+    /// Somebody has answered.
+    #[error("{id} is {state} already, by {by} at {at}")]
+    Answered {
+        /// As it was given.
+        id: Id,
+        /// The answer.
+        state: ApprovalState,
+        /// The person.
+        by: String,
+        /// When.
+        at: Time,
+    },
+    /// Nobody answered in time.
+    #[error("{id} expired at {at}; the same request, sent again, is a new question")]
+    Expired {
+        /// As it was given.
+        id: Id,
+        /// When.
+        at: Time,
+    },
     /// The approver runs under the uid that sent the request.
     #[error(
         "uid {uid} sent this request and cannot approve it; ask somebody else, or an administrator"
@@ -164,33 +190,48 @@ pub enum ApproveError {
     Stopped,
 }
 
-/// All open questions. Clones share them.
+/// All questions. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Approvals(mpsc::Sender<Message>);
+pub struct Approvals {
+    messages: mpsc::Sender<Message>,
+    ledger: Ledger,
+}
 
 impl Approvals {
-    /// Starts without questions. Needs a tokio runtime, which the owning task then lives on.
-    pub fn new(ledger: Ledger) -> Self {
-        let (send, receive) = mpsc::channel(QUEUE);
+    /// Starts with the questions, unused approvals and denials that the ledger has. Needs a tokio runtime, which the owning task
+    /// then lives on.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub async fn open(ledger: Ledger) -> Result<Self, LedgerError> {
+        let owner = Owner::open(ledger.clone()).await?;
+        let (messages, receive) = mpsc::channel(QUEUE);
         #[expect(
             clippy::disallowed_methods,
             reason = "the owner outlives the requests that wait for it, and ends with the last handle"
         )]
-        tokio::spawn(Owner::new(ledger).run(receive));
-        Self(send)
+        tokio::spawn(owner.run(receive));
+        Ok(Self { messages, ledger })
     }
 
-    /// Asks, and waits for the answer for at most `hold_for`. Dropping the future leaves the question open.
-    pub async fn hold(&self, pending: Pending, hold_for: Duration) -> Verdict {
+    /// Asks, and waits for the answer for at most `hold_for`; `asked` is told the question as soon as there is something to wait
+    /// for. Dropping the future leaves the question open.
+    pub async fn hold(
+        &self,
+        pending: Pending,
+        hold_for: Duration,
+        asked: impl FnOnce(Id) + Send,
+    ) -> Verdict {
         let until = Instant::now() + hold_for.min(MAX_WITHIN);
         let message = |reply| Message::Hold(Box::new(pending), reply);
         let (id, waiter) = match self.call(message).await {
-            Ok(Held::Answered(delivery)) => return delivery.take(),
+            Ok(Held::Answered(delivery)) => return delivery.take(&self.ledger).await,
             Ok(Held::Waiting(id, waiter)) => (id, waiter),
             Err(error) => return denied(error.to_string()),
         };
+        asked(id);
         match timeout_at(until, waiter).await {
-            Ok(Ok(delivery)) => delivery.take(),
+            Ok(Ok(delivery)) => delivery.take(&self.ledger).await,
             Ok(Err(_)) => denied(ApproveError::Stopped.to_string()),
             Err(_) => Verdict::StillPending { id },
         }
@@ -204,8 +245,7 @@ impl Approvals {
         self.call(Message::List).await
     }
 
-    /// Approves a question, named by the beginning of its id or of the id of an exchange that asked it. Returns the
-    /// question's id; the approval is in the ledger then.
+    /// Approves a question, named by its id or by that of an exchange that asked it. Returns the question's id; the approval is in the ledger then.
     ///
     /// # Errors
     /// No such question, not this approver, or the ledger cannot be written.
@@ -250,7 +290,7 @@ impl Approvals {
         message: impl FnOnce(oneshot::Sender<T>) -> Message,
     ) -> Result<T, ApproveError> {
         let (reply, answer) = oneshot::channel();
-        let sent = self.0.send(message(reply)).await;
+        let sent = self.messages.send(message(reply)).await;
         sent.map_err(|_| ApproveError::Stopped)?;
         answer.await.map_err(|_| ApproveError::Stopped)
     }
@@ -261,6 +301,7 @@ fn denied(reason: String) -> Verdict {
     Verdict::Denied {
         by: "tollgate".to_owned(),
         reason,
+        id: None,
     }
 }
 
@@ -286,4 +327,4 @@ fn ms(duration: Duration) -> u64 {
 const QUEUE: usize = 256;
 
 /// An upper bound for deadlines, so that no policy can make one that overflows a clock: 30 days.
-const MAX_WITHIN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub const MAX_WITHIN: Duration = Duration::from_secs(30 * 24 * 60 * 60);

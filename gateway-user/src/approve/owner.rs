@@ -1,11 +1,13 @@
 //! The task that owns all questions: it takes requests and people's answers one by one, and ends questions at their deadline.
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::book::{Book, MAX_ANSWERED, MAX_PENDING};
 use super::question::{Binding, Delivery, Grant, Held, Question, State};
 use super::{ApproveError, Approver, Ask, Pending, Verdict, Waiting, denied};
-use crate::record::{Answered, ApprovalState, Id, Ledger, Time};
+use crate::record::{Answered, ApprovalState, Id, Ledger, LedgerError, Time};
 
 /// What the task is asked to do, each with the way back.
 #[derive(Debug)]
@@ -24,28 +26,35 @@ pub(super) enum Message {
 #[derive(Debug)]
 pub(super) struct Owner {
     ledger: Ledger,
-    /// In the order in which they were asked.
-    questions: Vec<Question>,
+    book: Book,
 }
 
 impl Owner {
-    pub(super) fn new(ledger: Ledger) -> Self {
-        Self {
-            ledger,
-            questions: Vec::new(),
+    /// With the questions that an earlier daemon left.
+    pub(super) async fn open(ledger: Ledger) -> Result<Self, LedgerError> {
+        let limit = u32::try_from(MAX_PENDING + MAX_ANSWERED).unwrap_or(u32::MAX);
+        let mut book = Book::default();
+        for standing in ledger.reader().standing(Time::now(), limit).await? {
+            let id = standing.asked.id;
+            match Question::restored(standing) {
+                Ok(question) => book.add(question),
+                Err(error) => {
+                    tracing::error!(%id, %error, "a question is lost: it is not readable")
+                }
+            }
         }
+        Ok(Self { ledger, book })
     }
 
     /// Runs until the last `Approvals` is gone.
     pub(super) async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
         loop {
-            let deadline = self.questions.iter().map(|q| q.deadline).min();
             let message = tokio::select! {
                 message = messages.recv() => match message {
                     Some(message) => Some(message),
                     None => return,
                 },
-                () = at(deadline) => None,
+                () = at(self.book.next_deadline()) => None,
             };
             self.expire().await;
             // Whoever asked may be gone; what they asked for has happened all the same.
@@ -54,9 +63,7 @@ impl Owner {
                     let _ = reply.send(self.hold(*pending).await);
                 }
                 Some(Message::List(reply)) => {
-                    let now = Instant::now();
-                    let waiting = self.questions.iter().filter_map(|q| q.waiting(now));
-                    let _ = reply.send(waiting.collect());
+                    let _ = reply.send(self.book.waiting(Instant::now()));
                 }
                 Some(Message::Answer(id, state, by, reason, reply)) => {
                     let _ = reply.send(self.answer(id, state, by, reason).await);
@@ -68,29 +75,30 @@ impl Owner {
 
     /// Ends the questions whose time is over. The record comes first; a refusal does not wait for a ledger that fails.
     async fn expire(&mut self) {
-        let now = Instant::now();
-        let over: Vec<Question> = self
-            .questions
-            .extract_if(.., |question| question.deadline <= now)
-            .collect();
-        for question in over {
+        let mut ending = JoinSet::new();
+        for question in self.book.over(Instant::now()) {
             let State::Pending(waiter) = question.state else {
                 continue;
             };
-            let expired = Answered {
-                id: question.id,
-                state: ApprovalState::Expired,
-                by: None,
-                reason: None,
-                at: Time::now(),
-            };
-            if let Err(error) = self.ledger.answered(expired).await {
-                tracing::error!(%error, id = %question.id, "an expired question stays open in the ledger");
-            }
-            if let Some(waiter) = waiter {
-                let _ = waiter.send(Delivery::of(Verdict::Expired));
-            }
+            // Together, so that they share the cost of a commit.
+            let (id, ledger) = (question.id, self.ledger.clone());
+            ending.spawn(async move {
+                let expired = Answered {
+                    id,
+                    state: ApprovalState::Expired,
+                    by: None,
+                    reason: None,
+                    at: Time::now(),
+                };
+                if let Err(error) = ledger.answered(expired).await {
+                    tracing::error!(%error, %id, "an expired question stays open in the ledger");
+                }
+                if let Some(waiter) = waiter {
+                    let _ = waiter.send(Delivery::of(Verdict::Expired { id }));
+                }
+            });
         }
+        ending.join_all().await;
     }
 
     async fn hold(&mut self, pending: Pending) -> Held {
@@ -105,23 +113,20 @@ impl Owner {
         check(&pending.asks)?;
         let exchange = pending.exchange;
         let binding = Binding::of(&pending);
-        let now = Instant::now();
-        let serving = self.questions.iter_mut();
-        let serving = serving.filter_map(|q| q.serves(&binding, now).then_some(q));
-        if let Some(known) = serving.max_by_key(|question| question.rank()) {
+        if let Some(known) = self.book.serving(&binding) {
             let linked = self.ledger.linked(exchange, known.id).await;
             linked.map_err(|error| error.to_string())?;
             return Ok(known.take_up(exchange));
         }
 
-        self.check_room(&pending.identity)?;
+        self.book.room(&pending.identity)?;
         let id = self.ledger.new_id().map_err(|error| error.to_string())?;
         let mut question = Question::new(id, pending);
         let row = question.row().map_err(|error| error.to_string())?;
         let asked = self.ledger.asked(row).await;
         asked.map_err(|error| error.to_string())?;
         let held = question.take_up(exchange);
-        self.questions.push(question);
+        self.book.add(question);
         Ok(held)
     }
 
@@ -133,18 +138,18 @@ impl Owner {
         by: Approver,
         reason: Option<String>,
     ) -> Result<Id, ApproveError> {
-        let now = Instant::now();
-        let open = |q: &Question| matches!(q.state, State::Pending(_)) && q.deadline > now;
-        let mut questions = self.questions.iter_mut();
-        let called = questions.find(|question| question.is_called(id) && open(question));
-        let question = called.ok_or_else(|| ApproveError::NotWaiting(id.to_string()))?;
+        let question = match self.book.called(id) {
+            Some(question) => question,
+            None => self.by_record(id).await?,
+        };
+        let id = question.id;
         let approved = state == ApprovalState::Approved;
         if approved && by.uid != ROOT && by.uid == question.binding.requester_uid {
             return Err(ApproveError::OwnRequest { uid: by.uid });
         }
 
         let answered = Answered {
-            id: question.id,
+            id,
             state,
             by: Some((by.name.clone(), by.uid)),
             reason: reason.clone(),
@@ -152,31 +157,34 @@ impl Owner {
         };
         let recorded = self.ledger.answered(answered).await;
         recorded.map_err(ApproveError::Ledger)?;
-        question.answer(match approved {
+        let state = match approved {
             true => State::Granted(Grant::new(by.name)),
-            false => State::Denied(Verdict::Denied {
-                reason: reason.unwrap_or_else(|| format!("denied by {}", by.name)),
+            false => State::Denied {
                 by: by.name,
-            }),
-        });
-        Ok(question.id)
+                reason: reason.unwrap_or_default(),
+            },
+        };
+        self.book.answer(id, state);
+        Ok(id)
     }
 
-    fn check_room(&self, identity: &str) -> Result<(), String> {
-        let open = self.questions.iter();
-        let open = open.filter(|question| matches!(question.state, State::Pending(_)));
-        let (mut all, mut own) = (0, 0);
-        for question in open {
-            all += 1;
-            own += usize::from(question.binding.is_of(identity));
-        }
-        match () {
-            () if all >= MAX_PENDING => Err("too many requests wait for approval".to_owned()),
-            () if own >= MAX_PER_IDENTITY => {
-                Err(format!("too many requests of {identity} wait for approval"))
-            }
-            () => Ok(()),
-        }
+    /// The open question that the ledger knows by this id, or why there is none.
+    async fn by_record(&self, id: Id) -> Result<&Question, ApproveError> {
+        let answer = self.ledger.reader().answer_to(id).await;
+        let Some(answer) = answer.map_err(ApproveError::Ledger)? else {
+            return Err(ApproveError::NotWaiting(id));
+        };
+        let open = self.book.called(answer.id);
+        open.ok_or(match (answer.by, answer.at) {
+            (Some(by), Some(at)) => ApproveError::Answered {
+                id,
+                state: answer.state,
+                by,
+                at,
+            },
+            (None, Some(at)) => ApproveError::Expired { id, at },
+            (_, None) => ApproveError::NotWaiting(id),
+        })
     }
 }
 
@@ -205,12 +213,6 @@ async fn at(deadline: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
-
-/// More open questions than people can answer; a bound on memory.
-const MAX_PENDING: usize = 1000;
-
-/// One identity cannot take all places.
-const MAX_PER_IDENTITY: usize = 100;
 
 /// Who is root can change the ledger and the policies, so a rule against root would only pretend.
 const ROOT: u32 = 0;

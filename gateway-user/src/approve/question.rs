@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Ask, MAX_WITHIN, Pending, Verdict, Waiting, ms};
-use crate::record::{Asked, Id, Time};
+use super::{Ask, MAX_WITHIN, Pending, Verdict, Waiting, denied, ms};
+use crate::record::{ApprovalState, Asked, Id, Ledger, Standing, Time};
 
 /// A question from asking to deadline.
 #[derive(Debug)]
@@ -22,17 +22,18 @@ pub(super) struct Question {
     asked: Time,
     expires: Time,
     summary: String,
+    policy_version: String,
 }
 
-/// An answer counts for a request that has all of this in common with the one that asked.
+/// An answer counts for a request that has all of this in common with the one that asked. The version of the policy set is not part
+/// of it: policy decides again, as it is then, on every request that an approval releases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Binding {
-    identity: String,
+    pub(super) identity: String,
     pub(super) requester_uid: u32,
     destination: String,
     action: String,
-    digest: [u8; 32],
-    policy_version: String,
+    pub(super) digest: [u8; 32],
     asks: Vec<Ask>,
 }
 
@@ -43,7 +44,7 @@ pub(super) enum State {
     /// Approved, for the request that takes it.
     Granted(Grant),
     /// Denied, for every request until the deadline.
-    Denied(Verdict),
+    Denied { by: String, reason: String },
 }
 
 /// The first reply to a held request.
@@ -60,7 +61,8 @@ pub(super) enum Held {
 #[derive(Debug)]
 pub(super) struct Delivery {
     verdict: Verdict,
-    used: Option<Arc<AtomicBool>>,
+    /// The question whose approval it uses, and whether it is used.
+    grant: Option<(Id, Arc<AtomicBool>)>,
 }
 
 #[derive(Debug)]
@@ -85,19 +87,62 @@ impl Question {
             expires: Time::from_unix_ms(expires),
             binding: Binding::of(&pending),
             summary: pending.summary,
+            policy_version: pending.policy_version,
         }
     }
 
+    /// As an earlier daemon left it in the ledger.
+    pub(super) fn restored(standing: Standing) -> Result<Self, serde_json::Error> {
+        let Standing {
+            asked,
+            state,
+            by,
+            reason,
+        } = standing;
+        let by = by.unwrap_or_default();
+        let left = asked.expires.unix_ms() - Time::now().unix_ms();
+        let left = Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(MAX_WITHIN);
+        Ok(Self {
+            id: asked.id,
+            deadline: Instant::now() + left,
+            state: match state {
+                ApprovalState::Approved => State::Granted(Grant::new(by)),
+                ApprovalState::Denied => State::Denied {
+                    by,
+                    reason: reason.unwrap_or_default(),
+                },
+                ApprovalState::Pending | ApprovalState::Expired => State::Pending(None),
+            },
+            first: asked.exchange,
+            last: asked.exchange,
+            asked: asked.asked,
+            expires: asked.expires,
+            binding: Binding {
+                identity: asked.identity,
+                requester_uid: asked.requester_uid,
+                destination: asked.destination,
+                action: asked.action,
+                digest: asked.digest,
+                asks: serde_json::from_str(&asked.asks)?,
+            },
+            summary: asked.summary,
+            policy_version: asked.policy_version,
+        })
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.state, State::Pending(_))
+    }
+
     /// Whether a request with this binding may take over what this question has: its place in the queue, or its grant.
-    pub(super) fn serves(&mut self, binding: &Binding, now: Instant) -> bool {
-        self.deadline > now
-            && match &mut self.state {
-                State::Pending(waiter) => {
-                    self.binding == *binding && waiter.as_ref().is_none_or(|w| w.is_closed())
-                }
-                State::Granted(grant) => self.binding == *binding && grant.is_free(),
-                State::Denied(_) => self.binding.same_but_uid(binding),
+    pub(super) fn serves(&self, binding: &Binding) -> bool {
+        match &self.state {
+            State::Pending(waiter) => {
+                self.binding == *binding && waiter.as_ref().is_none_or(|w| w.is_closed())
             }
+            State::Granted(grant) => self.binding == *binding && grant.is_free(),
+            State::Denied { .. } => self.binding.same_but_uid(binding),
+        }
     }
 
     /// Which of several questions that serve a request is the one: a denial stands above all, a grant saves a person's time.
@@ -105,40 +150,45 @@ impl Question {
         match self.state {
             State::Pending(_) => 0,
             State::Granted(_) => 1,
-            State::Denied(_) => 2,
+            State::Denied { .. } => 2,
         }
     }
 
     /// Takes up a request that this question serves. The exchange is remembered, so that a person may name the question by it.
     pub(super) fn take_up(&mut self, exchange: Id) -> Held {
         self.last = exchange;
-        match &mut self.state {
-            State::Pending(waiter) => {
-                let (send, receive) = oneshot::channel();
-                *waiter = Some(send);
-                Held::Waiting(self.id, receive)
-            }
-            State::Granted(grant) => Held::Answered(grant.delivery(&self.binding)),
-            State::Denied(verdict) => Held::Answered(Delivery::of(verdict.clone())),
+        if let Some(delivery) = self.delivery() {
+            return Held::Answered(delivery);
         }
+        let (send, receive) = oneshot::channel();
+        self.state = State::Pending(Some(send));
+        Held::Waiting(self.id, receive)
     }
 
     /// Sets the answer and hands it to the request that waits, if there is one.
     pub(super) fn answer(&mut self, state: State) {
-        if let State::Pending(Some(waiter)) = std::mem::replace(&mut self.state, state) {
-            let delivery = match &self.state {
-                State::Granted(grant) => grant.delivery(&self.binding),
-                State::Denied(verdict) => Delivery::of(verdict.clone()),
-                State::Pending(_) => return,
-            };
+        let before = std::mem::replace(&mut self.state, state);
+        if let (State::Pending(Some(waiter)), Some(delivery)) = (before, self.delivery()) {
             // A request that went away leaves the answer for the next one.
             let _ = waiter.send(delivery);
         }
     }
 
-    /// By its own id, or that of the exchange that asked first or last.
-    pub(super) fn is_called(&self, id: Id) -> bool {
-        [self.id, self.first, self.last].contains(&id)
+    /// The answer on its way to a request; `None` while there is none.
+    fn delivery(&self) -> Option<Delivery> {
+        match &self.state {
+            State::Pending(_) => None,
+            State::Granted(grant) => Some(grant.delivery(self.id, &self.binding)),
+            State::Denied { by, reason } => Some(Delivery::of(Verdict::Denied {
+                by: by.clone(),
+                reason: reason.clone(),
+                id: Some(self.id),
+            })),
+        }
+    }
+
+    pub(super) fn was_asked_by(&self, exchange: Id) -> bool {
+        [self.first, self.last].contains(&exchange)
     }
 
     pub(super) fn row(&self) -> Result<Asked, serde_json::Error> {
@@ -148,7 +198,6 @@ impl Question {
             destination,
             action,
             digest,
-            policy_version,
             asks,
         } = self.binding.clone();
         Ok(Asked {
@@ -163,7 +212,7 @@ impl Question {
             summary: self.summary.clone(),
             digest,
             asks: serde_json::to_string(&asks)?,
-            policy_version,
+            policy_version: self.policy_version.clone(),
             uses: 1,
         })
     }
@@ -198,13 +247,8 @@ impl Binding {
             destination: pending.destination.clone(),
             action: pending.action.clone(),
             digest: pending.digest,
-            policy_version: pending.policy_version.clone(),
             asks: pending.asks.clone(),
         }
-    }
-
-    pub(super) fn is_of(&self, identity: &str) -> bool {
-        self.identity == identity
     }
 
     /// A denied request is not asked again by changing the user that sends it.
@@ -227,20 +271,20 @@ impl Grant {
     }
 
     /// A local admin may stand for any group, so the approval speaks for every group that was asked.
-    fn delivery(&self, binding: &Binding) -> Delivery {
+    fn delivery(&self, question: Id, binding: &Binding) -> Delivery {
         let groups = binding.asks.iter().flat_map(|ask| &ask.approvers);
         Delivery {
             verdict: Verdict::Granted {
                 by: self.by.clone(),
                 approvals: groups.cloned().collect(),
             },
-            used: Some(Arc::clone(&self.used)),
+            grant: Some((question, Arc::clone(&self.used))),
         }
     }
 
     /// Neither used, nor on its way to a request that may still use it.
-    fn is_free(&mut self) -> bool {
-        Arc::get_mut(&mut self.used).is_some_and(|used| !*used.get_mut())
+    fn is_free(&self) -> bool {
+        Arc::strong_count(&self.used) == 1 && !self.used.load(Ordering::Relaxed)
     }
 }
 
@@ -248,13 +292,17 @@ impl Delivery {
     pub(super) fn of(verdict: Verdict) -> Self {
         Self {
             verdict,
-            used: None,
+            grant: None,
         }
     }
 
-    pub(super) fn take(self) -> Verdict {
-        if let Some(used) = self.used {
+    /// The verdict, after the use of an approval is in the ledger. An approval whose use cannot be recorded is lost.
+    pub(super) async fn take(self, ledger: &Ledger) -> Verdict {
+        if let Some((question, used)) = self.grant {
             used.store(true, Ordering::Relaxed);
+            if let Err(error) = ledger.used(question).await {
+                return denied(error.to_string());
+            }
         }
         self.verdict
     }

@@ -182,6 +182,7 @@ async fn ask(
             .hold(
                 pending(connection, asked, &question, policies.version(), entry.id()),
                 asked.hold,
+                |_| (),
             )
             .await;
         let (reason, why) = match answer {
@@ -203,17 +204,14 @@ async fn ask(
                     }
                 }
             }
-            Answer::Denied { by, reason } if reason.is_empty() => {
-                (format!("{by} denied it"), Why::Policy)
-            }
-            Answer::Denied { by, reason } => (format!("{by} denied it: {reason}"), Why::Policy),
-            Answer::Expired => (
-                format!("nobody in {approvers} answered in time"),
+            Answer::Denied { by, reason, id } => (denied(&by, &reason, id), Why::Policy),
+            Answer::Expired { id } => (
+                format!("nobody in {approvers} answered in time (approval {id})"),
                 Why::Policy,
             ),
-            Answer::StillPending { .. } => {
+            Answer::StillPending { id } => {
                 let reason = format!(
-                    "it waits for approval by {approvers}; once approved the identical request passes"
+                    "it waits for approval {id} by {approvers}; once approved the identical request passes"
                 );
                 return Ok(refuse(entry, Why::ApprovalPending, &reason));
             }
@@ -227,6 +225,18 @@ async fn ask(
         entry.decided(denied).await?;
         return Ok(refuse(entry, why, &reason));
     }
+}
+
+/// The words of a denial. Those of a person name the question, which stays the same when the request is sent again.
+fn denied(by: &str, reason: &str, id: Option<Id>) -> String {
+    let mut text = format!("{by} denied it");
+    if !reason.is_empty() {
+        text += &format!(": {reason}");
+    }
+    if let Some(id) = id {
+        text += &format!(" (approval {id})");
+    }
+    text
 }
 
 /// A policy that cannot be evaluated denies; somebody has to mend it.
@@ -244,25 +254,29 @@ fn pending(
     version: &str,
     exchange: Id,
 ) -> Pending {
-    let facts = &asked.action.facts;
-    let detail = facts
-        .text("path")
-        .or(facts.text("host"))
-        .unwrap_or_default();
     Pending {
         exchange,
         identity: connection.caller.workload.identity.id.clone(),
         requester_uid: connection.caller.uid,
         destination: asked.resource.name.clone(),
         action: asked.action.name.to_owned(),
-        summary: format!(
-            "{} {detail}",
-            facts.text("method").unwrap_or(asked.action.name)
-        ),
+        summary: summary(asked),
         digest: asked.digest,
         asks: question.asks().iter().map(ask_of).collect(),
         policy_version: version.to_owned(),
     }
+}
+
+/// What a person reads: `POST /v1/chat/completions gpt-5-mini`.
+fn summary(asked: &Asked<'_>) -> String {
+    let facts = &asked.action.facts;
+    let words = [
+        Some(facts.text("method").unwrap_or(asked.action.name)),
+        facts.text("path").or(facts.text("host")),
+        asked.model.as_deref(),
+    ];
+    let line: Vec<&str> = words.into_iter().flatten().collect();
+    line.join(" ").chars().take(MAX_SUMMARY).collect()
 }
 
 fn ask_of(ask: &policy::Ask) -> crate::approve::Ask {
@@ -359,3 +373,6 @@ fn refusal(
         id: id.to_string(),
     }
 }
+
+/// A path can be as long as a head; a person reads a line.
+const MAX_SUMMARY: usize = 500;

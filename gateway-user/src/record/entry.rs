@@ -117,6 +117,10 @@ impl Ledger {
         self.submit(Op::Answered(Box::new(answered))).await
     }
 
+    pub(crate) async fn used(&self, approval: Id) -> Result<(), LedgerError> {
+        self.submit(Op::Used(approval)).await
+    }
+
     fn reserve(&self) -> Result<Slot, LedgerError> {
         self.queue.clone().try_reserve_owned().map_err(refused)
     }

@@ -24,6 +24,8 @@ pub(super) enum Op {
     /// An exchange waits for, or uses, this approval.
     Linked(Id, Id),
     Answered(Box<Answered>),
+    /// An approval is used up by one, before the request that uses it goes out.
+    Used(Id),
     /// Nothing; done when everything before it is.
     Flush,
 }
@@ -86,9 +88,13 @@ impl Op {
         )
     }
 
-    /// A person's word outlives a power loss.
+    /// A person's word outlives a power loss, and so does its use. That nobody answered is known by the time.
     pub(super) fn needs_power_safety(&self) -> bool {
-        matches!(self, Self::Answered(_))
+        match self {
+            Self::Answered(answered) => answered.state != ApprovalState::Expired,
+            Self::Used(_) => true,
+            _ => false,
+        }
     }
 
     /// Runs the statements of this write inside the caller's transaction.
@@ -121,6 +127,7 @@ impl Op {
             Self::Asked(asked) => ask(db, asked).await,
             Self::Linked(exchange, approval) => link(db, *exchange, *approval).await,
             Self::Answered(answered) => answer(db, answered).await,
+            Self::Used(approval) => use_up(db, *approval).await,
             Self::Flush => Ok(()),
         }
     }
@@ -280,6 +287,16 @@ async fn answer(db: &mut SqliteConnection, answered: &Answered) -> Result<(), Er
     .bind(uid)
     .bind(&answered.reason)
     .bind(answered.at.unix_ms())
+    .execute(db)
+    .await?;
+    exactly_one(done)
+}
+
+async fn use_up(db: &mut SqliteConnection, approval: Id) -> Result<(), Error> {
+    let done = query(
+        "UPDATE approval SET used = used + 1 WHERE id = ?1 AND state = 'approved' AND used < uses",
+    )
+    .bind(approval.to_string())
     .execute(db)
     .await?;
     exactly_one(done)

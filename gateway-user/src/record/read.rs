@@ -65,6 +65,10 @@ impl Reader {
         Self(store::readers(path))
     }
 
+    pub(super) fn pool(&self) -> &SqlitePool {
+        &self.0
+    }
+
     /// The newest sessions that fit, oldest of them first, open ones included.
     ///
     /// # Errors
@@ -266,7 +270,7 @@ fn exchange(row: &SqliteRow) -> Result<Exchange, LedgerError> {
     })
 }
 
-fn approval(row: &SqliteRow) -> Result<Option<Approval>, LedgerError> {
+pub(super) fn approval(row: &SqliteRow) -> Result<Option<Approval>, LedgerError> {
     let Some(state) = word(row, "state", ApprovalState::from_word)? else {
         return Ok(None);
     };
@@ -288,14 +292,14 @@ fn said(row: &SqliteRow) -> Result<Text, LedgerError> {
     })
 }
 
-fn get<'r, T>(row: &'r SqliteRow, column: &'static str) -> Result<T, LedgerError>
+pub(super) fn get<'r, T>(row: &'r SqliteRow, column: &'static str) -> Result<T, LedgerError>
 where
     T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
 {
     row.try_get(column).map_err(failed)
 }
 
-fn id(row: &SqliteRow, column: &'static str) -> Result<Id, LedgerError> {
+pub(super) fn id(row: &SqliteRow, column: &'static str) -> Result<Id, LedgerError> {
     let text: String = get(row, column)?;
     text.parse().map_err(|_| damaged(row, column))
 }
@@ -316,7 +320,7 @@ fn json<T: DeserializeOwned>(row: &SqliteRow, column: &'static str) -> Result<T,
     serde_json::from_str(&text).map_err(|_| damaged(row, column))
 }
 
-fn word<T>(
+pub(super) fn word<T>(
     row: &SqliteRow,
     column: &'static str,
     known: fn(&str) -> Option<T>,
@@ -326,14 +330,14 @@ fn word<T>(
         .transpose()
 }
 
-fn damaged(row: &SqliteRow, field: &'static str) -> LedgerError {
+pub(super) fn damaged(row: &SqliteRow, field: &'static str) -> LedgerError {
     LedgerError::Damaged {
         id: row.try_get("id").unwrap_or_default(),
         field,
     }
 }
 
-fn failed(error: sqlx::Error) -> LedgerError {
+pub(super) fn failed(error: sqlx::Error) -> LedgerError {
     LedgerError::Read(Arc::new(error))
 }
 

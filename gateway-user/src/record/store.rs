@@ -98,14 +98,18 @@ fn common_options(path: &Path) -> SqliteConnectOptions {
 }
 
 fn migrations() -> Migrator {
-    let ledger = include_str!("migrations/0001_ledger.sql").into_sql_str();
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        Cow::Borrowed("ledger"),
-        MigrationType::Simple,
-        ledger,
-        false,
-    )])
+    let migration = |number, name, sql: &'static str| {
+        let (kind, sql) = (MigrationType::Simple, sql.into_sql_str());
+        Migration::new(number, Cow::Borrowed(name), kind, sql, false)
+    };
+    Migrator::with_migrations(vec![
+        migration(1, "ledger", include_str!("migrations/0001_ledger.sql")),
+        migration(
+            2,
+            "approval used",
+            include_str!("migrations/0002_approval_used.sql"),
+        ),
+    ])
 }
 
 async fn close_leftovers(db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
@@ -122,7 +126,7 @@ async fn close_leftovers(db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         .execute(&mut *db)
         .await?;
     query(
-        "UPDATE approval SET state = 'expired', reason = 'the daemon stopped', at = ?1 WHERE state = 'pending'",
+        "UPDATE approval SET state = 'expired', at = expires WHERE state = 'pending' AND expires <= ?1",
     )
     .bind(now)
     .execute(&mut *db)

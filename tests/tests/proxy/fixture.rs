@@ -143,7 +143,7 @@ impl Proxy {
             )?)),
             keeper: Keeper::new(&config.paths.state, credentials(&config))?,
             upstreams: Upstreams::new(&Roots::host()?, config.catalog.services())?,
-            approvals: Approvals::new(ledger.clone()),
+            approvals: Approvals::open(ledger.clone()).await?,
             ledger,
             tasks: Tasks::default(),
             drain: Drain::default(),

@@ -36,11 +36,12 @@ async fn a_denial_is_remembered_until_the_deadline() {
     let (exchange, held) = desk.hold(request(1)).await;
     let id = exchange.id().to_string();
     let reason = Some("not today".to_owned());
-    desk.approvals.deny(&id, admin(), reason).await.unwrap();
+    let question = desk.approvals.deny(&id, admin(), reason).await.unwrap();
     let verdict = held.await.unwrap();
     let no = Verdict::Denied {
         by: "root".into(),
         reason: "not today".into(),
+        id: Some(question),
     };
     assert_eq!(verdict, no);
     assert_eq!(desk.recorded(&exchange).await.state, ApprovalState::Denied);
@@ -88,7 +89,10 @@ async fn an_identical_retry_passes_once_after_a_late_approval() {
             ..request(1)
         },
         Pending {
-            policy_version: "v2".into(),
+            asks: vec![Ask {
+                message: Some("Which ticket?".into()),
+                ..request(1).asks[0].clone()
+            }],
             ..request(1)
         },
         Pending {
@@ -99,7 +103,12 @@ async fn an_identical_retry_passes_once_after_a_late_approval() {
         let (_exchange, held) = desk.hold(changed).await;
         assert!(!held.is_finished());
     }
-    let (retry, held) = desk.hold(request(1)).await;
+    // Another version of the policy set that asks the same: whoever releases the request decides again.
+    let reloaded = Pending {
+        policy_version: "v2".into(),
+        ..request(1)
+    };
+    let (retry, held) = desk.hold(reloaded).await;
     assert_eq!(held.await.unwrap(), granted());
     assert_eq!(desk.recorded(&retry).await.id.to_string(), id);
     let (_exchange, held) = desk.hold(request(1)).await;
@@ -186,4 +195,7 @@ async fn what_is_typed_is_checked() {
         Err(ApproveError::NotWaiting(_))
     ));
     answer(&whole).await.unwrap();
+    let again = answer(&whole).await.unwrap_err().to_string();
+    let told = format!("{whole} is approved already, by root at ");
+    assert!(again.starts_with(&told), "{again}");
 }

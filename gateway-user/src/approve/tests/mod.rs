@@ -16,14 +16,15 @@ use crate::record::{Decision, ExchangeEntry, ExchangeStart, Process, SessionEntr
 
 mod answers;
 mod limits;
+mod many;
+mod restart;
 
 /// A ledger, its questions, and a clock that stands still.
 struct Desk {
     approvals: Approvals,
     session: SessionEntry,
     ledger: Ledger,
-    path: std::path::PathBuf,
-    _folder: TempDir,
+    folder: TempDir,
     /// Paused time jumps ahead when the runtime has nothing to do, and waiting for SQLite looks like that. A blocking task
     /// that never ends keeps it from jumping; dropping this ends the task.
     _brake: std::sync::mpsc::Sender<()>,
@@ -31,18 +32,27 @@ struct Desk {
 
 impl Desk {
     async fn open() -> Self {
+        Self::of(TempDir::new().unwrap()).await
+    }
+
+    /// The next daemon on what the first has on disk by now, as if that had been killed.
+    async fn restarted(&self) -> Self {
+        let folder = TempDir::new().unwrap();
+        for file in [FILE.to_owned(), format!("{FILE}-wal")] {
+            std::fs::copy(self.folder.path().join(&file), folder.path().join(file)).unwrap();
+        }
+        Self::of(folder).await
+    }
+
+    async fn of(folder: TempDir) -> Self {
         let (brake, released) = std::sync::mpsc::channel();
         tokio::task::spawn_blocking(move || released.recv());
-        let folder = TempDir::new().unwrap();
-        let path = folder.path().join("ledger.db");
-        let ledger = Ledger::open(&path).await.unwrap();
-        let session = ledger.session(session_start()).await.unwrap();
+        let ledger = Ledger::open(&folder.path().join(FILE)).await.unwrap();
         Self {
-            approvals: Approvals::new(ledger.clone()),
-            session,
+            approvals: Approvals::open(ledger.clone()).await.unwrap(),
+            session: ledger.session(session_start()).await.unwrap(),
             ledger,
-            path,
-            _folder: folder,
+            folder,
             _brake: brake,
         }
     }
@@ -59,7 +69,7 @@ impl Desk {
             ..pending
         };
         let approvals = self.approvals.clone();
-        let held = tokio::spawn(async move { approvals.hold(pending, HOLD).await });
+        let held = tokio::spawn(async move { approvals.hold(pending, HOLD, |_| ()).await });
         while !held.is_finished() && !self.is_asked(&exchange).await {
             settle().await;
         }
@@ -87,11 +97,26 @@ impl Desk {
         found.approval.unwrap()
     }
 
+    /// How often the approval that this exchange asked for was used, by the ledger.
+    async fn used(&self, exchange: &str) -> u32 {
+        let asked = sqlx::query_scalar("SELECT used FROM approval WHERE exchange = ?");
+        asked
+            .bind(exchange)
+            .fetch_one(&mut self.db().await)
+            .await
+            .unwrap()
+    }
+
     async fn sql(&self, statement: &'static str) {
+        let statement = sqlx::query(statement);
+        statement.execute(&mut self.db().await).await.unwrap();
+    }
+
+    async fn db(&self) -> sqlx::SqliteConnection {
         use sqlx::ConnectOptions;
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&self.path);
-        let mut db = options.foreign_keys(false).connect().await.unwrap();
-        sqlx::query(statement).execute(&mut db).await.unwrap();
+        let path = self.folder.path().join(FILE);
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+        options.foreign_keys(false).connect().await.unwrap()
     }
 }
 
@@ -175,3 +200,4 @@ fn exchange_start() -> ExchangeStart {
 }
 
 const HOLD: Duration = Duration::from_secs(50);
+const FILE: &str = "ledger.db";
