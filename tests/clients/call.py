@@ -17,10 +17,18 @@ def weather(city: str) -> str:
     return f"sunny in {city}"
 
 
-@functools.cache
-def made(module, name):
+CLIENTS = {}
+
+
+def once(name, make):
     """One client for all calls, so that its connections are used again, as they are in an agent."""
-    return getattr(__import__(module), name)()
+    if name not in CLIENTS:
+        CLIENTS[name] = make()
+    return CLIENTS[name]
+
+
+def made(module, name):
+    return once((module, name), lambda: getattr(__import__(module), name)())
 
 
 async def openai(call):
@@ -154,13 +162,39 @@ async def urllib(call):
     return {"status": answer.status, "body": answer.read().decode()}
 
 
+async def grpc(call):
+    """`method` of a service at `target`; a stream sends its next message when the last was answered."""
+    import queue
+
+    import grpc
+
+    channel = once(("grpc", call["target"]), lambda: grpc.secure_channel(call["target"], grpc.ssl_channel_credentials()))
+    messages = [message.encode() for message in call["messages"]]
+    try:
+        if not call.get("stream"):
+            answer, done = channel.unary_unary(call["method"]).with_call(messages[0], timeout=30)
+            answers = [answer]
+        else:
+            asked, answers = queue.SimpleQueue(), []
+            done = channel.stream_stream(call["method"])(iter(asked.get, None), timeout=30)
+            for message in messages:
+                asked.put(message)
+                answers.append(next(done))
+            asked.put(None)
+            answers += list(done)
+    except grpc.RpcError as error:
+        return {"code": error.code().name, "details": error.details()}
+    trailers = {pair.key: pair.value for pair in done.trailing_metadata()}
+    return {"code": done.code().name, "answers": [answer.decode() for answer in answers], "trailers": trailers}
+
+
 def shown(text, tools, used, made):
     return {"text": text or "", "tools": tools, "usage": [used, made]}
 
 
 async def main():
     chat = (openai, anthropic, langchain_openai, langchain_anthropic, langgraph)
-    plain = (requests, httpx, httpx2, aiohttp, urllib3, urllib)
+    plain = (requests, httpx, httpx2, aiohttp, urllib3, urllib, grpc)
     clients = {f.__name__.replace("_", "-"): f for f in chat + plain}
     for call in json.load(sys.stdin):
         try:
@@ -169,8 +203,8 @@ async def main():
             module = type(error).__module__.split(".")[0]
             result = {"error": type(error).__name__, "module": module, "status": getattr(error, "status_code", None), "message": str(error)}
         print(json.dumps(result), flush=True)
-    if made.cache_info().currsize and "aiohttp" in sys.modules:
-        await made("aiohttp", "ClientSession").close()
+    if session := CLIENTS.get(("aiohttp", "ClientSession")):
+        await session.close()
 
 
 asyncio.run(main())

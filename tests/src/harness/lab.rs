@@ -186,6 +186,7 @@ pub(super) fn trusting(ca: &Path, program: &str) -> Command {
         "REQUESTS_CA_BUNDLE",
         "CURL_CA_BUNDLE",
         "NODE_EXTRA_CA_CERTS",
+        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
     ] {
         command.env(name, ca);
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose,
 };
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
@@ -41,8 +41,8 @@ impl Authority {
         &self.pem
     }
 
-    /// A TLS server with a certificate for these names (addresses too), which speaks HTTP/2 and HTTP/1.1.
-    pub fn acceptor(&self, names: &[String]) -> anyhow::Result<TlsAcceptor> {
+    /// A certificate for these names (addresses too), and its key.
+    pub fn certificate(&self, names: &[String]) -> anyhow::Result<(Certificate, KeyPair)> {
         let key = KeyPair::generate().context("cannot make the upstream's key")?;
         let mut parameters =
             CertificateParams::new(names).context("a name that no certificate can carry")?;
@@ -55,6 +55,12 @@ impl Authority {
         let certificate = parameters
             .signed_by(&key, &self.issuer)
             .context("cannot sign the upstream's certificate")?;
+        Ok((certificate, key))
+    }
+
+    /// A TLS server with a [`certificate`](Self::certificate), which speaks HTTP/2 and HTTP/1.1.
+    pub fn acceptor(&self, names: &[String]) -> anyhow::Result<TlsAcceptor> {
+        let (certificate, key) = self.certificate(names)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?

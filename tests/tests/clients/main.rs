@@ -4,6 +4,7 @@
 
 mod allowed;
 mod crash;
+mod grpc;
 mod held;
 mod masked;
 mod outside;

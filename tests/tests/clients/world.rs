@@ -23,6 +23,9 @@ pub(crate) const FILES: &str = "files.example.test";
 /// A host that no service lists.
 pub(crate) const FORBIDDEN: &str = "paste.example.test";
 
+/// The name of the gRPC server, which a test starts itself.
+pub(crate) const GRPC: &str = "grpc.example.test";
+
 /// Chat clients in Python, each with a model that policy permits.
 pub(crate) const CHAT: &[(&str, &str)] = &[
     ("openai", "gpt-5-mini"),
@@ -57,14 +60,19 @@ pub(crate) fn provider(client: &str) -> &'static str {
 pub(crate) struct World {
     pub(crate) daemon: Daemon,
     pub(crate) upstream: Upstream,
-    lab: Lab,
+    pub(crate) lab: Lab,
+    /// Where [`GRPC`] leads.
+    pub(crate) grpc: SocketAddr,
 }
 
 impl World {
     pub(crate) fn new() -> anyhow::Result<Self> {
         let tls = free_address(443)?;
+        let grpc = free_address(443)?;
         let names = ["api.openai.com", "api.anthropic.com", FILES, FORBIDDEN];
-        let lab = Lab::enter("tollgate-clients-", &names.map(|name| (tls.ip(), name)))?;
+        let mut hosts = names.map(|name| (tls.ip(), name)).to_vec();
+        hosts.push((grpc.ip(), GRPC));
+        let lab = Lab::enter("tollgate-clients-", &hosts)?;
         let upstream = Upstream::start(&Options {
             tls: vec![tls],
             echo: vec![SocketAddr::new(tls.ip(), 0)],
@@ -77,15 +85,17 @@ impl World {
             format!("[[service]]\nname = {name:?}\nhosts = [{host:?}]\nca = {ca:?}\n\n")
         };
         lab.configure(&format!(
-            "[[identity]]\nid = {IDENTITY:?}\ngroups = [\"agents\"]\n\n{}{}{}",
+            "[[identity]]\nid = {IDENTITY:?}\ngroups = [\"agents\"]\n\n{}{}{}{}",
             service("openai", "api.openai.com"),
             service("anthropic", "api.anthropic.com"),
             service("files", FILES),
+            service("echo", GRPC),
         ))?;
         Ok(Self {
             daemon: Daemon::start(&lab)?,
             upstream,
             lab,
+            grpc,
         })
     }
 
@@ -234,7 +244,8 @@ pub(crate) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap_or_default()
 }
 
-fn clients(file: &str) -> PathBuf {
+/// A script of the suite.
+pub(crate) fn clients(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("clients")
         .join(file)
