@@ -6,6 +6,7 @@
 mod cache;
 mod demo;
 mod ebpf;
+mod fuzz;
 mod setup;
 mod shell;
 mod suites;
@@ -43,6 +44,17 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Searches for inputs that break a parser's property; finds stay in the cache.
+    Fuzz {
+        /// Folders of tests/fuzz/corpus; all if none is named.
+        targets: Vec<String>,
+        /// How long each target is fuzzed.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Puts what was found and adds coverage into the committed corpus instead.
+        #[arg(long)]
+        merge: bool,
+    },
     /// Real LangChain agents under Tollgate: allowed, blocked, masked, held for approval, recorded.
     Demo {
         /// Stays up afterwards, to try it by hand, until Ctrl-C.
@@ -70,6 +82,14 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Ebpf { check } => {
             setup::ensure(&[setup::Group::Ebpf])?;
             ebpf::build(check)
+        }
+        Command::Fuzz {
+            targets,
+            seconds,
+            merge,
+        } => {
+            setup::ensure(&[setup::Group::Fuzz])?;
+            fuzz::run(&targets, seconds, merge)
         }
         Command::Demo { keep } => demo::run(keep),
     }

@@ -24,6 +24,8 @@ pub(crate) enum Group {
     Deny,
     /// The real clients that the tests and the demo run.
     Clients,
+    /// What libFuzzer is built with.
+    Fuzz,
 }
 
 /// Every group.
@@ -73,7 +75,7 @@ fn steps(groups: &[Group]) -> anyhow::Result<Vec<Step>> {
     let mut steps = Vec::new();
     for group in groups {
         match group {
-            Group::Build => {}
+            Group::Build | Group::Fuzz => {}
             Group::Ebpf => steps.push(Step {
                 says: BPF_LINKER.says,
                 present: || BPF_LINKER.present(),
@@ -125,6 +127,7 @@ const PACKAGES: &[(Group, Proof, &[&str])] = &[
         &["llvm-22-dev"],
     ),
     (Group::Ebpf, Proof::Program("c++"), &["g++"]),
+    (Group::Fuzz, Proof::Program("c++"), &["g++"]),
     (Group::Clients, Proof::Program("python3"), &["python3"]),
     (Group::Clients, Proof::Program("node"), &["nodejs"]),
     (Group::Clients, Proof::Program("npm"), &["npm"]),

@@ -5,6 +5,7 @@
 mod approved;
 mod bytes;
 mod client;
+mod corpus;
 mod fixture;
 mod held;
 mod http;
