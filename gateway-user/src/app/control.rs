@@ -134,6 +134,16 @@ impl Daemon {
                     json!({"exchange": explained.exchange, "decision": explained.decision, "query": explained.query}),
                 ])
             }
+            Request::Reload => {
+                let loaded = self
+                    .policies
+                    .read()
+                    .await
+                    .map_err(|error| (4, error.to_string()))?;
+                Ok(vec![
+                    json!({"policies": loaded.set.len(), "policy_version": loaded.set.version(), "new": loaded.new}),
+                ])
+            }
             Request::Down => {
                 self.stop.notify_one();
                 Ok(Vec::new())
@@ -143,7 +153,7 @@ impl Daemon {
 
     fn status(&self) -> Result<Value, Refused> {
         let governed = self.workloads.governed().map_err(|error| failed(&error))?;
-        let policies = self.gateway.policies.load();
+        let (policies, folder) = (self.gateway.policies.load(), self.policies.state());
         let workloads: Vec<Value> = governed
             .iter()
             .map(|(workload, cgroups)| {
@@ -160,6 +170,8 @@ impl Daemon {
             "services": self.config.catalog.configured(),
             "policies": policies.len(),
             "policy_version": policies.version(),
+            "policies_loaded": folder.loaded,
+            "policy_error": folder.broken,
             "ledger": if self.gateway.ledger.is_broken() { "broken" } else { "ok" },
             "refused": counters.into_iter().map(|(reason, count)| (reason.to_owned(), count.into())).collect::<serde_json::Map<_, _>>(),
         }))

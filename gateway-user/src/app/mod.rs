@@ -7,6 +7,7 @@ mod control;
 mod error;
 mod lock;
 mod refusals;
+mod reload;
 mod workloads;
 
 use std::collections::HashMap;
@@ -16,7 +17,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -29,13 +29,14 @@ use crate::identity::Registry;
 use crate::keeper::{CredentialSpec, Keeper};
 use crate::kernel::{Kernel, Options};
 use crate::pipeline::Gateway;
-use crate::policy::PolicySet;
+use crate::policy::{Live, PolicySet};
 use crate::record::Ledger;
 use crate::tasks::Tasks;
 use crate::tls::Roots;
 
 pub use error::UpError;
 use lock::Lock;
+use reload::Policies;
 use workloads::Workloads;
 
 /// What every control request works with.
@@ -43,6 +44,7 @@ struct Daemon {
     config: Config,
     gateway: Arc<Gateway>,
     workloads: Workloads,
+    policies: Arc<Policies>,
     stop: Notify,
 }
 
@@ -57,7 +59,8 @@ pub async fn up(config: Config) -> Result<(), UpError> {
     raise_descriptor_limit();
     folders(&config.paths)?;
     let _lock = Lock::take(&config.paths.run)?;
-    let policies = PolicySet::load(&config.paths.policies)?;
+    let live = Arc::new(Live::new(PolicySet::load(&config.paths.policies)?));
+    let policies = Arc::new(Policies::new(&config.paths.policies, Arc::clone(&live)));
     let keeper = Keeper::new(&config.paths.state, credentials(&config))?;
     check_credentials(&config, &keeper)?;
     let upstreams = Upstreams::new(&Roots::host()?, config.catalog.services())?;
@@ -74,7 +77,7 @@ pub async fn up(config: Config) -> Result<(), UpError> {
         flows: Arc::new(kernel.flows()),
         registry: Arc::clone(&registry),
         catalog: Arc::clone(&config.catalog),
-        policies: Arc::new(ArcSwap::from_pointee(policies)),
+        policies: live,
         approvals: Approvals::open(ledger.clone()).await?,
         keeper,
         upstreams,
@@ -83,6 +86,7 @@ pub async fn up(config: Config) -> Result<(), UpError> {
         drain: Drain::default(),
     });
     services.spawn(refusals::report(events, registry));
+    services.spawn(Arc::clone(&policies).watch());
     let fresh = saved.is_empty() && kernel.tagged()?.is_empty();
     let governing = Workloads::new(
         kernel,
@@ -104,6 +108,7 @@ pub async fn up(config: Config) -> Result<(), UpError> {
         config,
         gateway,
         workloads,
+        policies,
         stop: Notify::new(),
     });
     serve(&daemon).await?;
@@ -135,7 +140,7 @@ async fn serve(daemon: &Arc<Daemon>) -> Result<(), UpError> {
             }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = reload.recv() => daemon.reload(),
+            _ = reload.recv() => daemon.policies.ask(),
             () = daemon.stop.notified() => {
                 daemon.workloads.release()?;
                 tracing::info!("no longer governing: programs, maps and tags are gone");
@@ -144,25 +149,6 @@ async fn serve(daemon: &Arc<Daemon>) -> Result<(), UpError> {
         }
     }
     Ok(())
-}
-
-impl Daemon {
-    /// A broken policy set never replaces a good one.
-    fn reload(&self) {
-        match PolicySet::load(&self.config.paths.policies) {
-            Ok(policies) => {
-                tracing::info!(
-                    policies = policies.len(),
-                    version = policies.version(),
-                    "policies reloaded"
-                );
-                self.gateway.policies.store(Arc::new(policies));
-            }
-            Err(error) => {
-                tracing::error!(%error, "the new policies are broken; the old ones stay in force")
-            }
-        }
-    }
 }
 
 fn announce(daemon: &Daemon) -> Result<(), UpError> {

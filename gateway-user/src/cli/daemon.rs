@@ -168,6 +168,10 @@ fn status_text(status: &Value) -> String {
         text(status, "policy_version"),
         text(status, "ledger"),
     )];
+    let broken = status.get("policy_error").and_then(Value::as_str);
+    lines.extend(broken.map(|error| {
+        format!("  THE POLICY FOLDER IS BROKEN, the version above stays in force: {error}")
+    }));
     for workload in status
         .get("workloads")
         .and_then(Value::as_array)

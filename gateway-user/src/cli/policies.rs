@@ -1,4 +1,4 @@
-//! `tollgate policy`: checks, tests and explains policies. Only `explain` needs a daemon.
+//! `tollgate policy`: checks, tests, explains and reloads policies. Only the last two need a daemon.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,6 +22,11 @@ pub(super) enum Command {
     /// What the policies say of a recorded exchange now
     #[command(after_help = "Example: sudo tollgate policy explain 01JD7K --policies ./proposed")]
     Explain(Explain),
+    /// Have the daemon read its policies now, and say what is wrong with them
+    #[command(
+        after_help = "The daemon also notices by itself, within seconds, that the folder has changed."
+    )]
+    Reload,
 }
 
 #[derive(Args)]
@@ -41,23 +46,39 @@ pub(super) struct Explain {
 }
 
 pub(super) fn run(common: &Common, command: Command) -> Result<ExitCode, Failure> {
-    let config = common.load()?;
     match command {
         Command::Check(flags) => {
+            let config = common.load()?;
             print!(
                 "{}",
                 policy::check(&flags.policies.unwrap_or(config.paths.policies))?
             );
             Ok(ExitCode::SUCCESS)
         }
-        Command::Test(flags) => test(
-            &config,
-            &flags
-                .policies
-                .unwrap_or_else(|| config.paths.policies.clone()),
-        ),
-        Command::Explain(flags) => explain(common, &config, flags),
+        Command::Test(flags) => {
+            let config = common.load()?;
+            let folder = flags.policies.as_ref().unwrap_or(&config.paths.policies);
+            test(&config, folder)
+        }
+        Command::Explain(flags) => explain(common, &common.load()?, flags),
+        Command::Reload => reload(common),
     }
+}
+
+fn reload(common: &Common) -> Result<ExitCode, Failure> {
+    let items = call(&common.socket()?, &Request::Reload)?;
+    let loaded = items.into_iter().next().unwrap_or_default();
+    println!(
+        "{}: {} policies, version {}",
+        if loaded["new"] == true {
+            "reloaded"
+        } else {
+            "unchanged"
+        },
+        loaded["policies"],
+        loaded["policy_version"].as_str().unwrap_or_default()
+    );
+    Ok(ExitCode::SUCCESS)
 }
 
 fn test(config: &Config, folder: &std::path::Path) -> Result<ExitCode, Failure> {

@@ -68,6 +68,8 @@ pub enum Request {
         /// An exchange id or a unique prefix of one.
         id: String,
     },
+    /// Reads the policy folder now.
+    Reload,
     /// Stops governing and ends the daemon; programs and pins go too.
     Down,
 }

@@ -13,6 +13,7 @@ use super::outcome::{self, Asked, Described, Refused, Verdict};
 use super::outgoing::outgoing;
 use super::relay::{self, Body};
 use super::resource::Resource;
+use super::revoke::revoked;
 use super::{Connection, ConnectionError};
 use crate::config::Scheme;
 use crate::forward::{ForwardError, Pool, whole};
@@ -118,8 +119,19 @@ async fn forward(
     };
     let destination = ready.resource.destination(&connection.gateway);
     let held = connection.gateway.keeper.holds(&ready.resource.name);
-    match context.pool.send(permit, &destination, request).await {
-        Ok(response) => Ok(relay::start(connection, entry, response, family, masks, held).await?),
+    let mut revoked = revoked(connection, permit.standing());
+    let sent = tokio::select! {
+        biased;
+        reason = &mut revoked => {
+            let refused = Refused::new(entry, connection, &described, Why::Policy, &reason);
+            return refuse(refused, family, Outcome::Aborted, Some(reason)).await;
+        }
+        sent = context.pool.send(permit, &destination, request) => sent,
+    };
+    match sent {
+        Ok(response) => {
+            Ok(relay::start(connection, entry, response, family, masks, held, revoked).await?)
+        }
         Err(error @ (ForwardError::Dial { .. } | ForwardError::Http(_))) => {
             let failed = Refused::new(
                 entry,

@@ -11,12 +11,12 @@ mod outcome;
 mod outgoing;
 mod relay;
 mod resource;
+mod revoke;
 mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use tokio::net::TcpStream;
 
 use crate::approve::Approvals;
@@ -27,7 +27,7 @@ use crate::identity::{self, Caller, Registry};
 use crate::keeper::Keeper;
 use crate::kernel::FlowTable;
 use crate::mask;
-use crate::policy::PolicySet;
+use crate::policy::Live;
 use crate::record::{Ledger, LedgerError, Process, SessionEntry, SessionStart, Time};
 use crate::sniff::{self, Deadlines, Prefixed, SniffError, Wire};
 use crate::tasks::Tasks;
@@ -42,7 +42,7 @@ pub struct Gateway {
     /// Services by destination.
     pub catalog: Arc<Catalog>,
     /// The policies in force.
-    pub policies: Arc<ArcSwap<PolicySet>>,
+    pub policies: Arc<Live>,
     /// CA keys and credentials.
     pub keeper: Keeper,
     /// What upstream certificates are proven against.

@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 
 use super::outcome::{self, Verdict};
 use super::resource::Resource;
+use super::revoke::revoked;
 use super::{Connection, ConnectionError};
 use crate::approve::Digest;
 use crate::config::Scheme;
@@ -57,9 +58,18 @@ where
             return Ok(refused.close(None, Outcome::Refused, None).await?);
         }
     };
-    let end = match forward(&connection, &resource, permit, &mut stream).await {
-        Ok(()) => closed(Outcome::Completed, None),
-        Err(reason) => closed(Outcome::Failed, Some(reason)),
+    let revoked = revoked(&connection, permit.standing());
+    let end = tokio::select! {
+        biased;
+        reason = revoked => {
+            tracing::info!(id = %entry.id(), service = resource.name, reason, "cut off");
+            reset(&stream);
+            closed(Outcome::Aborted, Some(reason))
+        }
+        forwarded = forward(&connection, &resource, permit, &mut stream) => match forwarded {
+            Ok(()) => closed(Outcome::Completed, None),
+            Err(reason) => closed(Outcome::Failed, Some(reason)),
+        },
     };
     entry.close(end).await?;
     Ok(())

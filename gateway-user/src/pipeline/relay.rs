@@ -15,6 +15,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use self::stream::{BoxError, Edits, Record, Relay};
 use super::inspect::{counted, is_json};
+use super::revoke::Revoked;
 use super::{Connection, ConnectionError};
 use crate::keeper::Scrub;
 use crate::mask::{self, Shape};
@@ -46,6 +47,7 @@ pub(super) async fn start(
     family: Option<Family>,
     masks: mask::Set,
     held: bool,
+    mut revoked: Revoked,
 ) -> Result<Response<Body>, ConnectionError> {
     let (mut parts, upstream) = response.into_parts();
     end_to_end(&mut parts.headers);
@@ -82,7 +84,7 @@ pub(super) async fn start(
         let edits = Edits { scrub, mask: None };
         return Ok(Response::from_parts(
             parts,
-            Body::Relay(Box::new(Relay::new(upstream, edits, record))),
+            Body::Relay(Box::new(Relay::new(upstream, edits, record, revoked))),
         ));
     }
 
@@ -101,10 +103,15 @@ pub(super) async fn start(
         };
         return Ok(Response::from_parts(
             parts,
-            Body::Relay(Box::new(Relay::new(upstream, edits, record))),
+            Body::Relay(Box::new(Relay::new(upstream, edits, record, revoked))),
         ));
     }
-    let Ok(whole) = Limited::new(upstream, MAX_MASKED_BODY).collect().await else {
+    let whole = tokio::select! {
+        biased;
+        reason = &mut revoked => return fail(record, parts, &reason).await,
+        whole = Limited::new(upstream, MAX_MASKED_BODY).collect() => whole,
+    };
+    let Ok(whole) = whole else {
         return fail(
             record,
             parts,

@@ -53,6 +53,7 @@ pub struct Permit {
     approvals: BTreeSet<String>,
     records: BTreeSet<String>,
     credential: Option<String>,
+    version: String,
 }
 
 /// Why something may not happen.
@@ -168,6 +169,7 @@ fn permit(
         masks: fulfilled.masks,
         approvals: fulfilled.approvals,
         credential,
+        version: set.version.clone(),
     })
 }
 
@@ -268,6 +270,18 @@ impl Permit {
     #[must_use]
     pub fn masks(&self) -> &BTreeSet<String> {
         &self.masks
+    }
+
+    /// The approvals it needs, which were given.
+    #[must_use]
+    pub fn approvals(&self) -> &BTreeSet<String> {
+        &self.approvals
+    }
+
+    /// The version of the set that permits it.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     /// The credential that policy names.

@@ -311,7 +311,7 @@ fn cedar(error: &DetailedError) -> (Option<usize>, Fault) {
 }
 
 /// The first hex digits of a hash over what decides: the schema and every file.
-fn version(sources: &[Source]) -> String {
+pub(super) fn version(sources: &[Source]) -> String {
     let mut context = digest::Context::new(&digest::SHA256);
     let texts = sources.iter().map(|source| source.text.as_str());
     for text in std::iter::once(SCHEMA).chain(texts) {

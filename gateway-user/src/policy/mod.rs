@@ -11,6 +11,7 @@ mod decide;
 mod depth;
 mod error;
 mod evaluate;
+mod live;
 mod load;
 mod question;
 mod shape;
@@ -25,6 +26,7 @@ use cedar_policy::{Effect, Entity, EntityUid, Schema};
 
 pub use decide::{Decision, Denial, Permit, Query};
 pub use error::{Fault, Place, PolicyError, Problem};
+pub use live::{Live, Standing};
 pub use question::{Ask, Question};
 
 use annotation::Terms;
@@ -82,6 +84,14 @@ impl PolicySet {
     /// [`PolicyError`] with everything that is wrong, by file and line.
     pub fn load(dir: &Path) -> Result<Self, PolicyError> {
         load::compile(&load::read(dir)?)
+    }
+
+    /// The version of the set that [`PolicySet::load`] would read now, which need not load.
+    ///
+    /// # Errors
+    /// The files cannot be read.
+    pub fn version_of(dir: &Path) -> Result<String, PolicyError> {
+        Ok(load::version(&load::read(dir)?))
     }
 
     /// How many policies there are.

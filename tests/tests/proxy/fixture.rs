@@ -3,12 +3,12 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use anyhow::{Context, bail};
-use arc_swap::ArcSwap;
 use gateway_user::{
     approve::{Approvals, Approver},
     config::{Config, Service},
@@ -18,7 +18,7 @@ use gateway_user::{
     keeper::{CredentialSpec, Keeper},
     kernel::{ClaimError, Flow, FlowTable},
     pipeline::{self, Gateway},
-    policy::PolicySet,
+    policy::{Live, PolicySet},
     record::{Filter, Ledger},
     tasks::Tasks,
     tls::Roots,
@@ -61,6 +61,7 @@ pub(crate) struct Proxy {
     gateway: Arc<Gateway>,
     flows: Arc<Redirected>,
     listener: TcpListener,
+    policies: PathBuf,
     _folder: TempDir,
 }
 
@@ -138,9 +139,7 @@ impl Proxy {
             flows: Arc::clone(&flows) as Arc<dyn FlowTable>,
             registry: Arc::new(registry),
             catalog: Arc::clone(&config.catalog),
-            policies: Arc::new(ArcSwap::from_pointee(PolicySet::load(
-                &config.paths.policies,
-            )?)),
+            policies: Arc::new(Live::new(PolicySet::load(&config.paths.policies)?)),
             keeper: Keeper::new(&config.paths.state, credentials(&config))?,
             upstreams: Upstreams::new(&Roots::host()?, config.catalog.services())?,
             approvals: Approvals::open(ledger.clone()).await?,
@@ -154,8 +153,18 @@ impl Proxy {
             gateway,
             flows,
             listener,
+            policies: config.paths.policies,
             _folder: folder,
         })
+    }
+
+    /// Puts these policies into force, in place of all others.
+    pub(crate) fn govern(&self, policies: &str) -> anyhow::Result<()> {
+        std::fs::write(self.policies.join("policies.cedar"), policies)?;
+        self.gateway
+            .policies
+            .replace(PolicySet::load(&self.policies)?);
+        Ok(())
     }
 
     /// Where the upstream speaks TLS.

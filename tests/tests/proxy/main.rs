@@ -11,3 +11,4 @@ mod held;
 mod http;
 mod malformed;
 mod names;
+mod reload;

@@ -12,6 +12,7 @@ use super::scrub_values;
 use crate::keeper::Scrub;
 use crate::mask::{self, Shape};
 use crate::pipeline::inspect::counted;
+use crate::pipeline::revoke::Revoked;
 use crate::protocol::transcript::{Collector, Summary};
 use crate::record::{Closed, ExchangeEntry, Finding, LedgerError, Outcome, Usage};
 
@@ -22,12 +23,13 @@ pub(in crate::pipeline) struct Relay {
     upstream: Incoming,
     edits: Edits,
     record: Option<Record>,
+    revoked: Revoked,
     /// The end of the body, which waits for the record.
     closing: Option<Closing>,
     last: Option<Bytes>,
     trailers: Option<HeaderMap>,
-    /// Why the upstream's body ended early; told after the record is closed.
-    broken: Option<hyper::Error>,
+    /// Why the body ends early; told after the record is closed.
+    broken: Option<BoxError>,
     done: bool,
 }
 
@@ -47,12 +49,13 @@ pub(super) struct Record {
 }
 
 impl Relay {
-    pub(super) fn new(upstream: Incoming, edits: Edits, record: Record) -> Self {
+    pub(super) fn new(upstream: Incoming, edits: Edits, record: Record, revoked: Revoked) -> Self {
         let record = Some(record);
         Self {
             upstream,
             edits,
             record,
+            revoked,
             closing: None,
             last: None,
             trailers: None,
@@ -87,13 +90,17 @@ impl Relay {
             }
             if self.done {
                 if let Some(error) = self.broken.take() {
-                    return Poll::Ready(Some(Err(error.into())));
+                    return Poll::Ready(Some(Err(error)));
                 }
                 let last = self.last.take().map(Frame::data);
                 return Poll::Ready(
                     last.or_else(|| self.trailers.take().map(Frame::trailers))
                         .map(Ok),
                 );
+            }
+            if let Poll::Ready(reason) = self.revoked.as_mut().poll(poller) {
+                self.cut_off(reason);
+                continue;
             }
             let frame = match ready!(Pin::new(&mut self.upstream).poll_frame(poller)) {
                 None => {
@@ -105,7 +112,7 @@ impl Relay {
                         Outcome::Failed,
                         Some(format!("the upstream broke off: {error}")),
                     );
-                    self.broken = Some(error);
+                    self.broken = Some(error.into());
                     continue;
                 }
                 Some(Ok(frame)) => frame,
@@ -196,6 +203,16 @@ impl Relay {
         };
         self.last = (!last.is_empty()).then_some(last);
         self.close(outcome, reason);
+    }
+
+    /// The policies no longer permit it. A client that has only whole events is told in its own format; any other sees the body break.
+    fn cut_off(&mut self, reason: String) {
+        let message = format!("Tollgate ended the answer: {reason}");
+        match &self.edits.mask {
+            Some((_, shape)) => self.last = Some(shape.error_event(&message)),
+            None => self.broken = Some(message.into()),
+        }
+        self.close(Outcome::Aborted, Some(reason));
     }
 
     fn close(&mut self, outcome: Outcome, reason: Option<String>) {

@@ -1,0 +1,108 @@
+//! The set in force, and what it means for what was permitted under an earlier one.
+//!
+//! In: a new [`PolicySet`]. Out: the set that decides now; a [`Standing`] for whatever outlives its decision. Invariant: a set is
+//! replaced whole, and whoever waits for [`Live::changes`] before reading the set misses no replacement.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use tokio::sync::watch;
+
+use super::PolicySet;
+use super::decide::{Decision, Permit, Query, resolve};
+
+/// The policies in force.
+#[derive(Debug)]
+pub struct Live {
+    set: ArcSwap<PolicySet>,
+    changes: watch::Sender<()>,
+}
+
+impl Live {
+    /// Puts a first set into force.
+    #[must_use]
+    pub fn new(set: PolicySet) -> Self {
+        Self {
+            set: ArcSwap::from_pointee(set),
+            changes: watch::Sender::new(()),
+        }
+    }
+
+    /// The set, for one question.
+    #[must_use]
+    pub fn load(&self) -> Guard<Arc<PolicySet>> {
+        self.set.load()
+    }
+
+    /// The set, to keep.
+    #[must_use]
+    pub fn load_full(&self) -> Arc<PolicySet> {
+        self.set.load_full()
+    }
+
+    /// Puts another set into force, for every decision from here on, and has what is under way looked at again.
+    pub fn replace(&self, set: PolicySet) {
+        self.set.store(Arc::new(set));
+        self.changes.send_replace(());
+    }
+
+    /// Tells of every replacement from here on.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+}
+
+/// What a permit rests on, for whatever outlives its decision: a tunnel, a stream. It is no right by itself.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    query: Query,
+    approvals: BTreeSet<String>,
+    masks: BTreeSet<String>,
+    /// The set under which it last held.
+    version: String,
+}
+
+impl Permit {
+    /// What the permit rests on.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        Standing {
+            query: self.query().clone(),
+            approvals: self.approvals().clone(),
+            masks: self.masks().clone(),
+            version: self.version().to_owned(),
+        }
+    }
+}
+
+impl Standing {
+    /// Decides again, with what was granted and is being masked.
+    ///
+    /// # Errors
+    /// Why the set no longer permits it: the policies' ids, or that none permits it.
+    pub fn renew(&mut self, set: &PolicySet) -> Result<(), String> {
+        if self.version == set.version() {
+            return Ok(());
+        }
+        let determining: Vec<String> = match resolve(set, self.query.clone(), &self.approvals) {
+            Decision::Permit(permit) if permit.masks().is_subset(&self.masks) => {
+                set.version().clone_into(&mut self.version);
+                return Ok(());
+            }
+            Decision::Permit(permit) => {
+                let masked = |id: &&String| {
+                    let rule = set.rules.get(*id);
+                    rule.is_none_or(|rule| rule.terms.masks.is_subset(&self.masks))
+                };
+                let policies = permit.policies().iter();
+                policies.filter(|id| !masked(id)).cloned().collect()
+            }
+            Decision::Ask(question) => question.policies().to_vec(),
+            Decision::Deny(denial) if denial.policies.is_empty() => vec![denial.reason],
+            Decision::Deny(denial) => denial.policies,
+        };
+        Err(determining.join(", "))
+    }
+}
