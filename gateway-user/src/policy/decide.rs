@@ -47,7 +47,7 @@ pub enum Decision {
 /// The right to do one thing once. Only a decision makes one.
 #[derive(Debug)]
 pub struct Permit {
-    query: Query,
+    query: Arc<Query>,
     policies: Vec<String>,
     masks: BTreeSet<String>,
     approvals: BTreeSet<String>,
@@ -161,7 +161,7 @@ fn permit(
         Err(denial) => return Decision::Deny(denial),
     };
     Decision::Permit(Permit {
-        query,
+        query: Arc::new(query),
         records: rules(set, &permits)
             .filter_map(|(_, rule)| rule.terms.record.clone())
             .collect(),
@@ -256,7 +256,7 @@ fn quoted(text: &str) -> String {
 impl Permit {
     /// What it permits.
     #[must_use]
-    pub fn query(&self) -> &Query {
+    pub fn query(&self) -> &Arc<Query> {
         &self.query
     }
 

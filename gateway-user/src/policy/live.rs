@@ -57,7 +57,7 @@ impl Live {
 /// What a permit rests on, for whatever outlives its decision: a tunnel, a stream. It is no right by itself.
 #[derive(Clone, Debug)]
 pub struct Standing {
-    query: Query,
+    query: Arc<Query>,
     approvals: BTreeSet<String>,
     masks: BTreeSet<String>,
     /// The set under which it last held.
@@ -69,7 +69,7 @@ impl Permit {
     #[must_use]
     pub fn standing(&self) -> Standing {
         Standing {
-            query: self.query().clone(),
+            query: Arc::clone(self.query()),
             approvals: self.approvals().clone(),
             masks: self.masks().clone(),
             version: self.version().to_owned(),
@@ -86,23 +86,24 @@ impl Standing {
         if self.version == set.version() {
             return Ok(());
         }
-        let determining: Vec<String> = match resolve(set, self.query.clone(), &self.approvals) {
-            Decision::Permit(permit) if permit.masks().is_subset(&self.masks) => {
-                set.version().clone_into(&mut self.version);
-                return Ok(());
-            }
-            Decision::Permit(permit) => {
-                let masked = |id: &&String| {
-                    let rule = set.rules.get(*id);
-                    rule.is_none_or(|rule| rule.terms.masks.is_subset(&self.masks))
-                };
-                let policies = permit.policies().iter();
-                policies.filter(|id| !masked(id)).cloned().collect()
-            }
-            Decision::Ask(question) => question.policies().to_vec(),
-            Decision::Deny(denial) if denial.policies.is_empty() => vec![denial.reason],
-            Decision::Deny(denial) => denial.policies,
-        };
+        let determining: Vec<String> =
+            match resolve(set, Query::clone(&self.query), &self.approvals) {
+                Decision::Permit(permit) if permit.masks().is_subset(&self.masks) => {
+                    set.version().clone_into(&mut self.version);
+                    return Ok(());
+                }
+                Decision::Permit(permit) => {
+                    let masked = |id: &&String| {
+                        let rule = set.rules.get(*id);
+                        rule.is_none_or(|rule| rule.terms.masks.is_subset(&self.masks))
+                    };
+                    let policies = permit.policies().iter();
+                    policies.filter(|id| !masked(id)).cloned().collect()
+                }
+                Decision::Ask(question) => question.policies().to_vec(),
+                Decision::Deny(denial) if denial.policies.is_empty() => vec![denial.reason],
+                Decision::Deny(denial) => denial.policies,
+            };
         Err(determining.join(", "))
     }
 }
