@@ -5,6 +5,7 @@
 mod approved;
 mod bytes;
 mod client;
+mod conformance;
 mod corpus;
 mod fixture;
 mod held;
