@@ -24,5 +24,6 @@ pub mod record;
 pub mod sniff;
 pub mod sys;
 pub mod tasks;
+pub mod telemetry;
 pub mod tls;
 pub mod trust;

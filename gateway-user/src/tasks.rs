@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 /// The running tasks of the daemon. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +39,8 @@ impl Tasks {
 /// hyper runs HTTP/2 streams as tasks of their own.
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tasks {
     fn execute(&self, future: F) {
-        self.spawn(future);
+        // What a stream logs belongs to its connection.
+        self.spawn(future.in_current_span());
     }
 }
 

@@ -11,7 +11,7 @@ use crate::config::{Config, Identity, Paths};
 use crate::control::{Answer, Handler, Peer, Request, RunGrant};
 use crate::identity::Workload;
 use crate::keeper::Authority;
-use crate::record::{Filter, LookupError};
+use crate::record::{Change, Event, Filter, LookupError};
 
 /// An exit code with a message.
 type Refused = (u8, String);
@@ -56,11 +56,18 @@ impl Handler for Arc<Daemon> {
                     daemon: Arc::clone(self),
                     cgroup: grant.cgroup,
                 }),
+                changes: None,
             });
         }
-        self.answer(request, peer)
-            .await
-            .map(|items| Answer { items, held: None })
+        if let Request::Flows { follow: true } = request {
+            return self.follow();
+        }
+        let items = self.answer(request, peer).await?;
+        Ok(Answer {
+            items,
+            held: None,
+            changes: None,
+        })
     }
 }
 
@@ -144,6 +151,8 @@ impl Daemon {
                     json!({"policies": loaded.set.len(), "policy_version": loaded.set.version(), "new": loaded.new}),
                 ])
             }
+            Request::Flows { .. } => self.gateway.ledger.flows().iter().map(to_value).collect(),
+            Request::Metrics => Ok(vec![Value::String(self.metrics().await)]),
             Request::Down => {
                 self.stop.notify_one();
                 Ok(Vec::new())
@@ -175,6 +184,22 @@ impl Daemon {
             "ledger": if self.gateway.ledger.is_broken() { "broken" } else { "ok" },
             "refused": counters.into_iter().map(|(reason, count)| (reason.to_owned(), count.into())).collect::<serde_json::Map<_, _>>(),
         }))
+    }
+
+    /// What is open, then what changes. A session that is opened in between is told twice rather than never.
+    fn follow(&self) -> Result<Answer<Launched>, Refused> {
+        let changes = self.gateway.ledger.changes();
+        let open = self.gateway.ledger.flows().into_iter().map(|flow| Change {
+            event: Event::Open,
+            flow,
+        });
+        Ok(Answer {
+            items: open
+                .map(|change| to_value(&change))
+                .collect::<Result<_, _>>()?,
+            held: None,
+            changes: Some(changes),
+        })
     }
 
     async fn run(&self, identity: &str) -> Result<RunGrant, Refused> {

@@ -1,6 +1,7 @@
 //! Why a daemon did not start, and the exit code that says so.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::kernel::Kind;
@@ -40,6 +41,11 @@ pub enum UpError {
     Listen { name: String, source: io::Error },
     #[error("cannot make cgroup {}: {source}", path.display())]
     Cgroup { path: PathBuf, source: io::Error },
+    #[error("[metrics] listen = \"{address}\" cannot be used: {source}")]
+    Metrics {
+        address: SocketAddr,
+        source: io::Error,
+    },
     #[error("signals cannot be received: {0}")]
     Signal(io::Error),
     #[error("the control socket {} failed: {source}", path.display())]

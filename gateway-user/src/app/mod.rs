@@ -6,6 +6,7 @@
 mod control;
 mod error;
 mod lock;
+mod metrics;
 mod refusals;
 mod reload;
 mod workloads;
@@ -15,7 +16,7 @@ use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
@@ -46,6 +47,8 @@ struct Daemon {
     workloads: Workloads,
     policies: Arc<Policies>,
     stop: Notify,
+    /// When it began to govern.
+    began: Instant,
 }
 
 /// Governs until a signal or `tollgate down`.
@@ -65,6 +68,10 @@ pub async fn up(config: Config) -> Result<(), UpError> {
     check_credentials(&config, &keeper)?;
     let upstreams = Upstreams::new(&Roots::host()?, config.catalog.services())?;
     let ledger = Ledger::open(&config.paths.state.join("ledger.db")).await?;
+    let scraped = match config.metrics {
+        Some(address) => Some(metrics::bind(address).await?),
+        None => None,
+    };
     let (registry, saved) = Registry::open(&registry_file(&config.paths))?;
     let registry = Arc::new(registry);
 
@@ -110,7 +117,11 @@ pub async fn up(config: Config) -> Result<(), UpError> {
         workloads,
         policies,
         stop: Notify::new(),
+        began: Instant::now(),
     });
+    if let Some(listener) = scraped {
+        services.spawn(metrics::serve(listener, Arc::clone(&daemon)));
+    }
     serve(&daemon).await?;
     // No new connection is accepted while those that are open finish.
     services.shutdown().await;

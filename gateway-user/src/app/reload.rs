@@ -31,6 +31,8 @@ pub(super) struct State {
     pub(super) loaded: Time,
     /// Why what is in the folder now is not in force.
     pub(super) broken: Option<String>,
+    /// How often another set came into force, and how often one was broken.
+    pub(super) reloads: (u64, u64),
     /// What was tried last: a version, or what prevents reading one.
     tried: String,
 }
@@ -48,6 +50,7 @@ impl Policies {
         let state = State {
             loaded: Time::now(),
             broken: None,
+            reloads: (0, 0),
             tried: live.load().version().to_owned(),
         };
         Self {
@@ -130,6 +133,7 @@ impl Policies {
                         "policies reloaded"
                     );
                     state.loaded = Time::now();
+                    state.reloads.0 += 1;
                     self.live.replace(set);
                 }
                 Ok(Loaded {
@@ -140,6 +144,7 @@ impl Policies {
             Err(error) => {
                 tracing::error!(%error, "the new policies are broken; the old ones stay in force");
                 state.broken = Some(error.to_string());
+                state.reloads.1 += 1;
                 Err(error)
             }
         }
@@ -216,6 +221,7 @@ mod tests {
         );
         assert!(policies.live.load().describe("second").is_some());
         assert!(policies.read().await.is_err());
+        assert_eq!(policies.state().reloads, (1, 2));
 
         std::fs::remove_file(&file).unwrap();
         until(&policies, |_, state| {

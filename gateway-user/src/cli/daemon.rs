@@ -302,7 +302,7 @@ pub(super) fn replay(common: &Common, flags: Replay) -> Result<ExitCode, Failure
 }
 
 /// The daemon's objects as the types they were made from.
-fn typed<T: DeserializeOwned>(items: Vec<Value>) -> Result<Vec<T>, Failure> {
+pub(super) fn typed<T: DeserializeOwned>(items: Vec<Value>) -> Result<Vec<T>, Failure> {
     let items = items
         .into_iter()
         .map(serde_json::from_value)
@@ -310,7 +310,7 @@ fn typed<T: DeserializeOwned>(items: Vec<Value>) -> Result<Vec<T>, Failure> {
     items.map_err(|error| ClientError::Answer(error).into())
 }
 
-fn paint() -> Paint {
+pub(super) fn paint() -> Paint {
     if std::io::stdout().is_terminal() {
         Paint::Colour
     } else {
@@ -318,7 +318,7 @@ fn paint() -> Paint {
     }
 }
 
-fn lines(items: &[Value]) {
+pub(super) fn lines(items: &[Value]) {
     for item in items {
         println!("{item}");
     }

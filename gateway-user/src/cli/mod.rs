@@ -3,6 +3,7 @@
 //! Exit codes: 1 failed check, 2 usage, 3 config, 4 policy, 5 privilege, 6 kernel, 7 already running, 8 no daemon, 9 not found.
 
 mod daemon;
+mod flows;
 mod launch;
 mod logs;
 mod policies;
@@ -105,6 +106,15 @@ Examples:
   sudo tollgate replay 01JD7K
   sudo tollgate replay 01JD7K --json")]
     Replay(daemon::Replay),
+    /// List the sessions that are open now
+    #[command(after_help = "\
+Examples:
+  sudo tollgate flows
+  sudo tollgate flows --follow --json")]
+    Flows(flows::Flows),
+    /// Print the daemon's metrics as Prometheus reads them
+    #[command(after_help = "Example: sudo tollgate metrics")]
+    Metrics,
     /// Check, test and explain policies
     #[command(
         subcommand,
@@ -160,6 +170,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Deny(flags) => daemon::deny(common, flags),
         Command::Sessions(flags) => daemon::sessions(common, &flags),
         Command::Replay(flags) => daemon::replay(common, flags),
+        Command::Flows(flags) => flows::flows(common, &flags),
+        Command::Metrics => flows::metrics(common),
         Command::Policy(command) => policies::run(common, command),
         Command::Completions(flags) => reference::completions(&flags),
         Command::Man(flags) => reference::man(&flags),

@@ -4,11 +4,15 @@
 //! is shown without its control characters, so that a recorded text cannot drive the terminal of the person who reads it.
 
 mod conversation;
+mod flows;
 mod replay;
+mod table;
 
 use std::fmt::Write;
 
+pub(crate) use flows::{change, flows};
 pub(crate) use replay::replay;
+use table::table;
 
 use crate::approve::Waiting;
 use crate::record::{Decision, Session, Time};
@@ -27,26 +31,19 @@ pub(crate) fn sessions(sessions: &[Session], paint: Paint) -> String {
     if sessions.is_empty() {
         return "No sessions.\n".to_owned();
     }
-    let head = ["ID", "STARTED", "IDENTITY", "PROCESS", "DESTINATION"].map(str::to_owned);
-    let rows: Vec<[String; 5]> = sessions.iter().map(columns).collect();
-    let width = |at: usize| {
-        let all = std::iter::once(&head).chain(&rows);
-        all.map(|row| row[at].chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let line = |row: &[String; 5]| {
-        let cells = row.iter().zip(&widths);
-        cells.fold(String::new(), |mut line, (cell, width)| {
-            let _ = write!(line, "{cell:width$}  ");
-            line
-        })
-    };
-    let mut text = paint.bold(&format!("{}DECISIONS", line(&head)));
-    text.push('\n');
-    for (row, session) in rows.iter().zip(sessions) {
-        let _ = writeln!(text, "{}{}", line(row), decisions(session, paint));
-    }
-    text
+    let head = [
+        "ID",
+        "STARTED",
+        "IDENTITY",
+        "PROCESS",
+        "DESTINATION",
+        "DECISIONS",
+    ];
+    let rows: Vec<[String; 6]> = sessions
+        .iter()
+        .map(|session| columns(session, paint))
+        .collect();
+    table(head, &rows, paint)
 }
 
 /// The open questions, with how to answer them.
@@ -88,7 +85,7 @@ pub(crate) fn approvals(waiting: &[Waiting], paint: Paint) -> String {
     text
 }
 
-fn columns(session: &Session) -> [String; 5] {
+fn columns(session: &Session, paint: Paint) -> [String; 6] {
     let program = session.process.exe.rsplit('/').next().unwrap_or_default();
     [
         session.id.to_string(),
@@ -96,6 +93,7 @@ fn columns(session: &Session) -> [String; 5] {
         line(&session.identity),
         format!("{} ({})", line(program), session.process.pid),
         line(session.name.as_deref().unwrap_or(&session.origin)),
+        decisions(session, paint),
     ]
 }
 

@@ -9,6 +9,7 @@ mod init;
 mod raw;
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub use init::{DEFAULT_PATH, init};
 pub struct Config {
     /// Where Tollgate keeps things.
     pub paths: Paths,
+    /// Where Prometheus may read metrics, if anywhere.
+    pub metrics: Option<SocketAddr>,
     /// Non-human identities, in the file's order.
     pub identities: Vec<Arc<Identity>>,
     /// Workloads known by cgroup.
@@ -128,6 +131,7 @@ impl Config {
         let catalog = Arc::new(Catalog::new(raw.service, base)?);
         Ok(Self {
             paths,
+            metrics: raw.metrics.listen,
             identities,
             workloads,
             catalog,

@@ -1,5 +1,6 @@
 //! What the configuration file says, word by word. Unknown keys are errors.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -11,6 +12,7 @@ use crate::nearest::nearest;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Raw {
     pub(super) paths: Paths,
+    pub(super) metrics: Metrics,
     pub(super) identity: Vec<Identity>,
     pub(super) workload: Vec<Workload>,
     pub(super) service: Vec<Service>,
@@ -34,6 +36,12 @@ impl Default for Paths {
             policies: "/etc/tollgate/policies".into(),
         }
     }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Metrics {
+    pub(super) listen: Option<SocketAddr>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -56,11 +56,51 @@ pub fn call_held(
     ask(socket, request, None)
 }
 
+/// Sends `request` and hands over items as they come, until the daemon ends.
+///
+/// # Errors
+/// As [`call`], and whatever `each` fails with.
+pub fn follow(
+    socket: &Path,
+    request: &Request,
+    mut each: impl FnMut(Value) -> io::Result<()>,
+) -> Result<(), ClientError> {
+    let stream = send(socket, request, None)?;
+    for line in BufReader::new(&stream).lines() {
+        match serde_json::from_str(&line?)? {
+            Reply::Item(item) => each(item)?,
+            Reply::Error { code, message } => return Err(ClientError::Refused { code, message }),
+            Reply::Done => break,
+        }
+    }
+    Ok(())
+}
+
 fn ask(
     socket: &Path,
     request: &Request,
     deadline: Option<Duration>,
 ) -> Result<(Vec<Value>, UnixStream), ClientError> {
+    let stream = send(socket, request, deadline)?;
+    let mut items = Vec::new();
+    for line in BufReader::new(&stream).lines() {
+        match serde_json::from_str(&line?)? {
+            Reply::Item(item) => items.push(item),
+            Reply::Error { code, message } => return Err(ClientError::Refused { code, message }),
+            Reply::Done => return Ok((items, stream)),
+        }
+    }
+    // Without `Done` the daemon died while answering.
+    Err(ClientError::NoDaemon {
+        path: socket.to_owned(),
+    })
+}
+
+fn send(
+    socket: &Path,
+    request: &Request,
+    deadline: Option<Duration>,
+) -> Result<UnixStream, ClientError> {
     let mut stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NoDaemon {
             path: socket.to_owned(),
@@ -74,16 +114,5 @@ fn ask(
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line)?;
-    let mut items = Vec::new();
-    for line in BufReader::new(&stream).lines() {
-        match serde_json::from_str(&line?)? {
-            Reply::Item(item) => items.push(item),
-            Reply::Error { code, message } => return Err(ClientError::Refused { code, message }),
-            Reply::Done => return Ok((items, stream)),
-        }
-    }
-    // Without `Done` the daemon died while answering.
-    Err(ClientError::NoDaemon {
-        path: socket.to_owned(),
-    })
+    Ok(stream)
 }

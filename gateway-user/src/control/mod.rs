@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use client::{ClientError, call, call_held, call_within};
+pub use client::{ClientError, call, call_held, call_within, follow};
 pub use server::{Answer, Handler, Peer, serve};
 
 /// Everything the command line can ask for.
@@ -70,6 +70,13 @@ pub enum Request {
     },
     /// Reads the policy folder now.
     Reload,
+    /// Open sessions.
+    Flows {
+        /// Goes on with a [`crate::record::Change`] for each change, and never ends by itself.
+        follow: bool,
+    },
+    /// The text that Prometheus reads.
+    Metrics,
     /// Stops governing and ends the daemon; programs and pins go too.
     Down,
 }

@@ -4,19 +4,24 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{getsockopt, sockopt};
-use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use serde_json::{Value, json};
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
+};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{MAX_REQUEST, Reply, Request};
+use crate::record::Change;
 
 /// Who is on the other end, by the kernel's word (`SO_PEERCRED`).
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +38,8 @@ pub struct Answer<H> {
     pub items: Vec<Value>,
     /// Dropped when the client closes the connection.
     pub held: Option<H>,
+    /// Sent as they come, after the items, until the client closes the connection.
+    pub changes: Option<broadcast::Receiver<Change>>,
 }
 
 /// Answers requests.
@@ -106,22 +113,19 @@ async fn answer<H: Handler>(stream: UnixStream, handler: &H) -> io::Result<()> {
         Ok(request) => handler.handle(request, peer).await,
         Err(refused) => Err(refused),
     };
-    let (replies, held) = match answered {
-        Ok(answer) => (
-            answer
-                .items
-                .into_iter()
-                .map(Reply::Item)
-                .chain([Reply::Done])
-                .collect(),
-            answer.held,
-        ),
-        Err((code, message)) => (vec![Reply::Error { code, message }], None),
+    let (replies, held, changes) = match answered {
+        Ok(answer) => {
+            let end = answer.changes.is_none().then_some(Reply::Done);
+            let items = answer.items.into_iter().map(Reply::Item);
+            (items.chain(end).collect(), answer.held, answer.changes)
+        }
+        Err((code, message)) => (vec![Reply::Error { code, message }], None, None),
     };
     for reply in replies {
-        let mut line = serde_json::to_vec(&reply)?;
-        line.push(b'\n');
-        write.write_all(&line).await?;
+        say(&mut write, &reply).await?;
+    }
+    if let Some(changes) = changes {
+        return relay(changes, &mut bounded, &mut write).await;
     }
     if held.is_some() {
         // The client says nothing more; the end of its stream is the end of what is held.
@@ -129,6 +133,33 @@ async fn answer<H: Handler>(stream: UnixStream, handler: &H) -> io::Result<()> {
     }
     drop(held);
     write.shutdown().await
+}
+
+/// Sends changes until the client leaves; one that reads too slowly is told how many it missed.
+async fn relay(
+    mut changes: broadcast::Receiver<Change>,
+    read: &mut (impl AsyncBufRead + Unpin),
+    write: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<()> {
+    let mut nothing = Vec::new();
+    let mut left = pin!(read.read_until(b'\n', &mut nothing));
+    loop {
+        let item = tokio::select! {
+            _ = &mut left => return Ok(()),
+            change = changes.recv() => match change {
+                Ok(change) => serde_json::to_value(change)?,
+                Err(RecvError::Lagged(missed)) => json!({"missed": missed}),
+                Err(RecvError::Closed) => return Ok(()),
+            },
+        };
+        say(write, &Reply::Item(item)).await?;
+    }
+}
+
+async fn say(write: &mut (impl AsyncWrite + Unpin), reply: &Reply) -> io::Result<()> {
+    let mut line = serde_json::to_vec(reply)?;
+    line.push(b'\n');
+    write.write_all(&line).await
 }
 
 /// The process that connected, held fast: its number may be another's once it has ended.
@@ -178,6 +209,49 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use crate::record::Event;
+
+    #[tokio::test]
+    async fn who_is_too_slow_is_told_and_who_leaves_ends_it() {
+        let changes = broadcast::Sender::new(2);
+        let receiver = changes.subscribe();
+        for pid in 1..=5 {
+            changes.send(change(pid)).unwrap();
+        }
+        let (own, other) = tokio::io::duplex(4096);
+        let (read, mut write) = tokio::io::split(own);
+        let relaying = tokio::task::JoinSet::from_iter([async move {
+            relay(receiver, &mut BufReader::new(read), &mut write).await
+        }]);
+        let mut told = BufReader::new(other).lines();
+        let mut line = async || -> Value {
+            let text = told.next_line().await.unwrap().unwrap();
+            serde_json::from_str::<Value>(&text).unwrap()["item"].take()
+        };
+        assert_eq!(line().await, json!({"missed": 3}));
+        for pid in [4, 5] {
+            let told = line().await;
+            assert_eq!(
+                (&told["event"], &told["process"]["pid"]),
+                (&json!("closed"), &json!(pid))
+            );
+        }
+        drop(told);
+        assert!(relaying.join_all().await[0].is_ok());
+    }
+
+    fn change(pid: u32) -> Change {
+        let flow = json!({
+            "id": "01JD7K0000000001", "started": "2026-11-20T11:39:28.000Z", "identity": "a", "workload": "w", "mode": "enforce",
+            "process": {"pid": pid, "start": "2026-11-20T11:00:00.000Z", "exe": "/x", "argv": [], "cgroup": "/a"},
+            "containment": "hooks", "origin": "127.0.0.2:443", "name": null, "protocol": null, "exchanges": 0, "under_way": 0,
+            "bytes_in": 0, "bytes_out": 0, "ms": 0,
+        });
+        Change {
+            event: Event::Closed,
+            flow: serde_json::from_value(flow).unwrap(),
+        }
+    }
 
     #[tokio::test]
     async fn a_peer_counts_only_while_it_runs() {

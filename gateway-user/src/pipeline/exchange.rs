@@ -128,7 +128,7 @@ async fn forward(
         }
         sent = context.pool.send(permit, &destination, request) => sent,
     };
-    match sent {
+    match sent.inspect_err(|error| connection.note(error)) {
         Ok(response) => {
             Ok(relay::start(connection, entry, response, family, masks, held, revoked).await?)
         }

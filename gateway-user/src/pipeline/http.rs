@@ -8,6 +8,7 @@ use http::Version;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tracing::Instrument;
 
 use super::{Connection, ConnectionError, exchange};
 use crate::forward::Pool;
@@ -64,7 +65,10 @@ where
         clear,
         pool,
     });
-    let service = service_fn(move |request| exchange::handle(Arc::clone(&context), request));
+    let service = service_fn(move |request| {
+        let span = tracing::info_span!("request", exchange = tracing::field::Empty);
+        exchange::handle(Arc::clone(&context), request).instrument(span)
+    });
     let io = TokioIo::new(stream);
     if version == Version::HTTP_2 {
         let mut builder = hyper::server::conn::http2::Builder::new(tasks);

@@ -18,11 +18,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
+use tracing::field::{Empty, display};
+use tracing::{Instrument, Span};
 
 use crate::approve::Approvals;
 use crate::config::Catalog;
 use crate::drain::Drain;
-use crate::forward::Upstreams;
+use crate::forward::{ForwardError, Upstreams};
 use crate::identity::{self, Caller, Registry};
 use crate::keeper::Keeper;
 use crate::kernel::FlowTable;
@@ -31,6 +33,7 @@ use crate::policy::Live;
 use crate::record::{Ledger, LedgerError, Process, SessionEntry, SessionStart, Time};
 use crate::sniff::{self, Deadlines, Prefixed, SniffError, Wire};
 use crate::tasks::Tasks;
+use crate::telemetry::Metered;
 use crate::tls::TlsError;
 
 /// What every connection uses; built once by `app`.
@@ -57,6 +60,9 @@ pub struct Gateway {
     pub drain: Drain,
 }
 
+/// The agent's side of a connection.
+type Client = Metered<TcpStream>;
+
 /// One attributed connection.
 pub(crate) struct Connection {
     gateway: Arc<Gateway>,
@@ -66,6 +72,13 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// Counts a destination that could not be reached.
+    fn note(&self, error: &ForwardError) {
+        if matches!(error, ForwardError::Dial { .. }) {
+            self.gateway.ledger.metrics().dial_failed();
+        }
+    }
+
     /// A client that opens many connections at once can take seconds to greet on the last.
     fn deadlines(&self) -> Deadlines {
         if self.gateway.catalog.client_speaks_first(self.origin.port()) {
@@ -97,11 +110,20 @@ enum ConnectionError {
     Http(#[from] hyper::Error),
 }
 
-/// Governs one accepted connection to its end.
+/// Governs one accepted connection to its end. What is logged meanwhile carries its session.
 pub async fn connection(gateway: Arc<Gateway>, stream: TcpStream) {
-    if let Err(error) = governed(gateway, stream).await {
-        tracing::debug!(%error, "connection ended");
-    }
+    let span = tracing::info_span!(
+        "connection",
+        session = Empty,
+        identity = Empty,
+        exchange = Empty
+    );
+    let governed = async {
+        if let Err(error) = governed(gateway, stream).await {
+            tracing::debug!(%error, "connection ended");
+        }
+    };
+    governed.instrument(span).await;
 }
 
 async fn governed(gateway: Arc<Gateway>, stream: TcpStream) -> Result<(), ConnectionError> {
@@ -116,7 +138,10 @@ async fn governed(gateway: Arc<Gateway>, stream: TcpStream) -> Result<(), Connec
         .ledger
         .session(session_start(&caller, flow.origin))
         .await?;
-    tracing::debug!(session = %session.id(), identity = caller.workload.identity.id, origin = %flow.origin, "connection");
+    Span::current()
+        .record("session", display(session.id()))
+        .record("identity", caller.workload.identity.id.as_str());
+    tracing::debug!(origin = %flow.origin, "connection");
     let connection = Arc::new(Connection {
         gateway,
         caller,
@@ -125,6 +150,7 @@ async fn governed(gateway: Arc<Gateway>, stream: TcpStream) -> Result<(), Connec
     });
 
     stream.set_nodelay(true).map_err(SniffError::Read)?;
+    let stream = Metered::new(stream, connection.session.traffic());
     let sniffed = sniff::classify(stream, connection.deadlines()).await?;
     match sniffed.wire {
         Wire::Tls => tls::open(connection, sniffed.io).await,
@@ -145,7 +171,7 @@ async fn governed(gateway: Arc<Gateway>, stream: TcpStream) -> Result<(), Connec
             .await
         }
         Wire::ServerFirst | Wire::Unknown => {
-            let refuse = |io: &Prefixed<TcpStream>| reset(io.get_ref());
+            let refuse = |io: &Prefixed<Client>| reset(io.get_ref().get_ref());
             opaque::serve(connection, sniffed.io, None, refuse).await
         }
     }

@@ -108,6 +108,7 @@ where
     let destination = resource.destination(&connection.gateway);
     let connected = forward::connect(&permit, &destination, &[])
         .await
+        .inspect_err(|error| connection.note(error))
         .map_err(|error| error.to_string())?;
     let copied = match connected {
         Connected::Plain(mut upstream) => copy_bidirectional(stream, &mut upstream).await,

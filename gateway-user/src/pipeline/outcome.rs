@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::resource::Resource;
 use super::{Connection, ConnectionError};
@@ -126,6 +126,7 @@ pub(super) async fn decide(
     connection: &Connection,
     asked: Asked<'_>,
 ) -> Result<Verdict, ConnectionError> {
+    let began = Instant::now();
     let gateway = &connection.gateway;
     let identity = &connection.caller.workload.identity;
     let told = |fact| asked.action.facts.text(fact).map(str::to_owned);
@@ -147,6 +148,7 @@ pub(super) async fn decide(
     let decision = policies.decide(query.clone());
     let start = exchange_start(&asked, &decision, &query, policies.version())?;
     let entry = connection.session.exchange(start).await?;
+    gateway.ledger.metrics().decisions.observe(began.elapsed());
     match decision {
         policy::Decision::Permit(permit) => Ok(Verdict::Permit(entry, permit)),
         policy::Decision::Deny(denial) => {

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 
 use http::Version;
-use tokio::net::TcpStream;
 
 use super::http::Clear;
-use super::{Connection, ConnectionError, http as http_connection, opaque};
+use super::{Client, Connection, ConnectionError, http as http_connection, opaque};
 use crate::sniff::{self, Prefixed, Wire};
 use crate::tls;
 
 /// Opens a TLS connection with a leaf of the workload's CA, also for a forbidden host, so that a refusal is a readable answer.
 pub(super) async fn open(
     connection: Arc<Connection>,
-    io: Prefixed<TcpStream>,
+    io: Prefixed<Client>,
 ) -> Result<(), ConnectionError> {
     let hello = tls::hello(io).await?;
     // Without SNI the client proves its peer by the address it dialled.

@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::error::LedgerError;
 use super::id::{Id, Ids};
+use super::live::{Change, Counted, Flow, Live, Open};
 use super::op::{End, Op, Tls};
 use super::read::Reader;
 use super::store;
@@ -18,6 +18,7 @@ use super::time::Time;
 use super::transcript::Transcript;
 use super::types::{Closed, Decided, ExchangeStart, Finding, Outcome, SessionStart};
 use super::writer::{Write, Writer};
+use crate::telemetry::{Metrics, Traffic};
 
 /// The right to write the ledger. Clones share one writer; it ends when the last clone and the last open entry are gone.
 #[derive(Clone, Debug)]
@@ -25,6 +26,7 @@ pub struct Ledger {
     queue: mpsc::Sender<Write>,
     ids: Arc<Ids>,
     broken: Arc<AtomicBool>,
+    live: Arc<Live>,
     reader: Reader,
 }
 
@@ -45,9 +47,11 @@ impl Ledger {
         let lock = store::claim(path)?;
         let db = store::writer(path, options).await?;
         let broken = Arc::new(AtomicBool::new(false));
+        let live = Arc::new(Live::default());
         let writer = Writer {
             db,
             broken: Arc::clone(&broken),
+            commits: live.metrics.commits.clone(),
             _lock: lock,
         };
         let (queue, writes) = mpsc::channel(SLOTS);
@@ -60,6 +64,7 @@ impl Ledger {
             queue,
             ids: Arc::default(),
             broken,
+            live,
             reader: Reader::open(path),
         })
     }
@@ -69,17 +74,20 @@ impl Ledger {
     /// # Errors
     /// It could not be written; the connection has to be refused.
     pub async fn session(&self, start: SessionStart) -> Result<SessionEntry, LedgerError> {
+        let (id, now) = (self.new_id()?, Time::now());
         let mut entry = SessionEntry {
-            id: self.new_id()?,
+            id,
             ledger: self.clone(),
             slot: Some(self.reserve()?),
+            open: Open::new(id, now, start.clone()),
         };
-        let op = Op::SessionOpened(entry.id, Time::now(), Box::new(start));
+        let op = Op::SessionOpened(id, now, Box::new(start));
         if let Err(error) = self.submit(op).await {
             // There is no row to end.
             entry.slot = None;
             return Err(error);
         }
+        self.live.opened(&entry.open);
         Ok(entry)
     }
 
@@ -94,6 +102,31 @@ impl Ledger {
     /// Whether the last write failed. Every write still tries, so the first that succeeds ends this.
     pub fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
+    }
+
+    /// What is counted of the record, and what other stages count beside it.
+    pub fn metrics(&self) -> &Metrics {
+        &self.live.metrics
+    }
+
+    /// The sessions that are open, oldest first.
+    pub fn flows(&self) -> Vec<Flow> {
+        self.live.flows()
+    }
+
+    /// What happens to open sessions from now on.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.live.changes()
+    }
+
+    /// How many sessions are open, and bytes read from and written to agents since the start.
+    pub fn totals(&self) -> (usize, (u64, u64)) {
+        self.live.totals()
+    }
+
+    /// Places of the queue that are taken: open entries and writes under way.
+    pub fn slots(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
     }
 
     /// The reading side.
@@ -142,12 +175,18 @@ pub struct SessionEntry {
     id: Id,
     ledger: Ledger,
     slot: Option<Slot>,
+    open: Arc<Open>,
 }
 
 impl SessionEntry {
     /// Its name.
     pub fn id(&self) -> Id {
         self.id
+    }
+
+    /// Where the connection's bytes are counted.
+    pub fn traffic(&self) -> Arc<Traffic> {
+        Arc::clone(&self.open.traffic)
     }
 
     /// Adds what the TLS handshake told. It is in the ledger before any exchange that is opened afterwards.
@@ -160,6 +199,9 @@ impl SessionEntry {
         alpn: Option<&str>,
         name: Option<&str>,
     ) -> Result<(), LedgerError> {
+        if let Some(name) = name {
+            self.open.named(name);
+        }
         let tls = Tls {
             sni: sni.map(str::to_owned),
             alpn: alpn.map(str::to_owned),
@@ -177,21 +219,26 @@ impl SessionEntry {
     /// # Errors
     /// It could not be written; the request has to be refused.
     pub async fn exchange(&self, start: ExchangeStart) -> Result<ExchangeEntry, LedgerError> {
+        let live = &self.ledger.live;
         let mut entry = ExchangeEntry {
             id: self.ledger.new_id()?,
             ledger: self.ledger.clone(),
             slot: Some(self.ledger.reserve()?),
-            began: Instant::now(),
+            counted: live.exchange(&self.open, &start),
             findings: start.findings.clone(),
             request: Transcript::default(),
             response: Transcript::default(),
         };
+        // Log lines of this request carry its name from here on.
+        tracing::Span::current().record("exchange", tracing::field::display(entry.id));
+        let protocol = start.protocol.clone();
         let op = Op::ExchangeOpened(entry.id, self.id, Time::now(), Box::new(start));
         if let Err(error) = self.ledger.submit(op).await {
             // There is no row to close.
             entry.slot = None;
             return Err(error);
         }
+        entry.counted.begun(protocol);
         Ok(entry)
     }
 
@@ -205,6 +252,7 @@ impl Drop for SessionEntry {
             let op = Op::SessionEnded(self.id, Time::now());
             slot.send(Write { op, done: None });
         }
+        self.ledger.live.closed(&self.open);
     }
 }
 
@@ -214,7 +262,7 @@ pub struct ExchangeEntry {
     id: Id,
     ledger: Ledger,
     slot: Option<Slot>,
-    began: Instant,
+    counted: Counted,
     findings: Vec<Finding>,
     request: Transcript,
     response: Transcript,
@@ -231,8 +279,11 @@ impl ExchangeEntry {
     /// # Errors
     /// It could not be written; the request has to be refused.
     pub async fn decided(&self, decided: Decided) -> Result<(), LedgerError> {
+        let decision = decided.decision;
         let op = Op::Decided(self.id, Box::new(decided));
-        self.ledger.submit(op).await
+        self.ledger.submit(op).await?;
+        self.counted.decided(decision);
+        Ok(())
     }
 
     /// Adds to the request's transcript: decoded and masked by the caller, kept up to 1 MiB.
@@ -257,6 +308,7 @@ impl ExchangeEntry {
 
     fn end(&mut self, closed: Closed, done: Option<oneshot::Sender<Result<(), LedgerError>>>) {
         let Some(slot) = self.slot.take() else { return };
+        self.counted.ended(closed.outcome);
         let mut findings = std::mem::take(&mut self.findings);
         for found in &closed.findings {
             match findings
@@ -271,7 +323,7 @@ impl ExchangeEntry {
             id: self.id,
             closed,
             findings,
-            ms: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ms: u64::try_from(self.counted.elapsed().as_millis()).unwrap_or(u64::MAX),
             request: std::mem::take(&mut self.request).finish(),
             response: std::mem::take(&mut self.response).finish(),
         }));

@@ -18,6 +18,7 @@
 mod entry;
 mod error;
 mod id;
+mod live;
 mod op;
 mod read;
 mod standing;
@@ -30,6 +31,7 @@ mod writer;
 pub use entry::{ExchangeEntry, Ledger, SessionEntry};
 pub use error::{LedgerError, LookupError};
 pub use id::Id;
+pub use live::{Change, Event, Flow};
 pub(crate) use op::{Answered, Asked};
 pub use read::{Explained, Filter, Reader};
 pub(crate) use standing::Standing;

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Error, query};
@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::error::LedgerError;
 use super::op::Op;
+use crate::telemetry::Timing;
 
 /// A write, and who waits for it.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(super) struct Writer {
     pub(super) db: SqliteConnection,
     /// Shared with every `Ledger`: the last write failed.
     pub(super) broken: Arc<AtomicBool>,
+    /// How long transactions take.
+    pub(super) commits: Timing,
     /// Held for as long as this process writes the ledger.
     pub(super) _lock: File,
 }
@@ -96,7 +99,9 @@ impl Writer {
     /// All of a batch in one transaction, or nothing of it.
     async fn commit(&mut self, batch: &[Write]) -> Result<(), Error> {
         let power_safe = batch.iter().any(|write| write.op.needs_power_safety());
+        let began = Instant::now();
         let result = self.transaction(batch, power_safe).await;
+        self.commits.observe(began.elapsed());
         if result.is_err() {
             // After some errors SQLite has rolled back by itself, and then this one fails; sqlx's own transactions lose
             // count of that, which is why the statements are written out here.

@@ -167,6 +167,11 @@ impl Proxy {
         Ok(())
     }
 
+    /// The record.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.gateway.ledger
+    }
+
     /// Where the upstream speaks TLS.
     pub(crate) fn tls_origin(&self) -> SocketAddr {
         self.upstream.tls[0]

@@ -13,3 +13,4 @@ mod http;
 mod malformed;
 mod names;
 mod reload;
+mod watched;
