@@ -23,9 +23,10 @@ pub(super) enum Command {
     #[command(after_help = "Example: sudo tollgate policy explain 01JD7K --policies ./proposed")]
     Explain(Explain),
     /// Have the daemon read its policies now, and say what is wrong with them
-    #[command(
-        after_help = "The daemon also notices by itself, within seconds, that the folder has changed."
-    )]
+    #[command(after_help = "\
+The daemon also notices by itself, within seconds, that the folder has changed.
+
+Example: sudo tollgate policy reload")]
     Reload,
 }
 
