@@ -29,7 +29,7 @@ use crate::forward::Upstreams;
 use crate::identity::Registry;
 use crate::keeper::{CredentialSpec, Keeper};
 use crate::kernel::{Kernel, Options};
-use crate::pipeline::Gateway;
+use crate::pipeline::{self, Gateway};
 use crate::policy::{Live, PolicySet};
 use crate::record::Ledger;
 use crate::tasks::Tasks;
@@ -86,6 +86,7 @@ pub async fn up(config: Config) -> Result<(), UpError> {
         catalog: Arc::clone(&config.catalog),
         policies: live,
         approvals: Approvals::open(ledger.clone()).await?,
+        bodies: pipeline::body_budget(),
         keeper,
         upstreams,
         ledger: ledger.clone(),

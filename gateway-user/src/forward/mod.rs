@@ -20,7 +20,7 @@ use crate::config::Service;
 use crate::policy::Permit;
 use crate::tls::{Roots, RootsError, Upstream as UpstreamTls, UpstreamTlsError};
 
-pub use pool::{Outgoing, Pool, whole};
+pub use pool::{Outgoing, Pool};
 
 /// Where a flow goes, as decided on.
 #[derive(Clone)]

@@ -5,7 +5,6 @@ use std::sync::{Mutex, PoisonError};
 
 use http::header::{HOST, HeaderValue};
 use http::{Request, Response, Uri, Version};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::TokioIo;
@@ -208,14 +207,6 @@ fn for_http2(destination: &Destination, request: &mut Request<Outgoing>) {
     parts.scheme = parts.authority.is_some().then_some(scheme);
     *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
     *request.version_mut() = Version::HTTP_2;
-}
-
-/// A body that is complete.
-#[must_use]
-pub fn whole(bytes: bytes::Bytes) -> Outgoing {
-    http_body_util::Full::new(bytes)
-        .map_err(|never| match never {})
-        .boxed_unsync()
 }
 
 /// As hyper's default for servers; more is not seen in practice.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::{Request, Response};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
+use super::body::streamed;
 use super::http::Clear;
 use super::inspect::{Payload, Ready, Unfit, digest, hold, prepare};
 use super::outcome::{self, Asked, Described, Refused, Verdict};
@@ -16,7 +16,7 @@ use super::resource::Resource;
 use super::revoke::revoked;
 use super::{Connection, ConnectionError};
 use crate::config::Scheme;
-use crate::forward::{ForwardError, Pool, whole};
+use crate::forward::{ForwardError, Pool};
 use crate::mask;
 use crate::policy::Permit;
 use crate::protocol::llm::{self, Family};
@@ -113,9 +113,11 @@ async fn forward(
         }
     };
     let request = match (request, ready.payload) {
-        ((parts, Some(bytes)), _) => Request::from_parts(parts, whole(bytes)),
-        ((parts, None), Payload::Stream(body)) => Request::from_parts(parts, body.boxed_unsync()),
-        ((parts, None), Payload::Whole(held)) => Request::from_parts(parts, whole(held.bytes)),
+        ((parts, _), Payload::Stream(body)) => Request::from_parts(parts, streamed(body)),
+        ((parts, Some(bytes)), Payload::Whole(held)) => {
+            Request::from_parts(parts, held.replaced(bytes))
+        }
+        ((parts, None), Payload::Whole(held)) => Request::from_parts(parts, held.untouched()),
     };
     let destination = ready.resource.destination(&connection.gateway);
     let held = connection.gateway.keeper.holds(&ready.resource.name);

@@ -1,18 +1,14 @@
 //! Reads as much of a request as facts need: what policy decides on, and what an approval is bound to.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, header};
-use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use hyper::body::Incoming;
 
 use super::Connection;
+use super::body::{Budgets, Held, read_whole};
 use super::exchange::Context;
 use super::relay::shape_of;
 use super::resource::Resource;
@@ -28,13 +24,6 @@ use crate::record::Finding;
 pub(super) enum Payload {
     Whole(Held),
     Stream(Incoming),
-}
-
-/// A body in memory.
-pub(super) struct Held {
-    pub(super) bytes: Bytes,
-    /// Its part of what the workload's held bodies may take, given back when it is dropped.
-    _share: OwnedSemaphorePermit,
 }
 
 /// A request that policy can decide on.
@@ -84,7 +73,11 @@ pub(super) async fn prepare(
     let streamed = protocol::action(&head, facts.clone());
     let needs_body = family.is_some() || policies.needs_body(streamed.name);
     let payload = if needs_body {
-        read_whole(&connection.caller.workload.bodies, &headers, body).await?
+        let budgets = Budgets {
+            workload: &connection.caller.workload.bodies,
+            gateway: &connection.gateway.bodies,
+        };
+        Payload::Whole(read_whole(budgets, &headers, body).await?)
     } else {
         Payload::Stream(body)
     };
@@ -133,68 +126,6 @@ pub(super) async fn prepare(
     })
 }
 
-async fn read_whole(
-    budget: &Arc<Semaphore>,
-    headers: &HeaderMap,
-    body: Incoming,
-) -> Result<Payload, Unfit> {
-    let coded = headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    if coded {
-        return Err(malformed(
-            &"an encoded request body cannot be inspected: send it without Content-Encoding",
-        ));
-    }
-    if body.size_hint().lower() > MAX_INSPECTED_BODY as u64 {
-        return Err(too_large());
-    }
-    match timeout(BODY_DEADLINE, hold_body(budget, body)).await {
-        Ok(held) => held.map(Payload::Whole),
-        Err(_) => Err(malformed(&"the body did not arrive in time")),
-    }
-}
-
-/// Collects a body frame by frame; each takes its share of the workload's budget as it arrives.
-async fn hold_body(budget: &Arc<Semaphore>, mut body: Incoming) -> Result<Held, Unfit> {
-    let mut bytes = BytesMut::new();
-    let mut share = take(budget, 0)?;
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|error| malformed(&error))?.into_data() else {
-            continue;
-        };
-        if bytes.len() + data.len() > MAX_INSPECTED_BODY {
-            return Err(too_large());
-        }
-        share.merge(take(budget, data.len())?);
-        bytes.extend_from_slice(&data);
-    }
-    Ok(Held {
-        bytes: bytes.freeze(),
-        _share: share,
-    })
-}
-
-fn take(budget: &Arc<Semaphore>, length: usize) -> Result<OwnedSemaphorePermit, Unfit> {
-    let bytes = u32::try_from(length).unwrap_or(u32::MAX);
-    let taken = Arc::clone(budget).try_acquire_many_owned(bytes);
-    taken.map_err(|_| Unfit {
-        why: Why::Unavailable,
-        reason: "this workload holds too many large requests: try again later".to_owned(),
-    })
-}
-
-fn too_large() -> Unfit {
-    Unfit {
-        why: Why::TooLarge,
-        reason: format!(
-            "the body is larger than the {} MiB that are inspected",
-            MAX_INSPECTED_BODY >> 20
-        ),
-    }
-}
-
 fn credential_class(
     connection: &Connection,
     resource: &Resource,
@@ -216,20 +147,29 @@ pub(super) fn digest(ready: &Ready) -> [u8; 32] {
     // As they leave: a header that `Connection` names would count and yet be taken out.
     let mut headers = ready.headers.clone();
     protocol::end_to_end(&mut headers);
-    let headers = headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_bytes()));
     let class = ready.action.facts.text("credential").unwrap_or_default();
     let digest = Digest::http(
         ready.head.method.as_str(),
         &ready.resource.place(),
         &ready.head.target,
     )
-    .headers(headers, class);
+    .headers(pairs(&headers), class);
     match &ready.payload {
-        Payload::Whole(held) => digest.field(&held.bytes).finish(),
+        Payload::Whole(held) => {
+            let digest = digest.field(&held.bytes);
+            match &held.trailers {
+                Some(trailers) => digest.headers(pairs(trailers), class).finish(),
+                None => digest.finish(),
+            }
+        }
         Payload::Stream(_) => digest.finish(),
     }
+}
+
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &[u8])> {
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
 }
 
 /// How long the client's own read timeout, which SDKs tell, leaves for a person; a margin is left to be refused in time.
@@ -297,10 +237,6 @@ pub(super) fn malformed(error: &dyn std::fmt::Display) -> Unfit {
     }
 }
 
-/// Larger than any prompt seen; a body that has to be understood is held in memory while it is.
-const MAX_INSPECTED_BODY: usize = 32 << 20;
-/// Loopback delivers the largest body in a fraction of this; an agent that builds one as it goes has the rest.
-const BODY_DEADLINE: Duration = Duration::from_secs(120);
 const SDK_HEADER: &str = "x-stainless-lang";
 const TIMEOUT_HEADERS: &[&str] = &["x-stainless-read-timeout", "x-stainless-timeout"];
 /// The SDKs' own default.

@@ -3,6 +3,8 @@
 //! In: an accepted connection. Out: nothing; every outcome is in the ledger. Invariants: a flow is claimed once; what cannot be
 //! attributed is closed unread; no session row, no connection.
 
+mod body;
+mod coding;
 mod exchange;
 mod http;
 mod inspect;
@@ -18,6 +20,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tracing::field::{Empty, display};
 use tracing::{Instrument, Span};
 
@@ -36,6 +39,8 @@ use crate::tasks::Tasks;
 use crate::telemetry::Metered;
 use crate::tls::TlsError;
 
+pub use body::body_budget;
+
 /// What every connection uses; built once by `app`.
 pub struct Gateway {
     /// Which flows are whose.
@@ -50,6 +55,8 @@ pub struct Gateway {
     pub keeper: Keeper,
     /// What upstream certificates are proven against.
     pub upstreams: Upstreams,
+    /// Memory for request bodies that are held while they are decided on, of all workloads together; [`body_budget`].
+    pub bodies: Arc<Semaphore>,
     /// The record.
     pub ledger: Ledger,
     /// Questions to people.

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Request, header};
+use http::{HeaderName, HeaderValue, Request, header};
 
 use super::Connection;
 use super::inspect::{Payload, Ready, Unfit, malformed, shape};
+use super::relay::CHANGED_BY_EDITS;
 use crate::mask;
 use crate::protocol::llm::Family;
 use crate::protocol::{Why, credentials, http as protocol};
@@ -55,11 +56,28 @@ pub(super) fn outgoing(
             masks,
         )
         .map_err(|error| malformed(&error))?;
-        headers.insert(
-            header::CONTENT_LENGTH,
-            HeaderValue::from(masked.bytes.len()),
-        );
-        bytes = Some(masked.bytes);
+        if masked.bytes != held.bytes {
+            // What is sent instead is sent without a coding: every server takes that.
+            headers.remove(header::CONTENT_ENCODING);
+            for name in CHANGED_BY_EDITS {
+                headers.remove(*name);
+            }
+            headers.insert(
+                header::CONTENT_LENGTH,
+                HeaderValue::from(masked.bytes.len()),
+            );
+            bytes = Some(masked.bytes);
+        }
+    }
+    if let Payload::Whole(held) = &ready.payload
+        && let Some(trailers) = &held.trailers
+    {
+        // HTTP/1 has trailers only behind chunks, and only those that the head names.
+        headers.remove(header::CONTENT_LENGTH);
+        let names: Vec<&str> = trailers.keys().map(HeaderName::as_str).collect();
+        if let Ok(names) = HeaderValue::from_str(&names.join(", ")) {
+            headers.insert(header::TRAILER, names);
+        }
     }
     headers.insert(
         header::HOST,

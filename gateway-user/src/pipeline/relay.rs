@@ -13,12 +13,15 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
-use self::stream::{BoxError, Edits, Record, Relay};
+pub(super) use self::stream::BoxError;
+use self::stream::{Edits, Record, Relay};
+use super::coding::Upstream;
 use super::inspect::{counted, is_json};
 use super::revoke::Revoked;
 use super::{Connection, ConnectionError};
 use crate::keeper::Scrub;
 use crate::mask::{self, Shape};
+use crate::protocol::coding;
 use crate::protocol::http::end_to_end;
 use crate::protocol::llm::Family;
 use crate::protocol::transcript::Collector;
@@ -60,11 +63,10 @@ pub(super) async fn start(
     } else {
         None
     };
-    let codings = parts.headers.get_all(header::CONTENT_ENCODING);
-    let coded = codings
-        .iter()
-        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    let collector = family.filter(|_| !coded).map(Collector::new);
+    let edited = held || !masks.is_empty();
+    let coding = coding::of(&parts.headers);
+    let readable = coding.is_ok();
+    let collector = family.filter(|_| readable).map(Collector::new);
     let status = parts.status.as_u16();
     let mut record = Record {
         entry,
@@ -76,10 +78,23 @@ pub(super) async fn start(
         record.close(Outcome::Completed, None, Vec::new()).await?;
         return Ok(Response::from_parts(parts, Body::Whole(None)));
     }
-    if coded && (held || !masks.is_empty()) {
-        let reason = "the upstream compressed an answer that has to be read";
-        return fail(record, parts, reason).await;
-    }
+    let upstream = match coding {
+        Ok(Some(coding)) if edited || family.is_some() => {
+            parts.headers.remove(header::CONTENT_ENCODING);
+            for name in CHANGED_BY_EDITS {
+                parts.headers.remove(*name);
+            }
+            match Upstream::decoded(upstream, coding) {
+                Ok(upstream) => upstream,
+                Err(error) => return fail(record, parts, &error.to_string()).await,
+            }
+        }
+        Err(error) if edited => {
+            let reason = format!("the answer has to be read: {error}");
+            return fail(record, parts, &reason).await;
+        }
+        _ => Upstream::AsIs(upstream),
+    };
     if masks.is_empty() {
         let edits = Edits { scrub, mask: None };
         return Ok(Response::from_parts(
@@ -236,7 +251,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 }
 
 /// Headers that describe the bytes as the upstream sent them.
-const CHANGED_BY_EDITS: &[&str] = &[
+pub(super) const CHANGED_BY_EDITS: &[&str] = &[
     "content-length",
     "etag",
     "digest",

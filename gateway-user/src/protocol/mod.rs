@@ -1,12 +1,14 @@
 //! Bytes to [`Action`]: what the agent is trying to do, and how to refuse in each protocol.
 
 mod action;
+pub mod coding;
 pub mod credentials;
 pub mod http;
 pub mod json;
 pub mod llm;
 mod refuse;
 pub mod sse;
+pub mod trailers;
 pub mod transcript;
 
 pub use action::{Action, Fact, Facts};

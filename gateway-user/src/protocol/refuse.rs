@@ -28,6 +28,8 @@ pub enum Why {
     ApprovalPending,
     /// The request cannot be understood.
     Malformed,
+    /// The body has a content coding that is not understood.
+    Coding,
     /// The body is larger than what is inspected.
     TooLarge,
     /// The upstream could not be reached or proven.
@@ -43,6 +45,7 @@ impl Why {
         match self {
             Self::Policy | Self::ApprovalPending => StatusCode::FORBIDDEN,
             Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::Coding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Upstream => StatusCode::BAD_GATEWAY,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -54,6 +57,7 @@ impl Why {
             Self::Policy => "policy_denied",
             Self::ApprovalPending => "approval_pending",
             Self::Malformed => "invalid_request",
+            Self::Coding => "unsupported_content_coding",
             Self::TooLarge => "request_too_large",
             Self::Upstream => "upstream_unavailable",
             Self::Unavailable => "gateway_unavailable",
@@ -73,7 +77,7 @@ impl Refusal {
             Some(Family::AnthropicMessages) => {
                 let kind = match self.why {
                     Why::Policy | Why::ApprovalPending => "permission_error",
-                    Why::Malformed => "invalid_request_error",
+                    Why::Malformed | Why::Coding => "invalid_request_error",
                     Why::TooLarge => "request_too_large",
                     Why::Upstream | Why::Unavailable => "api_error",
                 };

@@ -191,7 +191,7 @@ fn answer(
                 "application/octet-stream",
                 Pieces::whole(body.clone()),
             );
-            let coding = hyper::header::HeaderValue::from_static("gzip");
+            let coding = hyper::header::HeaderValue::from_static("compress");
             answer
                 .headers_mut()
                 .insert(hyper::header::CONTENT_ENCODING, coding);

@@ -11,11 +11,10 @@ use std::{
 use anyhow::{Context, bail};
 use gateway_user::{
     approve::{Approvals, Approver},
-    config::{Config, Service},
     drain::Drain,
     forward::Upstreams,
     identity::{Registry, Workload},
-    keeper::{CredentialSpec, Keeper},
+    keeper::Keeper,
     kernel::{ClaimError, Flow, FlowTable},
     pipeline::{self, Gateway},
     policy::{Live, PolicySet},
@@ -35,7 +34,10 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::client::Client;
+use crate::{
+    client::Client,
+    setup::{Setup, configuration, credentials},
+};
 
 /// Long for a test, short for a person: what takes longer hangs.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
@@ -81,20 +83,28 @@ impl FlowTable for Redirected {
 
 impl Proxy {
     pub(crate) async fn start() -> anyhow::Result<Self> {
-        Self::paced(Duration::from_millis(1)).await
+        Self::with(Setup::default()).await
     }
 
     /// With policies beside those of the suite.
     pub(crate) async fn governed_by(policies: &str) -> anyhow::Result<Self> {
-        Self::build(Duration::from_millis(1), policies).await
+        Self::with(Setup {
+            policies: policies.to_owned(),
+            ..Setup::default()
+        })
+        .await
     }
 
     /// With an upstream that pauses before each piece of a stream.
     pub(crate) async fn paced(pace: Duration) -> anyhow::Result<Self> {
-        Self::build(pace, "").await
+        Self::with(Setup {
+            pace,
+            ..Setup::default()
+        })
+        .await
     }
 
-    async fn build(pace: Duration, policies: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn with(setup: Setup) -> anyhow::Result<Self> {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let names = ["api.openai.com", "files", "held", "localhost"]
             .map(str::to_owned)
@@ -104,7 +114,7 @@ impl Proxy {
             plain: vec![any],
             echo: vec![any],
             names,
-            pace,
+            pace: setup.pace,
         })?;
         let impostor = Upstream::start(&Options {
             tls: vec![any],
@@ -112,11 +122,11 @@ impl Proxy {
             ..Options::default()
         })?;
         let folder = tempfile::tempdir()?;
-        let config = configuration(&folder, &upstream, &impostor)?;
+        let config = configuration(&folder, &upstream, &impostor, &setup.services)?;
         std::fs::create_dir(&config.paths.policies)?;
         std::fs::write(
             config.paths.policies.join("policies.cedar"),
-            [include_str!("policies.cedar"), policies].concat(),
+            [include_str!("policies.cedar"), &setup.policies].concat(),
         )?;
         std::fs::create_dir(&config.paths.state)?;
         let ledger = Ledger::open(&config.paths.state.join("ledger.db")).await?;
@@ -143,6 +153,7 @@ impl Proxy {
             keeper: Keeper::new(&config.paths.state, credentials(&config))?,
             upstreams: Upstreams::new(&Roots::host()?, config.catalog.services())?,
             approvals: Approvals::open(ledger.clone()).await?,
+            bodies: pipeline::body_budget(),
             ledger,
             tasks: Tasks::default(),
             drain: Drain::default(),
@@ -324,71 +335,4 @@ impl Proxy {
         self.gateway.ledger.flush().await?;
         Ok(self.gateway.ledger.reader().sessions(&ALL).await?.len())
     }
-}
-
-fn credentials(config: &Config) -> HashMap<String, CredentialSpec> {
-    let held = |service: &Arc<Service>| {
-        let held = service.credential.clone()?;
-        let spec = CredentialSpec {
-            header: held.header,
-            prefix: held.prefix,
-            file: held.file,
-        };
-        Some((service.name.clone(), spec))
-    };
-    config.catalog.services().filter_map(held).collect()
-}
-
-fn configuration(
-    folder: &TempDir,
-    upstream: &Upstream,
-    impostor: &Upstream,
-) -> anyhow::Result<Config> {
-    let (ca, impostor_ca) = (
-        folder.path().join("ca.pem"),
-        folder.path().join("impostor.pem"),
-    );
-    std::fs::write(&ca, upstream.authority.pem())?;
-    std::fs::write(&impostor_ca, impostor.authority.pem())?;
-    let secret = folder.path().join("secret");
-    std::fs::write(&secret, SECRET)?;
-    let service = |name: &str, hosts: &[String], ca: &std::path::Path| {
-        format!("\n[[service]]\nname = {name:?}\nhosts = {hosts:?}\nca = {ca:?}\n")
-    };
-    let open =
-        |name: &str, host: String| format!("[[service]]\nname = {name:?}\nhosts = [{host:?}]\n\n");
-    let tls = upstream.tls[0].port();
-    let text = [
-        "[paths]\nstate = \"state\"\nrun = \"run\"\npins = \"pins\"\npolicies = \"policies\"\n\n"
-            .to_owned(),
-        "[[identity]]\nid = \"research-agent\"\ngroups = [\"agents\"]\n\n".to_owned(),
-        service("openai", &[format!("api.openai.com:{tls}")], &ca),
-        // One service at two places.
-        service(
-            "files",
-            &[
-                format!("files:{tls}"),
-                format!("files:{}", upstream.tls[1].port()),
-            ],
-            &ca,
-        ),
-        service("held", &[format!("held:{tls}")], &ca),
-        format!(
-            "credential = {{ header = \"authorization\", prefix = \"Bearer \", file = {secret:?} }}\n\n"
-        ),
-        service(
-            "impostor",
-            &[format!("impostor:{}", impostor.tls[0].port())],
-            &impostor_ca,
-        ),
-        open(
-            "plain",
-            format!("http://localhost:{}", upstream.plain[0].port()),
-        ),
-        open(
-            "bytes",
-            format!("tcp://localhost:{}", upstream.echo[0].port()),
-        ),
-    ];
-    Ok(Config::parse(&text.concat(), folder.path())?)
 }

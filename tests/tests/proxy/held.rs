@@ -60,7 +60,7 @@ async fn nothing_is_asked_for_in_a_form_that_hides_an_echo() -> anyhow::Result<(
         (Some("identity"), None)
     );
 
-    // An upstream that compresses all the same is not passed on.
+    // An upstream that answers in a coding nobody understands is not passed on.
     let request = client.request("POST", &host, "/compressed", SECRET)?;
     let (status, body) = client.send(request).await?;
     assert_eq!(status, 502);

@@ -5,6 +5,7 @@
 mod approved;
 mod bytes;
 mod client;
+mod coding;
 mod conformance;
 mod corpus;
 mod fixture;
@@ -13,4 +14,6 @@ mod http;
 mod malformed;
 mod names;
 mod reload;
+mod setup;
+mod site;
 mod watched;

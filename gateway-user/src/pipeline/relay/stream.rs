@@ -6,11 +6,12 @@ use std::task::{Context as Poller, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::scrub_values;
 use crate::keeper::Scrub;
 use crate::mask::{self, Shape};
+use crate::pipeline::coding::Upstream;
 use crate::pipeline::inspect::counted;
 use crate::pipeline::revoke::Revoked;
 use crate::protocol::transcript::{Collector, Summary};
@@ -20,7 +21,7 @@ pub(in crate::pipeline) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// An upstream's body on its way to the agent.
 pub(in crate::pipeline) struct Relay {
-    upstream: Incoming,
+    upstream: Upstream,
     edits: Edits,
     record: Option<Record>,
     revoked: Revoked,
@@ -49,7 +50,7 @@ pub(super) struct Record {
 }
 
 impl Relay {
-    pub(super) fn new(upstream: Incoming, edits: Edits, record: Record, revoked: Revoked) -> Self {
+    pub(super) fn new(upstream: Upstream, edits: Edits, record: Record, revoked: Revoked) -> Self {
         let record = Some(record);
         Self {
             upstream,
@@ -112,7 +113,7 @@ impl Relay {
                         Outcome::Failed,
                         Some(format!("the upstream broke off: {error}")),
                     );
-                    self.broken = Some(error.into());
+                    self.broken = Some(error);
                     continue;
                 }
                 Some(Ok(frame)) => frame,
