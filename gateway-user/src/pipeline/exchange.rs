@@ -1,14 +1,16 @@
 //! One HTTP request, from its head to the response that starts to flow: read, decide, mask or ask, forward.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
 use super::body::streamed;
+use super::held::{self, Told};
 use super::http::Clear;
-use super::inspect::{Payload, Ready, Unfit, digest, hold, prepare};
+use super::inspect::{Payload, Ready, Unfit, digest, prepare};
 use super::outcome::{self, Asked, Described, Refused, Verdict};
 use super::outgoing::outgoing;
 use super::relay::{self, Body};
@@ -45,6 +47,7 @@ pub(super) async fn handle(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Hangup> {
     let (parts, body) = request.into_parts();
+    let version = parts.version;
     let connection = &context.connection;
     let head = match protocol::read(
         &parts,
@@ -71,7 +74,25 @@ pub(super) async fn handle(
         Ok(ready) => ready,
         Err(unfit) => return unfit_answer(&context, described, family, &unfit).await,
     };
+    match held::patience(version, &ready) {
+        (hold, None) => governed(context, ready, described, family, hold, None).await,
+        (hold, Some((told, pulse))) => {
+            let work = governed(context, ready, described, family, hold, Some(told));
+            held::alive(Box::pin(work), pulse).await
+        }
+    }
+}
 
+/// Decides, then forwards or refuses.
+async fn governed(
+    context: Arc<Context>,
+    ready: Ready,
+    described: Described,
+    family: Option<Family>,
+    hold: Duration,
+    told: Option<Told>,
+) -> Result<Response<Body>, Hangup> {
+    let connection = &context.connection;
     let asked = Asked {
         resource: &ready.resource,
         action: ready.action.clone(),
@@ -80,7 +101,8 @@ pub(super) async fn handle(
         stream: ready.call.as_ref().map(|call| call.stream),
         findings: ready.findings.clone(),
         digest: digest(&ready),
-        hold: hold(&ready.headers),
+        hold,
+        told,
     };
     match outcome::decide(connection, asked).await? {
         Verdict::Permit(entry, permit) => {

@@ -183,7 +183,6 @@ pub(super) fn hold(headers: &HeaderMap) -> Duration {
                 .min(seconds - 1.0)
                 .clamp(0.0, MAX_HOLD.as_secs_f64()),
         ),
-        // These SDKs tell every timeout they have: without one they wait for ever.
         None if headers.contains_key(SDK_HEADER) => MAX_HOLD,
         _ => UNTOLD_HOLD,
     }
@@ -239,8 +238,8 @@ pub(super) fn malformed(error: &dyn std::fmt::Display) -> Unfit {
 
 const SDK_HEADER: &str = "x-stainless-lang";
 const TIMEOUT_HEADERS: &[&str] = &["x-stainless-read-timeout", "x-stainless-timeout"];
-/// The SDKs' own default.
-const MAX_HOLD: Duration = Duration::from_secs(600);
+/// A margin below the SDKs' own default of ten minutes, which not all of them tell.
+const MAX_HOLD: Duration = Duration::from_secs(540);
 /// Below the minute that most clients and load balancers wait.
 const UNTOLD_HOLD: Duration = Duration::from_secs(50);
 
@@ -260,7 +259,7 @@ mod tests {
             hold(&map).as_secs()
         };
         assert_eq!(held(&[]), 50);
-        assert_eq!(held(&[("x-stainless-lang", "python")]), 600);
+        assert_eq!(held(&[("x-stainless-lang", "js")]), 540);
         assert_eq!(
             held(&[
                 ("x-stainless-lang", "python"),
@@ -270,7 +269,7 @@ mod tests {
         );
         assert_eq!(held(&[("x-stainless-timeout", "600")]), 540);
         assert_eq!(held(&[("x-stainless-read-timeout", "1")]), 0);
-        assert_eq!(held(&[("x-stainless-read-timeout", "5000")]), 600);
+        assert_eq!(held(&[("x-stainless-read-timeout", "5000")]), 540);
         for nonsense in ["-1", "nan", "x", ""] {
             assert_eq!(
                 held(&[("x-stainless-read-timeout", nonsense)]),

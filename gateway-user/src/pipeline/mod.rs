@@ -6,6 +6,7 @@
 mod body;
 mod coding;
 mod exchange;
+mod held;
 mod http;
 mod inspect;
 mod opaque;

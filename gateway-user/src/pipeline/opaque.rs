@@ -41,6 +41,7 @@ where
         findings: Vec::new(),
         digest: digest(&resource, connection.origin),
         hold: HOLD,
+        told: None,
     };
     let (entry, permit) = match outcome::decide(&connection, asked).await? {
         Verdict::Permit(entry, permit) if permit.masks().is_empty() => (entry, permit),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::held::{Told, Waits};
 use super::resource::Resource;
 use super::{Connection, ConnectionError};
 use crate::approve::{Pending, Verdict as Answer};
@@ -26,6 +27,8 @@ pub(super) struct Asked<'a> {
     pub(super) digest: [u8; 32],
     /// How long the client waits for a person.
     pub(super) hold: Duration,
+    /// Who is told while it waits for a person.
+    pub(super) told: Option<Told>,
 }
 
 /// The end of asking.
@@ -178,15 +181,22 @@ async fn ask(
     };
     loop {
         let approvers = approvers(&question);
+        let exchange = entry.id();
+        let tell = |waits: Option<Id>| {
+            if let Some(told) = &asked.told {
+                told.send_replace(waits.map(|approval| Waits { approval, exchange }));
+            }
+        };
         tracing::info!(id = %entry.id(), approvers, "held for approval: tollgate approve {}", entry.id());
         let answer = gateway
             .approvals
             .hold(
-                pending(connection, asked, &question, policies.version(), entry.id()),
+                pending(connection, asked, &question, policies.version(), exchange),
                 asked.hold,
-                |_| (),
+                |approval| tell(Some(approval)),
             )
             .await;
+        tell(None);
         let (reason, why) = match answer {
             Answer::Granted { approvals, .. } => {
                 granted.extend(approvals);

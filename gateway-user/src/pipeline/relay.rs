@@ -16,6 +16,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 pub(super) use self::stream::BoxError;
 use self::stream::{Edits, Record, Relay};
 use super::coding::Upstream;
+use super::held::Held;
 use super::inspect::{counted, is_json};
 use super::revoke::Revoked;
 use super::{Connection, ConnectionError};
@@ -33,6 +34,8 @@ pub(super) enum Body {
     Whole(Option<Bytes>),
     /// An upstream's body.
     Relay(Box<Relay>),
+    /// One whose head went out before it was decided.
+    Held(Box<Held>),
 }
 
 pub(super) fn shape_of(family: Family) -> Shape {
@@ -204,6 +207,7 @@ impl HttpBody for Body {
         match &mut *self {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Relay(relay) => relay.poll(poller),
+            Self::Held(held) => held.poll(poller),
         }
     }
 
@@ -211,6 +215,7 @@ impl HttpBody for Body {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
             Self::Relay(relay) => relay.is_end_stream(),
+            Self::Held(held) => held.is_end_stream(),
         }
     }
 
@@ -220,6 +225,7 @@ impl HttpBody for Body {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Self::Relay(relay) => relay.size_hint(),
+            Self::Held(_) => SizeHint::default(),
         }
     }
 }
@@ -244,7 +250,7 @@ fn scrub_values(scrub: &Scrub, headers: &mut HeaderMap) {
     }
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))

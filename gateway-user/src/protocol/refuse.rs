@@ -3,7 +3,7 @@
 //! Sources: the SDK behaviour measured for each status and envelope; 403 with `x-should-retry: false` is raised once, unretried.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
 use super::llm::Family;
@@ -93,13 +93,31 @@ impl Refusal {
             HeaderValue::from_static("application/json"),
         );
         headers.insert("x-should-retry", HeaderValue::from_static("false"));
+        Self::put_id(headers, &self.id);
+        // For a stream whose head has gone out: it gets the event instead.
+        response.extensions_mut().insert(self.clone());
+        response
+    }
+
+    /// Names the ledger entry where the providers' libraries look for the name of a request.
+    pub fn put_id(headers: &mut HeaderMap, id: &str) {
         // Ids are Crockford base32, always a valid header value.
-        if let Ok(id) = HeaderValue::from_str(&self.id) {
+        if let Ok(id) = HeaderValue::from_str(id) {
             for name in ["x-request-id", "request-id", "x-tollgate-id"] {
                 headers.insert(name, id.clone());
             }
         }
-        response
+    }
+
+    /// The refusal as the last event of a stream whose head has gone out: the one from which the provider's library raises its error.
+    #[must_use]
+    pub fn event(&self, family: Family) -> Bytes {
+        let envelope = self.response(Some(family)).into_body();
+        let envelope = String::from_utf8_lossy(&envelope);
+        Bytes::from(match family {
+            Family::AnthropicMessages => format!("event: error\ndata: {envelope}\n\n"),
+            Family::OpenAiChat => format!("data: {envelope}\n\n"),
+        })
     }
 }
 

@@ -311,18 +311,12 @@ impl Proxy {
         }
     }
 
-    /// Waits for a question and answers it with yes.
-    pub(crate) async fn approve(&self) -> anyhow::Result<()> {
-        let by = Approver {
-            name: "somebody".to_owned(),
-            uid: 0,
-        };
+    /// Waits for a question, as people see it.
+    pub(crate) async fn question(&self) -> anyhow::Result<Value> {
         let asking = async {
             loop {
                 if let Some(question) = self.gateway.approvals.list().await?.pop() {
-                    let id = question.id.to_string();
-                    self.gateway.approvals.approve(&id, by, None).await?;
-                    return anyhow::Ok(());
+                    return Ok(serde_json::to_value(question)?);
                 }
                 sleep(Duration::from_millis(20)).await;
             }
@@ -330,9 +324,33 @@ impl Proxy {
         timeout(SOON, asking).await?
     }
 
+    /// Waits for a question and answers it with yes.
+    pub(crate) async fn approve(&self) -> anyhow::Result<()> {
+        let question = self.question().await?;
+        let id = question["id"].as_str().unwrap_or_default();
+        self.gateway.approvals.approve(id, somebody(), None).await?;
+        Ok(())
+    }
+
+    /// Waits for a question and answers it with no.
+    pub(crate) async fn deny(&self, reason: &str) -> anyhow::Result<()> {
+        let question = self.question().await?;
+        let id = question["id"].as_str().unwrap_or_default();
+        let reason = Some(reason.to_owned());
+        self.gateway.approvals.deny(id, somebody(), reason).await?;
+        Ok(())
+    }
+
     /// How many sessions the ledger has.
     pub(crate) async fn sessions(&self) -> anyhow::Result<usize> {
         self.gateway.ledger.flush().await?;
         Ok(self.gateway.ledger.reader().sessions(&ALL).await?.len())
+    }
+}
+
+fn somebody() -> Approver {
+    Approver {
+        name: "somebody".to_owned(),
+        uid: 0,
     }
 }

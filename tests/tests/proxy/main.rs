@@ -16,4 +16,5 @@ mod names;
 mod reload;
 mod setup;
 mod site;
+mod waiting;
 mod watched;

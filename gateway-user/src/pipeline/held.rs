@@ -1,0 +1,230 @@
+//! Keeps a model call that streams alive while a person decides: the head of the answer goes out, then a comment every few seconds, then
+//! the upstream's stream, or an event from which the provider's library raises its error.
+//!
+//! In: the work on a request, and whether it waits for a person. Out: the work's own answer if that comes soon, so that most refusals
+//! have a status; else a stream. Invariants: nothing here releases or records anything, the work does as ever; a client that hangs up
+//! drops the work, which is recorded as aborted and leaves the question open for the identical request.
+//! Sources: WHATWG HTML, server-sent events (a line that begins with a colon is a comment). Measured: the OpenAI and Anthropic libraries
+//! for Python and Node, LangChain's of both, and the `ai` package read over comments before the first event; events of another kind
+//! break most of them.
+
+use std::pin::Pin;
+use std::task::{Context as Poller, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body as HttpBody, Frame};
+use tokio::sync::watch;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout_at};
+
+use super::exchange::Hangup;
+use super::inspect::{self, Ready};
+use super::relay::{Body, BoxError, is_event_stream};
+use crate::approve::MAX_WITHIN;
+use crate::protocol::llm::Family;
+use crate::protocol::{Refusal, Why};
+use crate::record::Id;
+
+/// What becomes of a request, once it is decided.
+pub(super) type Work = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+type Answer = Result<Response<Body>, Hangup>;
+
+/// What a request waits for.
+#[derive(Clone, Copy)]
+pub(super) struct Waits {
+    pub(super) approval: Id,
+    pub(super) exchange: Id,
+}
+
+/// Where the work tells that it waits for a person, and that it does no more.
+pub(super) type Told = watch::Sender<Option<Waits>>;
+
+/// How a waiting request is kept alive.
+pub(super) struct Pulse {
+    family: Family,
+    /// When the client is answered at the latest.
+    until: Instant,
+    /// Between two comments.
+    beat: Duration,
+    waits: watch::Receiver<Option<Waits>>,
+}
+
+/// The body of an answer whose head went out before it was decided.
+pub(super) struct Held(State);
+
+enum State {
+    Waiting {
+        next: Pin<Box<dyn Future<Output = Result<Body, BoxError>> + Send>>,
+        beat: Interval,
+        waits: watch::Receiver<Option<Waits>>,
+    },
+    Answering(Body),
+}
+
+/// How long a request waits for a person, and how it is kept alive so long, if it can be. HTTP/1.0 has no stream that tells its end.
+pub(super) fn patience(version: Version, ready: &Ready) -> (Duration, Option<(Told, Pulse)>) {
+    let hold = inspect::hold(&ready.headers);
+    let call = ready.call.as_ref().filter(|call| call.stream);
+    let Some(call) = call.filter(|_| version != Version::HTTP_10) else {
+        return (hold, None);
+    };
+    let (told, waits) = watch::channel(None);
+    let pulse = Pulse {
+        family: call.family,
+        until: Instant::now() + SOON.min(hold),
+        beat: BEAT.min(hold).max(FASTEST),
+        waits,
+    };
+    (MAX_WITHIN, Some((told, pulse)))
+}
+
+/// The answer of `work`, or a stream that will have it.
+pub(super) async fn alive(mut work: Work, mut pulse: Pulse) -> Answer {
+    let waits = tokio::select! {
+        biased;
+        answer = &mut work => return answer,
+        waits = pulse.goes_on() => waits,
+    };
+    let mut beat = interval(pulse.beat);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let family = pulse.family;
+    let held = Held(State::Waiting {
+        next: Box::pin(async move { streamed(work.await, family, waits).await }),
+        beat,
+        waits: pulse.waits,
+    });
+    let mut response = Response::new(Body::Held(Box::new(held)));
+    let headers = response.headers_mut();
+    let stream = HeaderValue::from_static("text/event-stream; charset=utf-8");
+    headers.insert(header::CONTENT_TYPE, stream);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Refusal::put_id(headers, &waits.exchange.to_string());
+    Ok(response)
+}
+
+impl Pulse {
+    /// Waits until a person has been asked and the client has to be answered.
+    async fn goes_on(&mut self) -> Waits {
+        loop {
+            let Ok(Some(waits)) = self
+                .waits
+                .wait_for(Option::is_some)
+                .await
+                .map(|waits| *waits)
+            else {
+                // Decided; the rest does not wait for a person.
+                return std::future::pending().await;
+            };
+            let answered = self.waits.wait_for(Option::is_none);
+            if timeout_at(self.until, answered).await.is_err() {
+                return waits;
+            }
+        }
+    }
+}
+
+impl Held {
+    pub(super) fn poll(
+        &mut self,
+        poller: &mut Poller<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        loop {
+            match &mut self.0 {
+                State::Waiting { next, beat, waits } => {
+                    if let Poll::Ready(next) = next.as_mut().poll(poller) {
+                        let (body, broken) = match next {
+                            Ok(body) => (body, None),
+                            Err(error) => (Body::Whole(None), Some(error)),
+                        };
+                        self.0 = State::Answering(body);
+                        match broken {
+                            Some(error) => return Poll::Ready(Some(Err(error))),
+                            None => continue,
+                        }
+                    }
+                    ready!(beat.poll_tick(poller));
+                    let comment = match *waits.borrow() {
+                        Some(waits) => format!(": waiting for approval {}\n\n", waits.approval),
+                        None => ": waiting for the answer\n\n".to_owned(),
+                    };
+                    return Poll::Ready(Some(Ok(Frame::data(comment.into()))));
+                }
+                State::Answering(body) => return Pin::new(body).poll_frame(poller),
+            }
+        }
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            State::Waiting { .. } => false,
+            State::Answering(body) => body.is_end_stream(),
+        }
+    }
+}
+
+/// What is left to send of an answer when its head has gone out: its stream, or the event that says why there is none.
+async fn streamed(answer: Answer, family: Family, waits: Waits) -> Result<Body, BoxError> {
+    let response = match answer {
+        Ok(response) => response,
+        Err(Hangup::Upstream) => {
+            return Ok(told(family, waits, "the upstream could not be reached"));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let (parts, body) = response.into_parts();
+    if let Some(refusal) = parts.extensions.get::<Refusal>() {
+        return Ok(Body::whole(refusal.event(family)));
+    }
+    if parts.status == StatusCode::OK && is_plain_stream(&parts.headers) {
+        return Ok(body);
+    }
+    let text = Limited::new(body, MAX_ERROR).collect().await;
+    let text = text.map(|text| message(&text.to_bytes()));
+    let reason = match text {
+        Ok(text) if parts.status.is_success() => format!("{}, not a stream: {text}", parts.status),
+        Ok(text) => format!("{}: {text}", parts.status),
+        Err(_) => parts.status.to_string(),
+    };
+    let reason = format!("the upstream answered {reason}");
+    Ok(told(family, waits, &reason))
+}
+
+fn is_plain_stream(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    is_event_stream(headers) && codings.all(|coding| coding.as_bytes() == b"identity")
+}
+
+fn told(family: Family, waits: Waits, reason: &str) -> Body {
+    let id = waits.exchange;
+    let refusal = Refusal {
+        why: Why::Upstream,
+        message: format!("{reason}. Id {id}; operator: tollgate replay {id}"),
+        id: id.to_string(),
+    };
+    Body::whole(refusal.event(family))
+}
+
+/// What an error page says: the provider's message where there is one.
+fn message(page: &[u8]) -> String {
+    let error = serde_json::from_slice::<serde_json::Value>(page).ok();
+    let message = error
+        .as_ref()
+        .and_then(|error| error.pointer("/error/message")?.as_str());
+    let text = String::from_utf8_lossy(page);
+    let message = message.unwrap_or(text.trim());
+    message.chars().take(MAX_MESSAGE).collect()
+}
+
+/// Long enough for a person at a screen and for rules that answer, so that those refusals have a status.
+const SOON: Duration = Duration::from_secs(5);
+/// Clients and load balancers give up on a silent connection after ten seconds at the earliest, unless they say so.
+const BEAT: Duration = Duration::from_secs(5);
+/// For clients that give up within a second.
+const FASTEST: Duration = Duration::from_millis(250);
+/// Providers' errors are small.
+const MAX_ERROR: usize = 1 << 20;
+/// An error page can be a whole document.
+const MAX_MESSAGE: usize = 1000;
