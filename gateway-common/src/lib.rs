@@ -11,6 +11,7 @@ pub mod addr;
 pub mod event;
 pub mod flow;
 pub mod names;
+pub mod path;
 pub mod scope;
 pub mod verdict;
 
@@ -18,4 +19,4 @@ pub use record::Field;
 
 /// Version of everything in this crate that crosses the kernel boundary; part of the pin path, so that two versions never share
 /// a map.
-pub const ABI: u32 = 1;
+pub const ABI: u32 = 2;

@@ -19,7 +19,9 @@ pub const ROOT_PROGRAMS: [&str; 10] = [
 pub const EGRESS: &str = "tg_egress";
 
 /// Tracepoint programs and the tracepoint of each.
-pub const TRACEPOINTS: [(&str, &str); 4] = [
+pub const TRACEPOINTS: [(&str, &str); 6] = [
+    ("tg_mkdir", "cgroup_mkdir"),
+    ("tg_rmdir", "cgroup_rmdir"),
     ("tg_fork", "sched_process_fork"),
     ("tg_exec", "sched_process_exec"),
     ("tg_exit", "sched_process_exit"),
@@ -30,6 +32,10 @@ pub const TRACEPOINTS: [(&str, &str); 4] = [
 pub const FACTS: &str = "FACTS";
 /// Cgroup id to tag.
 pub const CGROUPS: &str = "CGROUPS";
+/// Path of a cgroup, there or not, to workload.
+pub const PATHS: &str = "PATHS";
+/// Cgroups that were tagged as they were made.
+pub const ARRIVALS: &str = "ARRIVALS";
 /// Thread group to lineage.
 pub const LINEAGE: &str = "LINEAGE";
 /// Thread groups known to be free although they started after lineage was lost.
@@ -56,9 +62,9 @@ pub const COUNTERS: &str = "COUNTERS";
 pub const EVENTS: &str = "EVENTS";
 
 /// Every map, for pinning.
-pub const MAPS: [&str; 14] = [
-    FACTS, CGROUPS, LINEAGE, FREE, SCOPES, LISTENERS, RESOLVERS, ORIGINS, ACCEPTED, FLOWS, CLAIMS,
-    LIVE, COUNTERS, EVENTS,
+pub const MAPS: [&str; 16] = [
+    FACTS, CGROUPS, PATHS, ARRIVALS, LINEAGE, FREE, SCOPES, LISTENERS, RESOLVERS, ORIGINS,
+    ACCEPTED, FLOWS, CLAIMS, LIVE, COUNTERS, EVENTS,
 ];
 
 /// Global that says whether the kernel knows the socket above an MPTCP subflow, and the kernel function that shows it.

@@ -13,6 +13,16 @@ record! {
 }
 
 record! {
+    /// Tag of a path, filed under the path's key ([`crate::path`]): whatever cgroup is made there is tagged before anything runs in it.
+    PathTag: 8 {
+        /// The workload, never 0.
+        workload: u32,
+        /// [`origin`] of the tag; the hooks do not look at it.
+        origin: u32,
+    }
+}
+
+record! {
     /// Tag of a thread group, filed under its id, inherited over fork.
     Lineage: 16 {
         /// The tagged cgroup it comes from.
@@ -44,6 +54,21 @@ impl Lineage {
         pad: 0,
     };
 }
+
+/// Who wanted a path tagged.
+pub mod origin {
+    /// Somebody who asked for it.
+    pub const BY_HAND: u32 = 0;
+    /// The configuration; the tag goes when it is no longer listed there.
+    pub const CONFIGURED: u32 = 1;
+}
+
+/// Most tagged cgroups that there can be.
+pub const MAX_TAGS: u32 = 16_384;
+
+/// Most tagged paths. A path has one cgroup at a time, and user space leaves that much room among the [`MAX_TAGS`], so that a cgroup that is
+/// made at a tagged path always finds a place.
+pub const MAX_PATHS: u32 = 4_096;
 
 /// Indices of the host facts.
 pub mod slot {

@@ -210,12 +210,14 @@ pub fn send(standing: Standing, call: Send) -> Verdict {
     Verdict::Pass
 }
 
-/// Decides whether a socket may be made.
+/// Decides whether a socket may be made. Where the egress program is not attached yet none is: connections that others open to a socket
+/// there, and what it answers, would meet no other hook.
 #[inline(always)]
 pub fn create(standing: Standing, transport: Transport) -> Verdict {
     match (standing.refusal(), standing.class, transport) {
         (Some(reason), ..) => Verdict::Refuse(reason),
         (None, Class::Tagged, Transport::Other) => Verdict::Refuse(Reason::Protocol),
+        (None, Class::Tagged, _) if !standing.egress => Verdict::Refuse(Reason::NoEgress),
         (None, ..) => Verdict::Pass,
     }
 }

@@ -148,6 +148,7 @@ fn create_table() {
                 (Class::Left, _) => Verdict::Refuse(Reason::LeftCgroup),
                 (Class::Unknown, _) => Verdict::Refuse(Reason::LineageLost),
                 (Class::Tagged, Transport::Other) => Verdict::Refuse(Reason::Protocol),
+                (Class::Tagged, _) if !standing.egress => Verdict::Refuse(Reason::NoEgress),
                 (Class::Tagged, Transport::Stream | Transport::Datagram) => Verdict::Pass,
             };
             assert_eq!(

@@ -10,10 +10,11 @@ use gateway_common::{
 };
 
 use crate::{
+    cgroup,
     context::kernel,
     maps::{
-        CGROUP_NODE, CGROUP_ROOT, CGROUP_SELF, FACTS, FREE, LINEAGE, NODE_ID, ROOT_HIERARCHY,
-        SET_CGROUP, SIGNAL_LIVE, STATE_PARENT, TASK_CGROUPS, TASK_SIGNAL, TASK_TGID, fact, tagged,
+        CGROUP_SELF, FACTS, FREE, LINEAGE, SET_CGROUP, SIGNAL_LIVE, STATE_PARENT, TASK_CGROUPS,
+        TASK_SIGNAL, TASK_TGID, fact, tagged,
     },
     task,
 };
@@ -69,13 +70,10 @@ pub fn join(cgroup: *const u8, moved: *const u8) {
     if !tagged() {
         return;
     }
-    // Version 1 hierarchies move tasks too, and number their cgroups alike.
-    let hierarchy = kernel::<*const u8>(cgroup, CGROUP_ROOT.load())
-        .and_then(|root| kernel::<i32>(root, ROOT_HIERARCHY.load()));
     let Some(tgid) = kernel::<u32>(moved, TASK_TGID.load()) else {
         return;
     };
-    if hierarchy == Some(DEFAULT_HIERARCHY) {
+    if cgroup::is_unified(cgroup) {
         task::mark(tgid, task::start_of(moved), climb(cgroup));
     }
 }
@@ -119,9 +117,7 @@ fn climb(cgroup: *const u8) -> Tagged {
     let to_self = CGROUP_SELF.load() as usize;
     let mut cgroup = cgroup;
     for _ in 0..MAX_CLIMB {
-        let id = kernel::<*const u8>(cgroup, CGROUP_NODE.load())
-            .and_then(|node| kernel::<u64>(node, NODE_ID.load()));
-        let Some(id) = id else { break };
+        let Some(id) = cgroup::id(cgroup) else { break };
         let tag = task::tag(id);
         if tag.workload != 0 {
             return tag;
@@ -134,6 +130,3 @@ fn climb(cgroup: *const u8) -> Tagged {
     }
     Tagged::NONE
 }
-
-/// Number of the cgroup2 hierarchy.
-const DEFAULT_HIERARCHY: i32 = 0;

@@ -8,6 +8,7 @@
 #![feature(asm_experimental_arch)]
 
 mod bind;
+mod cgroup;
 mod connect;
 mod context;
 mod egress;
@@ -99,6 +100,18 @@ pub fn tg_exec(_ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn tg_exit(ctx: BtfTracePointContext) -> i32 {
     lineage::exit(ctx.arg(0));
+    0
+}
+
+#[btf_tracepoint(function = "cgroup_mkdir")]
+pub fn tg_mkdir(ctx: BtfTracePointContext) -> i32 {
+    cgroup::made(ctx.arg(0), ctx.arg(1));
+    0
+}
+
+#[btf_tracepoint(function = "cgroup_rmdir")]
+pub fn tg_rmdir(ctx: BtfTracePointContext) -> i32 {
+    cgroup::removed(ctx.arg(0));
     0
 }
 

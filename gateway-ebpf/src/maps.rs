@@ -10,7 +10,8 @@ use aya_ebpf::{
 use gateway_common::{
     addr::{Addr, Endpoint},
     flow::{FlowKey, Origin},
-    scope::{Lineage, Scope, Tag, slot},
+    path::{KEY, Words},
+    scope::{Lineage, MAX_PATHS, MAX_TAGS, PathTag, Scope, Tag, slot},
     verdict,
 };
 
@@ -18,9 +19,23 @@ use gateway_common::{
 #[map]
 pub static FACTS: Array<u64> = Array::with_max_entries(slot::COUNT, 0);
 
-/// Cgroup id -> tag. Written by user space; full = user space refuses to tag.
+/// Cgroup id -> tag. Written by user space and, for new cgroups at tagged paths, by mkdir and rmdir. Allocated ahead, because mkdir must not
+/// fail; full = user space refuses to tag, well before mkdir finds no place.
 #[map]
-pub static CGROUPS: HashMap<u64, Tag> = HashMap::with_max_entries(16_384, BPF_F_NO_PREALLOC);
+pub static CGROUPS: HashMap<u64, Tag> = HashMap::with_max_entries(MAX_TAGS, 0);
+
+/// Path -> tag. Written by user space; full = user space refuses to tag.
+#[map]
+pub static PATHS: HashMap<[u8; KEY], PathTag> =
+    HashMap::with_max_entries(MAX_PATHS, BPF_F_NO_PREALLOC);
+
+/// Where mkdir puts a path together; a path has no place on the stack.
+#[map]
+pub static SCRATCH: PerCpuArray<Words> = PerCpuArray::with_max_entries(1, 0);
+
+/// Ids of cgroups that mkdir has tagged, for user space, which attaches the egress program there. Full = it looks by itself a little later.
+#[map]
+pub static ARRIVALS: RingBuf = RingBuf::with_byte_size(16 * 1024, 0);
 
 /// Thread group -> lineage. Written by fork, exec, exit and moves between cgroups, by a first governed call, and by user space when
 /// tagging. Allocated ahead, because an allocation in a burst of forks can fail; the loader sets its size. Full = the task is still

@@ -84,7 +84,7 @@ pub fn nearest(ancestor: impl Fn(i32) -> u64) -> Tagged {
 /// The tag of one cgroup, or none.
 #[inline(always)]
 pub fn tag(cgroup: u64) -> Tagged {
-    // SAFETY: copied at once; tags are written whole by user space.
+    // SAFETY: copied at once; tags are written whole.
     match unsafe { CGROUPS.get(cgroup) } {
         Some(tag) => Tagged {
             workload: tag.workload,

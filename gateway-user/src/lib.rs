@@ -27,3 +27,4 @@ pub mod tasks;
 pub mod telemetry;
 pub mod tls;
 pub mod trust;
+pub mod unit;

@@ -19,6 +19,8 @@ mod limits;
 mod lineage;
 #[path = "kernel/net.rs"]
 mod net;
+#[path = "kernel/paths.rs"]
+mod paths;
 #[path = "kernel/redirect.rs"]
 mod redirect;
 #[path = "kernel/report.rs"]

@@ -1,6 +1,6 @@
 //! Answers the control socket.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::keeper::Authority;
 use crate::record::{Change, Event, Filter, LookupError};
 
 /// An exit code with a message.
-type Refused = (u8, String);
+pub(super) type Refused = (u8, String);
 
 /// A launch that is under way; its cgroup goes when it ends.
 pub(super) struct Launched {
@@ -78,8 +78,8 @@ impl Daemon {
             Request::Run { .. } => {
                 Err((2, "a launch needs a connection that stays open".to_owned()))
             }
-            Request::Tag { identity, cgroup } => self.tag(&identity, &cgroup).await,
-            Request::Untag { cgroup } => self.untag(&cgroup),
+            Request::Tag { identity, what } => self.tag(&identity, &what).await,
+            Request::Untag { what } => self.untag(&what).await,
             Request::Approvals => {
                 let waiting = self
                     .gateway
@@ -163,15 +163,10 @@ impl Daemon {
     fn status(&self) -> Result<Value, Refused> {
         let governed = self.workloads.governed().map_err(|error| failed(&error))?;
         let (policies, folder) = (self.gateway.policies.load(), self.policies.state());
-        let workloads: Vec<Value> = governed
+        let workloads = governed
             .iter()
-            .map(|(workload, cgroups)| {
-                json!({
-                    "name": workload.name, "identity": workload.identity.id, "mode": "enforce", "containment": "hooks",
-                    "cgroups": cgroups, "listener": workload.v4, "listener6": workload.v6,
-                })
-            })
-            .collect();
+            .map(|governed| self.workload_row(governed))
+            .collect::<Result<Vec<_>, _>>()?;
         let counters = self.workloads.counters().map_err(|error| failed(&error))?;
         Ok(json!({
             "state": "ready",
@@ -226,55 +221,12 @@ impl Daemon {
         })
     }
 
-    async fn tag(&self, identity: &str, cgroup: &Path) -> Result<Vec<Value>, Refused> {
-        let identity = self.identity(identity)?;
-        let cgroup = self
-            .workloads
-            .folder(cgroup)
-            .map_err(|error| failed(&error))?;
-        let workload = self
-            .workloads
-            .tag(identity, &cgroup)
-            .await
-            .map_err(|error| failed(&error))?;
-        let authority = self.authority(&workload)?;
-        let folder = super::ca_folder(&self.config.paths);
-        let file = folder.join(format!("{}.pem", workload.number));
-        std::fs::create_dir_all(&folder)
-            .and_then(|()| std::fs::write(&file, authority.pem()))
-            .map_err(|error| (1, format!("cannot write {}: {error}", file.display())))?;
-        Ok(vec![
-            json!({"workload": workload.name, "identity": workload.identity.id, "cgroup": cgroup, "ca": file}),
-        ])
-    }
-
-    fn untag(&self, cgroup: &Path) -> Result<Vec<Value>, Refused> {
-        let cgroup = &self
-            .workloads
-            .folder(cgroup)
-            .map_err(|error| failed(&error))?;
-        let tagged = self.workloads.tagged().map_err(|error| failed(&error))?;
-        if !tagged.iter().any(|(tagged, _)| tagged == cgroup) {
-            return Err((
-                9,
-                format!(
-                    "{} is not tagged: `tollgate status` lists what is",
-                    cgroup.display()
-                ),
-            ));
-        }
-        self.workloads
-            .untag(cgroup)
-            .map_err(|error| failed(&error))?;
-        Ok(Vec::new())
-    }
-
     fn authority(&self, workload: &Workload) -> Result<Arc<Authority>, Refused> {
         let authority = self.gateway.keeper.authority(&workload.name);
         authority.map_err(|error| (1, error.to_string()))
     }
 
-    fn identity(&self, id: &str) -> Result<&Arc<Identity>, Refused> {
+    pub(super) fn identity(&self, id: &str) -> Result<&Arc<Identity>, Refused> {
         self.config.identity(id).ok_or_else(|| {
             let known: Vec<&str> = self
                 .config
@@ -324,7 +276,7 @@ fn approver(peer: Peer) -> Approver {
     }
 }
 
-fn failed(error: &UpError) -> Refused {
+pub(super) fn failed(error: &UpError) -> Refused {
     (error.code(), error.to_string())
 }
 

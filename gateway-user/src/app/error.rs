@@ -39,6 +39,10 @@ pub enum UpError {
     OtherIdentity { path: PathBuf, identity: String },
     #[error("no listener for workload {name}: {source}")]
     Listen { name: String, source: io::Error },
+    #[error(transparent)]
+    Unit(#[from] crate::unit::UnitError),
+    #[error("the daemon is ending")]
+    Ended,
     #[error("cannot make cgroup {}: {source}", path.display())]
     Cgroup { path: PathBuf, source: io::Error },
     #[error("[metrics] listen = \"{address}\" cannot be used: {source}")]
@@ -66,6 +70,7 @@ impl UpError {
                 Kind::NotFound => 9,
                 Kind::Usage => 2,
             },
+            Self::Unit(_) => 2,
             Self::AlreadyRunning { .. } => 7,
             _ => 3,
         }

@@ -5,10 +5,14 @@
 
 mod control;
 mod error;
+mod launches;
 mod lock;
 mod metrics;
 mod refusals;
 mod reload;
+mod settle;
+mod status;
+mod tagging;
 mod workloads;
 
 use std::collections::HashMap;
@@ -26,7 +30,7 @@ use crate::approve::Approvals;
 use crate::config::{Config, Paths};
 use crate::drain::Drain;
 use crate::forward::Upstreams;
-use crate::identity::Registry;
+use crate::identity::{Registry, Workload};
 use crate::keeper::{CredentialSpec, Keeper};
 use crate::kernel::{Kernel, Options};
 use crate::pipeline::{self, Gateway};
@@ -75,10 +79,10 @@ pub async fn up(config: Config) -> Result<(), UpError> {
     let (registry, saved) = Registry::open(&registry_file(&config.paths))?;
     let registry = Arc::new(registry);
 
-    let kernel = Kernel::open(Options::new(&config.paths.pins))?;
+    let kernel = Arc::new(Kernel::open(Options::new(&config.paths.pins))?);
     kernel.set_daemon(std::process::id())?;
     kernel.resolvers(&resolvers())?;
-    let events = kernel.events()?;
+    let (events, arrivals) = (kernel.events()?, kernel.arrivals()?);
     let (services, connections) = (Tasks::default(), Tasks::default());
     let gateway = Arc::new(Gateway {
         flows: Arc::new(kernel.flows()),
@@ -95,7 +99,8 @@ pub async fn up(config: Config) -> Result<(), UpError> {
     });
     services.spawn(refusals::report(events, registry));
     services.spawn(Arc::clone(&policies).watch());
-    let fresh = saved.is_empty() && kernel.tagged()?.is_empty();
+    services.spawn(settle::settle(Arc::clone(&kernel), arrivals));
+    let fresh = saved.is_empty() && kernel.tags()?.is_empty();
     let governing = Workloads::new(
         kernel,
         &config,
@@ -223,6 +228,10 @@ fn registry_file(paths: &Paths) -> std::path::PathBuf {
 /// The CAs of tagged cgroups, for their clients to read.
 fn ca_folder(paths: &Paths) -> std::path::PathBuf {
     paths.run.join("ca")
+}
+
+fn ca_file(paths: &Paths, workload: &Workload) -> std::path::PathBuf {
+    ca_folder(paths).join(format!("{}.pem", workload.number))
 }
 
 fn credentials(config: &Config) -> HashMap<String, CredentialSpec> {

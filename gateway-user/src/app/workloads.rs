@@ -1,26 +1,28 @@
-//! Workloads while the daemon runs: their listeners, their tags, and the cgroups of launches.
+//! Workloads while the daemon runs: their listeners and their tags.
+//!
+//! A tag holds on to a path, so that a unit or container that restarts is governed from its first instruction; only launches are tagged as
+//! the cgroups they are.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::UpError;
-use crate::config::{Config, Identity, Paths};
+use super::launches;
+use crate::config::{Config, Identity, Paths, Subject};
 use crate::identity::{Saved, Workload};
-use crate::kernel::{self, Kernel, Scope};
+use crate::kernel::{Hold, Kernel, KernelError, Scope, Tagged};
 use crate::listener::Listeners;
 use crate::pipeline::Gateway;
 use crate::tasks::Tasks;
 
-/// A workload and the cgroups that are tagged as it.
-pub(super) type Governed = (Arc<Workload>, Vec<PathBuf>);
+/// A workload and what is tagged as it.
+pub(super) type Governed = (Arc<Workload>, Vec<Tagged>);
 
-/// Owns the kernel part.
+/// Works the kernel part.
 pub(super) struct Workloads {
-    kernel: Kernel,
+    kernel: Arc<Kernel>,
     gateway: Arc<Gateway>,
     services: Tasks,
-    root: PathBuf,
-    /// Below this cgroup launches get theirs; it differs between instances on one host.
     launches: PathBuf,
     paths: Paths,
     next: Mutex<u32>,
@@ -31,16 +33,14 @@ pub(super) struct Workloads {
 impl Workloads {
     /// Takes over what an earlier daemon governed, then governs what the configuration lists.
     pub(super) async fn new(
-        kernel: Kernel,
+        kernel: Arc<Kernel>,
         config: &Config,
         gateway: Arc<Gateway>,
         services: Tasks,
         saved: Vec<Saved>,
     ) -> Result<Self, UpError> {
-        let root = kernel::cgroup::mount()?;
         let workloads = Self {
-            launches: root.join(launches_name(&config.paths)),
-            root,
+            launches: launches::folder(&config.paths)?,
             kernel,
             gateway,
             services,
@@ -54,101 +54,153 @@ impl Workloads {
             ),
             adding: tokio::sync::Mutex::default(),
         };
-        sweep(&workloads.launches);
+        launches::sweep(&workloads.launches);
+        let mut configured = Vec::new();
+        for workload in &config.workloads {
+            configured.push((workload, workloads.place(&workload.subject).await?));
+        }
+        workloads.retire(configured.iter().map(|(_, place)| place.as_path()))?;
+        workloads.resume(saved, config).await?;
+        for (workload, place) in configured {
+            let (identity, subject) = (&workload.identity, &workload.subject);
+            workloads
+                .tag(identity, subject, &place, Hold::Configured)
+                .await?;
+        }
+        Ok(workloads)
+    }
+
+    /// Lets go what the configuration had listed and no longer does.
+    fn retire<'a>(&self, listed: impl Iterator<Item = &'a Path> + Clone) -> Result<(), UpError> {
+        for tag in self.kernel.tags()? {
+            if tag.hold == Hold::Configured && !listed.clone().any(|place| place == tag.place) {
+                tracing::warn!(
+                    place = %tag.place.display(),
+                    "no longer configured, so no longer governed"
+                );
+                self.kernel.untag(&tag.place)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Listens again for the workloads of an earlier daemon. One that nothing is tagged as may have lost its identity.
+    async fn resume(&self, saved: Vec<Saved>, config: &Config) -> Result<(), UpError> {
+        let tags = self.kernel.tags()?;
         for saved in saved {
             let Some(identity) = config.identity(&saved.identity) else {
-                return Err(UpError::Orphan {
-                    name: saved.name,
-                    identity: saved.identity,
-                });
+                if tags.iter().any(|tag| tag.workload == saved.number) {
+                    return Err(UpError::Orphan {
+                        name: saved.name,
+                        identity: saved.identity,
+                    });
+                }
+                self.kernel.release(saved.number)?;
+                continue;
             };
             let listeners = Listeners::rebind(saved.v4, saved.v6).await;
             let listeners = listeners.map_err(|source| UpError::Listen {
                 name: saved.name.clone(),
                 source,
             })?;
-            workloads.start(saved.number, saved.name, Arc::clone(identity), listeners)?;
+            self.start(saved.number, saved.name, Arc::clone(identity), listeners)?;
         }
-        for workload in &config.workloads {
-            let folder = workloads.root.join(workload.cgroup.trim_start_matches('/'));
-            if !folder.is_dir() {
-                tracing::warn!(
-                    cgroup = workload.cgroup,
-                    "the cgroup did not exist and has been made"
-                );
-                make(&folder)?;
-            }
-            workloads.tag(&workload.identity, &folder).await?;
-        }
-        Ok(workloads)
+        Ok(())
     }
 
-    /// The workloads that have a cgroup now; what was untagged may be tagged again.
+    /// The workloads that something is tagged as; what was untagged may be tagged again.
     pub(super) fn governed(&self) -> Result<Vec<Governed>, UpError> {
-        let tagged = self.tagged()?;
-        let cgroups = |workload: &Workload| -> Vec<PathBuf> {
-            tagged
-                .iter()
-                .filter(|(_, number)| *number == workload.number)
-                .map(|(path, _)| path.clone())
+        let tags = self.kernel.tags()?;
+        let of = |workload: &Workload| -> Vec<Tagged> {
+            tags.iter()
+                .filter(|tag| tag.workload == workload.number)
+                .cloned()
                 .collect()
         };
         let workloads = self.gateway.registry.all().into_iter();
         Ok(workloads
             .map(|workload| {
-                let cgroups = cgroups(&workload);
-                (workload, cgroups)
+                let tags = of(&workload);
+                (workload, tags)
             })
-            .filter(|(_, cgroups)| !cgroups.is_empty())
+            .filter(|(_, tags)| !tags.is_empty())
             .collect())
     }
 
-    /// The folder of a cgroup that was given as a folder or as its path in the hierarchy.
-    pub(super) fn folder(&self, cgroup: &Path) -> Result<PathBuf, UpError> {
-        Ok(self.kernel.folder(cgroup)?)
+    /// Where a workload's cgroup is or will be: its path from the root of the hierarchy.
+    pub(super) async fn place(&self, subject: &Subject) -> Result<PathBuf, UpError> {
+        let path = match subject {
+            Subject::Cgroup(path) => path.clone(),
+            Subject::Unit(unit) => {
+                let unit = unit.clone();
+                tokio::task::spawn_blocking(move || unit.place())
+                    .await
+                    .map_err(|_| UpError::Ended)??
+            }
+        };
+        Ok(self.kernel.place(&path)?)
     }
 
-    /// Governs the subtree of `folder` as `identity`. What cannot be governed leaves no workload behind.
+    /// Is there a cgroup at this place now?
+    pub(super) fn exists(&self, place: &Path) -> bool {
+        self.kernel.exists(place)
+    }
+
+    /// Number of processes below a folder.
+    pub(super) fn processes(&self, folder: &Path) -> Result<usize, UpError> {
+        Ok(self.kernel.processes(folder)?)
+    }
+
+    /// Governs whatever is or comes at `place` as `identity`. What cannot be governed leaves no workload behind.
     pub(super) async fn tag(
         &self,
         identity: &Arc<Identity>,
-        folder: &Path,
+        subject: &Subject,
+        place: &Path,
+        hold: Hold,
     ) -> Result<Arc<Workload>, UpError> {
-        let folder = &self.folder(folder)?;
-        self.check_free(identity, folder)?;
-        let below = folder.strip_prefix(&self.root).unwrap_or(folder);
-        let workload = self
-            .named(format!("cgroup:/{}", below.display()), identity)
-            .await?;
-        self.kernel.tag(folder, workload.number)?;
+        let workload = match self.holder(identity, place)? {
+            Some(workload) => workload,
+            None => self.named(subject.to_string(), identity).await?,
+        };
+        self.kernel.tag_path(place, workload.number, hold)?;
+        self.publish_ca(&workload)?;
         Ok(workload)
     }
 
-    /// A cgroup has one identity, and tags do not nest.
-    fn check_free(&self, identity: &Identity, folder: &Path) -> Result<(), UpError> {
-        for (tagged, number) in self.tagged()? {
-            let holder = self.gateway.registry.by_number(number);
-            match holder {
-                Some(holder) if tagged == folder && *holder.identity != *identity => {
-                    return Err(UpError::OtherIdentity {
-                        path: tagged,
-                        identity: holder.identity.id.clone(),
-                    });
+    /// Who has this place already. A place has one identity, and tags do not nest.
+    fn holder(&self, identity: &Identity, place: &Path) -> Result<Option<Arc<Workload>>, UpError> {
+        for tag in self.kernel.tags()? {
+            if tag.place != place {
+                if tag.place.starts_with(place) || place.starts_with(&tag.place) {
+                    return Err(KernelError::AlreadyTagged { path: tag.place }.into());
                 }
-                _ if tagged != folder
-                    && (tagged.starts_with(folder) || folder.starts_with(&tagged)) =>
-                {
-                    return Err(kernel::KernelError::AlreadyTagged { path: tagged }.into());
-                }
-                _ => {}
+                continue;
             }
+            return match self.gateway.registry.by_number(tag.workload) {
+                Some(holder) if *holder.identity == *identity => Ok(Some(holder)),
+                holder => Err(UpError::OtherIdentity {
+                    path: tag.place,
+                    identity: holder.map_or_else(String::new, |holder| holder.identity.id.clone()),
+                }),
+            };
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// Stops governing the subtree of `folder`.
-    pub(super) fn untag(&self, folder: &Path) -> Result<(), UpError> {
-        Ok(self.kernel.untag(folder)?)
+    /// The CA of a workload, for its clients to read: also before anything runs there.
+    fn publish_ca(&self, workload: &Workload) -> Result<(), UpError> {
+        let authority = self.gateway.keeper.authority(&workload.name)?;
+        let path = super::ca_file(&self.paths, workload);
+        let folder = super::ca_folder(&self.paths);
+        std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::write(&path, authority.pem()))
+            .map_err(|source| UpError::Folder { path, source })
+    }
+
+    /// Stops governing a place.
+    pub(super) fn untag(&self, place: &Path) -> Result<(), UpError> {
+        Ok(self.kernel.untag(place)?)
     }
 
     /// A fresh cgroup for one launch as `identity`, tagged before anything runs in it.
@@ -159,10 +211,10 @@ impl Workloads {
     ) -> Result<(Arc<Workload>, PathBuf), UpError> {
         let workload = self.named(format!("run:{}", identity.id), identity).await?;
         let parent = self.launches.join(&identity.id);
-        make(&parent)?;
+        launches::make(&parent)?;
         self.kernel.tag(&parent, workload.number)?;
         let folder = parent.join(id);
-        make(&folder)?;
+        launches::make(&folder)?;
         Ok((workload, folder))
     }
 
@@ -171,11 +223,6 @@ impl Workloads {
         if folder.parent().and_then(Path::parent) == Some(&self.launches) {
             let _ = std::fs::remove_dir(folder);
         }
-    }
-
-    /// What is tagged: cgroup folder and workload number.
-    pub(super) fn tagged(&self) -> Result<Vec<(PathBuf, u32)>, UpError> {
-        Ok(self.kernel.tagged()?)
     }
 
     /// Refusals by reason.
@@ -190,9 +237,9 @@ impl Workloads {
 
     /// Detaches and unpins everything and forgets the workloads.
     pub(super) fn release(&self) -> Result<(), UpError> {
-        kernel::down(&self.paths.pins)?;
+        self.kernel.down()?;
         forget(&self.paths)?;
-        sweep(&self.launches);
+        launches::sweep(&self.launches);
         Ok(())
     }
 
@@ -252,23 +299,8 @@ impl Workloads {
 
 /// Forgets which workloads a dead daemon had, and removes what its launches left; their tags are gone.
 pub(super) fn forget_all(paths: &Paths) -> Result<(), UpError> {
-    sweep(&kernel::cgroup::mount()?.join(launches_name(paths)));
+    launches::sweep(&launches::folder(paths)?);
     forget(paths)
-}
-
-/// Removes the cgroups of launches that are over; those with processes in them stay.
-fn sweep(launches: &Path) {
-    for identity in std::fs::read_dir(launches).into_iter().flatten().flatten() {
-        for launch in std::fs::read_dir(identity.path())
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let _ = std::fs::remove_dir(launch.path());
-        }
-        let _ = std::fs::remove_dir(identity.path());
-    }
-    let _ = std::fs::remove_dir(launches);
 }
 
 fn forget(paths: &Paths) -> Result<(), UpError> {
@@ -280,27 +312,4 @@ fn forget(paths: &Paths) -> Result<(), UpError> {
         }
         _ => Ok(()),
     }
-}
-
-fn make(folder: &Path) -> Result<(), UpError> {
-    std::fs::create_dir_all(folder).map_err(|source| UpError::Cgroup {
-        path: folder.to_owned(),
-        source,
-    })
-}
-
-/// `tollgate`, or with the state's path hashed in where several instances share a host.
-fn launches_name(paths: &Paths) -> String {
-    if paths.state == Path::new("/var/lib/tollgate") {
-        return "tollgate".to_owned();
-    }
-    let digest = aws_lc_rs::digest::digest(
-        &aws_lc_rs::digest::SHA256,
-        paths.state.as_os_str().as_encoded_bytes(),
-    );
-    let hex: String = digest.as_ref()[..4]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("tollgate-{hex}")
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::show::{self, Paint};
 use super::{Common, Failure, logs};
 use crate::app;
-use crate::control::{ClientError, Request, call, call_within};
+use crate::control::{ClientError, Request, What, call, call_within};
 
 #[derive(Args)]
 pub(super) struct Up {
@@ -42,16 +42,33 @@ pub(super) struct Tag {
     /// The identity its processes take on
     #[arg(long = "as", value_name = "ID")]
     identity: String,
-    /// The cgroup's folder
-    #[arg(long, value_name = "PATH")]
-    cgroup: PathBuf,
+    #[command(flatten)]
+    target: Target,
 }
 
 #[derive(Args)]
 pub(super) struct Untag {
-    /// The cgroup's folder
+    #[command(flatten)]
+    target: Target,
+}
+
+/// What is tagged.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Target {
+    /// A cgroup's folder, or its path from the root of the hierarchy
     #[arg(long, value_name = "PATH")]
-    cgroup: PathBuf,
+    cgroup: Option<PathBuf>,
+    /// A systemd unit, whether it runs now or not
+    #[arg(long, value_name = "NAME")]
+    unit: Option<String>,
+}
+
+impl Target {
+    fn what(self) -> Option<What> {
+        let cgroup = |path: PathBuf| What::Cgroup(std::path::absolute(&path).unwrap_or(path));
+        self.cgroup.map(cgroup).or(self.unit.map(What::Unit))
+    }
 }
 
 #[derive(Args)]
@@ -172,28 +189,7 @@ fn status_text(status: &Value) -> String {
     lines.extend(broken.map(|error| {
         format!("  THE POLICY FOLDER IS BROKEN, the version above stays in force: {error}")
     }));
-    for workload in status
-        .get("workloads")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        lines.push(format!(
-            "  {} as {}, {}, containment: {}",
-            text(workload, "name"),
-            text(workload, "identity"),
-            text(workload, "mode"),
-            text(workload, "containment"),
-        ));
-        for cgroup in workload
-            .get("cgroups")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
-            lines.push(format!("    {}", cgroup.as_str().unwrap_or_default()));
-        }
-    }
+    lines.extend(show::status::workloads(status));
     for (reason, count) in status
         .get("refused")
         .and_then(Value::as_object)
@@ -211,38 +207,34 @@ fn status_text(status: &Value) -> String {
 }
 
 pub(super) fn tag(common: &Common, flags: Tag) -> Result<ExitCode, Failure> {
-    let cgroup = std::path::absolute(&flags.cgroup).unwrap_or(flags.cgroup);
     let items = call(
         &common.socket()?,
         &Request::Tag {
             identity: flags.identity,
-            cgroup,
+            what: what(flags.target)?,
         },
     )?;
     if let Some(tagged) = items.first() {
-        println!(
-            "governed: {} as {}",
-            text(tagged, "cgroup"),
-            text(tagged, "identity")
-        );
-        println!(
-            "its clients have to trust {} (`tollgate run` does that by itself)",
-            text(tagged, "ca")
-        );
+        print!("{}", show::status::tagged(tagged));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn untag(common: &Common, flags: Untag) -> Result<ExitCode, Failure> {
-    let cgroup = std::path::absolute(&flags.cgroup).unwrap_or(flags.cgroup);
-    call(
-        &common.socket()?,
-        &Request::Untag {
-            cgroup: cgroup.clone(),
-        },
-    )?;
-    println!("no longer governed: {}", cgroup.display());
+    let what = what(flags.target)?;
+    let items = call(&common.socket()?, &Request::Untag { what })?;
+    for item in &items {
+        println!("no longer governed: {}", text(item, "cgroup"));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The command line allows no other number of targets.
+fn what(target: Target) -> Result<What, Failure> {
+    target.what().ok_or_else(|| Failure {
+        code: 2,
+        message: "say what: --cgroup PATH or --unit NAME".to_owned(),
+    })
 }
 
 pub(super) fn approvals(common: &Common, flags: &List) -> Result<ExitCode, Failure> {

@@ -6,6 +6,7 @@
 mod conversation;
 mod flows;
 mod replay;
+pub(crate) mod status;
 mod table;
 
 use std::fmt::Write;

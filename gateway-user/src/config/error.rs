@@ -29,15 +29,17 @@ pub enum ConfigError {
     #[error("no identity \"{name}\" is defined (known: {}): add [[identity]] id = \"{name}\"", known.join(", "))]
     UnknownIdentity { name: String, known: Vec<String> },
     #[error(
-        "a workload of \"{identity}\" has no cgroup: add cgroup = \"/path/below/the/cgroup2/root\""
+        "a workload of \"{identity}\" needs one place: cgroup = \"/path/below/the/cgroup2/root\" or unit = \"NAME.service\""
     )]
-    WorkloadWithoutCgroup { identity: String },
+    WorkloadPlace { identity: String },
+    #[error(transparent)]
+    Unit(#[from] crate::unit::UnitError),
     #[error(
         "cgroup \"{path}\" is not an absolute path below the cgroup2 root, such as \"/agents/research\""
     )]
     CgroupPath { path: String },
     #[error(
-        "workloads \"{first}\" and \"{second}\" overlap: a cgroup, with everything below it, belongs to one workload"
+        "workloads {first} and {second} overlap: a cgroup, with everything below it, belongs to one workload"
     )]
     Nested { first: String, second: String },
     #[error("run = \"{}\" is too long for a socket in it: choose a path below 95 bytes", run.display())]

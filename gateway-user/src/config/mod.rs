@@ -7,6 +7,7 @@ mod catalog;
 mod error;
 mod init;
 mod raw;
+mod workload;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub use catalog::{Catalog, Endpoint, HeldCredential, Scheme, Service};
 pub use error::ConfigError;
 pub use init::{DEFAULT_PATH, init};
+pub use workload::{Subject, Workload};
 
 /// A checked configuration.
 #[derive(Debug)]
@@ -26,7 +28,7 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// Non-human identities, in the file's order.
     pub identities: Vec<Arc<Identity>>,
-    /// Workloads known by cgroup.
+    /// What runs as which identity.
     pub workloads: Vec<Workload>,
     /// Services by destination.
     pub catalog: Arc<Catalog>,
@@ -60,15 +62,6 @@ pub struct Identity {
     pub id: String,
     /// Groups it belongs to.
     pub groups: Vec<String>,
-}
-
-/// A configured workload: a cgroup subtree that runs as an identity.
-#[derive(Debug)]
-pub struct Workload {
-    /// Who its processes are.
-    pub identity: Arc<Identity>,
-    /// Path below the host's cgroup2 root, starting with `/`.
-    pub cgroup: String,
 }
 
 impl Config {
@@ -125,9 +118,9 @@ impl Config {
         let workloads = raw
             .workload
             .into_iter()
-            .map(|workload| check_workload(workload, &identities))
+            .map(|workload| workload::check(workload, &identities))
             .collect::<Result<Vec<_>, _>>()?;
-        check_apart(&workloads)?;
+        workload::check_apart(&workloads)?;
         let catalog = Arc::new(Catalog::new(raw.service, base)?);
         Ok(Self {
             paths,
@@ -143,66 +136,6 @@ impl Config {
     pub fn identity(&self, id: &str) -> Option<&Arc<Identity>> {
         self.identities.iter().find(|identity| identity.id == id)
     }
-}
-
-fn check_workload(
-    raw: raw::Workload,
-    identities: &[Arc<Identity>],
-) -> Result<Workload, ConfigError> {
-    let Some(identity) = identities
-        .iter()
-        .find(|identity| identity.id == raw.identity)
-    else {
-        return Err(ConfigError::UnknownIdentity {
-            known: identities
-                .iter()
-                .map(|identity| identity.id.clone())
-                .collect(),
-            name: raw.identity,
-        });
-    };
-    if raw.mode != raw::Mode::Enforce {
-        return Err(ConfigError::Unsupported {
-            what: "mode = \"observe\"",
-            instead: "mode = \"enforce\"",
-        });
-    }
-    if raw.unit.is_some() {
-        return Err(ConfigError::Unsupported {
-            what: "unit",
-            instead: "cgroup = \"/system.slice/NAME.service\", the unit's cgroup",
-        });
-    }
-    let cgroup = raw.cgroup.ok_or(ConfigError::WorkloadWithoutCgroup {
-        identity: identity.id.clone(),
-    })?;
-    let clean = cgroup.starts_with('/')
-        && cgroup.len() > 1
-        && !cgroup.split('/').any(|part| part == ".." || part == ".");
-    if !clean {
-        return Err(ConfigError::CgroupPath { path: cgroup });
-    }
-    Ok(Workload {
-        identity: Arc::clone(identity),
-        cgroup: cgroup.trim_end_matches('/').to_owned(),
-    })
-}
-
-/// A cgroup has one identity, and what is below it has the same.
-fn check_apart(workloads: &[Workload]) -> Result<(), ConfigError> {
-    for (index, workload) in workloads.iter().enumerate() {
-        let path = Path::new(&workload.cgroup);
-        let overlap = workloads[..index].iter().find(|other| {
-            path.starts_with(&other.cgroup) || Path::new(&other.cgroup).starts_with(path)
-        });
-        if let Some(other) = overlap {
-            return Err(ConfigError::Nested {
-                first: other.cgroup.clone(),
-                second: workload.cgroup.clone(),
-            });
-        }
-    }
-    Ok(())
 }
 
 /// Names appear in policies, file names and messages: they stay short and plain.
@@ -308,6 +241,18 @@ mod tests {
             (
                 "[[identity]]\nid = \"a\"\n[[workload]]\nidentity = \"a\"\ncgroup = \"/x/y\"\n[[workload]]\nidentity = \"a\"\ncgroup = \"/x/\"\n",
                 "overlap",
+            ),
+            (
+                "[[identity]]\nid = \"a\"\n[[workload]]\nidentity = \"a\"\ncgroup = \"/system.slice\"\n[[workload]]\nidentity = \"a\"\nunit = \"x\"\n",
+                "overlap",
+            ),
+            (
+                "[[identity]]\nid = \"a\"\n[[workload]]\nidentity = \"a\"\ncgroup = \"/x\"\nunit = \"x\"\n",
+                "unit",
+            ),
+            (
+                "[[identity]]\nid = \"a\"\n[[workload]]\nidentity = \"a\"\nunit = \"x.timer\"\n",
+                "x.timer",
             ),
             ("[paths\n", "line 1"),
         ] {

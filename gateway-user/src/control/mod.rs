@@ -25,17 +25,17 @@ pub enum Request {
         /// The identity to run as.
         identity: String,
     },
-    /// Governs a cgroup subtree as `identity`.
+    /// Governs something as `identity`.
     Tag {
         /// The identity its processes take on.
         identity: String,
-        /// The cgroup's folder.
-        cgroup: PathBuf,
+        /// What is governed.
+        what: What,
     },
-    /// Stops governing a cgroup subtree.
+    /// Stops governing something.
     Untag {
-        /// The cgroup's folder.
-        cgroup: PathBuf,
+        /// What is let go.
+        what: What,
     },
     /// Questions that wait for a person.
     Approvals,
@@ -79,6 +79,16 @@ pub enum Request {
     Metrics,
     /// Stops governing and ends the daemon; programs and pins go too.
     Down,
+}
+
+/// What can be tagged.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum What {
+    /// A cgroup's folder, or its path from the root of the hierarchy.
+    Cgroup(PathBuf),
+    /// A systemd unit.
+    Unit(String),
 }
 
 /// One line of an answer.

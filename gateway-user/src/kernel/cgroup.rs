@@ -1,17 +1,17 @@
 //! The cgroup2 hierarchy as user space sees it: where it is mounted, ids, levels, subtrees, and the tasks in them.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs, io,
-    os::unix::fs::MetadataExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
-use gateway_common::scope::MAX_LEVEL;
+use gateway_common::path::{self, BadPath, KEY};
 
 use super::error::KernelError;
 
-/// A cgroup that can be tagged.
+/// A cgroup that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cgroup {
     /// Its folder.
@@ -39,64 +39,74 @@ pub fn mount() -> Result<PathBuf, KernelError> {
     }
 }
 
-/// The folder of a cgroup given as a folder, or as its path in the hierarchy (`/agents/research`).
-pub fn resolve(path: &Path) -> Result<PathBuf, KernelError> {
-    let mount = mount()?;
-    if path.starts_with(&mount) {
-        return Ok(path.to_owned());
-    }
-    Ok(mount.join(path.strip_prefix("/").unwrap_or(path)))
+/// The place of a cgroup, whether it exists or not: its path from the root of the hierarchy. It is given as that path
+/// (`/agents/research`), or as its folder.
+pub(super) fn place(mount: &Path, path: &Path) -> Result<PathBuf, KernelError> {
+    let below = |folder: &Path| folder.strip_prefix(mount).map(Path::to_owned).ok();
+    let folder = match below(path) {
+        Some(below) => mount.join(below),
+        None => mount.join(path.strip_prefix("/").unwrap_or(path)),
+    };
+    // A folder that is there has one name; of one that is not, only the plain form is accepted.
+    let folder = folder.canonicalize().unwrap_or(folder);
+    let place = below(&folder)
+        .map(|below| Path::new("/").join(below))
+        .ok_or_else(|| bad(path, NOT_HERE))?;
+    key(&place)?;
+    Ok(place)
 }
 
-impl Cgroup {
-    /// Looks at a folder under `mount`; refuses what cannot be a workload.
-    pub(super) fn open(mount: &Path, path: &Path) -> Result<Self, KernelError> {
-        let bad = |reason| KernelError::BadCgroup {
-            path: path.to_owned(),
-            reason,
-        };
-        let path = match path.canonicalize() {
-            Ok(path) => path,
-            Err(_) => {
-                return Err(KernelError::NoCgroup {
-                    path: path.to_owned(),
-                });
-            }
-        };
-        let below = path.strip_prefix(mount).map_err(|_| {
-            bad("it is not in the cgroup2 hierarchy; give a folder under its mount")
-        })?;
-        let level = below.components().count();
-        if level == 0 {
-            return Err(bad(
-                "it is the root, which holds the whole host; make a cgroup for the workload",
-            ));
-        }
-        if level > MAX_LEVEL as usize {
-            return Err(bad("it is more than 16 levels deep; tag an ancestor"));
-        }
-        match fs::metadata(&path) {
-            Ok(folder) if folder.is_dir() => Ok(Self {
-                id: folder.ino(),
-                path,
-            }),
-            _ => Err(KernelError::NoCgroup { path }),
-        }
-    }
+/// The key of a place in the kernel's map.
+pub(super) fn key(place: &Path) -> Result<[u8; KEY], KernelError> {
+    path::key(place.as_os_str().as_bytes()).map_err(|problem| {
+        bad(
+            place,
+            match problem {
+                BadPath::Root => {
+                    "it is the root, which holds the whole host; make a cgroup for the workload"
+                }
+                BadPath::Deep => "it is more than 16 levels deep; tag an ancestor",
+                BadPath::Long => "its path has more than 510 bytes; tag an ancestor",
+                BadPath::Relative => NOT_HERE,
+                BadPath::Part => "a part of its path is empty, dotted or too long; write it out",
+            },
+        )
+    })
+}
 
-    /// Ids of the cgroups above this one, the root excluded.
-    pub(super) fn ancestors(&self, mount: &Path) -> Vec<Self> {
-        self.path
-            .ancestors()
-            .skip(1)
-            .take_while(|path| *path != mount)
-            .filter_map(|path| {
-                Some(Self {
-                    id: fs::metadata(path).ok()?.ino(),
-                    path: path.to_owned(),
-                })
-            })
-            .collect()
+/// The folder of a place.
+pub(super) fn folder(mount: &Path, place: &Path) -> PathBuf {
+    mount.join(place.strip_prefix("/").unwrap_or(place))
+}
+
+/// Waits until every cgroup that is being made has become visible: making one and this both hold the lock of the hierarchy.
+pub(super) fn wait_for_mkdir(mount: &Path) -> Result<(), KernelError> {
+    let file = mount.join("cgroup.subtree_control");
+    // A change of nothing.
+    fs::write(file, "\n").map_err(|source| KernelError::Host {
+        what: "the cgroup2 mount",
+        source,
+    })
+}
+
+fn bad(path: &Path, reason: &'static str) -> KernelError {
+    KernelError::BadCgroup {
+        path: path.to_owned(),
+        reason,
+    }
+}
+
+const NOT_HERE: &str = "it is not in the cgroup2 hierarchy; give a folder under its mount";
+
+impl Cgroup {
+    /// The cgroup at a place, if there is one now.
+    pub(super) fn find(mount: &Path, place: &Path) -> Option<Self> {
+        let path = folder(mount, place);
+        let found = fs::metadata(&path).ok().filter(fs::Metadata::is_dir)?;
+        Some(Self {
+            id: found.ino(),
+            path,
+        })
     }
 
     /// This cgroup and everything below it. A cgroup that vanishes meanwhile holds no task.
@@ -142,6 +152,15 @@ impl Cgroup {
         groups.sort_unstable();
         groups.dedup();
         Ok(groups)
+    }
+
+    /// Thread groups that have a task in this cgroup or below.
+    pub(super) fn members(&self) -> io::Result<BTreeSet<u32>> {
+        let mut members = BTreeSet::new();
+        for cgroup in self.subtree()? {
+            members.extend(cgroup.thread_groups()?);
+        }
+        Ok(members)
     }
 
     /// Is the thread group's leader in this cgroup or below?

@@ -152,9 +152,9 @@ pub enum KernelError {
         /// The cause.
         source: io::Error,
     },
-    /// Refusals are being read already.
-    #[error("the refusals are being read already")]
-    EventsTaken,
+    /// A ring has one reader.
+    #[error("these events are being read already")]
+    RingTaken,
 }
 
 /// What kind of failure it is, for an exit code.
@@ -193,7 +193,7 @@ impl KernelError {
             | Self::ForkStorm { .. }
             | Self::Map { .. }
             | Self::Host { .. }
-            | Self::EventsTaken => Kind::Kernel,
+            | Self::RingTaken => Kind::Kernel,
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Refusals as they happen.
+//! Refusals and new tagged cgroups as they happen.
 //!
-//! In: the kernel's ring. Out: typed records, in order. A full ring loses the record, never the refusal; how many were lost stands in the
-//! counter `event-lost`.
+//! In: the kernel's rings. Out: typed records, in order. A full ring loses the record, never the refusal; how many were lost stands in the
+//! counter `event-lost`. A lost arrival is found again by whoever looks at the tags.
 
 use std::{
     io,
@@ -10,10 +10,10 @@ use std::{
     time::Duration,
 };
 
-use aya::maps::{MapData, RingBuf};
 use gateway_common::{event::Event, verdict::Reason};
 use tokio::io::unix::AsyncFd;
 
+use super::maps::Ring;
 use crate::sys;
 
 /// Something the hooks refused.
@@ -41,13 +41,13 @@ pub struct Refusal {
 
 /// The stream of refusals. There is one reader.
 pub struct Refusals {
-    ring: RingBuf<MapData>,
+    ring: Ring,
     ready: AsyncFd<OwnedFd>,
 }
 
 impl Refusals {
     /// Needs a running tokio runtime.
-    pub(super) fn new(ring: RingBuf<MapData>) -> io::Result<Self> {
+    pub(super) fn new(ring: Ring) -> io::Result<Self> {
         let ready = sys::ready::readable(ring.as_fd().try_clone_to_owned()?)?;
         Ok(Self { ring, ready })
     }
@@ -59,6 +59,35 @@ impl Refusals {
                 if let Some(refusal) = parse(&item) {
                     return Ok(refusal);
                 }
+            }
+            self.ready.readable().await?.clear_ready();
+        }
+    }
+}
+
+/// Tells that the kernel has tagged new cgroups. There is one reader.
+pub struct Arrivals {
+    ring: Ring,
+    ready: AsyncFd<OwnedFd>,
+}
+
+impl Arrivals {
+    /// Needs a running tokio runtime.
+    pub(super) fn new(ring: Ring) -> io::Result<Self> {
+        let ready = sys::ready::readable(ring.as_fd().try_clone_to_owned()?)?;
+        Ok(Self { ring, ready })
+    }
+
+    /// Waits until there is at least one that was not told of yet.
+    pub async fn next(&mut self) -> io::Result<()> {
+        loop {
+            // Which ones does not matter: their tags say what is missing.
+            let mut came = false;
+            while self.ring.next().is_some() {
+                came = true;
+            }
+            if came {
+                return Ok(());
             }
             self.ready.readable().await?.clear_ready();
         }

@@ -1,6 +1,9 @@
 //! The maps as user space uses them: typed by the records of gateway-common, which cross as byte arrays.
 
-use std::{collections::HashSet, fmt::Display, hash::Hash, net::IpAddr};
+use std::{
+    collections::HashSet, ffi::OsStr, fmt::Display, hash::Hash, net::IpAddr,
+    os::unix::ffi::OsStrExt, path::PathBuf,
+};
 
 use aya::{
     Ebpf, Pod,
@@ -9,7 +12,8 @@ use aya::{
 use gateway_common::{
     addr::{Addr, Endpoint, WILDCARDS},
     names,
-    scope::{Lineage, Scope, Tag, slot},
+    path::{self, KEY},
+    scope::{Lineage, MAX_PATHS, MAX_TAGS, PathTag, Scope, Tag, slot},
     verdict::{self, Reason},
 };
 
@@ -19,6 +23,7 @@ use super::error::KernelError;
 pub(super) struct Maps {
     facts: Array<MapData, u64>,
     cgroups: HashMap<MapData, u64, [u8; 8]>,
+    paths: HashMap<MapData, [u8; KEY], [u8; 8]>,
     lineage: HashMap<MapData, u32, [u8; 16]>,
     scopes: HashMap<MapData, u32, [u8; 44]>,
     listeners: HashMap<MapData, [u8; 20], u32>,
@@ -27,15 +32,26 @@ pub(super) struct Maps {
     counters: PerCpuArray<MapData, u64>,
 }
 
+/// What is read in other places than the rest: flows, refusals, and cgroups that mkdir has tagged.
+pub(super) struct Streams {
+    pub(super) claims: Claims,
+    pub(super) events: Ring,
+    pub(super) arrivals: Ring,
+}
+
+/// Records on their way from the kernel, in order.
+pub(super) type Ring = RingBuf<MapData>;
+
 /// Cookie of an accepted socket to its origin.
 pub(super) type Claims = HashMap<MapData, u64, [u8; 56]>;
 
 impl Maps {
     /// Takes the maps out of a loaded object.
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<(Self, Claims, RingBuf<MapData>), KernelError> {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<(Self, Streams), KernelError> {
         let maps = Self {
             facts: take(ebpf, names::FACTS)?,
             cgroups: take(ebpf, names::CGROUPS)?,
+            paths: take(ebpf, names::PATHS)?,
             lineage: take(ebpf, names::LINEAGE)?,
             scopes: take(ebpf, names::SCOPES)?,
             listeners: take(ebpf, names::LISTENERS)?,
@@ -43,7 +59,12 @@ impl Maps {
             live: take(ebpf, names::LIVE)?,
             counters: take(ebpf, names::COUNTERS)?,
         };
-        Ok((maps, take(ebpf, names::CLAIMS)?, take(ebpf, names::EVENTS)?))
+        let streams = Streams {
+            claims: take(ebpf, names::CLAIMS)?,
+            events: take(ebpf, names::EVENTS)?,
+            arrivals: take(ebpf, names::ARRIVALS)?,
+        };
+        Ok((maps, streams))
     }
 
     /// A host fact.
@@ -58,10 +79,11 @@ impl Maps {
             .map_err(failed(names::FACTS))
     }
 
-    /// Switches the hooks on or off: they are on while anything is tagged, while anybody still carries a lineage, and for good once
-    /// lineage was lost.
+    /// Switches the hooks on or off: they are on while any path or cgroup is tagged, while anybody still carries a lineage, and for good
+    /// once lineage was lost. While they are off mkdir tags nothing, so that nothing is tagged behind this function's back.
     pub(super) fn switch(&mut self) -> Result<(), KernelError> {
-        let governs = !self.tags()?.is_empty()
+        let governs = self.paths.keys().next().is_some()
+            || !self.tags()?.is_empty()
             || self.lineage.keys().next().is_some()
             || self.fact(slot::LOST)? != 0;
         self.set_fact(slot::TAGGED, governs.into())
@@ -87,8 +109,18 @@ impl Maps {
         )
     }
 
-    /// Tags a cgroup. The hooks are switched on first, so that no fork goes unseen.
+    /// Tags a cgroup. The hooks are switched on first, so that no fork goes unseen. Room is left for what mkdir tags.
     pub(super) fn set_tag(&mut self, cgroup: u64, tag: Tag) -> Result<(), KernelError> {
+        let kept = self
+            .tags()?
+            .iter()
+            .filter(|(_, tag)| tag.egress != 0)
+            .count();
+        if kept >= (MAX_TAGS - 2 * MAX_PATHS) as usize {
+            return Err(failed(names::CGROUPS)(
+                "it is full: untag what is not needed any more",
+            ));
+        }
         self.set_fact(slot::TAGGED, 1)?;
         self.cgroups
             .insert(cgroup, tag.to_bytes(), 0)
@@ -98,6 +130,36 @@ impl Maps {
     /// Takes a cgroup's tag away.
     pub(super) fn remove_tag(&mut self, cgroup: u64) -> Result<(), KernelError> {
         optional(self.cgroups.remove(&cgroup), names::CGROUPS).map(drop)
+    }
+
+    /// Every tagged path.
+    pub(super) fn path_tags(&self) -> Result<Vec<(PathBuf, PathTag)>, KernelError> {
+        self.paths
+            .iter()
+            .map(|entry| {
+                let (key, tag) = entry.map_err(failed(names::PATHS))?;
+                let path = PathBuf::from(OsStr::from_bytes(path::path(&key)));
+                Ok((path, PathTag::from_bytes(&tag)))
+            })
+            .collect()
+    }
+
+    /// The tag of a path.
+    pub(super) fn path_tag(&self, key: &[u8; KEY]) -> Result<Option<PathTag>, KernelError> {
+        Ok(optional(self.paths.get(key, 0), names::PATHS)?.map(|tag| PathTag::from_bytes(&tag)))
+    }
+
+    /// Tags a path. The hooks are switched on first.
+    pub(super) fn set_path(&mut self, key: &[u8; KEY], tag: PathTag) -> Result<(), KernelError> {
+        self.set_fact(slot::TAGGED, 1)?;
+        self.paths
+            .insert(key, tag.to_bytes(), 0)
+            .map_err(failed(names::PATHS))
+    }
+
+    /// Takes a path's tag away.
+    pub(super) fn remove_path(&mut self, key: &[u8; KEY]) -> Result<(), KernelError> {
+        optional(self.paths.remove(key), names::PATHS).map(drop)
     }
 
     /// Is a thread group marked?
@@ -117,12 +179,15 @@ impl Maps {
         optional(self.lineage.remove(&tgid), names::LINEAGE).map(drop)
     }
 
-    /// Thread groups whose lineage comes from this cgroup. Concurrent forks may hide some: ask again until none is left.
-    pub(super) fn descendants(&self, cgroup: u64) -> Result<Vec<u32>, KernelError> {
+    /// Thread groups with such a lineage. Concurrent forks may hide some: ask again until none is left.
+    pub(super) fn descendants(
+        &self,
+        such: impl Fn(&Lineage) -> bool,
+    ) -> Result<Vec<u32>, KernelError> {
         let mut found = Vec::new();
         for entry in self.lineage.iter() {
             let (tgid, lineage) = entry.map_err(failed(names::LINEAGE))?;
-            if Lineage::from_bytes(&lineage).cgroup == cgroup {
+            if such(&Lineage::from_bytes(&lineage)) {
                 found.push(tgid);
             }
         }

@@ -15,6 +15,7 @@ mod event;
 mod flow;
 mod host;
 mod maps;
+mod paths;
 mod pins;
 mod process;
 mod programs;
@@ -27,8 +28,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use aya::maps::{MapData, RingBuf};
-pub use gateway_common::verdict::Reason;
+pub use gateway_common::{ABI, verdict::Reason};
 use gateway_common::{
     addr::Endpoint,
     names,
@@ -37,15 +37,16 @@ use gateway_common::{
 
 use self::{
     cgroup::Cgroup,
-    maps::Maps,
+    maps::{Maps, Ring},
     pins::Pins,
     programs::{Parameters, Programs},
     tagging::State,
 };
 pub use self::{
     error::{KernelError, Kind},
-    event::{Refusal, Refusals},
+    event::{Arrivals, Refusal, Refusals},
     flow::{ClaimError, Flow, FlowTable, Flows},
+    paths::{Here, Hold, Tagged},
 };
 
 /// How to open the kernel part.
@@ -83,7 +84,8 @@ pub struct Scope {
 pub struct Kernel {
     state: Mutex<State>,
     flows: Flows,
-    ring: Mutex<Option<RingBuf<MapData>>>,
+    events: Mutex<Option<Ring>>,
+    arrivals: Mutex<Option<Ring>>,
     connections: u32,
 }
 
@@ -182,36 +184,72 @@ impl Kernel {
         self.state().maps.remove_scope(workload)
     }
 
-    /// Governs a cgroup and everything below it as this workload.
+    /// Governs a cgroup that exists, with everything below it, as this workload, until it is gone.
     pub fn tag(&self, cgroup: &Path, workload: u32) -> Result<(), KernelError> {
         let mut state = self.state();
-        let cgroup = Cgroup::open(&state.mount, &cgroup::resolve(cgroup)?)?;
+        let place = cgroup::place(&state.mount, cgroup)?;
+        let found = Cgroup::find(&state.mount, &place);
+        let cgroup = found.ok_or(KernelError::NoCgroup { path: place })?;
         state.tag(&cgroup, workload)
     }
 
-    /// The folder of a cgroup that can be tagged, given as a folder or as its path in the hierarchy.
-    pub fn folder(&self, cgroup: &Path) -> Result<PathBuf, KernelError> {
-        let mount = &self.state().mount;
-        Ok(Cgroup::open(mount, &cgroup::resolve(cgroup)?)?.path)
+    /// Governs whatever cgroup is at a path, now or later, with everything below it, as this workload.
+    pub fn tag_path(&self, cgroup: &Path, workload: u32, hold: Hold) -> Result<(), KernelError> {
+        let mut state = self.state();
+        let place = cgroup::place(&state.mount, cgroup)?;
+        state.tag_place(&place, workload, hold)
     }
 
-    /// Lets a cgroup go.
+    /// The place of a cgroup, there or not: its path from the root of the hierarchy. Given as that path or as a folder.
+    pub fn place(&self, cgroup: &Path) -> Result<PathBuf, KernelError> {
+        cgroup::place(&self.state().mount, cgroup)
+    }
+
+    /// Is there a cgroup at this place now?
+    pub fn exists(&self, place: &Path) -> bool {
+        Cgroup::find(&self.state().mount, place).is_some()
+    }
+
+    /// Lets a cgroup or path go, with everything that came from it.
     pub fn untag(&self, cgroup: &Path) -> Result<(), KernelError> {
         let mut state = self.state();
-        let cgroup = Cgroup::open(&state.mount, &cgroup::resolve(cgroup)?)?;
-        if state.maps.tag(cgroup.id)?.is_none() {
-            return Err(KernelError::NotTagged { path: cgroup.path });
-        }
-        state.untag(cgroup.id)
+        let place = cgroup::place(&state.mount, cgroup)?;
+        state.untag_place(&place)
     }
 
-    /// Every tagged cgroup and its workload. Tags of cgroups that have vanished are dropped with the last socket made there.
+    /// Every tag, by place.
+    pub fn tags(&self) -> Result<Vec<Tagged>, KernelError> {
+        self.state().tags()
+    }
+
+    /// Every tagged cgroup that exists, and its workload. Tags of cgroups that have vanished are dropped with the last socket made there.
     pub fn tagged(&self) -> Result<Vec<(PathBuf, u32)>, KernelError> {
-        let tagged = self.state().tagged()?;
+        let tagged = self.state().present()?;
         Ok(tagged
             .into_iter()
-            .map(|(path, _, workload)| (path, workload))
+            .map(|(path, _, tag)| (path, tag.workload))
             .collect())
+    }
+
+    /// Thread groups in a cgroup and below it.
+    pub fn processes(&self, folder: &Path) -> Result<usize, KernelError> {
+        let state = self.state();
+        let place = cgroup::place(&state.mount, folder)?;
+        let Some(cgroup) = Cgroup::find(&state.mount, &place) else {
+            return Ok(0);
+        };
+        cgroup
+            .members()
+            .map(|members| members.len())
+            .map_err(|source| KernelError::Tasks {
+                path: place,
+                source,
+            })
+    }
+
+    /// Attaches what is missing to cgroups that the kernel has tagged by their path.
+    pub fn settle(&self) -> Result<(), KernelError> {
+        self.state().settle()
     }
 
     /// Does the kernel part count this process to a workload, by lineage or by cgroup?
@@ -252,20 +290,25 @@ impl Kernel {
 
     /// The stream of refusals, once. Needs a running tokio runtime.
     pub fn events(&self) -> Result<Refusals, KernelError> {
-        let ring = self
-            .ring
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        Refusals::new(ring.ok_or(KernelError::EventsTaken)?).map_err(|source| KernelError::Host {
+        Refusals::new(taken(&self.events)?).map_err(|source| KernelError::Host {
             what: "the ring of refusals",
             source,
         })
     }
 
-    /// Detaches and unpins everything: from here on nothing is governed.
-    pub fn down(self) -> Result<(), KernelError> {
-        self.state().pins.remove()
+    /// Tells when the kernel has tagged a new cgroup, once. Needs a running tokio runtime.
+    pub fn arrivals(&self) -> Result<Arrivals, KernelError> {
+        Arrivals::new(taken(&self.arrivals)?).map_err(|source| KernelError::Host {
+            what: "the ring of new cgroups",
+            source,
+        })
+    }
+
+    /// Detaches and unpins everything: from here on nothing is governed, and nothing more is attached.
+    pub fn down(&self) -> Result<(), KernelError> {
+        let mut state = self.state();
+        state.over = true;
+        state.pins.remove()
     }
 
     fn load(
@@ -276,7 +319,7 @@ impl Kernel {
         connections: u32,
     ) -> Result<Self, KernelError> {
         let mut programs = Programs::load(&pins, parameters)?;
-        let (mut maps, claims, ring) = Maps::take(programs.object())?;
+        let (mut maps, streams) = Maps::take(programs.object())?;
         check_successor(&maps)?;
         maps.set_fact(slot::NETNS, netns)?;
         let root = File::open(&mount).map_err(|source| KernelError::Host {
@@ -289,12 +332,14 @@ impl Kernel {
             maps,
             pins,
             mount,
+            over: false,
         };
         state.adopt()?;
         Ok(Self {
             state: Mutex::new(state),
-            flows: Flows::new(claims),
-            ring: Mutex::new(Some(ring)),
+            flows: Flows::new(streams.claims),
+            events: Mutex::new(Some(streams.events)),
+            arrivals: Mutex::new(Some(streams.arrivals)),
             connections,
         })
     }
@@ -303,6 +348,11 @@ impl Kernel {
         // The state that matters is the kernel's, and every operation can be repeated.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn taken(ring: &Mutex<Option<Ring>>) -> Result<Ring, KernelError> {
+    let ring = ring.lock().unwrap_or_else(PoisonError::into_inner).take();
+    ring.ok_or(KernelError::RingTaken)
 }
 
 /// Detaches and unpins everything in this folder, with or without a daemon.

@@ -4,7 +4,7 @@
 //! a task that forks during the first walk can hide its child from it. From the moment the tag stands, forks inherit.
 //! Connections that were open before keep their sockets, but the egress program drops their packets.
 
-use std::{collections::HashSet, fs::File, io, path::PathBuf};
+use std::{fs::File, io, path::PathBuf};
 
 use gateway_common::scope::{Lineage, Tag, slot};
 
@@ -24,15 +24,26 @@ pub(super) struct State {
     pub(super) maps: Maps,
     pub(super) pins: Pins,
     pub(super) mount: PathBuf,
+    /// Everything has been taken down.
+    pub(super) over: bool,
 }
 
 impl State {
-    /// Tags a cgroup; tagging it again for the same workload walks its tasks again.
+    /// Tags one cgroup, not its path; tagging it again for the same workload walks its tasks again.
     pub(super) fn tag(&mut self, cgroup: &Cgroup, workload: u32) -> Result<(), KernelError> {
-        if !self.maps.has_scope(workload)? {
-            return Err(KernelError::NoScope { workload });
+        let place = cgroup::place(&self.mount, &cgroup.path)?;
+        self.check_tag(&place, workload)?;
+        self.check_own(cgroup)?;
+        let result = self.govern_cgroup(cgroup, workload);
+        if result.is_err() {
+            // Nothing half tagged; the first error is the one to report.
+            let _ = self.untag(cgroup.id);
         }
-        self.check_nesting(cgroup, workload)?;
+        result
+    }
+
+    /// Refuses the cgroup that Tollgate itself runs in.
+    pub(super) fn check_own(&self, cgroup: &Cgroup) -> Result<(), KernelError> {
         let daemon = u32::try_from(self.maps.fact(slot::DAEMON)?).unwrap_or(0);
         if [daemon, host::own_pid()]
             .iter()
@@ -43,38 +54,36 @@ impl State {
                 reason: "it holds Tollgate itself; run the daemon in another cgroup",
             });
         }
-        let result = self.govern_cgroup(cgroup, workload);
-        if result.is_err() {
-            // Nothing half tagged; the first error is the one to report.
-            let _ = self.untag(cgroup.id);
-        }
-        result
+        Ok(())
     }
 
     /// Takes a tag away: first the tag, then the lineage that came from it, then the egress program.
     pub(super) fn untag(&mut self, cgroup: u64) -> Result<(), KernelError> {
         self.maps.remove_tag(cgroup)?;
-        // Members fork while they are unmarked; without the tag their number only shrinks.
-        for pass in 1.. {
-            let marked = self.maps.descendants(cgroup)?;
-            if marked.is_empty() {
-                break;
-            }
-            if pass > MAX_PASSES {
-                return Err(KernelError::ForkStorm { left: marked.len() });
-            }
-            for tgid in marked {
-                self.maps.remove_lineage(tgid)?;
-            }
-        }
+        self.unmark(|lineage| lineage.cgroup == cgroup)?;
         let pin = self.pins.egress(cgroup);
         pins::unpin_link(&pin).map_err(|source| KernelError::Pins { path: pin, source })?;
         self.maps.switch()
     }
 
+    /// Takes lineages away. Whoever carries one forks meanwhile; without a tag their number only shrinks.
+    pub(super) fn unmark(&mut self, such: impl Fn(&Lineage) -> bool) -> Result<(), KernelError> {
+        for _ in 0..MAX_PASSES {
+            let marked = self.maps.descendants(&such)?;
+            if marked.is_empty() {
+                return Ok(());
+            }
+            for tgid in marked {
+                self.maps.remove_lineage(tgid)?;
+            }
+        }
+        let left = self.maps.descendants(such)?.len();
+        Err(KernelError::ForkStorm { left })
+    }
+
     /// Every tag whose cgroup is still there. Who left a cgroup that was then removed keeps its lineage, and gets nothing; its sockets keep
     /// the egress program, which is dropped with the tag when the last of them is closed.
-    pub(super) fn tagged(&mut self) -> Result<Vec<(PathBuf, u64, u32)>, KernelError> {
+    pub(super) fn present(&mut self) -> Result<Vec<(PathBuf, u64, Tag)>, KernelError> {
         let tags = self.maps.tags()?;
         if tags.is_empty() {
             return Ok(Vec::new());
@@ -86,7 +95,7 @@ impl State {
         let mut present = Vec::new();
         for (id, tag) in tags {
             match paths.remove(&id) {
-                Some(path) => present.push((path, id, tag.workload)),
+                Some(path) => present.push((path, id, tag)),
                 None => {
                     let pin = self.pins.egress(id);
                     if self.programs.keeps_egress(&pin)? {
@@ -107,7 +116,7 @@ impl State {
         if self.maps.has_lineage(tgid)? {
             return Ok(true);
         }
-        let tagged = self.tagged()?;
+        let tagged = self.present()?;
         Ok(tagged
             .into_iter()
             .any(|(path, id, _)| Cgroup { path, id }.holds(&self.mount, tgid)))
@@ -121,13 +130,20 @@ impl State {
 
     /// Puts this daemon's egress program where an earlier daemon had tagged.
     pub(super) fn adopt(&mut self) -> Result<(), KernelError> {
-        for (path, id, _) in self.tagged()? {
-            self.attach_egress(&Cgroup { path, id })?;
+        for (path, id, tag) in self.present()? {
+            if tag.egress != 0 {
+                self.attach_egress(&Cgroup { path, id })?;
+            }
         }
+        self.settle()?;
         self.maps.switch()
     }
 
-    fn govern_cgroup(&mut self, cgroup: &Cgroup, workload: u32) -> Result<(), KernelError> {
+    pub(super) fn govern_cgroup(
+        &mut self,
+        cgroup: &Cgroup,
+        workload: u32,
+    ) -> Result<(), KernelError> {
         self.attach_egress(cgroup)?;
         self.maps.set_tag(
             cgroup.id,
@@ -156,55 +172,27 @@ impl State {
             path: cgroup.path.clone(),
             source,
         };
-        for member in cgroup.subtree().map_err(failed)? {
-            for tgid in member.thread_groups().map_err(failed)? {
-                let Some(before) = process::look(tgid) else {
-                    continue;
-                };
-                self.maps.set_lineage(
-                    tgid,
-                    Lineage {
-                        cgroup: cgroup.id,
-                        workload,
-                        pad: 0,
-                    },
-                )?;
-                // Ended meanwhile: nobody would remove the mark, and the number may be somebody else's by now.
-                if process::look(tgid)
-                    .filter(|after| after.alive && after.start == before.start)
-                    .is_none()
-                {
-                    self.maps.remove_lineage(tgid)?;
-                }
+        for tgid in cgroup.members().map_err(failed)? {
+            let Some(before) = process::look(tgid) else {
+                continue;
+            };
+            self.maps.set_lineage(
+                tgid,
+                Lineage {
+                    cgroup: cgroup.id,
+                    workload,
+                    pad: 0,
+                },
+            )?;
+            // Ended meanwhile: nobody would remove the mark, and the number may be somebody else's by now.
+            if process::look(tgid)
+                .filter(|after| after.alive && after.start == before.start)
+                .is_none()
+            {
+                self.maps.remove_lineage(tgid)?;
             }
         }
         Ok(())
-    }
-
-    fn check_nesting(&mut self, cgroup: &Cgroup, workload: u32) -> Result<(), KernelError> {
-        match self.maps.tag(cgroup.id)? {
-            Some(tag) if tag.workload == workload => return Ok(()),
-            Some(_) => {
-                return Err(KernelError::AlreadyTagged {
-                    path: cgroup.path.clone(),
-                });
-            }
-            None => {}
-        }
-        let tags: HashSet<u64> = self.maps.tags()?.into_iter().map(|(id, _)| id).collect();
-        let below = cgroup.subtree().map_err(|source| KernelError::Tasks {
-            path: cgroup.path.clone(),
-            source,
-        })?;
-        let nested = cgroup
-            .ancestors(&self.mount)
-            .into_iter()
-            .chain(below)
-            .find(|other| tags.contains(&other.id));
-        match nested {
-            Some(other) => Err(KernelError::AlreadyTagged { path: other.path }),
-            None => Ok(()),
-        }
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
+    path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
+
+const AGENT: &str = env!("CARGO_BIN_EXE_kernel-agent");
 
 /// A process that does what it is told. Born outside every governed cgroup.
 pub struct Agent {
@@ -14,8 +17,24 @@ pub struct Agent {
 
 impl Agent {
     pub fn new() -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_kernel-agent"))
-            .arg("serve")
+        Self::start(Command::new(AGENT).arg("serve"))
+    }
+
+    /// One whose program starts inside a cgroup: no instruction of it runs elsewhere.
+    pub fn started_in(cgroup: &Path) -> Self {
+        let enter = "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"";
+        let mut agent = Self::start(
+            Command::new("/bin/sh")
+                .args(["-c", enter])
+                .arg(cgroup)
+                .args([AGENT, "serve"]),
+        );
+        agent.does("pid");
+        agent
+    }
+
+    fn start(command: &mut Command) -> Self {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -48,10 +48,7 @@ fn refusals_are_reported_with_their_facts() {
             .unwrap()
             .unwrap();
         assert_eq!(third.destination, Some("192.0.2.8:443".parse().unwrap()));
-        assert!(matches!(
-            rig.kernel().events(),
-            Err(KernelError::EventsTaken)
-        ));
+        assert!(matches!(rig.kernel().events(), Err(KernelError::RingTaken)));
     });
 }
 

@@ -145,15 +145,26 @@ impl Rig {
 
     /// The thread groups that have a lineage.
     pub fn lineage(&self) -> Vec<u32> {
-        let pin = self.pins.join("v1/maps/LINEAGE");
-        let map = Map::HashMap(MapData::from_pin(pin).unwrap());
+        let map = Map::HashMap(MapData::from_pin(self.pinned("maps/LINEAGE")).unwrap());
         let lineage: HashMap<_, u32, [u8; 16]> = map.try_into().unwrap();
         lineage.keys().map(Result::unwrap).collect()
     }
 
+    /// The cgroups that have a tag, there or not.
+    pub fn tagged_ids(&self) -> Vec<u64> {
+        let map = Map::HashMap(MapData::from_pin(self.pinned("maps/CGROUPS")).unwrap());
+        let cgroups: HashMap<_, u64, [u8; 8]> = map.try_into().unwrap();
+        cgroups.keys().map(Result::unwrap).collect()
+    }
+
+    /// A pin, or a folder of pins.
+    pub fn pinned(&self, name: &str) -> PathBuf {
+        self.pins.join(format!("v{}", kernel::ABI)).join(name)
+    }
+
     /// Ids of the maps that the programs of this rig use.
     pub fn maps(&self) -> Vec<u32> {
-        let pins = fs::read_dir(self.pins.join("v1/maps")).unwrap();
+        let pins = fs::read_dir(self.pinned("maps")).unwrap();
         pins.map(|pin| MapInfo::from_pin(pin.unwrap().path()).unwrap().id())
             .collect()
     }

@@ -25,6 +25,10 @@ pub(super) const MODULES: &[Rule] = &[
         may_use: &[],
     },
     Rule {
+        module: "unit",
+        may_use: &[],
+    },
+    Rule {
         module: "keeper",
         may_use: &["sys"],
     },
@@ -47,7 +51,7 @@ pub(super) const MODULES: &[Rule] = &[
     // What the file says; stages get their slice of it.
     Rule {
         module: "config",
-        may_use: &["detect", "nearest", "sys"],
+        may_use: &["detect", "nearest", "sys", "unit"],
     },
     // The stages.
     Rule {
@@ -168,6 +172,7 @@ pub(super) const MODULES: &[Rule] = &[
             "trust",
             "tasks",
             "telemetry",
+            "unit",
         ],
     },
     Rule {

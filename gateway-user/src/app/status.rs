@@ -1,0 +1,59 @@
+//! What is tagged, by what rule, and how it stands: a row of `tollgate status` for each workload.
+
+use serde_json::{Value, json};
+
+use super::Daemon;
+use super::control::{Refused, failed};
+use super::workloads::Governed;
+use crate::kernel::{Hold, Tagged};
+
+impl Daemon {
+    /// One workload with its tags.
+    pub(super) fn workload_row(&self, governed: &Governed) -> Result<Value, Refused> {
+        let (workload, tags) = governed;
+        // The name says what was tagged: a cgroup, a unit, a process or launches.
+        let rule = workload.name.split(':').next().unwrap_or_default();
+        let rows = tags
+            .iter()
+            .map(|tag| self.tag_row(tag))
+            .collect::<Result<Vec<_>, _>>()?;
+        let folders = tags
+            .iter()
+            .filter_map(|tag| Some(&tag.here.as_ref()?.folder));
+        Ok(json!({
+            "name": workload.name,
+            "identity": workload.identity.id,
+            "rule": rule,
+            "mode": "enforce",
+            "containment": "hooks",
+            "listener": workload.v4,
+            "listener6": workload.v6,
+            "ca": super::ca_file(&self.config.paths, workload),
+            "cgroups": folders.collect::<Vec<_>>(),
+            "tags": rows,
+        }))
+    }
+
+    fn tag_row(&self, tag: &Tagged) -> Result<Value, Refused> {
+        let by = match tag.hold {
+            Hold::Configured => "configuration",
+            Hold::ByHand => "hand",
+            Hold::Cgroup => "launch",
+        };
+        let (state, processes) = match &tag.here {
+            None => ("absent", 0),
+            Some(here) => {
+                let processes = self.workloads.processes(&here.folder);
+                let state = if here.egress { "governed" } else { "closed" };
+                (state, processes.map_err(|error| failed(&error))?)
+            }
+        };
+        Ok(json!({
+            "path": tag.place,
+            "by": by,
+            "state": state,
+            "processes": processes,
+            "egress": tag.here.as_ref().is_some_and(|here| here.egress),
+        }))
+    }
+}

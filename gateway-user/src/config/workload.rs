@@ -1,0 +1,114 @@
+//! What runs as which identity: cgroups and units, there or not.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{ConfigError, Identity, raw};
+use crate::unit::Unit;
+
+/// A configured workload: whatever runs there, now or later, runs as an identity.
+#[derive(Debug)]
+pub struct Workload {
+    /// Who its processes are.
+    pub identity: Arc<Identity>,
+    /// Where they run.
+    pub subject: Subject,
+}
+
+/// Where the processes of a workload run. It shows as the workload's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// In the cgroup at this path, from the root of the hierarchy, and below it.
+    Cgroup(PathBuf),
+    /// In the cgroup of a unit.
+    Unit(Unit),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cgroup(path) => write!(f, "cgroup:{}", path.display()),
+            Self::Unit(unit) => write!(f, "unit:{}", unit.name()),
+        }
+    }
+}
+
+impl Subject {
+    /// Where the cgroup is as far as the configuration alone can tell.
+    fn place(&self) -> PathBuf {
+        match self {
+            Self::Cgroup(path) => path.clone(),
+            Self::Unit(unit) => unit.place_by_rule(),
+        }
+    }
+}
+
+/// Checks what the file says of one workload.
+pub(super) fn check(
+    raw: raw::Workload,
+    identities: &[Arc<Identity>],
+) -> Result<Workload, ConfigError> {
+    let Some(identity) = identities
+        .iter()
+        .find(|identity| identity.id == raw.identity)
+    else {
+        return Err(ConfigError::UnknownIdentity {
+            known: identities
+                .iter()
+                .map(|identity| identity.id.clone())
+                .collect(),
+            name: raw.identity,
+        });
+    };
+    if raw.mode != raw::Mode::Enforce {
+        return Err(ConfigError::Unsupported {
+            what: "mode = \"observe\"",
+            instead: "mode = \"enforce\"",
+        });
+    }
+    let subject = match (raw.cgroup, raw.unit) {
+        (Some(path), None) => Subject::Cgroup(cgroup(&path)?),
+        (None, Some(name)) => Subject::Unit(Unit::parse(&name)?),
+        _ => {
+            return Err(ConfigError::WorkloadPlace {
+                identity: identity.id.clone(),
+            });
+        }
+    };
+    Ok(Workload {
+        identity: Arc::clone(identity),
+        subject,
+    })
+}
+
+/// A cgroup has one identity, and what is below it has the same.
+pub(super) fn check_apart(workloads: &[Workload]) -> Result<(), ConfigError> {
+    for (index, workload) in workloads.iter().enumerate() {
+        let place = workload.subject.place();
+        let overlap = workloads[..index].iter().find(|other| {
+            let other = other.subject.place();
+            place.starts_with(&other) || other.starts_with(&place)
+        });
+        if let Some(other) = overlap {
+            return Err(ConfigError::Nested {
+                first: other.subject.to_string(),
+                second: workload.subject.to_string(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn cgroup(path: &str) -> Result<PathBuf, ConfigError> {
+    let clean = path.starts_with('/')
+        && path.trim_end_matches('/') != ""
+        && !path.split('/').any(|part| part == ".." || part == ".");
+    if !clean {
+        return Err(ConfigError::CgroupPath {
+            path: path.to_owned(),
+        });
+    }
+    // Written with components, so that doubled and trailing slashes are gone.
+    Ok(Path::new(path).components().collect())
+}
