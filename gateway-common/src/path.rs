@@ -73,6 +73,8 @@ pub const fn is_whole(length: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     extern crate std;
     use std::{vec, vec::Vec};
 

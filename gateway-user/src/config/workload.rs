@@ -102,7 +102,7 @@ pub(super) fn check_apart(workloads: &[Workload]) -> Result<(), ConfigError> {
 
 fn cgroup(path: &str) -> Result<PathBuf, ConfigError> {
     let clean = path.starts_with('/')
-        && path.trim_end_matches('/') != ""
+        && !path.trim_end_matches('/').is_empty()
         && !path.split('/').any(|part| part == ".." || part == ".");
     if !clean {
         return Err(ConfigError::CgroupPath {

@@ -1,9 +1,10 @@
 //! A cgroup that is tagged while something runs in it.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, net::SocketAddr, path::PathBuf, process::Command, thread, time::Instant};
 
 use anyhow::Context;
-use tests::harness::cgroup_root;
+use serde_json::Value;
+use tests::harness::{WAIT, cgroup_root};
 
 use crate::world::{Conversation, IDENTITY, World, python, text};
 
@@ -22,6 +23,25 @@ for line in sys.stdin:
 /// A cgroup of the test, removed behind it.
 struct Cgroup(PathBuf);
 
+impl Cgroup {
+    /// A program that starts in it.
+    fn start(&self, echo: SocketAddr) -> anyhow::Result<Conversation> {
+        let folder = self.0.to_str().context("a path that is not text")?;
+        Conversation::start(
+            Command::new("sh")
+                .args([
+                    "-c",
+                    "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"",
+                    folder,
+                    &python()?,
+                    "-c",
+                    SEND,
+                ])
+                .args([echo.ip().to_string(), echo.port().to_string()]),
+        )
+    }
+}
+
 impl Drop for Cgroup {
     fn drop(&mut self) {
         let _ = fs::remove_dir(&self.0);
@@ -35,17 +55,7 @@ fn a_running_process_is_governed_from_the_tag_to_the_untag() -> anyhow::Result<(
     fs::create_dir(&cgroup.0)?;
     let folder = cgroup.0.to_str().context("a path that is not text")?;
     let echo = world.upstream.echo[0];
-    let mut agent = Conversation::start(
-        Command::new("sh")
-            .args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"", folder])
-            .args([
-                &python()?,
-                "-c",
-                SEND,
-                &echo.ip().to_string(),
-                &echo.port().to_string(),
-            ]),
-    )?;
+    let mut agent = cgroup.start(echo)?;
 
     assert_eq!(agent.ask()?, "got b'hello?\\n'", "the control run");
     world
@@ -78,5 +88,92 @@ fn a_running_process_is_governed_from_the_tag_to_the_untag() -> anyhow::Result<(
         .run(&["untag", "--cgroup", folder])?
         .success()?;
     assert_eq!(agent.ask()?, "got b'hello?\\n'");
+    Ok(())
+}
+
+#[test]
+fn a_unit_is_governed_whenever_it_runs() -> anyhow::Result<()> {
+    let mut world = World::new()?;
+    let unit = format!("tollgate-test-{}", std::process::id());
+    let place = format!("/system.slice/{unit}.service");
+    let cgroup = Cgroup(cgroup_root()?.join(&place[1..]));
+    let echo = world.upstream.echo[0];
+    // Without a tag.
+    fs::create_dir_all(&cgroup.0)?;
+    assert_eq!(cgroup.start(echo)?.ask()?, "got b'hello?\\n'");
+    remove(&cgroup)?;
+
+    world
+        .daemon
+        .run(&["tag", "--as", IDENTITY, "--unit", &unit])?
+        .success()?;
+    let tag = the_tag(&world)?;
+    assert_eq!((text(&tag, "path"), text(&tag, "by")), (&*place, "hand"));
+    assert_eq!(text(&tag, "state"), "absent");
+
+    // With the daemon: as soon as it has heard of the cgroup, and on record.
+    fs::create_dir(&cgroup.0)?;
+    until(&world, "governed")?;
+    let mut agent = cgroup.start(echo)?;
+    assert_eq!(agent.ask()?, "failed ConnectionResetError");
+    assert_eq!(the_tag(&world)?["processes"], 1);
+    assert_eq!(
+        text(&world.daemon.ended_after(0, 1)?[0], "identity"),
+        IDENTITY
+    );
+    drop(agent);
+    remove(&cgroup)?;
+
+    // Without: from the first instruction.
+    let connections = world.upstream.connections();
+    world.daemon.crash()?;
+    fs::create_dir(&cgroup.0)?;
+    let mut agent = cgroup.start(echo)?;
+    assert_eq!(agent.ask()?, "failed PermissionError");
+    // Its successor takes it as it is.
+    world.restart()?;
+    assert_eq!(agent.ask()?, "failed ConnectionResetError");
+    assert_eq!(world.upstream.connections(), connections);
+
+    world.daemon.run(&["untag", "--unit", &unit])?.success()?;
+    assert_eq!(agent.ask()?, "got b'hello?\\n'");
+    let again = world.daemon.run(&["untag", "--unit", &unit])?;
+    assert_eq!(again.status.code(), Some(9), "{}", again.stderr);
+    drop(agent);
+    remove(&cgroup)
+}
+
+/// The only tag there is.
+fn the_tag(world: &World) -> anyhow::Result<Value> {
+    let status = world.daemon.run(&["status", "--json"])?.success()?;
+    let status: Value = serde_json::from_str(&status)?;
+    let workload = &status["workloads"][0];
+    assert_eq!(
+        (
+            text(workload, "rule"),
+            status["workloads"].as_array().map(Vec::len)
+        ),
+        ("unit", Some(1))
+    );
+    Ok(workload["tags"][0].clone())
+}
+
+/// Waits until the tag stands like this.
+fn until(world: &World, state: &str) -> anyhow::Result<()> {
+    let started = Instant::now();
+    while text(&the_tag(world)?, "state") != state {
+        anyhow::ensure!(started.elapsed() < WAIT, "never {state}");
+        thread::yield_now();
+    }
+    Ok(())
+}
+
+/// Removes a cgroup once the last process has left it.
+fn remove(cgroup: &Cgroup) -> anyhow::Result<()> {
+    let started = Instant::now();
+    while let Err(error) = fs::remove_dir(&cgroup.0) {
+        anyhow::ensure!(started.elapsed() < WAIT, "{error}");
+        thread::yield_now();
+    }
     Ok(())
 }
