@@ -24,6 +24,18 @@ impl Drain {
         let _ = self.0.subscribe().wait_for(|begun| *begun).await;
     }
 
+    /// Whether it is time to finish.
+    pub fn has_begun(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Returns when a connection without a request need not be kept any longer: a little after the drain has begun, since a
+    /// request may be on its way, and at once closing would lose it.
+    pub async fn last_call(&self) {
+        self.begun().await;
+        sleep(LINGER).await;
+    }
+
     /// Asks everything to finish, waits for `tasks` until `deadline`, then cancels the rest.
     pub async fn run(&self, tasks: &Tasks, deadline: Duration) {
         self.0.send_replace(true);
@@ -34,6 +46,9 @@ impl Drain {
         tasks.shutdown().await;
     }
 }
+
+/// Covers a handshake and the time between two requests of a busy client.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// Short against any deadline; a drain happens once.
 const POLL: Duration = Duration::from_millis(10);

@@ -1,7 +1,7 @@
 //! Bounded accept: one listener per workload and address family, one supervised task per connection.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,17 +20,22 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Binds the addresses a workload had before.
+    /// Takes the addresses a workload had before: the very sockets, where they are among `kept`, so that connections which
+    /// wait in them are answered; else new ones.
     ///
     /// # Errors
     /// An address is taken, so flows the kernel redirects there would reach somebody else.
-    pub async fn rebind(v4: SocketAddrV4, v6: Option<SocketAddrV6>) -> io::Result<Self> {
+    pub async fn rebind(
+        v4: SocketAddrV4,
+        v6: Option<SocketAddrV6>,
+        kept: &mut Vec<std::net::TcpListener>,
+    ) -> io::Result<Self> {
         let v6 = match v6 {
-            Some(address) => Some(TcpListener::bind(address).await?),
+            Some(address) => Some(again(address.into(), kept).await?),
             None => None,
         };
         Ok(Self {
-            v4: TcpListener::bind(v4).await?,
+            v4: again(v4.into(), kept).await?,
             v6,
         })
     }
@@ -93,6 +98,19 @@ async fn accept(gateway: Arc<Gateway>, listener: TcpListener, room: Arc<Semaphor
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+async fn again(
+    address: SocketAddr,
+    kept: &mut Vec<std::net::TcpListener>,
+) -> io::Result<TcpListener> {
+    let here = |listener: &std::net::TcpListener| {
+        listener.local_addr().is_ok_and(|bound| bound == address)
+    };
+    match kept.iter().position(here) {
+        Some(at) => TcpListener::from_std(kept.swap_remove(at)),
+        None => TcpListener::bind(address).await,
     }
 }
 

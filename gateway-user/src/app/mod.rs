@@ -12,13 +12,13 @@ mod refusals;
 mod reload;
 mod settle;
 mod status;
+mod systemd;
 mod tagging;
 mod workloads;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -129,6 +129,7 @@ pub async fn up(config: Config) -> Result<(), UpError> {
         services.spawn(metrics::serve(listener, Arc::clone(&daemon)));
     }
     serve(&daemon).await?;
+    systemd::notify("STOPPING=1");
     // No new connection is accepted while those that are open finish.
     services.shutdown().await;
     daemon.gateway.drain.run(&connections, DRAIN).await;
@@ -179,25 +180,8 @@ fn announce(daemon: &Daemon) -> Result<(), UpError> {
         count(daemon.gateway.policies.load().len(), "policy", "policies"),
         daemon.config.paths.socket().display()
     );
-    if let Err(error) = notify_systemd() {
-        tracing::warn!(%error, "systemd could not be told that the daemon is ready");
-    }
+    systemd::notify("READY=1");
     Ok(())
-}
-
-/// sd_notify(3): one datagram to the socket that systemd names.
-fn notify_systemd() -> std::io::Result<()> {
-    use std::os::linux::net::SocketAddrExt;
-    use std::os::unix::net::{SocketAddr, UnixDatagram};
-    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else {
-        return Ok(());
-    };
-    let socket = UnixDatagram::unbound()?;
-    let address = match name.as_encoded_bytes().strip_prefix(b"@") {
-        Some(abstract_name) => SocketAddr::from_abstract_name(abstract_name)?,
-        None => SocketAddr::from_pathname(Path::new(&name))?,
-    };
-    socket.send_to_addr(b"READY=1", &address).map(|_| ())
 }
 
 /// A connection takes two descriptors, and shells start programs with room for a thousand.

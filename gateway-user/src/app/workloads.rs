@@ -6,8 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::UpError;
-use super::launches;
+use super::{UpError, launches, systemd};
 use crate::config::{Config, Identity, Paths, Subject};
 use crate::identity::{Saved, Workload};
 use crate::kernel::{Hold, Kernel, KernelError, Scope, Tagged};
@@ -87,6 +86,7 @@ impl Workloads {
     /// Listens again for the workloads of an earlier daemon. One that nothing is tagged as may have lost its identity.
     async fn resume(&self, saved: Vec<Saved>, config: &Config) -> Result<(), UpError> {
         let tags = self.kernel.tags()?;
+        let mut kept = crate::sys::inherit::listeners();
         for saved in saved {
             let Some(identity) = config.identity(&saved.identity) else {
                 if tags.iter().any(|tag| tag.workload == saved.number) {
@@ -98,13 +98,15 @@ impl Workloads {
                 self.kernel.release(saved.number)?;
                 continue;
             };
-            let listeners = Listeners::rebind(saved.v4, saved.v6).await;
+            let listeners = Listeners::rebind(saved.v4, saved.v6, &mut kept).await;
             let listeners = listeners.map_err(|source| UpError::Listen {
                 name: saved.name.clone(),
                 source,
             })?;
             self.start(saved.number, saved.name, Arc::clone(identity), listeners)?;
         }
+        // What nobody has a use for gives its address back.
+        drop(kept);
         Ok(())
     }
 
@@ -287,6 +289,10 @@ impl Workloads {
             v6,
             bodies: Workload::body_budget(),
         })?;
+        systemd::keep(&listeners.v4);
+        if let Some(v6) = &listeners.v6 {
+            systemd::keep(v6);
+        }
         listeners.serve(&self.gateway, &self.services);
         self.kernel.govern(&Scope {
             workload: number,

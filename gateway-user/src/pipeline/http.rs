@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Version;
+use http::{HeaderValue, Version, header};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -65,9 +65,20 @@ where
         clear,
         pool,
     });
+    let leaving = drain.clone();
     let service = service_fn(move |request| {
         let span = tracing::info_span!("request", exchange = tracing::field::Empty);
-        exchange::handle(Arc::clone(&context), request).instrument(span)
+        let handled = exchange::handle(Arc::clone(&context), request).instrument(span);
+        let leaving = leaving.clone();
+        async move {
+            let mut response = handled.await?;
+            if leaving.has_begun() && version < Version::HTTP_2 {
+                // So that the client sends no other here.
+                let connection = response.headers_mut().entry(header::CONNECTION);
+                connection.or_insert(HeaderValue::from_static("close"));
+            }
+            Ok::<_, exchange::Hangup>(response)
+        }
     });
     let io = TokioIo::new(stream);
     if version == Version::HTTP_2 {
@@ -81,7 +92,7 @@ where
         let mut serving = pin!(builder.serve_connection(io, service));
         tokio::select! {
             served = &mut serving => return Ok(served?),
-            () = drain.begun() => serving.as_mut().graceful_shutdown(),
+            () = drain.last_call() => serving.as_mut().graceful_shutdown(),
         }
         serving.await?;
     } else {
@@ -96,7 +107,7 @@ where
         let mut serving = pin!(builder.serve_connection(io, service));
         tokio::select! {
             served = &mut serving => return Ok(served?),
-            () = drain.begun() => serving.as_mut().graceful_shutdown(),
+            () = drain.last_call() => serving.as_mut().graceful_shutdown(),
         }
         serving.await?;
     }

@@ -2,8 +2,9 @@
 
 use std::{
     fs::{self, File},
+    io::{BufRead, BufReader, Lines, Write},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -23,6 +24,13 @@ pub struct Daemon {
     socket: PathBuf,
     lab: PathBuf,
     log: PathBuf,
+    service: Option<Service>,
+}
+
+/// The manager that runs a daemon, if one does.
+struct Service {
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
 }
 
 /// A question that waits for a person.
@@ -38,24 +46,59 @@ impl Daemon {
     /// Starts `tollgate up` with the lab's `tollgate.toml` and waits until it governs. The lab's `upstream-ca.pem` is what clients
     /// without Tollgate trust.
     pub fn start(lab: &Lab) -> anyhow::Result<Self> {
-        let program = built()?.join("tollgate");
-        if !program.exists() {
-            bail!(
-                "{} is not there: run this through `cargo xtask test`, which builds it",
-                program.display()
-            );
-        }
-        let log = lab.path("daemon.log");
-        let output = File::options().create(true).append(true).open(&log)?;
+        let program = gateway()?;
         // The daemon dies with the thread that started it, also when that is killed.
-        let child = Command::new("setpriv")
+        let mut command = Command::new("setpriv");
+        command
             .args(["--pdeathsig", "KILL"])
             .arg(&program)
             .args(["up", "--config"])
             .arg(lab.path("tollgate.toml"))
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
+            .stdin(Stdio::null());
+        let log = log(lab)?;
+        command.stdout(log.try_clone()?).stderr(log);
+        Self::started(lab, program, command)
+    }
+
+    /// Starts it as a service of a manager that keeps its listeners, with `python` to run the manager.
+    pub fn start_as_service(lab: &Lab, program: &Path, python: &str) -> anyhow::Result<Self> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/service.py");
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--pdeathsig", "TERM", python])
+            .arg(script)
+            .arg(lab.path("notify"))
+            .arg(program)
+            .args(["up", "--config"])
+            .arg(lab.path("tollgate.toml"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log(lab)?);
+        let mut daemon = Self::started(lab, program.to_owned(), command)?;
+        let (input, output) = (daemon.child.stdin.take(), daemon.child.stdout.take());
+        let mut service = Service {
+            input: input.context("no input")?,
+            output: BufReader::new(output.context("no output")?).lines(),
+        };
+        service.ready()?;
+        daemon.service = Some(service);
+        Ok(daemon)
+    }
+
+    /// Has the manager stop the daemon and start `program` in its place; returns how many listeners it kept.
+    pub fn restart_as(&mut self, program: &Path) -> anyhow::Result<usize> {
+        let service = self
+            .service
+            .as_mut()
+            .context("no service manager runs it")?;
+        writeln!(service.input, "{}", program.display())?;
+        let kept = service.ready();
+        self.program = program.to_owned();
+        kept.with_context(|| format!("the daemon did not come back\n{}", self.log()))
+    }
+
+    fn started(lab: &Lab, program: PathBuf, mut command: Command) -> anyhow::Result<Self> {
+        let child = command
             .spawn()
             .context("cannot start `setpriv`, which is part of util-linux")?;
         let socket = lab.path("run").join("control.sock");
@@ -64,7 +107,8 @@ impl Daemon {
             program,
             socket,
             lab: lab.path(""),
-            log,
+            log: lab.path(LOG),
+            service: None,
         };
         let ready = daemon.run(&["status", "--wait", "20"])?;
         if !ready.status.success() || daemon.child.try_wait()?.is_some() {
@@ -230,6 +274,18 @@ impl Daemon {
     }
 }
 
+impl Service {
+    /// Waits for the daemon to be ready; returns how many listeners are kept. Lines of the daemon itself come here as well.
+    fn ready(&mut self) -> anyhow::Result<usize> {
+        for line in &mut self.output {
+            if let Some(kept) = line?.strip_prefix("ready ") {
+                return Ok(kept.parse()?);
+            }
+        }
+        bail!("the service manager ended")
+    }
+}
+
 impl Drop for Daemon {
     fn drop(&mut self) {
         if !matches!(self.child.try_wait(), Ok(None)) {
@@ -244,6 +300,29 @@ impl Drop for Daemon {
         }
     }
 }
+
+/// The gateway of this build.
+pub fn gateway() -> anyhow::Result<PathBuf> {
+    let program = built()?.join("tollgate");
+    if !program.exists() {
+        bail!(
+            "{} is not there: run this through `cargo xtask test`, which builds it",
+            program.display()
+        );
+    }
+    Ok(program)
+}
+
+fn log(lab: &Lab) -> anyhow::Result<File> {
+    let path = lab.path(LOG);
+    File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+const LOG: &str = "daemon.log";
 
 /// One JSON value a line.
 fn lines(text: &str) -> anyhow::Result<Vec<Value>> {

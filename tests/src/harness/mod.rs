@@ -9,7 +9,7 @@ mod lab;
 mod launches;
 mod process;
 
-pub use daemon::{Approval, Daemon, WAIT};
+pub use daemon::{Approval, Daemon, WAIT, gateway};
 pub use lab::{Lab, cgroup_root, free_address};
 pub use launches::end;
 pub use process::{Finished, finish};

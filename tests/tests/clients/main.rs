@@ -9,5 +9,6 @@ mod held;
 mod masked;
 mod outside;
 mod refused;
+mod restart;
 mod tagged;
 mod world;

@@ -67,6 +67,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> anyhow::Result<Self> {
+        Self::run_by(Daemon::start)
+    }
+
+    /// With a daemon that is started in a way of its own.
+    pub(crate) fn run_by(
+        start: impl FnOnce(&Lab) -> anyhow::Result<Daemon>,
+    ) -> anyhow::Result<Self> {
         let tls = free_address(443)?;
         let grpc = free_address(443)?;
         let names = ["api.openai.com", "api.anthropic.com", FILES, FORBIDDEN];
@@ -92,7 +99,7 @@ impl World {
             service("echo", GRPC),
         ))?;
         Ok(Self {
-            daemon: Daemon::start(&lab)?,
+            daemon: start(&lab)?,
             upstream,
             lab,
             grpc,

@@ -178,6 +178,21 @@ impl Proxy {
         Ok(())
     }
 
+    /// Ends every connection as the end of the daemon does; how long that took.
+    pub(crate) fn drained(&self) -> impl Future<Output = Duration> + use<> {
+        let gateway = Arc::clone(&self.gateway);
+        async move {
+            let began = Instant::now();
+            gateway.drain.run(&gateway.tasks, SOON).await;
+            began.elapsed()
+        }
+    }
+
+    /// Whether connections are being ended.
+    pub(crate) fn drains(&self) -> bool {
+        self.gateway.drain.has_begun()
+    }
+
     /// The record.
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.gateway.ledger

@@ -8,6 +8,7 @@ mod client;
 mod coding;
 mod conformance;
 mod corpus;
+mod drained;
 mod fixture;
 mod held;
 mod http;

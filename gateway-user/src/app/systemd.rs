@@ -1,0 +1,54 @@
+//! What a service manager is told (sd_notify(3)): that the daemon is ready, that it stops, and which listeners to keep.
+//!
+//! Kept listeners outlive the process, so that while a daemon is restarted connections wait for its successor instead of being
+//! refused; they are governed all the same, since nobody reads them in between. Without a service manager nothing is told, and
+//! such connections are refused at once. A failure to tell is logged and changes nothing else.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixDatagram;
+
+use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
+
+/// Tells a state, such as `READY=1`.
+pub(super) fn notify(state: &str) {
+    tell(state, None);
+}
+
+/// Has a listener kept for the next daemon (FDSTORE). It comes back by its address; the name is for people.
+pub(super) fn keep(listener: &impl AsFd) {
+    tell("FDSTORE=1\nFDNAME=listener", Some(listener.as_fd()));
+}
+
+fn tell(state: &str, descriptor: Option<BorrowedFd<'_>>) {
+    if let Some(name) = std::env::var_os("NOTIFY_SOCKET")
+        && let Err(error) = send(name.as_bytes(), state, descriptor)
+    {
+        tracing::warn!(%error, state, "the service manager could not be told");
+    }
+}
+
+fn send(name: &[u8], state: &str, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    let address = match name.strip_prefix(b"@") {
+        Some(abstract_name) => UnixAddr::new_abstract(abstract_name)?,
+        None => UnixAddr::new(name)?,
+    };
+    let socket = UnixDatagram::unbound()?;
+    let numbers: Vec<_> = descriptor.iter().map(AsRawFd::as_raw_fd).collect();
+    let rights = [ControlMessage::ScmRights(&numbers)];
+    let rights = if numbers.is_empty() {
+        &[][..]
+    } else {
+        &rights[..]
+    };
+    let text = [IoSlice::new(state.as_bytes())];
+    sendmsg(
+        socket.as_raw_fd(),
+        &text,
+        rights,
+        MsgFlags::empty(),
+        Some(&address),
+    )?;
+    Ok(())
+}

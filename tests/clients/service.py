@@ -1,0 +1,66 @@
+"""What systemd does for a service of Type=notify with a descriptor store, as far as a restart needs it.
+
+Usage: service.py NOTIFY_SOCKET PROGRAM ARGUMENT...
+
+Takes the listeners that the program asks to have kept (sd_notify(3), FDSTORE) and hands them to the next one (sd_listen_fds(3)).
+Says "ready N" with the number of kept listeners when the program is ready. A line of input is another PROGRAM to go on with: the old one
+is stopped first. Ends when the program does, with its status.
+"""
+
+import fcntl
+import os
+import select
+import signal
+import socket
+import sys
+
+PATH, COMMAND = sys.argv[1], sys.argv[2:]
+kept = {}
+
+
+def start():
+    child = os.fork()
+    if child:
+        return child
+    # Out of the way of the numbers that they get.
+    listeners = [fcntl.fcntl(listener, fcntl.F_DUPFD, 256) for listener in kept.values()]
+    for number, listener in enumerate(listeners, 3):
+        os.dup2(listener, number)
+    os.closerange(3 + len(listeners), 1024)
+    told = {"NOTIFY_SOCKET": PATH, "LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(listeners))}
+    os.execvpe("setpriv", ["setpriv", "--pdeathsig", "KILL", *COMMAND], os.environ | told)
+
+
+def keep(descriptors):
+    for descriptor in descriptors:
+        listener = socket.socket(fileno=descriptor)
+        # One that is kept already is told again by the next daemon.
+        kept.setdefault(listener.getsockname()[:2], listener)
+
+
+def main():
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notify.bind(PATH)
+    child = start()
+    while True:
+        readable, _, _ = select.select([notify, sys.stdin], [], [], 0.02)
+        if notify in readable:
+            text, descriptors, _, _ = socket.recv_fds(notify, 4096, 16)
+            if b"FDSTORE=1" in text:
+                keep(descriptors)
+            if b"READY=1" in text:
+                print("ready", len(kept), flush=True)
+        elif sys.stdin in readable:
+            program = sys.stdin.readline().strip()
+            os.kill(child, signal.SIGTERM)
+            os.waitpid(child, 0)
+            if not program:
+                return 0
+            COMMAND[0] = program
+            child = start()
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status) & 255
+
+
+sys.exit(main())
