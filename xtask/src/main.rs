@@ -3,6 +3,7 @@
 //! In: a sub-command. Out: exit code 0 when it did what it says, 1 with the reason otherwise. Each command first brings what it
 //! needs itself (`setup`) and nothing more.
 
+mod bench;
 mod cache;
 mod demo;
 mod ebpf;
@@ -11,6 +12,7 @@ mod setup;
 mod shell;
 mod suites;
 mod tidy;
+mod unpacked;
 
 use std::process::ExitCode;
 
@@ -61,6 +63,12 @@ enum Command {
         #[arg(long)]
         keep: bool,
     },
+    /// What Tollgate costs: the same load straight, through HAProxy and through Tollgate, in alternating rounds.
+    Bench {
+        /// Fewer and shorter rounds.
+        #[arg(long)]
+        quick: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -92,5 +100,6 @@ fn run(command: Command) -> anyhow::Result<()> {
             fuzz::run(&targets, seconds, merge)
         }
         Command::Demo { keep } => demo::run(keep),
+        Command::Bench { quick } => bench::run(quick),
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use crate::{cache, shell};
+use crate::{cache, shell, unpacked};
 
 /// Things that are needed together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,9 +26,11 @@ pub(crate) enum Group {
     Clients,
     /// What libFuzzer is built with.
     Fuzz,
+    /// What is measured beside the gateway. Only `bench` asks for it.
+    Bench,
 }
 
-/// Every group.
+/// Every group that a change has to pass.
 pub(crate) const ALL: &[Group] = &[Group::Build, Group::Ebpf, Group::Deny, Group::Clients];
 
 /// Brings what these groups lack.
@@ -98,6 +100,11 @@ fn steps(groups: &[Group]) -> anyhow::Result<Vec<Step>> {
                     bring: install_node_clients,
                 });
             }
+            Group::Bench => steps.push(Step {
+                says: unpacked::SAYS,
+                present: unpacked::present,
+                bring: unpacked::bring,
+            }),
         }
     }
     Ok(steps)

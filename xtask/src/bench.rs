@@ -1,0 +1,39 @@
+//! `cargo xtask bench`: brings what it needs, builds in the release profile, and becomes the measurement, as root.
+
+use std::{os::unix::process::CommandExt, process::Command};
+
+use anyhow::Context;
+
+use crate::{setup, shell, unpacked};
+
+/// Returns only to say why it could not start.
+pub(crate) fn run(quick: bool) -> anyhow::Result<()> {
+    setup::ensure(&[setup::Group::Build, setup::Group::Bench])?;
+    println!("bench: building (release profile; the first build takes many minutes)");
+    shell::run(&mut shell::cargo(&[
+        "build",
+        "--quiet",
+        "--locked",
+        "--release",
+        "--package",
+        "gateway-user",
+        "--package",
+        "tests",
+        "--bin",
+        "tollgate",
+        "--bin",
+        "bench",
+    ]))?;
+    let program = shell::built()?.with_file_name("release").join("bench");
+    let words: Vec<String> = shell::root_prefix()?
+        .into_iter()
+        .chain([program.display().to_string()])
+        .collect();
+    let mut command = Command::new(&words[0]);
+    command
+        .args(&words[1..])
+        .arg("--tools")
+        .arg(unpacked::folder()?)
+        .args(quick.then_some("--quick"));
+    Err(command.exec()).with_context(|| format!("cannot start {}", shell::words(&command)))
+}
