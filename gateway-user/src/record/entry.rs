@@ -2,37 +2,38 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use sqlx::sqlite::SqliteConnectOptions;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::broadcast;
 
 use super::error::LedgerError;
 use super::id::{Id, Ids};
 use super::live::{Change, Counted, Flow, Live, Open};
-use super::op::{End, Op, Tls};
+use super::op::Op;
+use super::queue::{Queue, Slot, State};
 use super::read::Reader;
+use super::spool::Spool;
+use super::step::{End, Step, Tls};
 use super::store;
 use super::time::Time;
 use super::transcript::Transcript;
 use super::types::{Closed, Decided, ExchangeStart, Finding, Outcome, SessionStart};
-use super::writer::{Write, Writer};
+use super::writer::Writer;
 use crate::telemetry::{Metrics, Traffic};
 
 /// The right to write the ledger. Clones share one writer; it ends when the last clone and the last open entry are gone.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    queue: mpsc::Sender<Write>,
+    queue: Queue,
     ids: Arc<Ids>,
-    broken: Arc<AtomicBool>,
     live: Arc<Live>,
     reader: Reader,
 }
 
 impl Ledger {
-    /// Opens the ledger file, making it and its folder if they are missing, brings its schema up to date and closes as
-    /// `unknown` what a dead daemon left open. Needs a tokio runtime, which the writer task then lives on.
+    /// Opens the ledger file, making it and its folder if they are missing, brings its schema up to date, adds what a dead daemon
+    /// left in the spool, and closes as `unknown` what it left open. Needs a tokio runtime, which the writer task then lives on.
     ///
     /// # Errors
     /// The file cannot be made, locked, read or brought up to date, or others may write to its folder.
@@ -44,64 +45,62 @@ impl Ledger {
         path: &Path,
         options: SqliteConnectOptions,
     ) -> Result<Self, LedgerError> {
-        let lock = store::claim(path)?;
-        let db = store::writer(path, options).await?;
-        let broken = Arc::new(AtomicBool::new(false));
+        let lock = Arc::new(store::claim(path)?);
+        let (db, applied) = store::writer(path, options).await?;
+        let state = Arc::new(State::default());
+        state.applied.store(applied, Ordering::Release);
+        let (mut spool, left) = Spool::open(path, Arc::clone(&lock), Arc::clone(&state.applied))?;
         let live = Arc::new(Live::default());
-        let writer = Writer {
-            db,
-            broken: Arc::clone(&broken),
-            commits: live.metrics.commits.clone(),
-            _lock: lock,
-        };
-        let (queue, writes) = mpsc::channel(SLOTS);
+        let commits = live.metrics.commits.clone();
+        let mut writer = Writer::new(db, lock, Arc::clone(&state), commits);
+        writer.recover(left).await?;
+        spool
+            .clear()
+            .map_err(|error| LedgerError::Spool(Arc::new(error)))?;
+        let (queue, writes) = Queue::new(spool, state);
         #[expect(
             clippy::disallowed_methods,
             reason = "the writer outlives every task that waits for it, and ends with the last handle"
         )]
         tokio::spawn(writer.run(writes));
         Ok(Self {
+            reader: Reader::behind(path, queue.clone()),
             queue,
             ids: Arc::default(),
-            broken,
             live,
-            reader: Reader::open(path),
         })
     }
 
-    /// Opens a session; it is in the ledger when this returns.
+    /// Opens a session; it is on record when this returns.
     ///
     /// # Errors
     /// It could not be written; the connection has to be refused.
     pub async fn session(&self, start: SessionStart) -> Result<SessionEntry, LedgerError> {
-        let (id, now) = (self.new_id()?, Time::now());
-        let mut entry = SessionEntry {
+        let room = self.queue.room().await?;
+        let (id, now, slot) = (self.new_id()?, Time::now(), self.queue.reserve()?);
+        let open = Open::new(id, now, start.clone());
+        let opened = Step::SessionOpened(id, now, Box::new(start));
+        self.queue.put(opened, Some(room))?;
+        self.live.opened(&open);
+        Ok(SessionEntry {
             id,
             ledger: self.clone(),
-            slot: Some(self.reserve()?),
-            open: Open::new(id, now, start.clone()),
-        };
-        let op = Op::SessionOpened(id, now, Box::new(start));
-        if let Err(error) = self.submit(op).await {
-            // There is no row to end.
-            entry.slot = None;
-            return Err(error);
-        }
-        self.live.opened(&entry.open);
-        Ok(entry)
+            slot: Some(slot),
+            open,
+        })
     }
 
-    /// Waits until everything submitted so far is written, dropped entries included.
+    /// Waits until everything submitted so far is in the store, dropped entries included.
     ///
     /// # Errors
     /// Something could not be written yet.
     pub async fn flush(&self) -> Result<(), LedgerError> {
-        self.submit(Op::Flush).await
+        self.queue.flush().await
     }
 
-    /// Whether the last write failed. Every write still tries, so the first that succeeds ends this.
+    /// Whether the last write failed. The writer tries again, and the first write that succeeds ends this.
     pub fn is_broken(&self) -> bool {
-        self.broken.load(Ordering::Relaxed)
+        self.queue.state.broken.load().is_some()
     }
 
     /// What is counted of the record, and what other stages count beside it.
@@ -126,7 +125,7 @@ impl Ledger {
 
     /// Places of the queue that are taken: open entries and writes under way.
     pub fn slots(&self) -> usize {
-        self.queue.max_capacity() - self.queue.capacity()
+        self.queue.taken()
     }
 
     /// The reading side.
@@ -139,33 +138,19 @@ impl Ledger {
     }
 
     pub(crate) async fn asked(&self, asked: super::Asked) -> Result<(), LedgerError> {
-        self.submit(Op::Asked(Box::new(asked))).await
+        self.queue.submit(Op::Asked(Box::new(asked))).await
     }
 
     pub(crate) async fn linked(&self, exchange: Id, approval: Id) -> Result<(), LedgerError> {
-        self.submit(Op::Linked(exchange, approval)).await
+        self.queue.submit(Op::Linked(exchange, approval)).await
     }
 
     pub(crate) async fn answered(&self, answered: super::Answered) -> Result<(), LedgerError> {
-        self.submit(Op::Answered(Box::new(answered))).await
+        self.queue.submit(Op::Answered(Box::new(answered))).await
     }
 
     pub(crate) async fn used(&self, approval: Id) -> Result<(), LedgerError> {
-        self.submit(Op::Used(approval)).await
-    }
-
-    fn reserve(&self) -> Result<Slot, LedgerError> {
-        self.queue.clone().try_reserve_owned().map_err(refused)
-    }
-
-    async fn submit(&self, op: Op) -> Result<(), LedgerError> {
-        let (done, committed) = oneshot::channel();
-        let write = Write {
-            op,
-            done: Some(done),
-        };
-        self.queue.try_send(write).map_err(refused)?;
-        committed.await.map_err(|_| LedgerError::Stopped)?
+        self.queue.submit(Op::Used(approval)).await
     }
 }
 
@@ -189,10 +174,10 @@ impl SessionEntry {
         Arc::clone(&self.open.traffic)
     }
 
-    /// Adds what the TLS handshake told. It is in the ledger before any exchange that is opened afterwards.
+    /// Adds what the TLS handshake told. It is on record before any exchange that is opened afterwards.
     ///
     /// # Errors
-    /// The ledger's queue is full or gone.
+    /// It could not be written.
     pub fn set_tls(
         &self,
         sni: Option<&str>,
@@ -207,39 +192,33 @@ impl SessionEntry {
             alpn: alpn.map(str::to_owned),
             name: name.map(str::to_owned),
         };
-        let write = Write {
-            op: Op::Tls(self.id, tls),
-            done: None,
-        };
-        self.ledger.queue.try_send(write).map_err(refused)
+        self.ledger.queue.put(Step::Tls(self.id, tls), None)
     }
 
-    /// Opens an exchange; it is in the ledger, with its decision, when this returns.
+    /// Opens an exchange; it is on record, with its decision, when this returns.
     ///
     /// # Errors
     /// It could not be written; the request has to be refused.
     pub async fn exchange(&self, start: ExchangeStart) -> Result<ExchangeEntry, LedgerError> {
-        let live = &self.ledger.live;
-        let mut entry = ExchangeEntry {
-            id: self.ledger.new_id()?,
+        let queue = &self.ledger.queue;
+        let room = queue.room().await?;
+        let (id, slot) = (self.ledger.new_id()?, queue.reserve()?);
+        let (findings, protocol) = (start.findings.clone(), start.protocol.clone());
+        let counted = self.ledger.live.exchange(&self.open, &start);
+        // Log lines of this request carry its name from here on.
+        tracing::Span::current().record("exchange", tracing::field::display(id));
+        let opened = Step::ExchangeOpened(id, self.id, Time::now(), Box::new(start));
+        queue.put(opened, Some(room))?;
+        counted.begun(protocol);
+        Ok(ExchangeEntry {
+            id,
             ledger: self.ledger.clone(),
-            slot: Some(self.ledger.reserve()?),
-            counted: live.exchange(&self.open, &start),
-            findings: start.findings.clone(),
+            slot: Some(slot),
+            counted,
+            findings,
             request: Transcript::default(),
             response: Transcript::default(),
-        };
-        // Log lines of this request carry its name from here on.
-        tracing::Span::current().record("exchange", tracing::field::display(entry.id));
-        let protocol = start.protocol.clone();
-        let op = Op::ExchangeOpened(entry.id, self.id, Time::now(), Box::new(start));
-        if let Err(error) = self.ledger.submit(op).await {
-            // There is no row to close.
-            entry.slot = None;
-            return Err(error);
-        }
-        entry.counted.begun(protocol);
-        Ok(entry)
+        })
     }
 
     /// Ends the session, as dropping it does.
@@ -249,8 +228,8 @@ impl SessionEntry {
 impl Drop for SessionEntry {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take() {
-            let op = Op::SessionEnded(self.id, Time::now());
-            slot.send(Write { op, done: None });
+            let ended = Step::SessionEnded(self.id, Time::now());
+            self.ledger.queue.end(slot, ended);
         }
         self.ledger.live.closed(&self.open);
     }
@@ -274,14 +253,15 @@ impl ExchangeEntry {
         self.id
     }
 
-    /// Records the decision that follows an `Ask`; it is in the ledger when this returns.
+    /// Records the decision that follows an `Ask`; it is on record when this returns.
     ///
     /// # Errors
     /// It could not be written; the request has to be refused.
     pub async fn decided(&self, decided: Decided) -> Result<(), LedgerError> {
         let decision = decided.decision;
-        let op = Op::Decided(self.id, Box::new(decided));
-        self.ledger.submit(op).await?;
+        let room = self.ledger.queue.room().await?;
+        let decided = Step::Decided(self.id, Box::new(decided));
+        self.ledger.queue.put(decided, Some(room))?;
         self.counted.decided(decision);
         Ok(())
     }
@@ -296,17 +276,16 @@ impl ExchangeEntry {
         self.response.push(chunk);
     }
 
-    /// Records how it ended; it is in the ledger when this returns.
+    /// Records how it ended; it is on record when this returns.
     ///
     /// # Errors
-    /// It could not be written yet. The ledger keeps it and tries again.
+    /// The ledger is closed.
     pub async fn close(mut self, closed: Closed) -> Result<(), LedgerError> {
-        let (done, committed) = oneshot::channel();
-        self.end(closed, Some(done));
-        committed.await.map_err(|_| LedgerError::Stopped)?
+        self.end(closed);
+        Ok(())
     }
 
-    fn end(&mut self, closed: Closed, done: Option<oneshot::Sender<Result<(), LedgerError>>>) {
+    fn end(&mut self, closed: Closed) {
         let Some(slot) = self.slot.take() else { return };
         self.counted.ended(closed.outcome);
         let mut findings = std::mem::take(&mut self.findings);
@@ -319,7 +298,7 @@ impl ExchangeEntry {
                 None => findings.push(found.clone()),
             }
         }
-        let op = Op::ExchangeClosed(Box::new(End {
+        let end = Step::ExchangeClosed(Box::new(End {
             id: self.id,
             closed,
             findings,
@@ -327,7 +306,7 @@ impl ExchangeEntry {
             request: std::mem::take(&mut self.request).finish(),
             response: std::mem::take(&mut self.response).finish(),
         }));
-        slot.send(Write { op, done });
+        self.ledger.queue.end(slot, end);
     }
 }
 
@@ -340,20 +319,6 @@ impl Drop for ExchangeEntry {
             findings: Vec::new(),
             reason: None,
         };
-        self.end(aborted, None);
+        self.end(aborted);
     }
 }
-
-/// One place in the writer's queue, kept for the end of one entry.
-type Slot = mpsc::OwnedPermit<Write>;
-
-fn refused<T>(error: TrySendError<T>) -> LedgerError {
-    match error {
-        TrySendError::Full(_) => LedgerError::Full,
-        TrySendError::Closed(_) => LedgerError::Stopped,
-    }
-}
-
-/// Open sessions and exchanges plus writes under way. Every submitter waits for its own commit, so this bounds a daemon with
-/// tens of thousands of connections; above it, new ones are refused rather than kept waiting behind ones that may never end.
-const SLOTS: usize = 65_536;

@@ -39,6 +39,9 @@ pub enum LedgerError {
         /// Why not.
         source: Arc<sqlx::Error>,
     },
+    /// The spool cannot be written; nothing of it was kept.
+    #[error("the ledger's spool cannot be written: {0}")]
+    Spool(Arc<io::Error>),
     /// A write failed; nothing of it was kept.
     #[error("the ledger cannot be written: {0}")]
     Write(Arc<sqlx::Error>),

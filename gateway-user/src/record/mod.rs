@@ -4,24 +4,30 @@
 //! objects that `sessions` and `replay` print.
 //!
 //! Invariants:
-//! - `Ledger::session`, `SessionEntry::exchange`, `ExchangeEntry::decided` and `close` return after the row is committed,
-//!   so a request can wait for its record.
+//! - `Ledger::session`, `SessionEntry::exchange`, `ExchangeEntry::decided` and `close` return after the step is in the spool,
+//!   an append-only file, so a request can wait for its record. SQLite follows in batches; readers wait for it, and the next start
+//!   brings it what it has not seen.
 //! - An exchange gets one outcome. An entry that is dropped is closed as `aborted` through a queue slot reserved when it was
 //!   opened; one that a dead daemon left open is closed as `unknown` at the next open. Questions to people outlive the daemon.
-//! - A failed write is an error to everybody who waits for it, and outcomes that could not be written are kept and written
-//!   when the store works again.
+//! - A failed write is an error to everybody who waits for it. While the store cannot be written nothing is opened; what was on
+//!   record before, and how it ends, is kept and written when the store works again.
 //! - One process writes: the lock file is held from `open` until the last handle is gone.
 //!
-//! A commit survives the death of the daemon, and a person's word and its use also a power loss (`synchronous=FULL` for those transactions).
-//! Other commits of the last moments before a power loss may be gone: SQLite, "WAL mode" and "PRAGMA synchronous".
+//! What is on record survives the death of the daemon, and a person's word and its use also a power loss
+//! (`synchronous=FULL` for those transactions).
+//! Other entries of the last moments before a power loss may be gone: SQLite, "WAL mode" and "PRAGMA synchronous".
 
+mod batch;
 mod entry;
 mod error;
 mod id;
 mod live;
 mod op;
+mod queue;
 mod read;
+mod spool;
 mod standing;
+mod step;
 mod store;
 mod time;
 mod transcript;

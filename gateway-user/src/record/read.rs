@@ -11,6 +11,7 @@ use sqlx::{Row, query};
 
 use super::error::{LedgerError, LookupError};
 use super::id::{Id, Prefix};
+use super::queue::Queue;
 use super::store;
 use super::time::Time;
 use super::transcript;
@@ -18,9 +19,13 @@ use super::types::{
     Approval, ApprovalState, Decision, Exchange, Outcome, Process, Replay, Session, Text, Usage,
 };
 
-/// The reading side of a ledger. It works beside a running writer, and without one.
+/// The reading side of a ledger. It works beside a running writer, and without one; then what lies in the spool is not seen.
 #[derive(Clone, Debug)]
-pub struct Reader(SqlitePool);
+pub struct Reader {
+    pool: SqlitePool,
+    /// The writer of this process, whose spool is written to the store before anything is read.
+    writer: Option<Queue>,
+}
 
 /// Which sessions to list.
 #[derive(Clone, Debug)]
@@ -62,11 +67,27 @@ impl Default for Filter {
 impl Reader {
     /// Reads the ledger at `path`; the file is opened at the first read.
     pub fn open(path: &Path) -> Self {
-        Self(store::readers(path))
+        Self {
+            pool: store::readers(path),
+            writer: None,
+        }
     }
 
-    pub(super) fn pool(&self) -> &SqlitePool {
-        &self.0
+    pub(super) fn behind(path: &Path, writer: Queue) -> Self {
+        Self {
+            writer: Some(writer),
+            ..Self::open(path)
+        }
+    }
+
+    /// The store with everything that is on record. While it cannot be written, what it has is shown.
+    pub(super) async fn store(&self) -> &SqlitePool {
+        if let Some(writer) = &self.writer
+            && let Err(error) = writer.flush().await
+        {
+            tracing::warn!(%error, "what is read lacks the latest entries");
+        }
+        &self.pool
     }
 
     /// The newest sessions that fit, oldest of them first, open ones included.
@@ -85,7 +106,7 @@ impl Reader {
         .bind(filter.open)
         .bind(filter.decision.map(Decision::as_str))
         .bind(filter.limit)
-        .fetch_all(&self.0)
+        .fetch_all(self.store().await)
         .await
         .map_err(failed)?;
         let mut sessions = rows
@@ -117,7 +138,7 @@ impl Reader {
         )
         .bind(prefix.as_str())
         .bind(CANDIDATES)
-        .fetch_all(&self.0)
+        .fetch_all(self.store().await)
         .await
         .map_err(failed)?;
         let (session, first, fits) = match rows.as_slice() {
@@ -149,7 +170,7 @@ impl Reader {
         )
         .bind(prefix.as_str())
         .bind(CANDIDATES)
-        .fetch_all(&self.0)
+        .fetch_all(self.store().await)
         .await
         .map_err(failed)?;
         match rows.as_slice() {
@@ -172,7 +193,7 @@ impl Reader {
         let text = wanted.to_string();
         let row = query("SELECT * FROM session WHERE id = ?")
             .bind(&text)
-            .fetch_one(&self.0)
+            .fetch_one(&self.pool)
             .await
             .map_err(failed)?;
         let mut session = session(&row)?;
@@ -181,7 +202,7 @@ impl Reader {
         for exchange in &mut session.exchanges {
             let rows = query("SELECT exchange AS id, * FROM body WHERE exchange = ?")
                 .bind(exchange.id.to_string())
-                .fetch_all(&self.0)
+                .fetch_all(&self.pool)
                 .await
                 .map_err(failed)?;
             for row in &rows {
@@ -209,7 +230,7 @@ impl Reader {
              WHERE e.session IN (SELECT value FROM json_each(?)) ORDER BY e.id",
         )
         .bind(serde_json::json!(sessions).to_string())
-        .fetch_all(&self.0)
+        .fetch_all(&self.pool)
         .await
         .map_err(failed)?;
         let mut exchanges: HashMap<Id, Vec<Exchange>> = HashMap::new();

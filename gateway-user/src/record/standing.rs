@@ -37,7 +37,7 @@ impl Reader {
         )
         .bind(now.unix_ms())
         .bind(limit)
-        .fetch_all(self.pool())
+        .fetch_all(self.store().await)
         .await
         .map_err(failed)?;
         let read = |row| {
@@ -57,7 +57,7 @@ impl Reader {
              WHERE id = ?1 OR id = (SELECT approval FROM exchange WHERE id = ?1)",
         )
         .bind(id.to_string())
-        .fetch_optional(self.pool())
+        .fetch_optional(self.store().await)
         .await
         .map_err(failed)?;
         row.as_ref().map_or(Ok(None), approval)

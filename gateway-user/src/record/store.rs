@@ -13,7 +13,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, SqlSafeStr, query};
+use sqlx::{ConnectOptions, SqlSafeStr, query, query_scalar};
 
 use super::error::LedgerError;
 use super::time::Time;
@@ -56,11 +56,11 @@ pub(super) fn claim(path: &Path) -> Result<File, LedgerError> {
     Ok(lock)
 }
 
-/// The writer's connection, with the newest schema and nothing left open.
+/// The writer's connection, with the newest schema, and the number of the last change of the spool that is in it.
 pub(super) async fn writer(
     path: &Path,
     options: SqliteConnectOptions,
-) -> Result<SqliteConnection, LedgerError> {
+) -> Result<(SqliteConnection, u64), LedgerError> {
     let failed = |source| LedgerError::Open {
         path: path.to_owned(),
         source: Arc::new(source),
@@ -70,8 +70,11 @@ pub(super) async fn writer(
         .run(&mut db)
         .await
         .map_err(|error| failed(error.into()))?;
-    close_leftovers(&mut db).await.map_err(failed)?;
-    Ok(db)
+    let applied: i64 = query_scalar("SELECT applied FROM spool")
+        .fetch_one(&mut db)
+        .await
+        .map_err(failed)?;
+    Ok((db, applied.max(0).cast_unsigned()))
 }
 
 /// How the writer opens the file.
@@ -109,10 +112,12 @@ fn migrations() -> Migrator {
             "approval used",
             include_str!("migrations/0002_approval_used.sql"),
         ),
+        migration(3, "spool", include_str!("migrations/0003_spool.sql")),
     ])
 }
 
-async fn close_leftovers(db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+/// Closes what a dead daemon left open.
+pub(super) async fn close_leftovers(db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let now = Time::now().unix_ms();
     query("BEGIN IMMEDIATE").execute(&mut *db).await?;
     query(
@@ -134,7 +139,7 @@ async fn close_leftovers(db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     query("COMMIT").execute(db).await.map(drop)
 }
 
-fn private_file(path: &Path) -> Result<File, LedgerError> {
+pub(super) fn private_file(path: &Path) -> Result<File, LedgerError> {
     OpenOptions::new()
         .read(true)
         .write(true)
@@ -145,13 +150,13 @@ fn private_file(path: &Path) -> Result<File, LedgerError> {
         .map_err(|source| prepare(path, source))
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-fn prepare(path: &Path, source: io::Error) -> LedgerError {
+pub(super) fn prepare(path: &Path, source: io::Error) -> LedgerError {
     LedgerError::Prepare {
         path: path.to_owned(),
         source: Arc::new(source),

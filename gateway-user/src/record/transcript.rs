@@ -1,5 +1,7 @@
 //! What was said in one direction, as far as it is kept: the first [`LIMIT`] bytes, and whether there was more.
 
+use serde::{Deserialize, Serialize};
+
 use super::error::LedgerError;
 
 /// The decoded bytes of one direction, collected chunk by chunk.
@@ -10,8 +12,10 @@ pub(super) struct Transcript {
 }
 
 /// A finished transcript as it lies in the ledger.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Body {
+    /// Travels beside the JSON of the rest.
+    #[serde(skip)]
     pub(super) zstd: Vec<u8>,
     /// Bytes that were said, kept or not.
     pub(super) total: u64,

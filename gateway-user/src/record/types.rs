@@ -10,7 +10,7 @@ use super::id::Id;
 use super::time::Time;
 
 /// What is known when a connection is attributed, before anything is decided.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SessionStart {
     /// The non-human identity.
     pub identity: String,
@@ -44,7 +44,7 @@ pub struct Process {
 }
 
 /// What is known of a request when it has been decided, before any byte of it goes out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExchangeStart {
     /// `http/1.1`, `h2`, `opaque`.
     pub protocol: String,
@@ -79,7 +79,7 @@ pub struct ExchangeStart {
 }
 
 /// The decision that follows an `Ask`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Decided {
     /// `Permit` or `Deny`.
     pub decision: Decision,
@@ -92,7 +92,7 @@ pub struct Decided {
 }
 
 /// How an exchange ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Closed {
     /// Which way.
     pub outcome: Outcome,

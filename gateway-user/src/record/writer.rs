@@ -1,79 +1,119 @@
-//! The one task that writes the ledger: takes what is queued, writes it in one transaction, tells everybody who waits.
+//! The one task that fills the store: takes what is queued, writes it in one transaction, tells everybody who waits.
 //!
-//! An idle ledger writes at once; a busy one puts up to [`BATCH`] writes into a transaction, so that they share the cost of a
-//! commit. When a batch fails, each of its writes is tried alone, so that one bad row takes no other with it. Writes that
-//! nobody would repeat (outcomes) are kept and tried again until they succeed.
+//! Steps of entries are on record in the spool already, so they are left to gather for a moment; a write that somebody waits for
+//! ends that moment. When a batch fails, each of its writes is tried alone, in order, so that one bad row takes no other with it;
+//! when the store itself fails, everything from there on is kept and tried again until it succeeds.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::slice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Error, query};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
+use super::batch::Batch;
 use super::error::LedgerError;
-use super::op::Op;
+use super::op::{Op, number};
+use super::queue::{State, Write};
+use super::step::Step;
+use super::store;
 use crate::telemetry::Timing;
-
-/// A write, and who waits for it.
-#[derive(Debug)]
-pub(super) struct Write {
-    pub(super) op: Op,
-    pub(super) done: Option<oneshot::Sender<Result<(), LedgerError>>>,
-}
 
 /// The writer's state; [`Writer::run`] is its whole life.
 pub(super) struct Writer {
-    pub(super) db: SqliteConnection,
-    /// Shared with every `Ledger`: the last write failed.
-    pub(super) broken: Arc<AtomicBool>,
+    db: SqliteConnection,
+    state: Arc<State>,
     /// How long transactions take.
-    pub(super) commits: Timing,
+    commits: Timing,
     /// Held for as long as this process writes the ledger.
-    pub(super) _lock: File,
+    _lock: Arc<File>,
 }
 
 impl Writer {
+    pub(super) fn new(
+        db: SqliteConnection,
+        lock: Arc<File>,
+        state: Arc<State>,
+        commits: Timing,
+    ) -> Self {
+        Self {
+            db,
+            state,
+            commits,
+            _lock: lock,
+        }
+    }
+
+    /// Writes what a dead daemon left in the spool, then closes what it left open.
+    pub(super) async fn recover(&mut self, left: Vec<(u64, Step)>) -> Result<(), LedgerError> {
+        let mut left = left.into_iter().peekable();
+        while left.peek().is_some() {
+            let steps = left.by_ref().take(BATCH);
+            let batch = steps.map(|(number, step)| Write::step(step, Some(number)));
+            if !self.write(batch.collect()).await.is_empty() {
+                let broken = self.state.broken.load();
+                return Err(broken.as_deref().cloned().unwrap_or(LedgerError::Stopped));
+            }
+        }
+        let closed = store::close_leftovers(&mut self.db).await;
+        closed.map_err(|error| LedgerError::Write(Arc::new(error)))
+    }
+
     /// Writes until the last sender is gone and everything queued has been written.
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Write>) {
-        let mut kept: VecDeque<Op> = VecDeque::new();
+        let mut kept = Vec::new();
         loop {
-            let mut batch = Vec::new();
-            let received = match kept.is_empty() {
-                true => Some(queue.recv_many(&mut batch, BATCH).await),
-                false => timeout(RETRY, queue.recv_many(&mut batch, BATCH))
-                    .await
-                    .ok(),
+            let mut batch = std::mem::take(&mut kept);
+            let open = self.gather(&mut queue, &mut batch).await;
+            let flushes = batch
+                .extract_if(.., |write| matches!(write.op, Op::Flush))
+                .collect::<Vec<_>>();
+            kept = if batch.is_empty() && open && self.state.broken.load().is_none() {
+                batch
+            } else {
+                self.write(batch).await
             };
-            let (flushes, batch) = batch
-                .into_iter()
-                .partition(|write| matches!(write.op, Op::Flush));
-
-            let again = kept.drain(..kept.len().min(BATCH));
-            let again = again.map(|op| Write { op, done: None }).collect();
-            for op in self.write(again).await.into_iter().rev() {
-                kept.push_front(op);
-            }
-            kept.extend(self.write(batch).await);
-
             for flush in flushes {
                 let behind = LedgerError::Behind(kept.len());
                 answer(flush.done, kept.is_empty().then_some(()).ok_or(behind));
             }
-            if received == Some(0) {
+            if !open {
                 return self.stop(kept.len());
             }
         }
     }
 
-    /// Writes what it can of a batch and answers its waiters; returns what must be tried again.
-    async fn write(&mut self, batch: Vec<Write>) -> Vec<Op> {
-        if batch.len() > 1 && self.commit(&batch).await.is_ok() {
+    /// Adds what is queued to what is to be tried again; false when nothing will ever come.
+    async fn gather(&self, queue: &mut mpsc::Receiver<Write>, batch: &mut Vec<Write>) -> bool {
+        let again = !batch.is_empty() || self.state.broken.load().is_some();
+        let received = match again {
+            true => match timeout(RETRY, queue.recv_many(batch, BATCH)).await {
+                Ok(received) => received,
+                Err(_) => return true,
+            },
+            false => queue.recv_many(batch, BATCH).await,
+        };
+        if !again && batch.iter().all(|write| write.done.is_none()) {
+            tokio::select! {
+                () = sleep(GATHER) => {}
+                () = self.state.urgent.notified() => {}
+            }
+        }
+        while batch.len() < BATCH
+            && let Ok(write) = queue.try_recv()
+        {
+            batch.push(write);
+        }
+        received > 0
+    }
+
+    /// Writes what it can of a batch and answers its waiters; returns what must be tried again, in order.
+    async fn write(&mut self, batch: Vec<Write>) -> Vec<Write> {
+        if batch.len() != 1 && self.commit(&batch).await.is_ok() {
             for write in batch {
                 answer(write.done, Ok(()));
             }
@@ -81,26 +121,31 @@ impl Writer {
         }
         let mut again = Vec::new();
         for write in batch {
+            let step = matches!(write.op, Op::Step(..));
+            // Whatever follows a step that has to wait waits too.
+            if step && !again.is_empty() {
+                again.push(write);
+                continue;
+            }
             match self.commit(slice::from_ref(&write)).await {
                 Ok(()) => answer(write.done, Ok(())),
+                Err(error) if step && is_storage(&error) => again.push(write),
                 Err(error) => {
-                    if is_storage(&error) && write.op.must_land() {
-                        again.push(write.op);
-                    } else if write.done.is_none() {
+                    if write.done.is_none() {
                         tracing::error!(%error, op = ?write.op, "a ledger write is lost");
                     }
-                    answer(write.done, Err(LedgerError::Write(Arc::new(error))));
+                    answer(write.done, Err(LedgerError::Write(error)));
                 }
             }
         }
         again
     }
 
-    /// All of a batch in one transaction, or nothing of it.
-    async fn commit(&mut self, batch: &[Write]) -> Result<(), Error> {
+    /// All of a batch in one transaction, or nothing of it. An empty one finds out whether the store can be written.
+    async fn commit(&mut self, batch: &[Write]) -> Result<(), Arc<Error>> {
         let power_safe = batch.iter().any(|write| write.op.needs_power_safety());
         let began = Instant::now();
-        let result = self.transaction(batch, power_safe).await;
+        let result = self.transaction(batch, power_safe).await.map_err(Arc::new);
         self.commits.observe(began.elapsed());
         if result.is_err() {
             // After some errors SQLite has rolled back by itself, and then this one fails; sqlx's own transactions lose
@@ -113,6 +158,9 @@ impl Writer {
                 .execute(&mut self.db)
                 .await;
         }
+        if result.is_ok() {
+            self.state.applied.fetch_max(last(batch), Ordering::AcqRel);
+        }
         self.note(&result);
         result
     }
@@ -123,20 +171,35 @@ impl Writer {
                 .execute(&mut self.db)
                 .await?;
         }
+        let mut steps = Batch::default();
+        for write in batch {
+            if let Op::Step(step, _) = &write.op {
+                steps.add(step);
+            }
+        }
         query("BEGIN IMMEDIATE").execute(&mut self.db).await?;
+        steps.apply(&mut self.db).await?;
         for write in batch {
             write.op.apply(&mut self.db).await?;
         }
+        query("UPDATE spool SET applied = MAX(applied, ?)")
+            .bind(number(last(batch)))
+            .execute(&mut self.db)
+            .await?;
         query("COMMIT").execute(&mut self.db).await.map(drop)
     }
 
-    /// Keeps the flag that `Ledger::is_broken` shows, and says once when it changes.
-    fn note(&self, result: &Result<(), Error>) {
+    /// Keeps what `Ledger::is_broken` shows, and says once when it steps.
+    fn note(&self, result: &Result<(), Arc<Error>>) {
+        let broken = self.state.broken.load().is_some();
         match result {
-            Ok(()) if self.broken.swap(false, Ordering::Relaxed) => {
+            Ok(()) if broken => {
+                self.state.broken.store(None);
                 tracing::info!("the ledger can be written again");
             }
-            Err(error) if is_storage(error) && !self.broken.swap(true, Ordering::Relaxed) => {
+            Err(error) if is_storage(error) && !broken => {
+                let told = LedgerError::Write(Arc::clone(error));
+                self.state.broken.store(Some(Arc::new(told)));
                 tracing::error!(%error, "the ledger cannot be written: everything is refused until it can");
             }
             _ => {}
@@ -147,10 +210,19 @@ impl Writer {
         if lost > 0 {
             tracing::error!(
                 lost,
-                "outcomes are not written; the next start records them as unknown"
+                "steps are not written; the next start takes them from the spool"
             );
         }
     }
+}
+
+/// The number of the last spooled step; 0 if there is none.
+fn last(batch: &[Write]) -> u64 {
+    let numbers = batch.iter().map(|write| match write.op {
+        Op::Step(_, number) => number.unwrap_or(0),
+        _ => 0,
+    });
+    numbers.max().unwrap_or(0)
 }
 
 /// Whether the store failed, rather than one row being refused.
@@ -159,7 +231,7 @@ fn is_storage(error: &Error) -> bool {
         Error::RowNotFound | Error::Encode(_) => false,
         Error::Database(error) => {
             let code = error.code().and_then(|code| code.parse::<u32>().ok());
-            code.is_none_or(|code| code & 0xff != SQLITE_CONSTRAINT)
+            code.is_none_or(|code| !ROW_ERRORS.contains(&(code & 0xff)))
         }
         _ => true,
     }
@@ -167,16 +239,19 @@ fn is_storage(error: &Error) -> bool {
 
 fn answer(waiter: Option<oneshot::Sender<Result<(), LedgerError>>>, with: Result<(), LedgerError>) {
     if let Some(waiter) = waiter {
-        // A waiter that went away does not change what was written.
+        // A waiter that went away does not step what was written.
         let _ = waiter.send(with);
     }
 }
 
 /// Past this the cost of a commit is small against the rows in it.
-const BATCH: usize = 500;
+const BATCH: usize = 2000;
 
-/// How soon outcomes that could not be written are tried again when nothing else is written.
+/// What comes within this time of an idle ledger's first step shares its commit: most exchanges then open and end in one.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// How soon what could not be written is tried again when nothing else is written.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Primary result code (sqlite.org/rescode.html); extended codes carry it in their low byte.
-const SQLITE_CONSTRAINT: u32 = 19;
+/// Primary result codes (sqlite.org/rescode.html) that one row can cause; extended codes carry them in their low byte.
+const ROW_ERRORS: [u32; 3] = [18, 19, 20];

@@ -5,6 +5,7 @@
     reason = "the tasks belong to a runtime that is killed on purpose"
 )]
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -105,21 +106,17 @@ async fn connect(path: &Path) -> SqliteConnection {
     options.connect().await.unwrap()
 }
 
-async fn word(db: &mut SqliteConnection, column: &'static str) -> String {
-    let query = format!("SELECT {column} FROM exchange");
-    sqlx::query_scalar(sqlx::AssertSqlSafe(query))
-        .fetch_one(db)
-        .await
-        .unwrap()
-}
-
-/// Polls once.
-async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
-    std::future::poll_fn(|cx| {
-        std::task::Poll::Ready(match std::pin::Pin::new(&mut *future).poll(cx) {
-            std::task::Poll::Ready(output) => Some(output),
-            std::task::Poll::Pending => None,
-        })
-    })
-    .await
+/// What a kill at this moment would leave behind: a copy of the files, in a folder of their own.
+fn killed(path: &Path) -> (TempDir, PathBuf) {
+    let (folder, copy) = place();
+    let to = copy.parent().unwrap();
+    std::fs::DirBuilder::new().mode(0o700).create(to).unwrap();
+    for file in std::fs::read_dir(path.parent().unwrap()).unwrap() {
+        let file = file.unwrap();
+        // SQLite makes the index of its log anew; a copy taken while it changes would be neither the old nor the new one.
+        if !file.path().to_string_lossy().ends_with("-shm") {
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+    (folder, copy)
 }

@@ -21,7 +21,8 @@ fn a_killed_daemon_leaves_no_open_entry() {
                 let (ledger, report) = (ledger.clone(), report.clone());
                 tokio::spawn(async move {
                     let session = ledger.session(session_start()).await.unwrap();
-                    loop {
+                    // The next start has to write all of it.
+                    for _ in 0..50 {
                         let exchange = session.exchange(exchange_start()).await.unwrap();
                         let id = exchange.id();
                         report.send((id, false)).unwrap();
@@ -68,10 +69,7 @@ async fn what_a_dead_daemon_left_open_is_unknown() {
     let ledger = Ledger::open(&path).await.unwrap();
     let session = ledger.session(session_start()).await.unwrap();
     let exchange = session.exchange(exchange_start()).await.unwrap();
-    let copy = path.with_file_name("copy.db");
-    // A copy of the files is what a kill leaves behind.
-    std::fs::copy(&path, &copy).unwrap();
-    std::fs::copy(path.with_extension("db-wal"), copy.with_extension("db-wal")).unwrap();
+    let (_copies, copy) = killed(&path);
     let reopened = Ledger::open(&copy).await.unwrap();
     let replay = only(&reopened).await;
     assert_eq!(replay.session.id, session.id());
@@ -99,25 +97,23 @@ async fn a_full_disk_fails_closed_and_recovers() {
     filler.close(closed(Outcome::Completed)).await.unwrap();
 
     let mut written = 0;
-    let error = loop {
-        match session.exchange(exchange_start()).await {
-            Ok(exchange) => {
-                written += 1;
-                exchange.close(closed(Outcome::Completed)).await.unwrap();
-            }
-            Err(error) => break error,
-        }
-    };
+    while ledger.flush().await.is_ok() {
+        let exchange = session.exchange(exchange_start()).await.unwrap();
+        exchange.close(closed(Outcome::Completed)).await.unwrap();
+        written += 1;
+    }
+    let error = session.exchange(exchange_start()).await.unwrap_err();
     assert!(matches!(error, LedgerError::Write(_)), "{error}");
     assert!(error.to_string().contains("full"), "{error}");
     assert!(ledger.is_broken());
     assert!(written > 0);
 
-    // The answer is too big for what is left: the outcome is reported as unwritten, and kept.
+    // How it ends is on record, and in the store when that works again.
     let mut late = survivor;
     late.response(&noise(50_000));
-    assert!(late.close(closed(Outcome::Completed)).await.is_err());
-    assert!(matches!(ledger.flush().await, Err(LedgerError::Behind(1))));
+    late.close(closed(Outcome::Completed)).await.unwrap();
+    assert!(matches!(ledger.flush().await, Err(LedgerError::Behind(_))));
+    assert!(session.exchange(exchange_start()).await.is_err());
 
     let mut other = connect(&path).await;
     sqlx::query("DELETE FROM body")
@@ -146,6 +142,74 @@ async fn a_full_disk_fails_closed_and_recovers() {
     );
 }
 
+/// A kill can cut the spool anywhere: what is left of it is what the ledger has, and nothing that was whole is lost.
+#[tokio::test]
+async fn a_kill_anywhere_loses_nothing_that_was_whole() {
+    let (_folder, path) = place();
+    let ledger = Ledger::open(&path).await.unwrap();
+    let session = ledger.session(session_start()).await.unwrap();
+    ledger.flush().await.unwrap();
+    let spool = path.with_file_name("ledger.db.spool-0");
+    let mut ends = Vec::new();
+    for n in 0..2 {
+        let exchange = session.exchange(exchange_start()).await.unwrap();
+        ends.push((std::fs::metadata(&spool).unwrap().len(), n + 1, n));
+        exchange.close(closed(Outcome::Completed)).await.unwrap();
+        ends.push((std::fs::metadata(&spool).unwrap().len(), n + 1, n + 1));
+    }
+    // Before the writer has gathered them, so that the spool alone has them.
+    let (_copies, killed) = killed(&path);
+    let bytes = std::fs::read(killed.with_file_name("ledger.db.spool-0")).unwrap();
+    assert_eq!(bytes.len() as u64, ends[3].0);
+    let mut step = 0;
+    for cut in (0..=bytes.len()).rev() {
+        let whole = ends.iter().rev().find(|(end, ..)| *end <= cut as u64);
+        let (boundary, opened, completed) = whole.copied().unwrap_or_default();
+        // Around every boundary each byte, elsewhere some.
+        step += 1;
+        if (cut as u64).abs_diff(boundary) > 1 && step % 397 != 0 {
+            continue;
+        }
+        let (_copies, copy) = self::killed(&killed);
+        std::fs::write(copy.with_file_name("ledger.db.spool-0"), &bytes[..cut]).unwrap();
+        let replay = only(&Ledger::open(&copy).await.unwrap()).await;
+        let exchanges = &replay.session.exchanges;
+        assert_eq!(exchanges.len(), opened, "cut at {cut}");
+        let done = |e: &&Exchange| e.outcome == Some(Outcome::Completed);
+        assert_eq!(
+            exchanges.iter().filter(done).count(),
+            completed,
+            "cut at {cut}"
+        );
+        let open = |e: &&Exchange| e.outcome.is_none();
+        assert_eq!(exchanges.iter().filter(open).count(), 0, "cut at {cut}");
+    }
+}
+
+/// A kill between the store's commit and whatever comes next: nothing is written twice, and numbers go on.
+#[tokio::test]
+async fn what_the_store_has_is_not_written_again() {
+    let (_folder, path) = place();
+    let mut at = path.clone();
+    let mut folders = Vec::new();
+    for round in 1..4 {
+        let ledger = Ledger::open(&at).await.unwrap();
+        let session = ledger.session(session_start()).await.unwrap();
+        let mut exchange = session.exchange(exchange_start()).await.unwrap();
+        exchange.request(b"said");
+        exchange.close(closed(Outcome::Completed)).await.unwrap();
+        ledger.flush().await.unwrap();
+        // The spool still holds what the store has by now.
+        let spool = at.with_file_name("ledger.db.spool-0");
+        assert!(std::fs::metadata(spool).unwrap().len() > 0);
+        let sessions = ledger.reader().sessions(&all()).await.unwrap();
+        assert_eq!(sessions.len(), round);
+        let (folder, copy) = killed(&at);
+        folders.push(folder);
+        at = copy;
+    }
+}
+
 #[tokio::test]
 async fn one_process_writes_and_nobody_else_reads() {
     let (_folder, path) = place();
@@ -162,8 +226,9 @@ async fn one_process_writes_and_nobody_else_reads() {
         assert_eq!(mode(&file.unwrap().path()), 0o600);
         files += 1;
     }
-    assert_eq!(files, 4, "ledger, lock, -wal, -shm");
+    assert_eq!(files, 6, "ledger, lock, -wal, -shm, two of the spool");
     // Reading needs no lock.
+    ledger.flush().await.unwrap();
     let beside = Reader::open(&path).sessions(&all()).await.unwrap();
     assert_eq!(beside.len(), 1);
 }

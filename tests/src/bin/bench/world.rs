@@ -241,7 +241,7 @@ fn nginx(lab: &Lab, address: SocketAddr) -> String {
         .map(|kind| format!("{kind}_temp_path {}-{kind};\n", temporary.display()))
         .collect();
     format!(
-        "daemon off;\nuser root;\nworker_processes 1;\npid {pid:?};\nerror_log stderr warn;\nevents {{ worker_connections 4096; }}\n\
+        "daemon off;\nmaster_process off;\npid {pid:?};\nerror_log stderr warn;\nevents {{ worker_connections 4096; }}\n\
          http {{\naccess_log off;\n{temporary}keepalive_requests 100000000;\nopen_file_cache max=10;\nserver {{\nlisten {address} ssl backlog=4096;\n\
          ssl_certificate {server:?};\nssl_certificate_key {server:?};\nssl_protocols TLSv1.3;\nssl_session_cache off;\nssl_session_tickets on;\n\
          root {www:?};\n}}\n}}\n"
@@ -262,7 +262,7 @@ fn haproxy(lab: &Lab, ca: &Path, origins: [SocketAddr; 2], fronts: [SocketAddr; 
         )
     };
     format!(
-        "global\n  maxconn 10000\ndefaults\n  mode http\n  timeout connect 10s\n  timeout client 60s\n  timeout server 60s\n{}{}",
+        "global\n  maxconn 2000\ndefaults\n  mode http\n  timeout connect 10s\n  timeout client 60s\n  timeout server 60s\n{}{}",
         section(0, FILES),
         section(1, CHAT)
     )
