@@ -224,7 +224,14 @@ impl Relay {
             .map(|(stream, _)| counted(stream.findings()))
             .unwrap_or_default();
         if let Some(record) = self.record.take() {
-            self.closing = Some(Box::pin(record.close(outcome, reason, findings)));
+            self.closing = Some(Box::pin(async move {
+                record.close(outcome, reason, findings).await?;
+                if outcome == Outcome::Failed {
+                    // hyper forgets what it has not written when a body fails, so what came before goes out first.
+                    tokio::task::yield_now().await;
+                }
+                Ok(())
+            }));
         }
     }
 }
