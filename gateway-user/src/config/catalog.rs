@@ -286,7 +286,8 @@ fn matches(pattern: &str, host: &str) -> bool {
 
 const HTTPS: u16 = 443;
 const HTTP: u16 = 80;
-const LLM_GROUP: &str = "llm";
+/// The group of the providers of models.
+pub const LLM_GROUP: &str = "llm";
 
 /// Providers a first policy can name without a `[[service]]`.
 const BUILT_IN: &[(&str, &[&str])] = &[

@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use catalog::{Catalog, Endpoint, HeldCredential, Scheme, Service};
+pub use catalog::{Catalog, Endpoint, HeldCredential, LLM_GROUP, Scheme, Service};
 pub use error::ConfigError;
 pub use init::{DEFAULT_PATH, init};
 pub use workload::{Subject, Workload};

@@ -117,8 +117,10 @@ fn document(
     };
     let (mut edits, mut likelihoods) = (Vec::new(), Vec::new());
     json::walk(text, keys, |path, kind, range| {
-        if shape == Shape::OpenAiChat && kind == Kind::Container && is_logprobs(path) {
+        if kind == Kind::Container && is_likelihoods(shape, path) {
             likelihoods.push(range);
+        } else if shape == Shape::Vectors && is_vector(path) {
+            // Numbers, or their bytes in base64: nothing of it is text.
         } else if let Some(new) = literal(&text[range.clone()], path, kind, nested, set, found) {
             edits.push(Edit { range, new });
         }
@@ -127,7 +129,7 @@ fn document(
         return Ok(None);
     }
     for range in likelihoods {
-        blank(range, &mut edits);
+        blank(range, shape, &mut edits);
     }
     Ok(Some(splice(text, edits)))
 }
@@ -198,12 +200,16 @@ fn string(
     (!edits.is_empty()).then(|| splice(written, edits))
 }
 
-/// Puts `null` in place of a range; edits inside it are void.
-pub(super) fn blank(range: Range<usize>, edits: &mut Vec<Edit>) {
+/// Empties a range of likelihoods; edits inside it are void.
+pub(super) fn blank(range: Range<usize>, shape: Shape, edits: &mut Vec<Edit>) {
     edits.retain(|edit| edit.range.end <= range.start || range.end <= edit.range.start);
+    let empty = match shape {
+        Shape::OpenAiResponses => "[]",
+        _ => "null",
+    };
     edits.push(Edit {
         range,
-        new: "null".to_owned(),
+        new: empty.to_owned(),
     });
 }
 
@@ -225,6 +231,24 @@ pub(super) fn splice(text: &str, mut edits: Vec<Edit>) -> String {
 pub(super) fn is_logprobs(path: &[Step<'_>]) -> bool {
     matches!(path, [Step::Key(choices), Step::Index(_), Step::Key(logprobs)]
         if choices == "choices" && logprobs == "logprobs")
+}
+
+/// The likelihoods of a text of a response do, too.
+pub(super) fn is_spoken_logprobs(path: &[Step<'_>]) -> bool {
+    matches!(path, [.., Step::Key(logprobs)] if logprobs == "logprobs")
+}
+
+fn is_likelihoods(shape: Shape, path: &[Step<'_>]) -> bool {
+    match shape {
+        Shape::OpenAiChat => is_logprobs(path),
+        Shape::OpenAiResponses => is_spoken_logprobs(path),
+        _ => false,
+    }
+}
+
+fn is_vector(path: &[Step<'_>]) -> bool {
+    matches!(path, [Step::Key(data), Step::Index(_), Step::Key(embedding), ..]
+        if data == "data" && embedding == "embedding")
 }
 
 fn masked(text: &str, set: &Set) -> impl Iterator<Item = Finding> {

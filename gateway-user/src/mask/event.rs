@@ -1,6 +1,8 @@
 //! What one event of a stream carries: pieces of texts that go on in later events, texts of its own, ends of texts.
 //!
-//! Sources: OpenAI chat completion chunks; Anthropic message stream events.
+//! Sources: OpenAI chat completion and completion chunks; OpenAI response stream events; Anthropic message stream events.
+
+mod responses;
 
 use std::ops::Range;
 
@@ -12,10 +14,10 @@ use crate::protocol::json::{self, Keys, Kind, Step};
 /// Names a text that is spread over events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
-    /// The index of the choice or content block.
+    /// The index of the choice, content block or output item.
     pub(super) part: u64,
     pub(super) field: Field,
-    /// The index of the tool call, where a part has several.
+    /// The index of the tool call or content, where a part has several.
     call: u64,
 }
 
@@ -29,6 +31,7 @@ pub(super) enum Field {
     CustomInput,
     Arguments,
     FunctionArguments,
+    Other,
 }
 
 /// One piece of such a text.
@@ -43,6 +46,7 @@ pub(super) struct Slot {
 /// Which texts are over with an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
+    Channel(Key),
     Part(u64),
     All,
 }
@@ -54,8 +58,10 @@ pub(super) struct Reading {
     /// Masks in every other string.
     pub(super) edits: Vec<Edit>,
     pub(super) ends: Vec<End>,
-    /// The likelihoods of a choice's tokens, by its index.
+    /// The likelihoods of a part's tokens, by its index.
     pub(super) logprobs: Vec<(u64, Range<usize>)>,
+    /// What is found in texts that earlier events had in pieces, by the index of the part.
+    pub(super) repeats: Vec<(u64, Finding)>,
 }
 
 /// Reads an event's data, which has to be JSON.
@@ -79,6 +85,7 @@ pub(super) fn read(
     };
     match shape {
         Shape::AnthropicMessages => event.messages(set, found),
+        Shape::OpenAiResponses => event.responses(set, found),
         _ => event.chat(set, found),
     }
 }
@@ -184,11 +191,18 @@ impl Document<'_> {
 
     /// The `index` of the object at a path; its position in the array where it tells none.
     fn index(&self, path: &[Step<'_>], position: usize) -> Result<u64, MaskError> {
-        match self.find(path, "index") {
-            None | Some("null") => Ok(position as u64),
+        let index = self.number(path, "index")?;
+        Ok(index.unwrap_or(position as u64))
+    }
+
+    /// A whole number of the object at a path.
+    fn number(&self, path: &[Step<'_>], key: &'static str) -> Result<Option<u64>, MaskError> {
+        match self.find(path, key) {
+            None | Some("null") => Ok(None),
             Some(written) => {
-                let index = written.parse();
-                index.map_err(|_| MaskError::Index(written.chars().take(20).collect()))
+                let shown = || written.chars().take(20).collect();
+                let number = written.parse();
+                number.map(Some).map_err(|_| MaskError::Index(key, shown()))
             }
         }
     }
@@ -218,6 +232,8 @@ fn chat_field(path: &[Step<'_>]) -> Option<(Field, Option<usize>)> {
         return None;
     };
     let field = match rest {
+        // Completions, the older API, have no deltas.
+        [] if delta == "text" => Field::Content,
         _ if delta != "delta" => return None,
         [Step::Key(key)] => match key.as_ref() {
             "content" => Field::Content,

@@ -3,18 +3,16 @@
 //! In: the bytes of a request or an answer, what they look like ([`Shape`]), and what to mask ([`Set`]). Out: the same bytes,
 //! except for the string literals in which something was found. Invariants: valid JSON stays valid; a stream comes out the same
 //! however it was cut; nothing leaves a stream that may still become a finding; what cannot be read is an error, never passed on.
-//! Sources: RFC 8259; the event streams of OpenAI chat completions and Anthropic messages. Pure: no I/O, no clock.
+//! Sources: RFC 8259; the event streams of OpenAI chat completions, completions and responses, and of Anthropic messages. Pure: no I/O, no clock.
 
 use std::collections::BTreeSet;
-
-use bytes::Bytes;
-use serde_json::json;
 
 use crate::detect::Finding;
 use crate::protocol::json::JsonError;
 use crate::protocol::sse::SseError;
 
 mod arguments;
+mod content;
 mod document;
 mod event;
 mod queue;
@@ -36,10 +34,14 @@ pub struct Set {
 /// What the bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// OpenAI chat completions: one JSON document, or events.
+    /// OpenAI chat completions and completions: one JSON document, or events.
     OpenAiChat,
+    /// OpenAI responses: one JSON document, or events.
+    OpenAiResponses,
     /// Anthropic messages: one JSON document, or events.
     AnthropicMessages,
+    /// The answer of OpenAI embeddings: one JSON document.
+    Vectors,
     /// Any other JSON document.
     Json,
     /// Anything else.
@@ -58,9 +60,9 @@ pub enum MaskError {
     /// Bytes that are not a stream of events.
     #[error(transparent)]
     Sse(#[from] SseError),
-    /// An `index` that does not tell which part of the answer a piece of text continues.
-    #[error("`index` is {0}, not a whole number")]
-    Index(String),
+    /// An index that does not tell which part of the answer a piece of text continues.
+    #[error("`{0}` is {1}, not a whole number")]
+    Index(&'static str, String),
     /// One part of the answer stopped in the middle of what may be a finding while others went on.
     #[error("more than {} MiB wait for one part of the answer to go on", stream::MAX_QUEUED >> 20)]
     Stalled,
@@ -94,27 +96,9 @@ impl Set {
 }
 
 impl Shape {
-    /// The event that tells a client, in its own format, that the stream ends here with an error.
-    #[must_use]
-    pub fn error_event(self, message: &str) -> Bytes {
-        let text = match self {
-            Self::AnthropicMessages => {
-                let error = json!({"type": "api_error", "message": message});
-                let data = json!({"type": "error", "error": error});
-                format!("event: error\ndata: {data}\n\n")
-            }
-            Self::OpenAiChat | Self::Json | Self::Text => {
-                let error =
-                    json!({"message": message, "type": "api_error", "code": "answer_withheld"});
-                format!("data: {}\n\n", json!({"error": error}))
-            }
-        };
-        Bytes::from(text)
-    }
-
     /// Whether agents and providers give every key a meaning, so that one that is there twice is refused.
     fn is_model_call(self) -> bool {
-        matches!(self, Self::OpenAiChat | Self::AnthropicMessages)
+        !matches!(self, Self::Json | Self::Text)
     }
 }
 

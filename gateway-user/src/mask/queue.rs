@@ -4,6 +4,7 @@ use std::collections::{HashSet, VecDeque};
 
 use bytes::BytesMut;
 
+use super::Shape;
 use super::document::{Edit, blank, splice};
 use super::event::{Reading, Slot};
 use super::text::Part;
@@ -96,14 +97,14 @@ impl Queue {
         }
     }
 
-    /// Lets the events go that are settled. `masked` are the choices in which something was masked.
-    pub(super) fn leave(&mut self, masked: &HashSet<u64>, out: &mut BytesMut) {
+    /// Lets the events go that are settled. `masked` are the parts in which something was masked.
+    pub(super) fn leave(&mut self, shape: Shape, masked: &HashSet<u64>, out: &mut BytesMut) {
         while self.events.front().is_some_and(Queued::is_settled)
             && let Some(queued) = self.events.pop_front()
         {
             self.left += 1;
             self.bytes -= queued.event.raw.len();
-            queued.write(masked, out);
+            queued.write(shape, masked, out);
         }
     }
 
@@ -119,7 +120,7 @@ impl Queued {
         slots.all(|(slot, settled)| settled.old == slot.text.len())
     }
 
-    fn write(self, masked: &HashSet<u64>, out: &mut BytesMut) {
+    fn write(self, shape: Shape, masked: &HashSet<u64>, out: &mut BytesMut) {
         let Reading {
             slots,
             mut edits,
@@ -138,7 +139,7 @@ impl Queued {
         // The likelihoods spell the text token by token.
         for (part, range) in logprobs {
             if masked.contains(&part) {
-                blank(range, &mut edits);
+                blank(range, shape, &mut edits);
             }
         }
         match &self.event.data {

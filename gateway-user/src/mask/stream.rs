@@ -9,11 +9,11 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use bytes::BytesMut;
 
-use super::arguments::Arguments;
+use super::content::Content;
 use super::document::{self, Edit};
 use super::event::{self, End, Key, Reading};
 use super::queue::{Place, Queue};
-use super::text::{Part, Text};
+use super::text::Part;
 use super::{MaskError, Set, Shape};
 use crate::detect::Finding;
 use crate::protocol::sse::{Event, Framer};
@@ -25,8 +25,10 @@ pub struct Stream {
     framer: Framer,
     queue: Queue,
     channels: HashMap<Key, Channel>,
-    /// The choices in which something was masked.
+    /// The parts in which something was masked.
     masked: HashSet<u64>,
+    /// The parts whose findings are counted already, should an event repeat them.
+    told: HashSet<u64>,
     findings: Vec<Finding>,
 }
 
@@ -36,11 +38,6 @@ struct Channel {
     /// Where its pieces came from, from the first one on that is not settled.
     places: VecDeque<Place>,
     cut: bool,
-}
-
-enum Content {
-    Text(Text),
-    Arguments(Arguments),
 }
 
 impl Stream {
@@ -54,6 +51,7 @@ impl Stream {
             queue: Queue::default(),
             channels: HashMap::new(),
             masked: HashSet::new(),
+            told: HashSet::new(),
             findings: Vec::new(),
         }
     }
@@ -82,7 +80,7 @@ impl Stream {
             self.accept(event, out)?;
         }
         self.end(End::All);
-        self.queue.leave(&self.masked, out);
+        self.queue.leave(self.shape, &self.masked, out);
         Ok(())
     }
 
@@ -93,7 +91,8 @@ impl Stream {
     }
 
     fn accept(&mut self, event: Event, out: &mut BytesMut) -> Result<(), MaskError> {
-        let reading = self.read(event.data.as_deref().unwrap_or_default())?;
+        let mut reading = self.read(event.data.as_deref().unwrap_or_default())?;
+        self.repeat(std::mem::take(&mut reading.repeats));
         let ends = reading.ends.clone();
         let places = self.queue.push(event, reading);
         self.switch(&places);
@@ -103,7 +102,7 @@ impl Stream {
         for end in ends {
             self.end(end);
         }
-        self.queue.leave(&self.masked, out);
+        self.queue.leave(self.shape, &self.masked, out);
         if self.queue.bytes() > MAX_QUEUED {
             return Err(MaskError::Stalled);
         }
@@ -122,6 +121,17 @@ impl Stream {
             reading.edits.push(Edit { range, new });
         }
         Ok(reading)
+    }
+
+    /// Counts what is found in a text that an event has in full, unless events before it had the text.
+    fn repeat(&mut self, repeats: Vec<(u64, Finding)>) {
+        let parts: Vec<u64> = repeats.iter().map(|(part, _)| *part).collect();
+        let new = repeats
+            .into_iter()
+            .filter(|(part, _)| !self.told.contains(part));
+        self.findings.extend(new.map(|(_, finding)| finding));
+        self.masked.extend(&parts);
+        self.told.extend(parts);
     }
 
     /// A choice writes one field at a time: text in a new one ends the text of the others, or they would hold the answer back
@@ -152,23 +162,22 @@ impl Stream {
         let channel = self.channels.entry(key);
         let channel = channel.or_insert_with(|| Channel::new(key));
         channel.places.push_back(place);
+        self.told.insert(key.part);
         let (set, found) = (&self.set, &mut self.findings);
-        match &mut channel.content {
-            Content::Text(text) => text.push(&slot.text, &slot.text, set, found, &mut parts),
-            Content::Arguments(arguments) => arguments.push(&slot.text, set, found, &mut parts),
-        }
+        channel.content.push(&slot.text, set, found, &mut parts);
         settle(&mut self.queue, &mut self.masked, key, channel, parts);
     }
 
     fn end(&mut self, end: End) {
-        let over = |key: &Key| end == End::All || end == End::Part(key.part);
+        let over = |key: &Key| match end {
+            End::Channel(channel) => channel == *key,
+            End::Part(part) => part == key.part,
+            End::All => true,
+        };
         let ended = self.channels.extract_if(|key, _| over(key));
         for (key, mut channel) in ended {
             let (set, found, mut parts) = (&self.set, &mut self.findings, Vec::new());
-            match &mut channel.content {
-                Content::Text(text) => text.finish(set, found, &mut parts),
-                Content::Arguments(arguments) => arguments.finish(set, found, &mut parts),
-            }
+            channel.content.finish(set, found, &mut parts);
             settle(&mut self.queue, &mut self.masked, key, &mut channel, parts);
         }
     }
@@ -176,13 +185,8 @@ impl Stream {
 
 impl Channel {
     fn new(key: Key) -> Self {
-        let content = if key.field.is_json() {
-            Content::Arguments(Arguments::new())
-        } else {
-            Content::Text(Text::plain())
-        };
         Self {
-            content,
+            content: Content::new(key.field.is_json()),
             places: VecDeque::new(),
             cut: false,
         }

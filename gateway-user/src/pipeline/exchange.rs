@@ -63,17 +63,21 @@ pub(super) async fn handle(
         Scheme::Plain
     };
     let resource = Resource::of(&connection.gateway, scheme, &head.host, connection.origin);
-    let family = llm::recognise(&head);
+    let endpoint = llm::recognise(&head, &parts.headers, resource.is_provider());
     let described = Described {
-        action: family.map_or(protocol::action_name(&parts.method), |_| "llm.generate"),
+        action: endpoint.map_or(protocol::action_name(&parts.method), |found| found.action),
         service: resource.name.clone(),
         method: Some(head.method.to_string()),
         path: Some(head.path.clone()),
     };
-    let ready = match prepare(&context, resource, head, parts, body, family).await {
+    let ready = match prepare(&context, resource, head, parts, body, endpoint).await {
         Ok(ready) => ready,
-        Err(unfit) => return unfit_answer(&context, described, family, &unfit).await,
+        Err(unfit) => {
+            let family = endpoint.map(|found| found.family);
+            return unfit_answer(&context, described, family, &unfit).await;
+        }
     };
+    let family = ready.family;
     match held::patience(version, &ready) {
         (hold, None) => governed(context, ready, described, family, hold, None).await,
         (hold, Some((told, pulse))) => {

@@ -16,7 +16,7 @@ use crate::approve::Digest;
 use crate::keeper::CredentialClass;
 use crate::mask::{self, Shape};
 use crate::protocol::http::{self as protocol, Head};
-use crate::protocol::llm::{self, Call, Family};
+use crate::protocol::llm::{self, Call, Endpoint, Family};
 use crate::protocol::{Action, Fact, Facts, Why, credentials};
 use crate::record::Finding;
 
@@ -35,6 +35,8 @@ pub(super) struct Ready {
     pub(super) extensions: Extensions,
     pub(super) payload: Payload,
     pub(super) action: Action,
+    /// The format, where it belongs to an LLM API.
+    pub(super) family: Option<Family>,
     pub(super) call: Option<Call>,
     pub(super) findings: Vec<Finding>,
 }
@@ -52,7 +54,7 @@ pub(super) async fn prepare(
     head: Head,
     parts: Parts,
     body: Incoming,
-    family: Option<Family>,
+    endpoint: Option<Endpoint>,
 ) -> Result<Ready, Unfit> {
     let connection = &context.connection;
     let policies = connection.gateway.policies.load();
@@ -70,9 +72,10 @@ pub(super) async fn prepare(
         credential_class(connection, &resource, &headers, &head)?,
     );
 
-    let streamed = protocol::action(&head, facts.clone());
-    let needs_body = family.is_some() || policies.needs_body(streamed.name);
-    let payload = if needs_body {
+    let streamed = llm::action(endpoint, &head, facts.clone());
+    let is_call = endpoint.is_some_and(Endpoint::is_call);
+    let inspected = policies.needs_body(streamed.name);
+    let payload = if is_call || inspected {
         let budgets = Budgets {
             workload: &connection.caller.workload.bodies,
             gateway: &connection.gateway.bodies,
@@ -90,11 +93,16 @@ pub(super) async fn prepare(
             extensions,
             payload,
             action: streamed,
+            family: endpoint.map(|found| found.family),
             call: None,
             findings: Vec::new(),
         });
     };
 
+    // Elsewhere than at a provider other things are called `messages` and `responses`.
+    let endpoint =
+        endpoint.filter(|_| !is_call || resource.is_provider() || llm::agrees(&head, bytes));
+    let family = endpoint.map(|found| found.family);
     let shape = shape(family, &headers, bytes);
     let found = if bytes.is_empty() {
         Vec::new()
@@ -106,12 +114,16 @@ pub(super) async fn prepare(
         .flat_map(|finding| [finding.detector, finding.class])
         .map(str::to_owned);
     facts.set("findings", names.collect::<Fact>());
-    let call = family
-        .map(|family| llm::read(family, &head, bytes, facts.clone()))
+    let call = endpoint
+        .filter(|found| found.is_call())
+        .map(|found| llm::read(found, &head, bytes, facts.clone()))
         .transpose()
         .map_err(|error| malformed(&error))?;
+    if inspected && call.as_ref().is_some_and(|call| call.tokens) {
+        return Err(malformed(&TOKENS));
+    }
     let action = call.as_ref().map_or_else(
-        || protocol::action(&head, facts),
+        || llm::action(endpoint, &head, facts),
         |call| call.action.clone(),
     );
     Ok(Ready {
@@ -121,6 +133,7 @@ pub(super) async fn prepare(
         extensions,
         payload,
         action,
+        family,
         call,
         findings: counted(&found),
     })
@@ -236,6 +249,7 @@ pub(super) fn malformed(error: &dyn std::fmt::Display) -> Unfit {
     }
 }
 
+const TOKENS: &str = "the numbers of tokens cannot be inspected: send the text itself (OpenAIEmbeddings of LangChain: check_embedding_ctx_length=False)";
 const SDK_HEADER: &str = "x-stainless-lang";
 const TIMEOUT_HEADERS: &[&str] = &["x-stainless-read-timeout", "x-stainless-timeout"];
 /// A margin below the SDKs' own default of ten minutes, which not all of them tell.

@@ -21,12 +21,13 @@ use super::inspect::{counted, is_json};
 use super::revoke::Revoked;
 use super::{Connection, ConnectionError};
 use crate::keeper::Scrub;
-use crate::mask::{self, Shape};
+use crate::mask::{self, MaskError, Shape};
 use crate::protocol::coding;
 use crate::protocol::http::end_to_end;
 use crate::protocol::llm::Family;
 use crate::protocol::transcript::Collector;
-use crate::record::{ExchangeEntry, Outcome};
+use crate::protocol::{Refusal, Why};
+use crate::record::{ExchangeEntry, Id, Outcome};
 
 /// The body of an answer to an agent.
 pub(super) enum Body {
@@ -38,10 +39,15 @@ pub(super) enum Body {
     Held(Box<Held>),
 }
 
+/// What requests of a family look like, and answers unless they have vectors in them.
 pub(super) fn shape_of(family: Family) -> Shape {
     match family {
-        Family::OpenAiChat => Shape::OpenAiChat,
+        Family::OpenAiChat | Family::OpenAiCompletions | Family::OpenAiEmbeddings => {
+            Shape::OpenAiChat
+        }
+        Family::OpenAiResponses => Shape::OpenAiResponses,
         Family::AnthropicMessages => Shape::AnthropicMessages,
+        Family::OpenAiModels | Family::AnthropicModels => Shape::Json,
     }
 }
 
@@ -89,12 +95,12 @@ pub(super) async fn start(
             }
             match Upstream::decoded(upstream, coding) {
                 Ok(upstream) => upstream,
-                Err(error) => return fail(record, parts, &error.to_string()).await,
+                Err(error) => return fail(record, family, &error.to_string()).await,
             }
         }
         Err(error) if edited => {
             let reason = format!("the answer has to be read: {error}");
-            return fail(record, parts, &reason).await;
+            return fail(record, family, &reason).await;
         }
         _ => Upstream::AsIs(upstream),
     };
@@ -106,18 +112,18 @@ pub(super) async fn start(
         ));
     }
 
-    if family.is_none() && is_event_stream(&parts.headers) {
-        let reason = "an event stream of an unknown format cannot be masked";
-        return fail(record, parts, reason).await;
-    }
     let shape = answer_shape(family, &parts.headers);
     for name in CHANGED_BY_EDITS {
         parts.headers.remove(*name);
     }
     if is_event_stream(&parts.headers) {
+        let Some(family) = family else {
+            let reason = "an event stream of an unknown format cannot be masked";
+            return fail(record, None, reason).await;
+        };
         let edits = Edits {
             scrub,
-            mask: Some((mask::Stream::new(shape, masks), shape)),
+            mask: Some((mask::Stream::new(shape, masks), family)),
         };
         return Ok(Response::from_parts(
             parts,
@@ -126,13 +132,13 @@ pub(super) async fn start(
     }
     let whole = tokio::select! {
         biased;
-        reason = &mut revoked => return fail(record, parts, &reason).await,
+        reason = &mut revoked => return fail(record, family, &reason).await,
         whole = Limited::new(upstream, MAX_MASKED_BODY).collect() => whole,
     };
     let Ok(whole) = whole else {
         return fail(
             record,
-            parts,
+            family,
             "the answer broke off, or is too large to be masked",
         )
         .await;
@@ -151,43 +157,35 @@ pub(super) async fn start(
             );
             Ok(Response::from_parts(parts, Body::Whole(Some(masked.bytes))))
         }
-        Err(error) => {
-            fail(
-                record,
-                parts,
-                &format!("the answer cannot be masked: {error}"),
-            )
-            .await
-        }
+        Err(error) => fail(record, family, &unmaskable(&error)).await,
     }
 }
 
 /// An answer that must not be passed becomes an error of the gateway.
 async fn fail(
     record: Record,
-    mut parts: http::response::Parts,
+    family: Option<Family>,
     reason: &str,
 ) -> Result<Response<Body>, ConnectionError> {
-    let id = record.entry.id().to_string();
+    let what = format!("withheld the answer: {reason}");
+    let refusal = refusal(record.entry.id(), Why::Withheld, &what);
     record
         .close(Outcome::Failed, Some(reason.to_owned()), Vec::new())
         .await?;
-    parts.status = http::StatusCode::BAD_GATEWAY;
-    parts.headers = HeaderMap::new();
-    parts
-        .headers
-        .insert("x-should-retry", HeaderValue::from_static("false"));
-    parts.headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    let message =
-        format!("Tollgate withheld the answer: {reason}. Id {id}; operator: tollgate replay {id}");
-    let body = serde_json::json!({"error": {"message": message, "type": "api_error", "code": "answer_withheld"}});
-    Ok(Response::from_parts(
-        parts,
-        Body::Whole(Some(body.to_string().into())),
-    ))
+    Ok(refusal.response(family).map(Body::whole))
+}
+
+/// What a client is told in place of an answer, or of what is left of one.
+fn refusal(id: Id, why: Why, what: &str) -> Refusal {
+    Refusal {
+        why,
+        message: format!("Tollgate {what}. Id {id}; operator: tollgate replay {id}"),
+        id: id.to_string(),
+    }
+}
+
+fn unmaskable(error: &MaskError) -> String {
+    format!("the answer cannot be masked: {error}")
 }
 
 impl Body {
@@ -233,6 +231,7 @@ impl HttpBody for Body {
 /// An error page of something before the provider is text, whatever was asked.
 fn answer_shape(family: Option<Family>, headers: &HeaderMap) -> Shape {
     match family {
+        Some(Family::OpenAiEmbeddings) if is_json(headers) => Shape::Vectors,
         Some(family) if is_json(headers) || is_event_stream(headers) => shape_of(family),
         _ if is_json(headers) => Shape::Json,
         _ => Shape::Text,

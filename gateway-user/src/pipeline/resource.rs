@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::config::Scheme;
+use crate::config::{LLM_GROUP, Scheme};
 use crate::forward::{Destination, resolves_to};
 use crate::pipeline::Gateway;
 
@@ -66,6 +66,11 @@ impl Resource {
     /// Whether the destination speaks TLS.
     pub(super) fn tls(&self) -> bool {
         self.scheme == Scheme::Tls
+    }
+
+    /// Whether it is known to be a provider of models.
+    pub(super) fn is_provider(&self) -> bool {
+        self.groups.iter().any(|group| group == LLM_GROUP)
     }
 
     /// Where a permit for this resource leads.

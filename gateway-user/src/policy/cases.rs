@@ -286,29 +286,23 @@ fn defaults(case: &Case) -> Facts {
         Some((host, port)) => (host, port.parse::<u16>().unwrap_or(HTTPS)),
         None => (case.service.as_str(), HTTPS),
     };
-    let model_call = case.action.starts_with("llm.");
     let mut facts = Facts::default();
     facts.set("host", host.trim_start_matches('[').trim_end_matches(']'));
     facts.set("port", i64::from(port));
     facts.set("tls", true);
     facts.set("credential", "none");
     facts.set("findings", Fact::Set(BTreeSet::new()));
-    facts.set(
-        "method",
-        if case.action == "http.read" {
-            "GET"
-        } else {
-            "POST"
-        },
-    );
-    facts.set(
-        "path",
-        if model_call {
-            "/v1/chat/completions"
-        } else {
-            "/"
-        },
-    );
+    let (method, path) = match case.action.as_str() {
+        "http.read" => ("GET", "/"),
+        "llm.generate" => ("POST", "/v1/chat/completions"),
+        "llm.embed" => ("POST", "/v1/embeddings"),
+        "llm.count" => ("POST", "/v1/messages/count_tokens"),
+        "llm.read" => ("GET", "/v1/models"),
+        "llm.write" => ("DELETE", "/v1/responses/resp_1"),
+        _ => ("POST", "/"),
+    };
+    facts.set("method", method);
+    facts.set("path", path);
     facts.set("stream", false);
     facts.set("tools", Fact::Set(BTreeSet::new()));
     facts.set("messages", 1);

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::llm::Family;
 
@@ -34,6 +34,8 @@ pub enum Why {
     TooLarge,
     /// The upstream could not be reached or proven.
     Upstream,
+    /// The answer, or the rest of it, must not be passed on.
+    Withheld,
     /// The gateway itself cannot do its work.
     Unavailable,
 }
@@ -47,7 +49,7 @@ impl Why {
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::Coding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Upstream => StatusCode::BAD_GATEWAY,
+            Self::Upstream | Self::Withheld => StatusCode::BAD_GATEWAY,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -60,7 +62,18 @@ impl Why {
             Self::Coding => "unsupported_content_coding",
             Self::TooLarge => "request_too_large",
             Self::Upstream => "upstream_unavailable",
+            Self::Withheld => "answer_withheld",
             Self::Unavailable => "gateway_unavailable",
+        }
+    }
+
+    /// The providers' own word for it.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Policy | Self::ApprovalPending => "permission_error",
+            Self::Malformed | Self::Coding => "invalid_request_error",
+            Self::TooLarge => "request_too_large",
+            Self::Upstream | Self::Withheld | Self::Unavailable => "api_error",
         }
     }
 }
@@ -69,21 +82,11 @@ impl Refusal {
     /// The refusal as an HTTP response in the envelope of `family`; plain JSON where there is none.
     #[must_use]
     pub fn response(&self, family: Option<Family>) -> Response<Bytes> {
-        let code = self.why.code();
         let body = match family {
-            Some(Family::OpenAiChat) => {
-                json!({"error": {"message": self.message, "type": "permission_error", "param": null, "code": code}})
+            Some(family) => self.envelope(family),
+            None => {
+                json!({"error": {"message": self.message, "code": self.why.code(), "id": self.id}})
             }
-            Some(Family::AnthropicMessages) => {
-                let kind = match self.why {
-                    Why::Policy | Why::ApprovalPending => "permission_error",
-                    Why::Malformed | Why::Coding => "invalid_request_error",
-                    Why::TooLarge => "request_too_large",
-                    Why::Upstream | Why::Unavailable => "api_error",
-                };
-                json!({"type": "error", "error": {"type": kind, "message": self.message}, "request_id": self.id})
-            }
-            None => json!({"error": {"message": self.message, "code": code, "id": self.id}}),
         };
         let mut response = Response::new(Bytes::from(body.to_string()));
         *response.status_mut() = self.why.status();
@@ -112,12 +115,42 @@ impl Refusal {
     /// The refusal as the last event of a stream whose head has gone out: the one from which the provider's library raises its error.
     #[must_use]
     pub fn event(&self, family: Family) -> Bytes {
-        let envelope = self.response(Some(family)).into_body();
-        let envelope = String::from_utf8_lossy(&envelope);
-        Bytes::from(match family {
-            Family::AnthropicMessages => format!("event: error\ndata: {envelope}\n\n"),
-            Family::OpenAiChat => format!("data: {envelope}\n\n"),
-        })
+        let data = self.envelope(family);
+        let text = match family {
+            Family::AnthropicMessages | Family::AnthropicModels => {
+                format!("event: error\ndata: {data}\n\n")
+            }
+            // The provider's own event has the fields at the top, where clients of the stream look; its library raises for `error` alone.
+            Family::OpenAiResponses => {
+                let error = &data["error"];
+                let data = json!({
+                    "type": "error", "code": error["code"], "message": error["message"], "param": null, "error": error,
+                });
+                format!("event: error\ndata: {data}\n\n")
+            }
+            Family::OpenAiChat
+            | Family::OpenAiCompletions
+            | Family::OpenAiEmbeddings
+            | Family::OpenAiModels => format!("data: {data}\n\n"),
+        };
+        Bytes::from(text)
+    }
+
+    /// What the provider's own errors look like.
+    fn envelope(&self, family: Family) -> Value {
+        let (message, code) = (&self.message, self.why.code());
+        match family {
+            Family::AnthropicMessages | Family::AnthropicModels => {
+                json!({"type": "error", "error": {"type": self.why.kind(), "message": message}, "request_id": self.id})
+            }
+            Family::OpenAiChat
+            | Family::OpenAiResponses
+            | Family::OpenAiCompletions
+            | Family::OpenAiEmbeddings
+            | Family::OpenAiModels => {
+                json!({"error": {"message": message, "type": self.why.kind(), "param": null, "code": code, "id": self.id}})
+            }
+        }
     }
 }
 
@@ -127,23 +160,53 @@ mod tests {
 
     use super::*;
 
+    fn refusal() -> Refusal {
+        Refusal {
+            why: Why::Policy,
+            message: "no. Id 01ABCDEF".into(),
+            id: "01ABCDEF".into(),
+        }
+    }
+
+    const FAMILIES: [Family; 7] = [
+        Family::OpenAiChat,
+        Family::OpenAiResponses,
+        Family::OpenAiCompletions,
+        Family::OpenAiEmbeddings,
+        Family::OpenAiModels,
+        Family::AnthropicMessages,
+        Family::AnthropicModels,
+    ];
+
     #[test]
     fn each_family_gets_its_own_envelope_and_no_retry() {
-        let refusal = Refusal {
-            why: Why::Policy,
-            message: "no".into(),
-            id: "01ABCDEF".into(),
-        };
-        for (family, pointer) in [
-            (Some(Family::OpenAiChat), "/error/message"),
-            (Some(Family::AnthropicMessages), "/error/message"),
-            (None, "/error/message"),
-        ] {
-            let response = refusal.response(family);
+        for family in FAMILIES.map(Some).into_iter().chain([None]) {
+            let response = refusal().response(family);
             assert_eq!(response.status(), 403);
             assert_eq!(response.headers()["x-should-retry"], "false");
-            let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
-            assert_eq!(body.pointer(pointer).unwrap(), "no");
+            for id in ["request-id", "x-request-id", "x-tollgate-id"] {
+                assert_eq!(response.headers()[id], "01ABCDEF");
+            }
+            let body: Value = serde_json::from_slice(response.body()).unwrap();
+            assert_eq!(body["error"]["message"], "no. Id 01ABCDEF");
+            let anthropic = family.is_some_and(|family| family.name().starts_with("anthropic"));
+            assert_eq!(body["type"] == "error", anthropic, "{body}");
+            assert_eq!(body["request_id"] == "01ABCDEF", anthropic, "{body}");
         }
+    }
+
+    #[test]
+    fn a_refusal_in_a_stream_is_the_event_that_raises_the_librarys_error() {
+        let error = r#""error":{"message":"no. Id 01ABCDEF","type":"permission_error","param":null,"code":"policy_denied","id":"01ABCDEF"}"#;
+        let chat = format!("data: {{{error}}}\n\n");
+        assert_eq!(refusal().event(Family::OpenAiChat), chat);
+        assert_eq!(refusal().event(Family::OpenAiCompletions), chat);
+        let top =
+            r#""type":"error","code":"policy_denied","message":"no. Id 01ABCDEF","param":null"#;
+        let responses = format!("event: error\ndata: {{{top},{error}}}\n\n");
+        assert_eq!(refusal().event(Family::OpenAiResponses), responses);
+        let anthropic = r#"{"type":"error","error":{"type":"permission_error","message":"no. Id 01ABCDEF"},"request_id":"01ABCDEF"}"#;
+        let anthropic = format!("event: error\ndata: {anthropic}\n\n");
+        assert_eq!(refusal().event(Family::AnthropicMessages), anthropic);
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! In: the bytes of an answer, cut anywhere; it is a JSON document if its first byte that is no space is `{`, else a stream of
 //! events. Out: a [`Summary`]. Never fails: what cannot be read is counted and left out, what is too long is cut and marked.
-//! Sources: OpenAI chat completions and Anthropic messages, answers and streams.
+//! Sources: OpenAI chat completions, completions, responses and embeddings, Anthropic messages; answers and streams.
 
 mod anthropic;
 mod openai;
+mod responses;
 
 use std::collections::BTreeMap;
 
@@ -146,15 +147,17 @@ impl Collector {
             return;
         };
         match self.family {
-            Family::OpenAiChat => openai::read(&value, &mut self.answer),
             Family::AnthropicMessages => anthropic::event(&value, &mut self.answer),
+            Family::OpenAiResponses => responses::event(&value, &mut self.answer),
+            _ => openai::read(&value, &mut self.answer),
         }
     }
 
     fn document(&mut self, value: &Value) {
         match self.family {
-            Family::OpenAiChat => openai::read(value, &mut self.answer),
             Family::AnthropicMessages => anthropic::document(value, &mut self.answer),
+            Family::OpenAiResponses => responses::document(value, &mut self.answer),
+            _ => openai::read(value, &mut self.answer),
         }
     }
 }

@@ -4,11 +4,13 @@ use bytes::{Bytes, BytesMut};
 use gateway_user::mask::{self, Set, Shape, Stream};
 use gateway_user::protocol::sse::Framer;
 
-const SHAPES: [Shape; 4] = [
+const SHAPES: [Shape; 6] = [
     Shape::OpenAiChat,
     Shape::AnthropicMessages,
     Shape::Json,
     Shape::Text,
+    Shape::OpenAiResponses,
+    Shape::Vectors,
 ];
 
 /// A whole body.

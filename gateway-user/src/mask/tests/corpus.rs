@@ -2,7 +2,7 @@
 
 use super::*;
 
-const STREAMS: [(Shape, &str, &str); 7] = [
+const STREAMS: [(Shape, &str, &str); 12] = [
     (
         Shape::OpenAiChat,
         include_str!("../corpus/openai-text.sse"),
@@ -37,6 +37,31 @@ const STREAMS: [(Shape, &str, &str); 7] = [
         Shape::AnthropicMessages,
         include_str!("../corpus/anthropic-clean.sse"),
         include_str!("../corpus/anthropic-clean.sse"),
+    ),
+    (
+        Shape::OpenAiChat,
+        include_str!("../corpus/openai-completions.sse"),
+        include_str!("../corpus/openai-completions.masked.sse"),
+    ),
+    (
+        Shape::OpenAiResponses,
+        include_str!("../corpus/openai-responses-text.sse"),
+        include_str!("../corpus/openai-responses-text.masked.sse"),
+    ),
+    (
+        Shape::OpenAiResponses,
+        include_str!("../corpus/openai-responses-clean.sse"),
+        include_str!("../corpus/openai-responses-clean.sse"),
+    ),
+    (
+        Shape::OpenAiResponses,
+        include_str!("../corpus/openai-responses-logprobs.sse"),
+        include_str!("../corpus/openai-responses-logprobs.masked.sse"),
+    ),
+    (
+        Shape::OpenAiResponses,
+        include_str!("../corpus/openai-responses-all.sse"),
+        include_str!("../corpus/openai-responses-all.masked.sse"),
     ),
 ];
 
@@ -100,6 +125,62 @@ fn clients_read_placeholders_and_nothing_else_new() {
     );
     assert_eq!(all["1 text"], "Hi 😀! Café [REDACTED:email]");
     assert_eq!(all["2 partial_json"], arguments);
+    let completion = read(7);
+    assert_eq!(completion["0 text"], "The card [REDACTED:credit-card], ok");
+    assert_eq!(completion["1 text"], "Write to [REDACTED:email] or 4111");
+}
+
+#[test]
+fn a_response_says_the_same_in_its_deltas_and_in_full() {
+    for (shape, stream, _) in &STREAMS[8..] {
+        let out = texts(&whole(*shape, &Set::all(), stream.as_bytes()));
+        let full = out.iter().filter(|(name, _)| name.ends_with(" in full"));
+        for (name, text) in full {
+            assert_eq!(&out[name.trim_end_matches(" in full")], text, "{name}");
+        }
+    }
+    let (shape, stream, _) = STREAMS[11];
+    let out = texts(&whole(shape, &Set::all(), stream.as_bytes()));
+    let arguments = r#"{"to":"[REDACTED:email]","cc":["\ud83d\ude00 x"],"card":"[REDACTED:credit-card]","n": 12 ,"ok":true}"#;
+    for (name, text) in [
+        (
+            "response.reasoning_summary_text 0",
+            "Mail [REDACTED:email] first",
+        ),
+        ("response.function_call_arguments 1", arguments),
+        (
+            "response.custom_tool_call_input 2",
+            "charge [REDACTED:credit-card] now",
+        ),
+        (
+            "response.code_interpreter_call_code 3",
+            "to = '[REDACTED:email]'\npay(to)",
+        ),
+        ("response.refusal 4", "Not for [REDACTED:credit-card]."),
+    ] {
+        assert_eq!(out[name], text);
+        assert_eq!(out[&format!("{name} in full")], text);
+    }
+}
+
+#[test]
+fn what_a_response_repeats_is_counted_once() {
+    let findings = |stream: &str| {
+        let mut masked = Stream::new(Shape::OpenAiResponses, Set::all());
+        masked
+            .push(stream.as_bytes(), &mut BytesMut::new())
+            .unwrap();
+        masked.findings().len()
+    };
+    let (_, stream, _) = STREAMS[11];
+    assert_eq!(findings(stream), 6);
+    // A stream that is taken up again behind the deltas.
+    let rest = stream
+        .find("event: response.reasoning_summary_text.done")
+        .unwrap();
+    assert_eq!(findings(&stream[rest..]), 6);
+    let rest = stream.find("event: response.completed").unwrap();
+    assert_eq!(findings(&stream[rest..]), 6);
 }
 
 #[test]
@@ -150,8 +231,13 @@ fn an_event_leaves_with_the_byte_that_settles_it() {
 #[test]
 fn nothing_waits_for_more_than_the_end_of_its_text() {
     for (shape, stream, expected) in STREAMS {
-        let last = ["data: [DONE]", "event: message_delta"].map(|last| stream.find(last));
-        let bytes = &stream.as_bytes()[..last[0].or(last[1]).unwrap()];
+        let last = [
+            "data: [DONE]",
+            "event: message_delta",
+            "event: response.completed",
+        ];
+        let last = last.iter().find_map(|last| stream.find(last));
+        let bytes = &stream.as_bytes()[..last.unwrap()];
         let states = masked(shape, &Set::all(), [bytes]).unwrap();
         assert!(expected.as_bytes().starts_with(&states[0]));
         let left = std::str::from_utf8(&states[0]).unwrap();

@@ -112,6 +112,23 @@ fn a_masked_answer_tells_no_tokens() {
 }
 
 #[test]
+fn a_masked_response_tells_no_tokens_either() {
+    let text = r#"{"output":[{"content":[{"text":"4111111111111111","logprobs":[{"token":"41111111"}]}]}]}"#;
+    let expected = r#"{"output":[{"content":[{"text":"[REDACTED:credit-card]","logprobs":[]}]}]}"#;
+    assert_eq!(body_of(text, Shape::OpenAiResponses), expected);
+    let clean = text.replace("4111111111111111", "no");
+    assert_eq!(body_of(&clean, Shape::OpenAiResponses), clean);
+}
+
+#[test]
+fn vectors_are_nobodys_data() {
+    let text = r#"{"data":[{"embedding":[4111111111111111,0.5]},{"embedding":"4111111111111111"}],"model":"a@b.example"}"#;
+    let expected = text.replace("a@b.example", "[REDACTED:email]");
+    assert_eq!(body_of(text, Shape::Vectors), expected);
+    assert_eq!(found(text, Shape::OpenAiChat).len(), 3);
+}
+
+#[test]
 fn other_streams_are_masked_event_by_event() {
     let stream = "id: 7\ndata: {\"a\":\"b\\u0040c.example\"}\n\ndata: to b@c.example\n\n: b\n\ndata: {no\n\n";
     let expected = "id: 7\ndata: {\"a\":\"[REDACTED:email]\"}\n\ndata: to [REDACTED:email]\n\n: b\n\ndata: {no\n\n";
@@ -149,6 +166,14 @@ fn events_that_cannot_be_read_end_the_stream() {
             masked(Shape::OpenAiChat, &Set::all(), [event.as_bytes()]).is_err(),
             "{event}"
         );
+    }
+    for event in [
+        "data: {\"type\":\"response.output_text.delta\",\"output_index\":\"0\",\"delta\":\"a\"}\n\n",
+        "data: {\"type\":\"response.output_text.delta\",\"output_index\":0,\"output_index\":1,\"delta\":\"a\"}\n\n",
+        "data: {\"type\":\"response.output_text.delta\",\"delta\":\n\n",
+    ] {
+        let masked = masked(Shape::OpenAiResponses, &Set::all(), [event.as_bytes()]);
+        assert!(masked.is_err(), "{event}");
     }
 }
 
@@ -239,14 +264,4 @@ fn what_waits_for_a_part_that_does_not_go_on_is_limited() {
     let pushed = [(); 4].map(|()| stream.push(other.as_bytes(), &mut out).is_ok());
     assert_eq!(pushed, [true, true, true, false]);
     assert!(out.is_empty());
-}
-
-#[test]
-fn errors_are_events_of_the_format() {
-    let event = Shape::AnthropicMessages.error_event("no");
-    let expected = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"no\"}}\n\n";
-    assert_eq!(event, expected);
-    let event = Shape::OpenAiChat.error_event("no");
-    let expected = "data: {\"error\":{\"message\":\"no\",\"type\":\"api_error\",\"code\":\"answer_withheld\"}}\n\n";
-    assert_eq!(event, expected);
 }

@@ -69,10 +69,27 @@ fn texts(stream: &str) -> BTreeMap<String, String> {
             for field in ["content", "refusal", "reasoning", "reasoning_content"] {
                 add(format!("{index} {field}"), &delta[field]);
             }
+            add(format!("{index} text"), &choice["text"]);
             for call in delta["tool_calls"].as_array().into_iter().flatten() {
                 let name = format!("{index} arguments {}", call["index"]);
                 add(name, &call["function"]["arguments"]);
             }
+        }
+        if let Some((channel, stage)) = event["type"]
+            .as_str()
+            .and_then(|kind| kind.rsplit_once('.'))
+        {
+            let name = format!("{channel} {}", event["output_index"]);
+            match stage {
+                "delta" => add(name, &event["delta"]),
+                "done" => {
+                    for field in SPOKEN {
+                        add(format!("{name} in full"), &event[field]);
+                    }
+                }
+                _ => {}
+            }
+            continue;
         }
         for field in ["text", "thinking", "partial_json", "signature"] {
             add(
@@ -83,3 +100,6 @@ fn texts(stream: &str) -> BTreeMap<String, String> {
     }
     texts
 }
+
+/// The fields in which a response says a text in full.
+const SPOKEN: [&str; 5] = ["text", "refusal", "arguments", "input", "code"];

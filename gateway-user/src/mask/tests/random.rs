@@ -9,6 +9,8 @@ use serde_json::json;
 use super::*;
 use crate::detect;
 
+mod responses;
+
 /// What texts are made of: findings, what looks like their beginning, and what makes cutting hard.
 const PARTS: [&str; 26] = [
     "4111 1111 1111 1111",
@@ -293,6 +295,11 @@ fn check(shape: Shape, set: &Set, stream: &str, cuts: &[Index]) -> Result<(), Te
     }
     if before == after {
         prop_assert_eq!(&out, stream);
+    }
+    for (name, text) in &after {
+        if let Some(full) = after.get(&format!("{name} in full")) {
+            prop_assert_eq!(full, text);
+        }
     }
     // Whatever left early is the beginning of what has to leave.
     for state in &states {

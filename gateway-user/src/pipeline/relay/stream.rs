@@ -8,12 +8,14 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use super::scrub_values;
+use super::{refusal, scrub_values, unmaskable};
 use crate::keeper::Scrub;
-use crate::mask::{self, Shape};
+use crate::mask::{self, MaskError};
 use crate::pipeline::coding::Upstream;
 use crate::pipeline::inspect::counted;
 use crate::pipeline::revoke::Revoked;
+use crate::protocol::Why;
+use crate::protocol::llm::Family;
 use crate::protocol::transcript::{Collector, Summary};
 use crate::record::{Closed, ExchangeEntry, Finding, LedgerError, Outcome, Usage};
 
@@ -39,7 +41,7 @@ type Closing = Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send>>;
 /// What happens to the bytes.
 pub(super) struct Edits {
     pub(super) scrub: Option<Scrub>,
-    pub(super) mask: Option<(mask::Stream, Shape)>,
+    pub(super) mask: Option<(mask::Stream, Family)>,
 }
 
 /// What is kept of the exchange.
@@ -129,24 +131,19 @@ impl Relay {
                     continue;
                 }
             };
-            match self.edit(data) {
+            let (edited, masked) = self.edit(data);
+            match masked {
                 // hyper stops asking once the declared length is reached, so the record is closed before the last bytes leave.
-                Ok(edited) if self.upstream.is_end_stream() => self.end(edited),
-                Ok(edited) if edited.is_empty() => {}
-                Ok(edited) => return Poll::Ready(Some(Ok(Frame::data(edited)))),
-                Err((error, event)) => {
-                    self.last = Some(event);
-                    self.close(
-                        Outcome::Failed,
-                        Some(format!("the answer cannot be masked: {error}")),
-                    );
-                }
+                Ok(()) if self.upstream.is_end_stream() => self.end(edited),
+                Ok(()) if edited.is_empty() => {}
+                Ok(()) => return Poll::Ready(Some(Ok(Frame::data(edited)))),
+                Err(error) => self.withhold(edited, &error),
             }
         }
     }
 
-    /// Edits one chunk; an error comes with the event that tells the client.
-    fn edit(&mut self, data: Bytes) -> Result<Bytes, (String, Bytes)> {
+    /// Edits one chunk. What comes out is settled, also ahead of an error.
+    fn edit(&mut self, data: Bytes) -> (Bytes, Result<(), MaskError>) {
         let scrubbed = match &mut self.edits.scrub {
             Some(scrub) => {
                 let mut out = BytesMut::with_capacity(data.len());
@@ -158,29 +155,22 @@ impl Relay {
         self.mask(scrubbed, false)
     }
 
-    fn mask(&mut self, data: Bytes, last: bool) -> Result<Bytes, (String, Bytes)> {
-        let masked = match &mut self.edits.mask {
-            None => Ok(data),
-            Some((stream, shape)) => {
+    fn mask(&mut self, data: Bytes, last: bool) -> (Bytes, Result<(), MaskError>) {
+        let (out, masked) = match &mut self.edits.mask {
+            None => (data, Ok(())),
+            Some((stream, _)) => {
                 let mut out = BytesMut::new();
-                let pushed = stream.push(&data, &mut out);
-                let finished = pushed.and_then(|()| {
-                    if last {
-                        stream.finish(&mut out)
-                    } else {
-                        Ok(())
-                    }
-                });
-                let event = || shape.error_event("Tollgate withheld the rest of the answer");
-                finished
-                    .map(|()| out.freeze())
-                    .map_err(|error| (error.to_string(), event()))
+                let mut masked = stream.push(&data, &mut out);
+                if masked.is_ok() && last {
+                    masked = stream.finish(&mut out);
+                }
+                (out.freeze(), masked)
             }
         };
-        if let (Some(record), Ok(out)) = (&mut self.record, &masked) {
-            record.collect(out);
+        if let Some(record) = &mut self.record {
+            record.collect(&out);
         }
-        masked
+        (out, masked)
     }
 
     /// The body is over: what was held back goes out with `rest`, after the record is closed.
@@ -189,31 +179,43 @@ impl Relay {
         if let Some(scrub) = &mut self.edits.scrub {
             scrub.finish(&mut held);
         }
-        let (flushed, outcome, reason) = match self.mask(held.freeze(), true) {
-            Ok(flushed) => (flushed, Outcome::Completed, None),
-            Err((error, event)) => (
-                event,
-                Outcome::Failed,
-                Some(format!("the answer cannot be masked: {error}")),
-            ),
-        };
+        let (flushed, masked) = self.mask(held.freeze(), true);
         let last = if flushed.is_empty() {
             rest
         } else {
             Bytes::from([rest, flushed].concat())
         };
-        self.last = (!last.is_empty()).then_some(last);
-        self.close(outcome, reason);
+        match masked {
+            Ok(()) => {
+                self.last = (!last.is_empty()).then_some(last);
+                self.close(Outcome::Completed, None);
+            }
+            Err(error) => self.withhold(last, &error),
+        }
+    }
+
+    /// What is settled goes out, and behind it the event that tells the client that the rest does not come.
+    fn withhold(&mut self, settled: Bytes, error: &MaskError) {
+        let what = "withheld the rest of the answer: it cannot be masked";
+        let event = self.told(Why::Withheld, what).unwrap_or_default();
+        self.last = Some(Bytes::from([settled, event].concat()));
+        self.close(Outcome::Failed, Some(unmaskable(error)));
     }
 
     /// The policies no longer permit it. A client that has only whole events is told in its own format; any other sees the body break.
     fn cut_off(&mut self, reason: String) {
-        let message = format!("Tollgate ended the answer: {reason}");
-        match &self.edits.mask {
-            Some((_, shape)) => self.last = Some(shape.error_event(&message)),
-            None => self.broken = Some(message.into()),
+        let what = format!("ended the answer: {reason}");
+        self.last = self.told(Why::Policy, &what);
+        if self.last.is_none() {
+            self.broken = Some(format!("Tollgate {what}").into());
         }
         self.close(Outcome::Aborted, Some(reason));
+    }
+
+    /// The event by which a masked stream ends early.
+    fn told(&self, why: Why, what: &str) -> Option<Bytes> {
+        let (record, (_, family)) = (self.record.as_ref()?, self.edits.mask.as_ref()?);
+        Some(refusal(record.entry.id(), why, what).event(*family))
     }
 
     fn close(&mut self, outcome: Outcome, reason: Option<String>) {
@@ -271,7 +273,7 @@ impl Record {
     fn summarise(&mut self) -> Option<Summary> {
         let summary = self.collector.take()?.finish();
         let text = Bytes::from(summary.to_json().to_string());
-        if let Ok(masked) = mask::body(&text, Shape::Json, &mask::Set::all()) {
+        if let Ok(masked) = mask::body(&text, mask::Shape::Json, &mask::Set::all()) {
             self.entry.response(&masked.bytes);
         }
         Some(summary)

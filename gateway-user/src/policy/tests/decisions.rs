@@ -170,7 +170,7 @@ fn an_obligation_that_cannot_lift_is_a_denial() {
 fn an_evaluation_error_is_a_denial() {
     // Cedar alone would skip the forbid and permit.
     let set = set(&[CHAT, r#"@id("overflow")
-        forbid (principal, action in Action::"llm", resource) when { context.messages * 9223372036854775807 > 100 };"#].concat());
+        forbid (principal, action == Action::"llm.generate", resource) when { context.messages * 9223372036854775807 > 100 };"#].concat());
     permit(set.decide(with(generate("gpt-5-mini"), "messages", 0)));
     let denial = deny(set.decide(with(generate("gpt-5-mini"), "messages", 2)));
     assert!(denial.error);

@@ -88,7 +88,7 @@ proptest! {
         }
         let set = set(&text);
         let none = BTreeSet::new();
-        for action in ["connect", "http.read", "http.write", "llm.generate"] {
+        for action in ["connect", "http.read", "http.write", "llm.generate", "llm.read"] {
             for (port, found) in [(1, false), (1, true), (443, false), (443, true)] {
                 let mut prepared = Prepared::new(&set, &query(action, port, found)).unwrap();
                 let sliced = prepared.evaluate(&none, &none);
@@ -117,7 +117,11 @@ fn slices_are_closed_over_the_hierarchy() {
         ("connect", 3),
         ("http.read", 4),
         ("http.write", 3),
+        ("llm.count", 3),
+        ("llm.embed", 3),
         ("llm.generate", 4),
+        ("llm.read", 3),
+        ("llm.write", 3),
     ];
     assert_eq!(
         counts,

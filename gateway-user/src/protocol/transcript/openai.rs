@@ -1,4 +1,4 @@
-//! OpenAI chat completions: a chunk of a stream is a document whose choices have a `delta` in place of a `message`.
+//! OpenAI chat completions, completions and embeddings: a chunk of a stream is a document whose choices have a `delta` in place of a `message`.
 
 use serde_json::Value;
 
@@ -15,6 +15,8 @@ pub(super) fn read(value: &Value, answer: &mut Answer) {
     for (index, choice) in numbered(&value["choices"]) {
         let said = choice.get("delta").unwrap_or(&choice["message"]);
         message(index, said, answer);
+        // Completions, the older API, have no messages.
+        answer.say(index, &choice["text"]);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Answers as the providers send them, cut anywhere.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use serde_json::json;
 
 use super::*;
@@ -79,6 +81,132 @@ fn openai_stream() {
             "text": "Hello",
             "tool_calls": [{"name": "f", "arguments": "{\"x\":1}"}, {"name": "g", "arguments": "{}"}],
             "usage": {"input": 3, "output": 4}, "model": "m-1",
+        })
+    );
+}
+
+#[test]
+fn a_response_in_one_piece_and_in_events() {
+    let item = |kind: &str, fields: Value| {
+        let mut item = json!({"type": kind, "id": "i"});
+        item.as_object_mut()
+            .unwrap()
+            .extend(fields.as_object().unwrap().clone());
+        item
+    };
+    let output = json!([
+        item(
+            "reasoning",
+            json!({"summary": [{"type": "summary_text", "text": "hm"}]})
+        ),
+        item(
+            "web_search_call",
+            json!({"action": {"type": "search", "query": "q"}})
+        ),
+        item(
+            "function_call",
+            json!({"name": "f", "arguments": "{\"x\":1}"})
+        ),
+        item("custom_tool_call", json!({"name": "g", "input": "raw"})),
+        item(
+            "message",
+            json!({"content": [{"type": "output_text", "text": "Hi é"}, {"type": "refusal", "refusal": " no"}]})
+        ),
+    ]);
+    let response = json!({
+        "object": "response", "model": "m-1", "error": null, "output": output,
+        "usage": {"input_tokens": 5, "input_tokens_details": {"cached_tokens": 2}, "output_tokens": 7},
+    });
+    let expected = json!({
+        "text": "Hi é no", "reasoning": "hm",
+        "tool_calls": [
+            {"name": "web_search_call", "arguments": "{\"type\":\"search\",\"query\":\"q\"}"},
+            {"name": "f", "arguments": "{\"x\":1}"}, {"name": "g", "arguments": "raw"},
+        ],
+        "usage": {"input": 5, "output": 7}, "model": "m-1",
+    });
+    let whole = read(Family::OpenAiResponses, &response.to_string());
+    assert_eq!(whole.to_json(), expected);
+
+    let mut events = vec![
+        json!({"type": "response.created", "response": {"model": "m-1", "output": [], "usage": null, "error": null}}),
+    ];
+    let delta = |channel: &str, index: usize, delta: &str| json!({"type": format!("response.{channel}.delta"), "output_index": index, "delta": delta});
+    let deltas = [
+        vec![
+            delta("reasoning_summary_text", 0, "h"),
+            delta("reasoning_summary_text", 0, "m"),
+        ],
+        vec![],
+        vec![
+            delta("function_call_arguments", 2, "{\"x\""),
+            delta("function_call_arguments", 2, ":1}"),
+            json!({"type": "response.function_call_arguments.done", "output_index": 2, "arguments": "{\"x\":1}"}),
+        ],
+        vec![delta("custom_tool_call_input", 3, "raw")],
+        vec![
+            delta("output_text", 4, "Hi"),
+            delta("output_text", 4, " é"),
+            json!({"type": "response.output_text.done", "output_index": 4, "text": "Hi é"}),
+            delta("refusal", 4, " no"),
+        ],
+    ];
+    for (index, deltas) in deltas.into_iter().enumerate() {
+        let (mut begun, done) = (output[index].clone(), &output[index]);
+        begun.as_object_mut().unwrap().remove("action");
+        events.push(
+            json!({"type": "response.output_item.added", "output_index": index, "item": begun}),
+        );
+        events.extend(deltas);
+        events.push(
+            json!({"type": "response.output_item.done", "output_index": index, "item": done}),
+        );
+    }
+    events.push(json!({"type": "response.completed", "response": response}));
+    assert_eq!(
+        read(Family::OpenAiResponses, &stream(&events)).to_json(),
+        expected
+    );
+}
+
+#[test]
+fn a_response_that_fails_says_why() {
+    let failed = json!({"type": "response.failed", "response": {"error": {"code": "server_error", "message": "broke"}}});
+    let error = json!({"type": "error", "code": "x", "message": "broke", "param": null});
+    for event in [failed, error] {
+        let summary = read(Family::OpenAiResponses, &stream(&[event]));
+        assert_eq!(summary.error.as_deref(), Some("broke"));
+    }
+}
+
+#[test]
+fn completions_and_embeddings() {
+    let usage = json!({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7});
+    let chunk = |text: &str| json!({"model": "m-1", "choices": [{"index": 0, "text": text, "finish_reason": null}]});
+    let expected = json!({"text": "Hello", "usage": {"input": 3, "output": 4}, "model": "m-1"});
+    let text = stream(&[
+        chunk("Hel"),
+        chunk("lo"),
+        json!({"choices": [], "usage": usage}),
+    ]);
+    let streamed = read(Family::OpenAiCompletions, &(text + "data: [DONE]\n\n"));
+    assert_eq!(streamed.to_json(), expected);
+    let mut whole = chunk("Hello");
+    whole["usage"] = usage;
+    assert_eq!(
+        read(Family::OpenAiCompletions, &whole.to_string()).to_json(),
+        expected
+    );
+    let vectors = json!({
+        "object": "list", "model": "m-1", "data": [{"object": "embedding", "index": 0, "embedding": [0.1, 0.2]}],
+        "usage": {"prompt_tokens": 3, "total_tokens": 3},
+    });
+    let summary = read(Family::OpenAiEmbeddings, &vectors.to_string());
+    assert_eq!(
+        summary.usage,
+        Some(Usage {
+            input: Some(3),
+            output: None
         })
     );
 }

@@ -1,0 +1,113 @@
+//! Events of OpenAI responses. Deltas of a text are followed by events that repeat it, from a part of an item up to the whole response:
+//! those are masked as the deltas were, so that a client may read either.
+
+use super::{Document, End, Field, Key, Reading, Token};
+use crate::detect::Finding;
+use crate::mask::content::whole;
+use crate::mask::document::{Edit, is_spoken_logprobs};
+use crate::mask::{MaskError, Set};
+use crate::protocol::json::{self, Kind, Step};
+
+impl Document<'_> {
+    pub(super) fn responses(
+        &self,
+        set: &Set,
+        found: &mut Vec<Finding>,
+    ) -> Result<Reading, MaskError> {
+        let mut reading = Reading::default();
+        let kind = self.find(&[], "type").map(json::decode).unwrap_or_default();
+        let key = self.channel(&kind)?;
+        let stage = kind.rsplit_once('.').map_or(&*kind, |(_, stage)| stage);
+        reading.ends.extend(match &*kind {
+            "response.output_item.done" => Some(End::Part(key.part)),
+            "response.completed" | "response.incomplete" | "response.failed" | "error" => {
+                Some(End::All)
+            }
+            _ => (stage == "done").then_some(End::Channel(key)),
+        });
+        for token in self.tokens {
+            match (&token.path[..], token.kind) {
+                ([Step::Key(delta)], Kind::String) if delta == "delta" && stage == "delta" => {
+                    // Sound is not text.
+                    if !kind.ends_with("audio.delta") {
+                        let written = &self.data[token.range.clone()];
+                        reading.slot(key, token, written);
+                    }
+                }
+                (path, Kind::Container) if is_spoken_logprobs(path) => {
+                    let part = owner(path).unwrap_or(key.part);
+                    reading.logprobs.push((part, token.range.clone()));
+                }
+                ([.., Step::Key(name)], Kind::String) if REPEATED.contains(&&**name) => {
+                    let part = owner(&token.path).unwrap_or(key.part);
+                    self.repeated(token, part, name == ARGUMENTS, &mut reading, set);
+                }
+                _ => self.other(token, &mut reading, set, found),
+            }
+        }
+        Ok(reading)
+    }
+
+    /// The text that an event of this kind goes on with, or ends.
+    fn channel(&self, kind: &str) -> Result<Key, MaskError> {
+        let mut inner = None;
+        for name in ["content_index", "summary_index", "command_index"] {
+            inner = inner.or(self.number(&[], name)?);
+        }
+        let field = match kind.rsplit_once('.').map_or(kind, |(channel, _)| channel) {
+            "response.output_text" => Field::Content,
+            "response.refusal" => Field::Refusal,
+            "response.reasoning_text" => Field::ReasoningContent,
+            "response.reasoning_summary_text" => Field::Reasoning,
+            "response.custom_tool_call_input" => Field::CustomInput,
+            channel if channel.ends_with("_arguments") => Field::Arguments,
+            // An item has one text of such a kind: code, a transcript, a diff.
+            _ => Field::Other,
+        };
+        Ok(Key {
+            part: self.number(&[], "output_index")?.unwrap_or(0),
+            field,
+            call: inner.unwrap_or(0),
+        })
+    }
+
+    /// Masks a text in full as its deltas are.
+    fn repeated(&self, token: &Token<'_>, part: u64, json: bool, reading: &mut Reading, set: &Set) {
+        let range = token.range.clone();
+        let text = json::decode(&self.data[range.clone()]);
+        let mut found = Vec::new();
+        if let Some(new) = whole(&text, json, set, &mut found) {
+            let new = json::encode(&new);
+            reading.edits.push(Edit { range, new });
+            reading
+                .repeats
+                .extend(found.into_iter().map(|finding| (part, finding)));
+        }
+    }
+}
+
+/// The item that a value of a whole response belongs to.
+fn owner(path: &[Step<'_>]) -> Option<u64> {
+    match path {
+        [
+            Step::Key(response),
+            Step::Key(output),
+            Step::Index(item),
+            ..,
+        ] if response == "response" && output == "output" => Some(*item as u64),
+        _ => None,
+    }
+}
+
+const ARGUMENTS: &str = "arguments";
+/// The fields that repeat what came in deltas.
+const REPEATED: &[&str] = &[
+    "text",
+    "refusal",
+    ARGUMENTS,
+    "input",
+    "code",
+    "transcript",
+    "diff",
+    "command",
+];

@@ -1,0 +1,189 @@
+//! The body of a call of a model, as far as policy needs it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::input::Input;
+use super::{Endpoint, Family, GENERATE};
+use crate::protocol::http::{Head, with_request};
+use crate::protocol::{Action, Fact, Facts};
+
+/// A call of a model, as far as policy and record need it.
+#[derive(Debug)]
+pub struct Call {
+    /// Its format.
+    pub family: Family,
+    /// The model that is asked.
+    pub model: String,
+    /// Whether the answer is a stream of events.
+    pub stream: bool,
+    /// Whether a text is sent as the numbers of its tokens, which no detector can read.
+    pub tokens: bool,
+    /// The action with its facts.
+    pub action: Action,
+}
+
+/// Bodies that are refused because they cannot be understood.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum LlmError {
+    #[error("the body is not a {} request: {source}", family.name())]
+    Body {
+        family: Family,
+        source: serde_json::Error,
+    },
+    #[error("the body is not a {} request: it has no {field}", family.name())]
+    Missing { family: Family, field: &'static str },
+}
+
+/// Whether a body is one of a call: elsewhere than at a listed provider, where only the path says so.
+#[must_use]
+pub fn agrees(head: &Head, body: &[u8]) -> bool {
+    serde_json::from_slice::<HashMap<String, IgnoredAny>>(body).is_ok_and(|members| {
+        let has = |name| members.contains_key(name);
+        (has("model") || deployment(head).is_some())
+            && (has("messages") || has("input") || has("prompt"))
+    })
+}
+
+/// Reads a call. serde refuses a second `model`, `messages`, `stream` or `tools`, so policy and provider see the same one.
+///
+/// # Errors
+/// [`LlmError`] when the body is not an object of that format.
+pub fn read(endpoint: Endpoint, head: &Head, body: &[u8], facts: Facts) -> Result<Call, LlmError> {
+    let family = endpoint.family;
+    let mut raw: Raw =
+        serde_json::from_slice(body).map_err(|source| LlmError::Body { family, source })?;
+    let offered = raw.offered();
+    let missing = |field| LlmError::Missing { family, field };
+    // Azure takes the model from the path, whatever the body says.
+    let model = deployment(head).map(str::to_owned).or(raw.model);
+    let model = model.ok_or(missing("model"))?;
+    let texts = match family {
+        Family::OpenAiChat | Family::AnthropicMessages => {
+            let messages = raw.messages.ok_or(missing("messages"))?;
+            Some(Input::texts(messages.len()))
+        }
+        Family::OpenAiEmbeddings => Some(raw.input.ok_or(missing("input"))?),
+        // What is not said here is kept at the provider, or nothing.
+        Family::OpenAiResponses => raw.input,
+        _ => raw.prompt,
+    }
+    .unwrap_or_default();
+    let limit = match family {
+        Family::OpenAiResponses => raw.max_output_tokens,
+        _ => raw.max_completion_tokens.or(raw.max_tokens),
+    };
+    // Vectors and counts come in one piece, whatever is asked.
+    let stream = endpoint.action == GENERATE && raw.stream.unwrap_or(false);
+    let mut facts = with_request(head, facts);
+    facts.set("model", model.as_str());
+    facts.set("stream", stream);
+    facts.set("messages", i64::try_from(texts.count).unwrap_or(i64::MAX));
+    facts.set("tools", offered);
+    if let Some(limit) = limit {
+        facts.set("max_tokens", limit);
+    }
+    Ok(Call {
+        family,
+        model,
+        stream,
+        tokens: texts.tokens,
+        action: Action {
+            name: endpoint.action,
+            facts,
+        },
+    })
+}
+
+/// The model that an Azure path names: `/openai/deployments/MODEL/…`.
+fn deployment(head: &Head) -> Option<&str> {
+    let mut segments = head.path.split('/').filter(|segment| !segment.is_empty());
+    let mut is = |name: &str| {
+        segments
+            .next()
+            .is_some_and(|segment| segment.eq_ignore_ascii_case(name))
+    };
+    (is("openai") && is("deployments")).then_some(())?;
+    segments.next()
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    model: Option<String>,
+    messages: Option<Vec<IgnoredAny>>,
+    input: Option<Input>,
+    prompt: Option<Input>,
+    stream: Option<bool>,
+    max_tokens: Option<i64>,
+    max_completion_tokens: Option<i64>,
+    max_output_tokens: Option<i64>,
+    tools: Option<Vec<Tool>>,
+    /// OpenAI's older form of tools.
+    functions: Option<Vec<Named>>,
+    /// Tools that the provider runs, beside the list of tools: Anthropic's and OpenAI's.
+    mcp_servers: Option<Vec<IgnoredAny>>,
+    web_search_options: Option<IgnoredAny>,
+}
+
+/// OpenAI's chat completions nest the name under `function` or `custom`; the other formats have it at the top.
+#[derive(Deserialize)]
+struct Tool {
+    name: Option<String>,
+    function: Option<Named>,
+    custom: Option<Named>,
+    /// The tools of a namespace.
+    tools: Option<Vec<Tool>>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+impl Raw {
+    /// The names of the tools the model may use.
+    fn offered(&mut self) -> Fact {
+        let mut names = BTreeSet::new();
+        for tool in self.tools.take().into_iter().flatten() {
+            tool.add_to(&mut names);
+        }
+        let functions = self.functions.take().into_iter().flatten();
+        names.extend(functions.map(|function| function.name));
+        if self
+            .mcp_servers
+            .as_ref()
+            .is_some_and(|servers| !servers.is_empty())
+        {
+            names.insert("mcp".to_owned());
+        }
+        if self.web_search_options.is_some() {
+            names.insert("web_search".to_owned());
+        }
+        Fact::Set(names)
+    }
+}
+
+impl Tool {
+    /// Every name it has: which of them a provider reads depends on the format. A tool that the provider runs goes by its type too.
+    fn add_to(self, names: &mut BTreeSet<String>) {
+        names.extend(self.name);
+        names.extend(
+            [self.function, self.custom]
+                .into_iter()
+                .flatten()
+                .map(|inner| inner.name),
+        );
+        names.extend(
+            self.kind
+                .filter(|kind| !["function", "custom"].contains(&kind.as_str())),
+        );
+        for tool in self.tools.into_iter().flatten() {
+            tool.add_to(names);
+        }
+    }
+}
