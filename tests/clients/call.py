@@ -53,6 +53,71 @@ async def openai(call):
     return shown("".join(delta.content or "" for delta in deltas), tools, usage.prompt_tokens, usage.completion_tokens)
 
 
+async def openai_responses(call):
+    client = made("openai", "AsyncOpenAI" if call.get("async") else "OpenAI")
+    arguments = {"model": call["model"], "input": call["prompt"]}
+    if call.get("tools"):
+        arguments["tools"] = [{"type": "function", "name": "weather", "parameters": SCHEMA, "strict": False}]
+    answer = client.responses.create(**arguments, stream=bool(call.get("stream")))
+    answer = await answer if call.get("async") else answer
+    if call.get("stream"):
+        events = [event async for event in answer] if call.get("async") else list(answer)
+        assert [event.sequence_number for event in events] == list(range(len(events)))
+        answer = events[-1].response
+        # A client may read the deltas or what repeats them.
+        said = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+        again = [event.text for event in events if event.type == "response.output_text.done"]
+        assert said == answer.output_text and again in ([], [said]), f"{said} {again} {answer.output_text}"
+    tools = [[item.name, item.arguments] for item in answer.output if item.type == "function_call"]
+    return shown(answer.output_text, tools, answer.usage.input_tokens, answer.usage.output_tokens)
+
+
+async def openai_completions(call):
+    client = made("openai", "AsyncOpenAI" if call.get("async") else "OpenAI")
+    arguments = {"model": call["model"], "prompt": call["prompt"]}
+    if not call.get("stream"):
+        answer = client.completions.create(**arguments)
+        answer = await answer if call.get("async") else answer
+        return shown(answer.choices[0].text, [], answer.usage.prompt_tokens, answer.usage.completion_tokens)
+    stream = client.completions.create(**arguments, stream=True, stream_options={"include_usage": True})
+    chunks = [chunk async for chunk in await stream] if call.get("async") else list(stream)
+    text = "".join(choice.text for chunk in chunks for choice in chunk.choices)
+    usage = next(chunk.usage for chunk in chunks if chunk.usage)
+    return shown(text, [], usage.prompt_tokens, usage.completion_tokens)
+
+
+async def openai_embeddings(call):
+    client = made("openai", "AsyncOpenAI" if call.get("async") else "OpenAI")
+    answer = client.embeddings.create(model=call["model"], input=call["prompt"], **call.get("with", {}))
+    answer = await answer if call.get("async") else answer
+    return {"vectors": [data.embedding for data in answer.data], "usage": answer.usage.prompt_tokens}
+
+
+async def openai_models(call):
+    client = made("openai", "AsyncOpenAI" if call.get("async") else "OpenAI")
+    if call.get("async"):
+        return {"ids": [model.id async for model in client.models.list()], "one": (await client.models.retrieve(call["model"])).id}
+    return {"ids": [model.id for model in client.models.list()], "one": client.models.retrieve(call["model"]).id}
+
+
+async def openai_kept(call):
+    """What is done with a response that the provider keeps."""
+    responses = made("openai", "OpenAI").responses
+    asked = [part.text for item in responses.input_items.list(call["id"]) for part in item.content]
+    return {"text": responses.retrieve(call["id"]).output_text, "asked": asked, "status": responses.cancel(call["id"]).status, "deleted": responses.delete(call["id"])}
+
+
+async def anthropic_count(call):
+    client = made("anthropic", "AsyncAnthropic" if call.get("async") else "Anthropic")
+    answer = client.messages.count_tokens(model=call["model"], messages=[{"role": "user", "content": call["prompt"]}])
+    return {"tokens": (await answer if call.get("async") else answer).input_tokens}
+
+
+async def anthropic_models(call):
+    client = made("anthropic", "AsyncAnthropic" if call.get("async") else "Anthropic")
+    return {"ids": [model.id async for model in client.models.list()] if call.get("async") else [model.id for model in client.models.list()]}
+
+
 async def anthropic(call):
     client = made("anthropic", "AsyncAnthropic" if call.get("async") else "Anthropic")
     arguments = {"model": call["model"], "max_tokens": 100, "messages": [{"role": "user", "content": call["prompt"]}]}
@@ -98,6 +163,19 @@ async def langchain_openai(call):
     from langchain_openai import ChatOpenAI
 
     return await langchain(call, ChatOpenAI)
+
+
+async def langchain_responses(call):
+    from langchain_openai import ChatOpenAI
+
+    return await langchain(call, functools.partial(ChatOpenAI, use_responses_api=True))
+
+
+async def langchain_embeddings(call):
+    from langchain_openai import OpenAIEmbeddings
+
+    model = OpenAIEmbeddings(model=call["model"], check_embedding_ctx_length=False)
+    return {"vectors": await model.aembed_documents(call["prompt"]) if call.get("async") else model.embed_documents(call["prompt"])}
 
 
 async def langchain_anthropic(call):
@@ -193,9 +271,10 @@ def shown(text, tools, used, made):
 
 
 async def main():
-    chat = (openai, anthropic, langchain_openai, langchain_anthropic, langgraph)
+    chat = (openai, openai_responses, openai_completions, anthropic, langchain_openai, langchain_responses, langchain_anthropic, langgraph)
+    other = (openai_embeddings, openai_models, openai_kept, anthropic_count, anthropic_models, langchain_embeddings)
     plain = (requests, httpx, httpx2, aiohttp, urllib3, urllib, grpc)
-    clients = {f.__name__.replace("_", "-"): f for f in chat + plain}
+    clients = {f.__name__.replace("_", "-"): f for f in chat + other + plain}
     for call in json.load(sys.stdin):
         try:
             result = await clients[call["client"]](call)

@@ -4,7 +4,9 @@
 //! - The last message is a tool's result: it says what the tool said.
 //! - The prompt contains `leak`: it names a card number and an e-mail address, so that masking of answers can be seen.
 //! - Otherwise: it repeats the prompt.
+//! - The prompt contains `twice`: one event of a stream has a key twice, which clients read and the gateway does not.
 
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 /// A card number (a test number of the card schemes) that a `leak` answer contains.
@@ -86,6 +88,16 @@ pub(super) fn deltas(text: &str) -> Vec<String> {
         .chunks(PIECE)
         .map(|piece| piece.iter().collect())
         .collect()
+}
+
+/// The same events, but for one in the middle that has a key twice.
+pub(super) fn doubled(mut events: Vec<Bytes>) -> Vec<Bytes> {
+    let middle = events.len() / 2;
+    if let Some(event) = events.get_mut(middle) {
+        let text = String::from_utf8_lossy(event);
+        *event = Bytes::from(text.replacen('{', "{\"twice\":1,\"twice\":2,", 1));
+    }
+    events
 }
 
 /// Characters of one streamed piece.

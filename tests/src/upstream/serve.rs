@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::{io::AsyncRead, io::AsyncWrite, net::TcpStream, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-use super::{Journal, Received, anthropic, openai, pieces::Pieces};
+use super::{Journal, Received, anthropic, openai, pieces::Pieces, providers};
 
 /// What every connection needs.
 #[derive(Clone)]
@@ -149,32 +149,10 @@ fn answer(
     body: &Bytes,
     pace: Duration,
 ) -> Response<Pieces> {
-    let json_body = || serde_json::from_slice::<Value>(body).unwrap_or_default();
+    if let Some(answer) = providers::answer(method, path, anthropic, body, pace) {
+        return answer;
+    }
     match (method.as_str(), path) {
-        ("POST", "/v1/chat/completions") => {
-            let body = json_body();
-            match openai::read(&body) {
-                Some(asked) if asked.stream => stream(
-                    openai::events(&asked, body["stream_options"]["include_usage"] == true),
-                    pace,
-                ),
-                Some(asked) => json(StatusCode::OK, &openai::whole(&asked)),
-                None => json(
-                    StatusCode::BAD_REQUEST,
-                    &openai::error("model and messages are required"),
-                ),
-            }
-        }
-        ("POST", "/v1/messages") => match anthropic::read(&json_body()) {
-            Some(asked) if asked.stream => stream(anthropic::events(&asked), pace),
-            Some(asked) => json(StatusCode::OK, &anthropic::whole(&asked)),
-            None => json(
-                StatusCode::BAD_REQUEST,
-                &anthropic::error("model and messages are required"),
-            ),
-        },
-        ("GET", "/v1/models") if anthropic => json(StatusCode::OK, &anthropic::models()),
-        ("GET", "/v1/models") => json(StatusCode::OK, &openai::models()),
         ("GET", "/hello") => respond(
             StatusCode::OK,
             "text/plain; charset=utf-8",
@@ -217,11 +195,11 @@ fn answer(
     }
 }
 
-fn json(status: StatusCode, body: &Value) -> Response<Pieces> {
+pub(super) fn json(status: StatusCode, body: &Value) -> Response<Pieces> {
     respond(status, "application/json", Pieces::whole(body.to_string()))
 }
 
-fn stream(events: Vec<Bytes>, pace: Duration) -> Response<Pieces> {
+pub(super) fn stream(events: Vec<Bytes>, pace: Duration) -> Response<Pieces> {
     respond(
         StatusCode::OK,
         "text/event-stream; charset=utf-8",

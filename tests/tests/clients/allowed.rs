@@ -7,7 +7,8 @@ use tests::{
 };
 
 use crate::world::{
-    CHAT, FILES, HTTP, IDENTITY, NODE_CHAT, NODE_HTTP, Script, World, asynchronous_ways, text, ways,
+    CHAT, FILES, HTTP, IDENTITY, NODE_CHAT, NODE_HTTP, Script, World, asynchronous_ways, measured,
+    text, ways,
 };
 
 const PROMPT: &str = "what is the weather in Paris?";
@@ -17,7 +18,16 @@ fn python_clients_get_what_they_get_without_tollgate() -> anyhow::Result<()> {
     let chat = CHAT
         .iter()
         .flat_map(|(client, model)| ways(client, model, PROMPT));
+    let models = ["openai-models", "anthropic-models"]
+        .into_iter()
+        .flat_map(|client| {
+            [false, true].map(|asynchronous| {
+            json!({"client": client, "model": "gpt-5-mini", "async": asynchronous})
+        })
+        });
     let calls: Vec<Value> = chat
+        .chain(measured(None, PROMPT))
+        .chain(models)
         .chain(HTTP.iter().flat_map(|client| reads(client)))
         .collect();
     same_as_without_tollgate(&Script::python()?, &calls)
@@ -166,23 +176,32 @@ fn recorded(exchanges: &[Value], sent: &[Received]) {
             "{exchange:#}"
         );
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-        if body["messages"].is_array() {
-            assert_eq!(exchange["action"], "llm.generate");
+        let path = request.path.as_str();
+        assert_eq!(exchange["action"], action(path), "{exchange:#}");
+        if body["model"].is_string() {
             assert_eq!(exchange["model"], body["model"]);
             assert_eq!(exchange["stream"], body["stream"] == true, "{exchange:#}");
-            // A stream of chat completions says its usage only if it is asked to.
-            if body["stream"] != true
-                || !body["stream_options"].is_null()
-                || request.path == "/v1/messages"
-            {
-                assert!(
-                    exchange["usage"]["input"].as_u64() > Some(0)
-                        && exchange["usage"]["output"].as_u64() > Some(0),
-                    "{exchange:#}"
-                );
+            let read = exchange["usage"]["input"].as_u64() > Some(0);
+            let made = exchange["usage"]["output"].as_u64() > Some(0);
+            match path {
+                "/v1/messages/count_tokens" => assert!(exchange["usage"].is_null(), "{exchange:#}"),
+                "/v1/embeddings" => assert!(read, "{exchange:#}"),
+                // A stream of completions says its usage only if it is asked to.
+                _ if path.ends_with("completions")
+                    && body["stream"] == true
+                    && body["stream_options"].is_null() => {}
+                _ => assert!(read && made, "{exchange:#}"),
             }
-        } else {
-            assert_eq!(exchange["action"], "http.read");
         }
+    }
+}
+
+fn action(path: &str) -> &'static str {
+    match path {
+        "/v1/embeddings" => "llm.embed",
+        "/v1/messages/count_tokens" => "llm.count",
+        path if path.starts_with("/v1/models") => "llm.read",
+        path if path.starts_with("/v1/") => "llm.generate",
+        _ => "http.read",
     }
 }

@@ -11,4 +11,5 @@ mod outside;
 mod refused;
 mod restart;
 mod tagged;
+mod withheld;
 mod world;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::upstream::{LEAKED_CARD, LEAKED_EMAIL};
 
-use crate::world::{CHAT, Script, World, text, texts};
+use crate::world::{CHAT, Script, World, measured, text, texts};
 
 const CARD: &str = "[REDACTED:credit-card]";
 const EMAIL: &str = "[REDACTED:email]";
@@ -95,6 +95,54 @@ fn prompts_are_masked_before_they_leave() -> anyhow::Result<()> {
                 .success()?,
         );
     }
+    Ok(())
+}
+
+#[test]
+fn what_becomes_a_vector_or_is_counted_is_masked_too() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let script = Script::python()?;
+    let calls = measured(None, &format!("charge {LEAKED_CARD} now"));
+    let masked = measured(None, &format!("charge {CARD} now"));
+    let control = world.untagged(&script, &masked)?;
+    assert_ne!(control, world.untagged(&script, &calls)?);
+    world.upstream.take();
+    assert_eq!(
+        world.tagged(&script, &calls)?,
+        control,
+        "{}",
+        world.daemon.log()
+    );
+    for request in world.upstream.take() {
+        nothing_leaks(&request.text());
+    }
+    for exchange in world.daemon.ended_after(0, calls.len())? {
+        found(&exchange, "credit-card");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_the_provider_keeps_is_masked_when_it_is_read() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let script = Script::python()?;
+    let calls = [json!({"client": "openai-kept", "id": "resp_0123456789"})];
+    let mut control = world.untagged(&script, &calls)?;
+    let kept = text(&control[0], "text").to_owned();
+    assert!(kept.contains(LEAKED_CARD), "{control:#?}");
+    control[0]["text"] = json!(kept.replace(LEAKED_CARD, CARD).replace(LEAKED_EMAIL, EMAIL));
+    assert_eq!(
+        world.tagged(&script, &calls)?,
+        control,
+        "{}",
+        world.daemon.log()
+    );
+    let exchanges = world.daemon.ended_after(0, 4)?;
+    let actions: Vec<&str> = exchanges
+        .iter()
+        .map(|exchange| text(exchange, "action"))
+        .collect();
+    assert_eq!(actions, ["llm.read", "llm.read", "llm.write", "llm.write"]);
     Ok(())
 }
 

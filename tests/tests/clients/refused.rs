@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use tests::harness::{WAIT, finish};
 
 use crate::world::{
-    CHAT, FILES, FORBIDDEN, HTTP, IDENTITY, NODE_CHAT, NODE_HTTP, Script, World, provider, text,
-    texts,
+    CHAT, FILES, FORBIDDEN, HTTP, IDENTITY, NODE_CHAT, NODE_HTTP, Script, World, measured,
+    provider, text, texts,
 };
 
 /// The example key of the provider's documentation.
@@ -14,6 +14,13 @@ const KEY: &str = concat!("AKIA", "IOSFODNN7EXAMPLE");
 #[test]
 fn a_model_that_is_not_permitted() -> anyhow::Result<()> {
     refused_chat("gpt-5", "hello", "no policy permits model \"gpt-5\"", &[])
+}
+
+#[test]
+fn a_model_for_vectors_or_for_counting_that_is_not_permitted() -> anyhow::Result<()> {
+    let calls = measured(Some("gpt-5"), "hello");
+    let reason = "no policy permits model \"gpt-5\"";
+    all_refused(&World::new()?, &Script::python()?, &calls, reason, &[])
 }
 
 #[test]
@@ -67,7 +74,8 @@ fn all_refused(
         let message = text(result, "message");
         assert!(
             message.contains(&format!(
-                "Tollgate refused llm.generate on {service} for {IDENTITY}: "
+                "Tollgate refused {} on {service} for {IDENTITY}: ",
+                action(text(call, "client"))
             )),
             "{message}"
         );
@@ -92,6 +100,14 @@ fn all_refused(
         assert_eq!(exchange["policies"], json!(policies), "{exchange:#}");
     }
     Ok(())
+}
+
+fn action(client: &str) -> &'static str {
+    match client {
+        "openai-embeddings" | "langchain-embeddings" => "llm.embed",
+        "anthropic-count" => "llm.count",
+        _ => "llm.generate",
+    }
 }
 
 #[test]

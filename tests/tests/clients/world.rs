@@ -33,7 +33,13 @@ pub(crate) const CHAT: &[(&str, &str)] = &[
     ("langchain-openai", "gpt-5-mini"),
     ("langchain-anthropic", "claude-haiku-4-5"),
     ("langgraph", "gpt-5-mini"),
+    ("openai-responses", "gpt-5-mini"),
+    ("openai-completions", "gpt-5-mini"),
+    ("langchain-responses", "gpt-5-mini"),
 ];
+
+/// The model for vectors that policy permits.
+pub(crate) const EMBEDDER: &str = "text-embedding-3-small";
 
 /// Chat clients in Node.
 pub(crate) const NODE_CHAT: &[(&str, &str)] =
@@ -49,11 +55,36 @@ pub(crate) const NODE_HTTP: &[&str] = &["fetch", "undici", "axios"];
 
 /// The provider that a chat client calls.
 pub(crate) fn provider(client: &str) -> &'static str {
-    if client.ends_with("anthropic") {
+    if client.contains("anthropic") {
         "anthropic"
     } else {
         "openai"
     }
+}
+
+/// Calls that turn texts into vectors or count their tokens: each library, blocking and not. `model` replaces the permitted ones.
+pub(crate) fn measured(model: Option<&str>, prompt: &str) -> Vec<Value> {
+    let call = |asynchronous: bool, client: &str, permitted: &str, prompt: Value| {
+        let model = model.unwrap_or(permitted);
+        json!({"client": client, "model": model, "prompt": prompt, "async": asynchronous})
+    };
+    let both = [false, true].into_iter().flat_map(|asynchronous| {
+        let texts = json!([prompt, "and this"]);
+        let mut floats = call(asynchronous, "openai-embeddings", EMBEDDER, json!(prompt));
+        floats["with"] = json!({"encoding_format": "float"});
+        [
+            floats,
+            call(asynchronous, "openai-embeddings", EMBEDDER, texts.clone()),
+            call(asynchronous, "langchain-embeddings", EMBEDDER, texts),
+            call(
+                asynchronous,
+                "anthropic-count",
+                "claude-haiku-4-5",
+                json!(prompt),
+            ),
+        ]
+    });
+    both.collect()
 }
 
 /// Fields are dropped in this order: the daemon ends before what it runs in.
@@ -215,12 +246,15 @@ fn cache() -> anyhow::Result<PathBuf> {
         .context("TOLLGATE_CACHE is not set: run this through `cargo xtask test clients`")
 }
 
-/// Every way of a chat client: blocking or not, whole or streamed, with or without a tool.
+/// Every way of a chat client: blocking or not, whole or streamed, with or without a tool (which completions do not have).
 pub(crate) fn ways(client: &str, model: &str, prompt: &str) -> Vec<Value> {
     let mut calls = Vec::new();
     for asynchronous in [false, true] {
         for stream in [false, true] {
             for tools in [false, true] {
+                if tools && client == "openai-completions" {
+                    continue;
+                }
                 calls.push(json!({
                     "client": client, "model": model, "prompt": prompt, "async": asynchronous, "stream": stream, "tools": tools,
                 }));
