@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{Method, Version};
 
+use super::target::{normal_host, normal_path, port};
 use super::{Action, Facts};
 
 /// A request head, read once.
@@ -15,9 +16,9 @@ use super::{Action, Facts};
 pub struct Head {
     /// Method, case-sensitive.
     pub method: Method,
-    /// Lower-case host without a trailing dot; an IPv6 address without brackets.
+    /// In its normal form ([`normal_host`]).
     pub host: String,
-    /// Path with unreserved percent-encodings decoded; no dot segments.
+    /// In its normal form ([`normal_path`]): what policy decides on.
     pub path: String,
     /// What the upstream receives as its target: path and query as sent.
     pub target: String,
@@ -33,7 +34,7 @@ pub enum HeadError {
     Connect,
     #[error("a request needs exactly one Host")]
     HostCount,
-    #[error("Host \"{0}\" is not a name or address with an optional port")]
+    #[error("Host \"{0}\" is not a name (xn-- beyond ASCII) or an address, with an optional port")]
     HostSyntax(String),
     #[error("the request target names {target} but Host names {host}")]
     TargetDisagrees { target: String, host: String },
@@ -41,7 +42,9 @@ pub enum HeadError {
     NameDisagrees { sni: String, host: String },
     #[error("the connection goes to port {dialled} but the request names port {named}")]
     PortDisagrees { dialled: u16, named: u16 },
-    #[error("the request path has dot segments, encoded separators or backslashes")]
+    #[error(
+        "the request path has dot segments, backslashes, encoded separators, or hides them in another encoding"
+    )]
     Path,
     #[error("only the chunked transfer coding is understood")]
     TransferEncoding,
@@ -49,16 +52,17 @@ pub enum HeadError {
     Method { method: Method },
 }
 
-/// Reads the head of a request on a connection that was dialled to `port` and, under TLS, opened for `tls_name`.
+/// Reads the head of a request on a connection that was dialled to the port `dialled` and, under TLS, opened for `tls_name`.
 ///
 /// # Errors
 /// A [`HeadError`] for each ambiguity.
-pub fn read(parts: &Parts, tls_name: Option<&str>, port: u16) -> Result<Head, HeadError> {
+pub fn read(parts: &Parts, tls_name: Option<&str>, dialled: u16) -> Result<Head, HeadError> {
     if parts.method == Method::CONNECT {
         return Err(HeadError::Connect);
     }
     let authority = authority(parts)?;
-    let host = normal_host(authority.host());
+    let host =
+        normal_host(authority.host()).ok_or_else(|| syntax(authority.as_str().as_bytes()))?;
     if let Some(sni) = tls_name.filter(|sni| *sni != host) {
         return Err(HeadError::NameDisagrees {
             sni: sni.to_owned(),
@@ -68,11 +72,8 @@ pub fn read(parts: &Parts, tls_name: Option<&str>, port: u16) -> Result<Head, He
     let default = if tls_name.is_some() { 443 } else { 80 };
     let named = authority.port_u16().unwrap_or(default);
     // Clients of a non-default port must say so; those that leave it out mean the port they dialled.
-    if authority.port().is_some() && named != port {
-        return Err(HeadError::PortDisagrees {
-            dialled: port,
-            named,
-        });
+    if authority.port().is_some() && named != dialled {
+        return Err(HeadError::PortDisagrees { dialled, named });
     }
     for coding in parts.headers.get_all(header::TRANSFER_ENCODING) {
         if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
@@ -123,56 +124,20 @@ fn authority(parts: &Parts) -> Result<Authority, HeadError> {
 }
 
 fn parse_authority(bytes: &[u8]) -> Result<Authority, HeadError> {
-    let shown = &bytes[..bytes.len().min(MAX_SHOWN)];
-    let bad = || HeadError::HostSyntax(String::from_utf8_lossy(shown).into_owned());
-    let authority = Authority::try_from(bytes).map_err(|_| bad())?;
-    let numeric_port = authority
+    let authority = Authority::try_from(bytes).map_err(|_| syntax(bytes))?;
+    let numbered = authority
         .as_str()
         .rsplit_once(':')
-        .is_none_or(|(_, port)| port.ends_with(']') || port.parse::<u16>().is_ok());
-    let plain = !authority.as_str().contains('@') && !authority.host().is_empty() && numeric_port;
-    if plain { Ok(authority) } else { Err(bad()) }
-}
-
-/// Lower case, without brackets or a trailing dot: the form names are compared in.
-#[must_use]
-pub fn normal_host(host: &str) -> String {
-    host.trim_start_matches('[')
-        .trim_end_matches(']')
-        .trim_end_matches('.')
-        .to_ascii_lowercase()
-}
-
-/// Decodes percent-encoded unreserved characters (RFC 3986, 2.3); `None` where servers are known to differ.
-fn normal_path(path: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        if byte == b'\\' {
-            return None;
-        }
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let pair = rest.get(..2)?;
-        let value = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        match value {
-            b'/' | b'\\' | 0 => return None,
-            value if value.is_ascii_alphanumeric() || b"-._~".contains(&value) => bytes.push(value),
-            _ => {
-                bytes.push(b'%');
-                bytes.extend(pair.iter().map(u8::to_ascii_uppercase));
-            }
-        }
-        rest = &rest[2..];
+        .is_none_or(|(_, text)| text.ends_with(']') || port(text).is_some());
+    if authority.as_str().contains('@') || !numbered {
+        return Err(syntax(bytes));
     }
-    let path = String::from_utf8(bytes).ok()?;
-    (!path
-        .split('/')
-        .any(|segment| segment == "." || segment == ".."))
-    .then_some(path)
+    Ok(authority)
+}
+
+fn syntax(host: &[u8]) -> HeadError {
+    let shown = &host[..host.len().min(MAX_SHOWN)];
+    HeadError::HostSyntax(String::from_utf8_lossy(shown).into_owned())
 }
 
 /// The action of a request that no more specific protocol claims.

@@ -8,6 +8,7 @@ pub mod json;
 pub mod llm;
 mod refuse;
 pub mod sse;
+pub mod target;
 pub mod trailers;
 pub mod transcript;
 
