@@ -22,7 +22,7 @@ use crate::forward::{ForwardError, Pool};
 use crate::mask;
 use crate::policy::Permit;
 use crate::protocol::llm::{self, Family};
-use crate::protocol::{Why, http as protocol};
+use crate::protocol::{Refusal, Why, grpc, http as protocol};
 use crate::record::{ExchangeEntry, Outcome};
 
 /// What the exchanges of one connection share.
@@ -35,14 +35,27 @@ pub(super) struct Context {
 /// The connection is dropped without an answer, as it would be if the upstream had dropped it.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Hangup {
+    /// hyper looks for the reason of a reset among the causes, so that an upstream's reset reaches the client as the same.
     #[error("the upstream could not be reached")]
-    Upstream,
+    Upstream(#[source] ForwardError),
     #[error(transparent)]
     Connection(#[from] ConnectionError),
 }
 
-/// Governs one request. `Err` drops the connection.
+/// Governs one request. `Err` drops the connection, or resets the stream.
 pub(super) async fn handle(
+    context: Arc<Context>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Hangup> {
+    let calls = grpc::calls(request.headers());
+    let mut response = answered(context, request).await?;
+    match response.extensions_mut().remove::<Refusal>() {
+        Some(refusal) if calls => Ok(grpc::response(&refusal).map(|_| Body::empty())),
+        _ => Ok(response),
+    }
+}
+
+async fn answered(
     context: Arc<Context>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Hangup> {
@@ -161,18 +174,18 @@ async fn forward(
             Ok(relay::start(connection, entry, response, family, masks, held, revoked).await?)
         }
         Err(error @ (ForwardError::Dial { .. } | ForwardError::Http(_))) => {
-            let failed = Refused::new(
-                entry,
-                connection,
-                &described,
-                Why::Upstream,
-                &error.to_string(),
-            );
+            let (outcome, reason) = match &error {
+                ForwardError::Http(body) if body.is_user() => {
+                    (Outcome::Aborted, "the request's body broke off".to_owned())
+                }
+                _ => (Outcome::Failed, error.to_string()),
+            };
+            let failed = Refused::new(entry, connection, &described, Why::Upstream, &reason);
             failed
-                .close(None, Outcome::Failed, Some(error.to_string()))
+                .close(None, outcome, Some(reason))
                 .await
                 .map_err(ConnectionError::from)?;
-            Err(Hangup::Upstream)
+            Err(Hangup::Upstream(error))
         }
         Err(error) => {
             let reason = error.to_string();
@@ -182,6 +195,35 @@ async fn forward(
     }
 }
 
+/// Records what was no request at all; the client has been told by the library.
+pub(super) async fn unparsed(
+    connection: &Connection,
+    clear: &Clear,
+    status: Option<u16>,
+    reason: &str,
+) -> Result<(), ConnectionError> {
+    let described = Described {
+        action: "http",
+        service: claimed(connection, clear).name,
+        method: None,
+        path: None,
+    };
+    let entry = outcome::open_denied(connection, &described, clear.protocol(), reason).await?;
+    let refused = Refused::new(entry, connection, &described, Why::Malformed, reason);
+    tracing::info!("{}", refused.refusal.message);
+    Ok(refused.close(status, Outcome::Refused, None).await?)
+}
+
+/// The service at the name that TLS was opened for, else at the address that was dialled.
+fn claimed(connection: &Connection, clear: &Clear) -> Resource {
+    let address = connection.origin.ip().to_canonical().to_string();
+    let (scheme, host) = match &clear.tls_name {
+        Some(name) => (Scheme::Tls, name),
+        None => (Scheme::Plain, &address),
+    };
+    Resource::of(&connection.gateway, scheme, host, connection.origin)
+}
+
 /// Answers a request whose head cannot be read one way only.
 async fn unreadable(
     context: &Context,
@@ -189,14 +231,9 @@ async fn unreadable(
     reason: &str,
 ) -> Result<Response<Body>, Hangup> {
     let connection = &context.connection;
-    let address = connection.origin.ip().to_canonical().to_string();
-    let (scheme, host) = match &context.clear.tls_name {
-        Some(name) => (Scheme::Tls, name),
-        None => (Scheme::Plain, &address),
-    };
     let described = Described {
         action: protocol::action_name(&parts.method),
-        service: Resource::of(&connection.gateway, scheme, host, connection.origin).name,
+        service: claimed(connection, &context.clear).name,
         method: Some(parts.method.to_string()),
         path: None,
     };

@@ -169,7 +169,7 @@ impl Held {
 async fn streamed(answer: Answer, family: Family, waits: Waits) -> Result<Body, BoxError> {
     let response = match answer {
         Ok(response) => response,
-        Err(Hangup::Upstream) => {
+        Err(Hangup::Upstream(_)) => {
             return Ok(told(family, waits, "the upstream could not be reached"));
         }
         Err(error) => return Err(error.into()),

@@ -1,5 +1,6 @@
 //! Serves HTTP/1.1 and HTTP/2 on a connection that is open: each request is an exchange of its own.
 
+use std::error::Error;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,8 +62,8 @@ where
     let version = clear.version;
     let pool = Pool::new(tasks.clone(), version);
     let context = Arc::new(exchange::Context {
-        connection,
-        clear,
+        connection: Arc::clone(&connection),
+        clear: clear.clone(),
         pool,
     });
     let leaving = drain.clone();
@@ -90,11 +91,14 @@ where
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(MAX_HEAD);
         let mut serving = pin!(builder.serve_connection(io, service));
-        tokio::select! {
-            served = &mut serving => return Ok(served?),
-            () = drain.last_call() => serving.as_mut().graceful_shutdown(),
-        }
-        serving.await?;
+        let served = tokio::select! {
+            served = &mut serving => served,
+            () = drain.last_call() => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
+        ended(&connection, &clear, served).await
     } else {
         let mut builder = hyper::server::conn::http1::Builder::new();
         builder
@@ -105,13 +109,38 @@ where
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD as usize);
         let mut serving = pin!(builder.serve_connection(io, service));
-        tokio::select! {
-            served = &mut serving => return Ok(served?),
-            () = drain.last_call() => serving.as_mut().graceful_shutdown(),
-        }
-        serving.await?;
+        let served = tokio::select! {
+            served = &mut serving => served,
+            () = drain.last_call() => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
+        ended(&connection, &clear, served).await
     }
-    Ok(())
+}
+
+/// What the library refuses by itself is on record too.
+async fn ended(
+    connection: &Connection,
+    clear: &Clear,
+    served: hyper::Result<()>,
+) -> Result<(), ConnectionError> {
+    let Err(error) = served else { return Ok(()) };
+    if let Some((status, reason)) = malformed(&error) {
+        exchange::unparsed(connection, clear, status, &reason).await?;
+    }
+    Err(error.into())
+}
+
+/// The status that the client was told, if any, and what is wrong with its bytes.
+fn malformed(error: &hyper::Error) -> Option<(Option<u16>, String)> {
+    if error.is_parse() {
+        let status = if error.is_parse_too_large() { 431 } else { 400 };
+        return Some((Some(status), format!("not HTTP/1: {error}")));
+    }
+    let frames = error.source()?.downcast_ref::<h2::Error>()?;
+    (frames.is_library() && !frames.is_io()).then(|| (None, format!("not HTTP/2: {frames}")))
 }
 
 /// What nginx and Envoy allow by default.

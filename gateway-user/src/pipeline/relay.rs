@@ -23,7 +23,7 @@ use super::{Connection, ConnectionError};
 use crate::keeper::Scrub;
 use crate::mask::{self, MaskError, Shape};
 use crate::protocol::coding;
-use crate::protocol::http::end_to_end;
+use crate::protocol::http::{chunked_only, end_to_end};
 use crate::protocol::llm::Family;
 use crate::protocol::transcript::Collector;
 use crate::protocol::{Refusal, Why};
@@ -62,6 +62,9 @@ pub(super) async fn start(
     mut revoked: Revoked,
 ) -> Result<Response<Body>, ConnectionError> {
     let (mut parts, upstream) = response.into_parts();
+    // Each side has its own version.
+    parts.version = http::Version::default();
+    let framed = chunked_only(&parts.headers);
     end_to_end(&mut parts.headers);
     let scrub = if held {
         let scrub = connection.gateway.keeper.scrub()?;
@@ -83,6 +86,9 @@ pub(super) async fn start(
         status,
     };
 
+    if let Err(error) = framed {
+        return fail(record, family, &error.to_string()).await;
+    }
     if upstream.is_end_stream() {
         record.close(Outcome::Completed, None, Vec::new()).await?;
         return Ok(Response::from_parts(parts, Body::Whole(None)));
@@ -189,6 +195,10 @@ fn unmaskable(error: &MaskError) -> String {
 }
 
 impl Body {
+    pub(super) fn empty() -> Self {
+        Self::Whole(None)
+    }
+
     pub(super) fn whole(bytes: Bytes) -> Self {
         Self::Whole(Some(bytes))
     }

@@ -75,11 +75,7 @@ pub fn read(parts: &Parts, tls_name: Option<&str>, dialled: u16) -> Result<Head,
     if authority.port().is_some() && named != dialled {
         return Err(HeadError::PortDisagrees { dialled, named });
     }
-    for coding in parts.headers.get_all(header::TRANSFER_ENCODING) {
-        if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return Err(HeadError::TransferEncoding);
-        }
-    }
+    chunked_only(&parts.headers)?;
     // Frameworks take the method from these; what was decided on as reading would then write.
     let mut overrides = METHOD_OVERRIDES.iter();
     if reads(&parts.method) && overrides.any(|name| parts.headers.contains_key(*name)) {
@@ -97,6 +93,19 @@ pub fn read(parts: &Parts, tls_name: Option<&str>, dialled: u16) -> Result<Head,
             .map_or_else(|| "/".to_owned(), |target| target.as_str().to_owned()),
         authority: authority.as_str().to_owned(),
     })
+}
+
+/// Whether the body is framed in a way that everybody reads alike.
+///
+/// # Errors
+/// It has another transfer coding than `chunked`.
+pub fn chunked_only(headers: &HeaderMap) -> Result<(), HeadError> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        Ok(())
+    } else {
+        Err(HeadError::TransferEncoding)
+    }
 }
 
 fn authority(parts: &Parts) -> Result<Authority, HeadError> {

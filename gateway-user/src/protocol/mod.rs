@@ -3,6 +3,7 @@
 mod action;
 pub mod coding;
 pub mod credentials;
+pub mod grpc;
 pub mod http;
 pub mod json;
 pub mod llm;
