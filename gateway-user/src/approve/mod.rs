@@ -16,6 +16,7 @@
 
 mod book;
 mod digest;
+mod multipart;
 mod owner;
 mod question;
 #[cfg(test)]

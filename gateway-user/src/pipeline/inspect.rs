@@ -165,17 +165,16 @@ pub(super) fn digest(ready: &Ready) -> [u8; 32] {
         ready.head.method.as_str(),
         &ready.resource.place(),
         &ready.head.target,
-    )
-    .headers(pairs(&headers), class);
+    );
     match &ready.payload {
         Payload::Whole(held) => {
-            let digest = digest.field(&held.bytes);
+            let digest = digest.content(pairs(&headers), class, &held.bytes);
             match &held.trailers {
                 Some(trailers) => digest.headers(pairs(trailers), class).finish(),
                 None => digest.finish(),
             }
         }
-        Payload::Stream(_) => digest.finish(),
+        Payload::Stream(_) => digest.headers(pairs(&headers), class).finish(),
     }
 }
 
