@@ -1,6 +1,7 @@
 // Makes calls with Node's own fetch and with libraries from npm, and prints what each returned: one JSON object a line, or the library's
 // own exception. Its argument is the folder the libraries are installed in. Input as call.py: a JSON list of calls; `client` names the
-// library; a chat call has `model`, `prompt` and optionally `stream`, `tools`; a plain HTTP call has `method`, `url` and optionally `json`.
+// library; a chat call has `model`, `prompt` and optionally `stream`, `tools`, and for openai `timeout` (seconds); a plain HTTP call
+// has `method`, `url` and optionally `json`, or for fetch `form` (a file's text) and `timeout`.
 // Nothing here knows of Tollgate.
 
 import { createRequire } from "node:module";
@@ -18,15 +19,17 @@ const shown = (text, tools, used, made) => ({ text: text ?? "", tools, usage: [u
 
 async function openai(call) {
   const client = once("openai", () => new (library("openai").OpenAI)());
+  const patience = call.timeout ? { timeout: 1000 * call.timeout } : undefined;
   const asked = { model: call.model, messages: [{ role: "user", content: call.prompt }] };
   if (call.tools) asked.tools = [{ type: "function", function: { name: "weather", parameters: SCHEMA } }];
   if (!call.stream) {
-    const { choices, usage } = await client.chat.completions.create(asked);
+    const { choices, usage } = await client.chat.completions.create(asked, patience);
     const tools = (choices[0].message.tool_calls ?? []).map((tool) => [tool.function.name, tool.function.arguments]);
     return shown(choices[0].message.content, tools, usage.prompt_tokens, usage.completion_tokens);
   }
   let text = "", name, parts = "", usage;
-  for await (const chunk of await client.chat.completions.create({ ...asked, stream: true, stream_options: { include_usage: true } })) {
+  const streamed = { ...asked, stream: true, stream_options: { include_usage: true } };
+  for await (const chunk of await client.chat.completions.create(streamed, patience)) {
     usage = chunk.usage ?? usage;
     for (const { delta } of chunk.choices) {
       text += delta.content ?? "";
@@ -60,7 +63,13 @@ function options(call) {
 }
 
 async function plainFetch(call) {
-  const answer = await fetch(call.url, options(call));
+  const asked = options(call);
+  if (call.form) {
+    asked.body = new FormData();
+    asked.body.append("file", new Blob([call.form]), "a.txt");
+  }
+  if (call.timeout) asked.signal = AbortSignal.timeout(1000 * call.timeout);
+  const answer = await fetch(call.url, asked);
   return { status: answer.status, body: await answer.text() };
 }
 

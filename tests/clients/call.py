@@ -1,7 +1,7 @@
 """Makes calls with real client libraries and prints what each returned: one JSON object a line, or the library's own exception.
 
 Input: a JSON list of calls. `client` names the library; a chat call has `model`, `prompt` and optionally `stream`, `tools`, `async`,
-`timeout`; a plain HTTP call has `method`, `url` and optionally `json`. Nothing here knows of Tollgate.
+`timeout`; a plain HTTP call has `method`, `url` and optionally `json`, or `form` (a file's text), and `timeout`. Nothing here knows of Tollgate.
 """
 
 import asyncio
@@ -121,6 +121,8 @@ async def anthropic_models(call):
 async def anthropic(call):
     client = made("anthropic", "AsyncAnthropic" if call.get("async") else "Anthropic")
     arguments = {"model": call["model"], "max_tokens": 100, "messages": [{"role": "user", "content": call["prompt"]}]}
+    if call.get("timeout"):
+        arguments["timeout"] = call["timeout"]
     if call.get("tools"):
         arguments["tools"] = [{"name": "weather", "description": "weather", "input_schema": SCHEMA}]
     if call.get("stream") and call.get("async"):
@@ -141,7 +143,7 @@ async def langchain(call, model):
     """An agent's loop: the model may call a tool, whose result goes back to it."""
     from langchain_core.messages import HumanMessage, ToolMessage
 
-    model = model(model=call["model"])
+    model = model(model=call["model"], **({"timeout": call["timeout"]} if call.get("timeout") else {}))
     model = model.bind_tools([weather]) if call.get("tools") else model
     messages, tools = [HumanMessage(call["prompt"])], []
     while True:
@@ -202,14 +204,18 @@ async def langgraph(call):
     return shown(answers[-1].text, tools, usage["input_tokens"], usage["output_tokens"])
 
 
+def files(call):
+    return {"file": ("a.txt", call["form"])} if "form" in call else None
+
+
 async def requests(call):
-    answer = made("requests", "Session").request(call["method"], call["url"], json=call.get("json"), timeout=30)
+    answer = made("requests", "Session").request(call["method"], call["url"], json=call.get("json"), files=files(call), timeout=call.get("timeout", 30))
     return {"status": answer.status_code, "body": answer.text}
 
 
 async def httpx(call, module="httpx"):
     client = made(module, "AsyncClient" if call.get("async") else "Client")
-    answer = client.request(call["method"], call["url"], json=call.get("json"), timeout=30)
+    answer = client.request(call["method"], call["url"], json=call.get("json"), files=files(call), timeout=call.get("timeout", 30))
     answer = await answer if call.get("async") else answer
     return {"status": answer.status_code, "body": answer.text}
 

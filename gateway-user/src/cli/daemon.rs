@@ -72,22 +72,6 @@ impl Target {
 }
 
 #[derive(Args)]
-pub(super) struct List {
-    /// One JSON object a line
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
-pub(super) struct Answer {
-    /// The whole id, as `tollgate approvals` shows it
-    id: String,
-    /// Why; goes into the record
-    #[arg(long)]
-    reason: Option<String>,
-}
-
-#[derive(Args)]
 pub(super) struct Sessions {
     /// One JSON object a line
     #[arg(long)]
@@ -237,40 +221,6 @@ fn what(target: Target) -> Result<What, Failure> {
     })
 }
 
-pub(super) fn approvals(common: &Common, flags: &List) -> Result<ExitCode, Failure> {
-    let items = call(&common.socket()?, &Request::Approvals)?;
-    if flags.json {
-        lines(&items)
-    } else {
-        print!("{}", show::approvals(&typed(items)?, paint()))
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-pub(super) fn approve(common: &Common, flags: Answer) -> Result<ExitCode, Failure> {
-    call(
-        &common.socket()?,
-        &Request::Approve {
-            id: flags.id.clone(),
-            reason: flags.reason,
-        },
-    )?;
-    println!("approved {}", flags.id);
-    Ok(ExitCode::SUCCESS)
-}
-
-pub(super) fn deny(common: &Common, flags: Answer) -> Result<ExitCode, Failure> {
-    call(
-        &common.socket()?,
-        &Request::Deny {
-            id: flags.id.clone(),
-            reason: flags.reason,
-        },
-    )?;
-    println!("denied {}", flags.id);
-    Ok(ExitCode::SUCCESS)
-}
-
 pub(super) fn sessions(common: &Common, flags: &Sessions) -> Result<ExitCode, Failure> {
     let items = call(&common.socket()?, &Request::Sessions { limit: flags.limit })?;
     if flags.json {
@@ -316,7 +266,7 @@ pub(super) fn lines(items: &[Value]) {
     }
 }
 
-fn text<'a>(object: &'a Value, key: &str) -> &'a str {
+pub(super) fn text<'a>(object: &'a Value, key: &str) -> &'a str {
     object.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 1 failed check, 2 usage, 3 config, 4 policy, 5 privilege, 6 kernel, 7 already running, 8 no daemon, 9 not found.
 
+mod approvals;
 mod daemon;
 mod flows;
 mod launch;
@@ -82,18 +83,19 @@ Examples:
     #[command(after_help = "\
 Examples:
   sudo tollgate approvals
-  sudo tollgate approvals --json")]
-    Approvals(daemon::List),
-    /// Let a waiting request pass, once
+  sudo tollgate approvals --follow --json")]
+    Approvals(approvals::List),
+    /// Let waiting requests pass, once
     #[command(
-        after_help = "Example: sudo tollgate approve 01JD7K3V5QWE8RTY2ZXC4BN6M9 --reason \"ticket 4711\""
+        after_help = "Example: sudo tollgate approve 01KAGTT9E0W3M8XQ --reason \"ticket 4711\""
     )]
-    Approve(daemon::Answer),
-    /// Refuse a waiting request
-    #[command(
-        after_help = "Example: sudo tollgate deny 01JD7K3V5QWE8RTY2ZXC4BN6M9 --reason \"not on a Friday\""
-    )]
-    Deny(daemon::Answer),
+    Approve(approvals::Approve),
+    /// Refuse waiting requests
+    #[command(after_help = "\
+Examples:
+  sudo tollgate deny 01KAGTT9E0W3M8XQ --reason \"not on a Friday\"
+  sudo tollgate deny --all --identity research-agent")]
+    Deny(approvals::Deny),
     /// List sessions, oldest first
     #[command(after_help = "\
 Examples:
@@ -165,9 +167,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Run(flags) => launch::run(common, flags),
         Command::Tag(flags) => daemon::tag(common, flags),
         Command::Untag(flags) => daemon::untag(common, flags),
-        Command::Approvals(flags) => daemon::approvals(common, &flags),
-        Command::Approve(flags) => daemon::approve(common, flags),
-        Command::Deny(flags) => daemon::deny(common, flags),
+        Command::Approvals(flags) => approvals::approvals(common, &flags),
+        Command::Approve(flags) => approvals::approve(common, &flags),
+        Command::Deny(flags) => approvals::deny(common, &flags),
         Command::Sessions(flags) => daemon::sessions(common, &flags),
         Command::Replay(flags) => daemon::replay(common, flags),
         Command::Flows(flags) => flows::flows(common, &flags),

@@ -153,6 +153,7 @@ fn answer(
         return answer;
     }
     match (method.as_str(), path) {
+        ("POST", "/reviewed") => respond(StatusCode::OK, "text/plain", Pieces::whole("reviewed\n")),
         ("GET", "/hello") => respond(
             StatusCode::OK,
             "text/plain; charset=utf-8",

@@ -1,10 +1,16 @@
 //! A request that needs approval waits with its connection open, and goes on, is refused, or can be repeated after the approval.
 
-use std::thread;
+use std::{
+    collections::HashMap,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
+use tests::harness::{Approval, WAIT, finish};
 
-use crate::world::{IDENTITY, Script, World, text};
+use crate::world::{FILES, IDENTITY, Script, World, text};
 
 #[test]
 fn an_approved_request_goes_on() -> anyhow::Result<()> {
@@ -116,6 +122,212 @@ fn after_the_clients_time_is_up_the_identical_request_passes_once_approved() -> 
     assert_eq!(world.upstream.take().len(), 1);
     Ok(())
 }
+
+#[test]
+fn a_stream_outlives_its_clients_timeout_while_a_person_decides() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let runs = streams()?;
+    let mut control = Vec::new();
+    for (script, calls) in &runs {
+        control.push(world.untagged(script, calls)?);
+    }
+    let count = world.upstream.take().len();
+    let results = decided(&world, &runs, TIMEOUT * 3 / 2, |decided, id| {
+        assert!(
+            world.upstream.received().len() <= decided,
+            "sent before it was approved"
+        );
+        world.daemon.run(&["approve", id])?.success()
+    })?;
+    assert_eq!(results, control, "{}", world.daemon.log());
+    assert_eq!(world.upstream.take().len(), count);
+    for exchange in world.daemon.ended_after(0, count)? {
+        assert_eq!(exchange["decision"], "permit", "{exchange:#}");
+        assert_eq!(exchange["outcome"], "completed", "{exchange:#}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_stream_that_is_denied_raises_the_librarys_exception() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let runs = streams()?;
+    // The head of the answer has gone out by then.
+    let results = decided(&world, &runs, TIMEOUT * 3 / 4, |_, id| {
+        let denied = world.daemon.run(&["deny", id, "--reason", "not today"])?;
+        denied.success()
+    })?;
+    let calls = runs.iter().flat_map(|(_, calls)| calls);
+    for (call, result) in calls.clone().zip(results.iter().flatten()) {
+        let raised = match text(call, "client").ends_with("anthropic") {
+            true => "APIStatusError",
+            false => "APIError",
+        };
+        assert_eq!(
+            result["error"],
+            raised,
+            "{call}: {result:#}\n{}",
+            world.daemon.log()
+        );
+        let told = text(result, "message").contains("not today");
+        assert!(told, "{call}: {result:#}");
+    }
+    let exchanges = world.daemon.ended_after(0, calls.clone().count())?;
+    assert_eq!(exchanges.len(), calls.count(), "a client tried again");
+    for exchange in exchanges {
+        assert_eq!(exchange["outcome"], "refused", "{exchange:#}");
+    }
+    assert_eq!(world.upstream.received().len(), 0);
+    Ok(())
+}
+
+#[test]
+fn the_same_request_made_anew_passes_once_after_its_approval_and_a_restart() -> anyhow::Result<()> {
+    let mut world = World::new()?;
+    let post = |client: &str, kind: &str, value: Value| {
+        json!({
+            "client": client, "method": "POST", "url": format!("https://{FILES}/reviewed"), kind: value, "timeout": 1,
+        })
+    };
+    let both = |client| {
+        [
+            post(client, "json", json!({"client": client})),
+            post(client, "form", json!(client)),
+        ]
+    };
+    let python = Script::python()?;
+    let mut python_calls = impatient(PYTHON, "again", false);
+    python_calls.extend(both("requests"));
+    python_calls.extend(both("httpx"));
+    let node = Script::node()?;
+    let mut node_calls = impatient(NODE, "once more", false);
+    node_calls.extend(both("fetch"));
+    let curl = |mut command: Command| {
+        command.args(["-sS", "-m", "1", "-F", "file=curl"]);
+        command.arg(format!("https://{FILES}/reviewed"));
+        finish(&command, "", WAIT)
+    };
+    let everything = |world: &World| {
+        let (python, node) = thread::scope(|scope| {
+            let python = scope.spawn(|| world.tagged(&python, &python_calls));
+            let node = world.tagged(&node, &node_calls);
+            let python = python
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (python, node)
+        });
+        let mut results = [python?, node?].concat();
+        let curl = curl(world.daemon.tagged(IDENTITY, "curl"))?;
+        results.push(
+            json!({"error": (!curl.status.success()).then_some("curl"), "body": curl.stdout}),
+        );
+        anyhow::Ok(results)
+    };
+
+    let mut control = world.untagged(&python, &python_calls)?;
+    control.extend(world.untagged(&node, &node_calls)?);
+    let without = curl(world.daemon.untagged("curl"))?.success()?;
+    control.push(json!({"error": null, "body": without}));
+    world.upstream.take();
+
+    // Nobody answers: libraries that tell their timeout are refused, the others give up.
+    for (result, number) in everything(&world)?.iter().zip(0..) {
+        assert!(result["error"].is_string(), "{number}: {result:#}");
+        let refused = text(result, "error").contains("PermissionDenied");
+        let told = text(result, "message").contains("waits for approval");
+        assert_eq!(refused, told, "{result:#}");
+    }
+    let asked = world.daemon.approvals()?;
+    assert_eq!(asked.len(), control.len(), "{asked:#?}");
+    assert_eq!(world.upstream.received().len(), 0);
+
+    let (before, after) = asked.split_at(asked.len() / 2);
+    let approve = |world: &World, approvals: &[Approval]| {
+        let ids = approvals.iter().map(|approval| approval.id.as_str());
+        let command: Vec<&str> = ["approve"].into_iter().chain(ids).collect();
+        world.daemon.run(&command)?.success()
+    };
+    approve(&world, before)?;
+    world.daemon.crash()?;
+    world.restart()?;
+    let open = world.daemon.approvals()?;
+    let id = |approval: &Approval| approval.id.clone();
+    assert!(open.iter().map(id).eq(after.iter().map(id)), "{open:#?}");
+    approve(&world, after)?;
+
+    assert_eq!(everything(&world)?, control, "{}", world.daemon.log());
+    assert_eq!(world.upstream.take().len(), control.len());
+    assert_eq!(world.daemon.approvals()?.len(), 0);
+    let third = world.tagged(&python, &both("requests"))?;
+    assert!(third.iter().all(|result| result["error"] == "ReadTimeout"));
+    assert_eq!(world.upstream.received().len(), 0);
+    Ok(())
+}
+
+/// Streams of libraries that give up soon.
+fn streams() -> anyhow::Result<[(Script, Vec<Value>); 2]> {
+    Ok([
+        (Script::python()?, impatient(PYTHON, "hello", true)),
+        (Script::node()?, impatient(NODE, "hello there", true)),
+    ])
+}
+
+/// Runs scripts side by side, with a person who looks at each question so long before they decide. They get how many were decided, and
+/// the question's id.
+fn decided(
+    world: &World,
+    runs: &[(Script, Vec<Value>)],
+    looks: Duration,
+    decide: impl Fn(usize, &str) -> anyhow::Result<String>,
+) -> anyhow::Result<Vec<Vec<Value>>> {
+    thread::scope(|scope| {
+        let runs: Vec<_> = runs
+            .iter()
+            .map(|(script, calls)| (scope.spawn(|| world.tagged(script, calls)), calls.len()))
+            .collect();
+        let count: usize = runs.iter().map(|(_, count)| count).sum();
+        let (mut seen, mut decisions) = (HashMap::new(), 0);
+        while decisions < count && runs.iter().any(|(run, _)| !run.is_finished()) {
+            for approval in world.daemon.approvals()? {
+                let since = seen.entry(approval.id.clone()).or_insert_with(Instant::now);
+                if since.elapsed() >= looks {
+                    decide(decisions, &approval.id)?;
+                    decisions += 1;
+                }
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        let results = runs.into_iter().map(|(run, _)| {
+            run.join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        results.collect()
+    })
+}
+
+/// Chat calls that wait for approval, by clients that give up soon.
+fn impatient(clients: &[(&str, &str)], prompt: &str, stream: bool) -> Vec<Value> {
+    clients
+        .iter()
+        .map(|(client, model)| {
+            json!({
+                "client": client, "model": model, "prompt": prompt, "stream": stream, "timeout": TIMEOUT.as_secs(),
+            })
+        })
+        .collect()
+}
+
+const PYTHON: &[(&str, &str)] = &[
+    ("openai", "gpt-5-review"),
+    ("anthropic", "claude-review"),
+    ("langchain-openai", "gpt-5-review"),
+    ("langchain-anthropic", "claude-review"),
+];
+
+/// LangChain's does not tell its timeout.
+const NODE: &[(&str, &str)] = &[("openai", "gpt-5-review")];
+
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 fn held_calls() -> Vec<Value> {
     [("openai", "gpt-5-review", false), ("anthropic", "claude-review", true), ("langchain-openai", "gpt-5-review", true)]
