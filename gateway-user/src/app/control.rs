@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Daemon, UpError};
+use super::{Daemon, UpError, tagging};
 use crate::approve::{ApproveError, Approver};
-use crate::config::{Config, Identity, Paths};
+use crate::config::{Config, Identity, Paths, Taker};
 use crate::control::{Answer, Handler, Peer, Request, RunGrant};
 use crate::identity::Workload;
 use crate::keeper::Authority;
@@ -47,8 +47,8 @@ impl Handler for Arc<Daemon> {
     }
 
     async fn handle(&self, request: Request, peer: Peer) -> Result<Answer<Launched>, Refused> {
-        if let Request::Run { identity } = request {
-            let grant = self.run(&identity).await?;
+        if let Request::Run { identity, user } = request {
+            let grant = self.run(&identity, user).await?;
             let items = vec![to_value(&grant)?];
             return Ok(Answer {
                 items,
@@ -197,8 +197,16 @@ impl Daemon {
         })
     }
 
-    async fn run(&self, identity: &str) -> Result<RunGrant, Refused> {
+    async fn run(&self, identity: &str, user: Option<u32>) -> Result<RunGrant, Refused> {
         let identity = self.identity(identity)?;
+        match user {
+            Some(uid) => {
+                let account = tokio::task::spawn_blocking(move || tagging::account(uid)).await;
+                let account = account.map_err(|error| (1, error.to_string()))??;
+                tagging::admit(identity, Taker::User(&account))?;
+            }
+            None => tagging::admit(identity, Taker::Root)?,
+        }
         let id = self
             .gateway
             .ledger

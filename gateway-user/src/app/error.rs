@@ -41,6 +41,8 @@ pub enum UpError {
     Listen { name: String, source: io::Error },
     #[error(transparent)]
     Unit(#[from] crate::unit::UnitError),
+    #[error(transparent)]
+    Rule(#[from] crate::identity::RuleError),
     #[error("the daemon is ending")]
     Ended,
     #[error("cannot make cgroup {}: {source}", path.display())]

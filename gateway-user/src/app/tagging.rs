@@ -1,12 +1,15 @@
 //! `tollgate tag` and `untag`: what they name, who may take on the identity, and what comes of it.
 
+use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::unistd::{Group, Uid, User, getgrouplist};
 use serde_json::{Value, json};
 
 use super::Daemon;
 use super::control::{Refused, failed};
-use crate::config::Subject;
+use crate::config::{Account, Identity, Subject, Taker};
 use crate::control::What;
 use crate::kernel::Hold;
 use crate::unit::Unit;
@@ -16,6 +19,7 @@ impl Daemon {
     pub(super) async fn tag(&self, identity: &str, what: &What) -> Result<Vec<Value>, Refused> {
         let identity = self.identity(identity)?;
         let (subject, place) = self.locate(what).await?;
+        admit(identity, subject.taker())?;
         let exists = self.workloads.exists(&place);
         if let (Subject::Cgroup(_), false) = (&subject, exists) {
             return Err((
@@ -88,6 +92,39 @@ impl Daemon {
             unit => Ok((unit, place)),
         }
     }
+}
+
+/// Refuses who may not take on the identity.
+pub(super) fn admit(identity: &Identity, taker: Taker<'_>) -> Result<(), Refused> {
+    identity
+        .admit(taker)
+        .map_err(|error| (5, error.to_string()))
+}
+
+/// The user who called sudo, with all names and groups; blocks while it asks the host's databases.
+pub(super) fn account(uid: u32) -> Result<Account, Refused> {
+    look_up(uid).map_err(|errno| (1, format!("user {uid} cannot be looked up: {errno}")))
+}
+
+fn look_up(uid: u32) -> nix::Result<Account> {
+    let Some(user) = User::from_uid(Uid::from_raw(uid))? else {
+        return Ok(Account {
+            uid,
+            name: None,
+            groups: Vec::new(),
+        });
+    };
+    let name = CString::new(user.name.as_str()).map_err(|_| Errno::EINVAL)?;
+    let mut groups = Vec::new();
+    for gid in getgrouplist(&name, user.gid)? {
+        groups.push(gid.to_string());
+        groups.extend(Group::from_gid(gid)?.map(|group| group.name));
+    }
+    Ok(Account {
+        uid,
+        name: Some(user.name),
+        groups,
+    })
 }
 
 fn shown(subject: &Subject, place: &Path) -> String {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{UpError, launches, systemd};
-use crate::config::{Config, Identity, Paths, Subject};
-use crate::identity::{Saved, Workload};
+use crate::config::{Config, ExecutableRule, Identity, Paths, Subject};
+use crate::identity::{Rules, Saved, Workload};
 use crate::kernel::{Hold, Kernel, KernelError, Scope, Tagged};
 use crate::listener::Listeners;
 use crate::pipeline::Gateway;
@@ -22,11 +22,20 @@ pub(super) struct Workloads {
     kernel: Arc<Kernel>,
     gateway: Arc<Gateway>,
     services: Tasks,
+    configured: Vec<Configured>,
     launches: PathBuf,
     paths: Paths,
     next: Mutex<u32>,
     /// Numbers are given out and listeners bound one after the other.
     adding: tokio::sync::Mutex<()>,
+}
+
+/// A workload of the configuration, where it is.
+struct Configured {
+    identity: Arc<Identity>,
+    subject: Subject,
+    place: PathBuf,
+    executables: Vec<ExecutableRule>,
 }
 
 impl Workloads {
@@ -38,7 +47,17 @@ impl Workloads {
         services: Tasks,
         saved: Vec<Saved>,
     ) -> Result<Self, UpError> {
+        let mut configured = Vec::new();
+        for workload in &config.workloads {
+            configured.push(Configured {
+                identity: Arc::clone(&workload.identity),
+                subject: workload.subject.clone(),
+                place: place(&kernel, &workload.subject).await?,
+                executables: workload.executables.clone(),
+            });
+        }
         let workloads = Self {
+            configured,
             launches: launches::folder(&config.paths)?,
             kernel,
             gateway,
@@ -54,25 +73,25 @@ impl Workloads {
             adding: tokio::sync::Mutex::default(),
         };
         launches::sweep(&workloads.launches);
-        let mut configured = Vec::new();
-        for workload in &config.workloads {
-            configured.push((workload, workloads.place(&workload.subject).await?));
-        }
-        workloads.retire(configured.iter().map(|(_, place)| place.as_path()))?;
+        workloads.retire()?;
         workloads.resume(saved, config).await?;
-        for (workload, place) in configured {
-            let (identity, subject) = (&workload.identity, &workload.subject);
+        for listed in &workloads.configured {
+            let (identity, subject) = (&listed.identity, &listed.subject);
             workloads
-                .tag(identity, subject, &place, Hold::Configured)
+                .tag(identity, subject, &listed.place, Hold::Configured)
                 .await?;
         }
         Ok(workloads)
     }
 
     /// Lets go what the configuration had listed and no longer does.
-    fn retire<'a>(&self, listed: impl Iterator<Item = &'a Path> + Clone) -> Result<(), UpError> {
+    fn retire(&self) -> Result<(), UpError> {
         for tag in self.kernel.tags()? {
-            if tag.hold == Hold::Configured && !listed.clone().any(|place| place == tag.place) {
+            let listed = self
+                .configured
+                .iter()
+                .any(|listed| listed.place == tag.place);
+            if tag.hold == Hold::Configured && !listed {
                 tracing::warn!(
                     place = %tag.place.display(),
                     "no longer configured, so no longer governed"
@@ -88,8 +107,10 @@ impl Workloads {
         let tags = self.kernel.tags()?;
         let mut kept = crate::sys::inherit::listeners();
         for saved in saved {
+            let mut own = tags.iter().filter(|tag| tag.workload == saved.number);
+            let place = own.next().map(|tag| tag.place.as_path());
             let Some(identity) = config.identity(&saved.identity) else {
-                if tags.iter().any(|tag| tag.workload == saved.number) {
+                if place.is_some() {
                     return Err(UpError::Orphan {
                         name: saved.name,
                         identity: saved.identity,
@@ -103,7 +124,14 @@ impl Workloads {
                 name: saved.name.clone(),
                 source,
             })?;
-            self.start(saved.number, saved.name, Arc::clone(identity), listeners)?;
+            let rules = self.rules(&saved.name, place)?;
+            self.start(
+                saved.number,
+                saved.name,
+                Arc::clone(identity),
+                rules,
+                listeners,
+            )?;
         }
         // What nobody has a use for gives its address back.
         drop(kept);
@@ -131,16 +159,7 @@ impl Workloads {
 
     /// Where a workload's cgroup is or will be: its path from the root of the hierarchy.
     pub(super) async fn place(&self, subject: &Subject) -> Result<PathBuf, UpError> {
-        let path = match subject {
-            Subject::Cgroup(path) => path.clone(),
-            Subject::Unit(unit) => {
-                let unit = unit.clone();
-                tokio::task::spawn_blocking(move || unit.place())
-                    .await
-                    .map_err(|_| UpError::Ended)??
-            }
-        };
-        Ok(self.kernel.place(&path)?)
+        place(&self.kernel, subject).await
     }
 
     /// Is there a cgroup at this place now?
@@ -163,7 +182,10 @@ impl Workloads {
     ) -> Result<Arc<Workload>, UpError> {
         let workload = match self.holder(identity, place)? {
             Some(workload) => workload,
-            None => self.named(subject.to_string(), identity).await?,
+            None => {
+                self.named(subject.to_string(), identity, Some(place))
+                    .await?
+            }
         };
         self.kernel.tag_path(place, workload.number, hold)?;
         self.publish_ca(&workload)?;
@@ -211,7 +233,9 @@ impl Workloads {
         identity: &Arc<Identity>,
         id: &str,
     ) -> Result<(Arc<Workload>, PathBuf), UpError> {
-        let workload = self.named(format!("run:{}", identity.id), identity).await?;
+        let workload = self
+            .named(format!("run:{}", identity.id), identity, None)
+            .await?;
         let parent = self.launches.join(&identity.id);
         launches::make(&parent)?;
         self.kernel.tag(&parent, workload.number)?;
@@ -249,11 +273,13 @@ impl Workloads {
         &self,
         name: String,
         identity: &Arc<Identity>,
+        place: Option<&Path>,
     ) -> Result<Arc<Workload>, UpError> {
         let _adding = self.adding.lock().await;
         if let Some(workload) = self.gateway.registry.by_name(&name, identity) {
             return Ok(workload);
         }
+        let rules = self.rules(&name, place)?;
         let number = {
             let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
             *next += 1;
@@ -265,7 +291,17 @@ impl Workloads {
                 name: name.clone(),
                 source,
             })?;
-        self.start(number, name, Arc::clone(identity), listeners)
+        self.start(number, name, Arc::clone(identity), rules, listeners)
+    }
+
+    /// What the configuration says of executables in this workload or place.
+    fn rules(&self, name: &str, place: Option<&Path>) -> Result<Rules, UpError> {
+        let listed = self.configured.iter().find(|listed| {
+            listed.subject.to_string() == name || place == Some(listed.place.as_path())
+        });
+        Ok(Rules::load(
+            listed.map_or(&[], |listed| listed.executables.as_slice()),
+        )?)
     }
 
     /// From here on the kernel may redirect to these listeners.
@@ -274,6 +310,7 @@ impl Workloads {
         number: u32,
         name: String,
         identity: Arc<Identity>,
+        rules: Rules,
         listeners: Listeners,
     ) -> Result<Arc<Workload>, UpError> {
         let (v4, v6) = listeners.addresses().map_err(|source| UpError::Listen {
@@ -285,6 +322,7 @@ impl Workloads {
             number,
             name,
             identity,
+            rules,
             v4,
             v6,
             bodies: Workload::body_budget(),
@@ -301,6 +339,20 @@ impl Workloads {
         })?;
         Ok(workload)
     }
+}
+
+/// Where a workload's cgroup is or will be.
+async fn place(kernel: &Kernel, subject: &Subject) -> Result<PathBuf, UpError> {
+    let path = match subject {
+        Subject::Cgroup(path) => path.clone(),
+        Subject::Unit(unit) => {
+            let unit = unit.clone();
+            tokio::task::spawn_blocking(move || unit.place())
+                .await
+                .map_err(|_| UpError::Ended)??
+        }
+    };
+    Ok(kernel.place(&path)?)
 }
 
 /// Forgets which workloads a dead daemon had, and removes what its launches left; their tags are gone.

@@ -43,6 +43,10 @@ pub(super) fn run(common: &Common, flags: Run) -> Result<ExitCode, Failure> {
         &socket,
         &Request::Run {
             identity: flags.identity,
+            user: child::caller().map_err(|error| Failure {
+                code: 2,
+                message: error.to_string(),
+            })?,
         },
     )?;
     let grant = serde_json::from_value(items.pop().unwrap_or_default());

@@ -34,6 +34,13 @@ pub(super) fn user(flag: Option<&str>) -> Result<Option<RunAs>, UserError> {
     )
 }
 
+/// The user who called sudo; `None` is root itself.
+pub(super) fn caller() -> Result<Option<u32>, UserError> {
+    let uid = std::env::var("SUDO_UID").ok();
+    let uid = uid.map(|uid| uid.parse().map_err(|_| UserError::NotANumber("SUDO_UID")));
+    Ok(uid.transpose()?.filter(|uid| *uid != 0))
+}
+
 fn choose(
     flag: Option<&str>,
     sudo_uid: Option<&str>,

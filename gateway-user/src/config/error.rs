@@ -34,6 +34,16 @@ pub enum ConfigError {
     WorkloadPlace { identity: String },
     #[error(transparent)]
     Unit(#[from] crate::unit::UnitError),
+    #[error(transparent)]
+    NotAdmitted(#[from] super::launch::NotAdmitted),
+    #[error(
+        "an executable rule may only restrict: \"{identity}\" has to be another identity, with credentials = false in its [[identity]]"
+    )]
+    NotStricter { identity: String },
+    #[error(
+        "an executable rule for \"{identity}\" needs one of path = \"/absolute/path\" and sha256 = \"64 hexadecimal digits\""
+    )]
+    Executable { identity: String },
     #[error(
         "cgroup \"{path}\" is not an absolute path below the cgroup2 root, such as \"/agents/research\""
     )]

@@ -5,7 +5,9 @@
 
 mod catalog;
 mod error;
+mod executable;
 mod init;
+mod launch;
 mod raw;
 mod workload;
 
@@ -16,7 +18,9 @@ use std::sync::Arc;
 
 pub use catalog::{Catalog, Endpoint, HeldCredential, LLM_GROUP, Scheme, Service};
 pub use error::ConfigError;
+pub use executable::{Executable, ExecutableRule};
 pub use init::{DEFAULT_PATH, init};
+pub use launch::{Account, Launch, NotAdmitted, Taker};
 pub use workload::{Subject, Workload};
 
 /// A checked configuration.
@@ -62,6 +66,19 @@ pub struct Identity {
     pub id: String,
     /// Groups it belongs to.
     pub groups: Vec<String>,
+    /// Who may take it on; `None` is whoever acts as root.
+    pub launch: Option<Launch>,
+    /// Whether services' held credentials are used for it.
+    pub credentials: Credentials,
+}
+
+/// What becomes of an identity's requests to services that hold a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credentials {
+    /// They carry it.
+    Served,
+    /// They are refused.
+    Never,
 }
 
 impl Config {
@@ -113,6 +130,12 @@ impl Config {
             identities.push(Arc::new(Identity {
                 id: identity.id,
                 groups: identity.groups,
+                launch: identity.launch.map(Launch::check).transpose()?,
+                credentials: if identity.credentials {
+                    Credentials::Served
+                } else {
+                    Credentials::Never
+                },
             }));
         }
         let workloads = raw

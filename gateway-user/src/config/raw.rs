@@ -50,6 +50,22 @@ pub(super) struct Identity {
     pub(super) id: String,
     #[serde(default)]
     pub(super) groups: Vec<String>,
+    pub(super) launch: Option<Launch>,
+    #[serde(default = "yes")]
+    pub(super) credentials: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Launch {
+    pub(super) users: Vec<String>,
+    pub(super) groups: Vec<String>,
+    pub(super) units: Vec<String>,
+    pub(super) cgroups: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -59,7 +75,17 @@ pub(super) struct Workload {
     pub(super) cgroup: Option<String>,
     pub(super) unit: Option<String>,
     #[serde(default)]
+    pub(super) executable: Vec<Executable>,
+    #[serde(default)]
     pub(super) mode: Mode,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Executable {
+    pub(super) path: Option<PathBuf>,
+    pub(super) sha256: Option<String>,
+    pub(super) identity: String,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]

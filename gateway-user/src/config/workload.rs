@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{ConfigError, Identity, raw};
+use super::{ConfigError, ExecutableRule, Identity, Taker, executable, raw};
 use crate::unit::Unit;
 
 /// A configured workload: whatever runs there, now or later, runs as an identity.
@@ -14,6 +14,8 @@ pub struct Workload {
     pub identity: Arc<Identity>,
     /// Where they run.
     pub subject: Subject,
+    /// Which of them run as a stricter identity; the first that fits counts.
+    pub executables: Vec<ExecutableRule>,
 }
 
 /// Where the processes of a workload run. It shows as the workload's name.
@@ -35,6 +37,15 @@ impl fmt::Display for Subject {
 }
 
 impl Subject {
+    /// Who takes on the identity.
+    #[must_use]
+    pub fn taker(&self) -> Taker<'_> {
+        match self {
+            Self::Cgroup(path) => Taker::Cgroup(path),
+            Self::Unit(unit) => Taker::Unit(unit),
+        }
+    }
+
     /// Where the cgroup is as far as the configuration alone can tell.
     fn place(&self) -> PathBuf {
         match self {
@@ -49,18 +60,7 @@ pub(super) fn check(
     raw: raw::Workload,
     identities: &[Arc<Identity>],
 ) -> Result<Workload, ConfigError> {
-    let Some(identity) = identities
-        .iter()
-        .find(|identity| identity.id == raw.identity)
-    else {
-        return Err(ConfigError::UnknownIdentity {
-            known: identities
-                .iter()
-                .map(|identity| identity.id.clone())
-                .collect(),
-            name: raw.identity,
-        });
-    };
+    let identity = known(raw.identity, identities)?;
     if raw.mode != raw::Mode::Enforce {
         return Err(ConfigError::Unsupported {
             what: "mode = \"observe\"",
@@ -76,9 +76,30 @@ pub(super) fn check(
             });
         }
     };
+    identity.admit(subject.taker())?;
+    let rules = raw.executable.into_iter();
+    let executables = rules
+        .map(|rule| executable::check(rule, &identity, identities))
+        .collect::<Result<_, _>>()?;
     Ok(Workload {
-        identity: Arc::clone(identity),
+        identity,
         subject,
+        executables,
+    })
+}
+
+/// The identity of that name.
+pub(super) fn known(
+    name: String,
+    identities: &[Arc<Identity>],
+) -> Result<Arc<Identity>, ConfigError> {
+    let found = identities.iter().find(|identity| identity.id == name);
+    found.cloned().ok_or_else(|| ConfigError::UnknownIdentity {
+        known: identities
+            .iter()
+            .map(|identity| identity.id.clone())
+            .collect(),
+        name,
     })
 }
 
@@ -100,7 +121,8 @@ pub(super) fn check_apart(workloads: &[Workload]) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn cgroup(path: &str) -> Result<PathBuf, ConfigError> {
+/// The path of a cgroup, written in one way.
+pub(super) fn cgroup(path: &str) -> Result<PathBuf, ConfigError> {
     let clean = path.starts_with('/')
         && !path.trim_end_matches('/').is_empty()
         && !path.split('/').any(|part| part == ".." || part == ".");

@@ -24,6 +24,8 @@ pub enum Request {
     Run {
         /// The identity to run as.
         identity: String,
+        /// The user who called sudo; root, who says so, could also be that user.
+        user: Option<u32>,
     },
     /// Governs something as `identity`.
     Tag {

@@ -28,7 +28,7 @@ impl Process {
             start,
             ..Self::default()
         };
-        if start_ticks(&file("stat")) != Some(start.as_nanos() / NANOS_PER_TICK) {
+        if !is(pid, start) {
             return gone;
         }
         let exe = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
@@ -39,6 +39,19 @@ impl Process {
             ..gone
         }
     }
+}
+
+/// Whether the process with this number is the one that started then.
+pub(super) fn is(pid: u32, start: Duration) -> bool {
+    let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    start_ticks(&stat) == Some(start.as_nanos() / NANOS_PER_TICK)
+}
+
+/// When a process started, as exactly as `/proc` says.
+#[cfg(test)]
+pub(super) fn start(pid: u32) -> Option<Duration> {
+    let ticks = start_ticks(&fs::read(format!("/proc/{pid}/stat")).ok()?)?;
+    Some(Duration::from_millis(u64::try_from(ticks).ok()? * 10))
 }
 
 /// The command name may hold spaces and parentheses, so fields are counted from the last one.
@@ -83,8 +96,7 @@ mod tests {
     #[test]
     fn this_process_is_read() {
         let pid = std::process::id();
-        let ticks = start_ticks(&fs::read("/proc/self/stat").unwrap()).unwrap();
-        let start = Duration::from_millis(u64::try_from(ticks).unwrap() * 10);
+        let start = start(pid).unwrap();
         let process = Process::read(pid, start);
         assert!(!process.argv.is_empty());
         assert!(process.exe.starts_with('/'));

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
+use super::Rules;
 use crate::config::Identity;
 
 /// One workload: how the kernel knows it and who it is.
@@ -19,6 +20,8 @@ pub struct Workload {
     pub name: String,
     /// Who its processes are.
     pub identity: Arc<Identity>,
+    /// Which of its executables run as somebody stricter.
+    pub rules: Rules,
     /// Its own listener.
     pub v4: SocketAddrV4,
     /// Its own listener for IPv6; `None` on a host without it.
@@ -176,6 +179,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::config::Credentials;
 
     #[test]
     fn a_cgroup_that_changes_hands_is_another_workload() {
@@ -185,6 +189,8 @@ mod tests {
             Arc::new(Identity {
                 id: id.to_owned(),
                 groups: Vec::new(),
+                launch: None,
+                credentials: Credentials::Served,
             })
         };
         let (first, second) = (identity("first"), identity("second"));
@@ -193,6 +199,7 @@ mod tests {
                 number,
                 name: "cgroup:/agents".to_owned(),
                 identity: Arc::clone(identity),
+                rules: Rules::default(),
                 v4: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 15001),
                 v6: None,
                 bodies: Workload::body_budget(),

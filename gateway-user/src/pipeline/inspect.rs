@@ -13,6 +13,7 @@ use super::exchange::Context;
 use super::relay::shape_of;
 use super::resource::Resource;
 use crate::approve::Digest;
+use crate::config::Credentials;
 use crate::keeper::CredentialClass;
 use crate::mask::{self, Shape};
 use crate::protocol::http::{self as protocol, Head};
@@ -145,6 +146,17 @@ fn credential_class(
     headers: &HeaderMap,
     head: &Head,
 ) -> Result<&'static str, Unfit> {
+    let identity = &connection.caller.identity;
+    if identity.credentials == Credentials::Never && connection.gateway.keeper.holds(&resource.name)
+    {
+        return Err(Unfit {
+            why: Why::Policy,
+            reason: format!(
+                "identity \"{}\" uses no held credential, and {} has one",
+                identity.id, resource.name
+            ),
+        });
+    }
     let presented = credentials::presented(headers, &head.target).unwrap_or_default();
     let class = connection
         .gateway

@@ -140,15 +140,18 @@ async fn governed(gateway: Arc<Gateway>, stream: TcpStream) -> Result<(), Connec
         .map_err(ConnectionError::Cookie)?;
     let claimed = gateway.flows.claim(cookie).inspect_err(|_| reset(&stream));
     let flow = claimed?;
-    let attributed = identity::attribute(&flow, &gateway.registry);
-    let caller = attributed.inspect_err(|_| reset(&stream))?;
+    let attributed = identity::attribute(&flow, &gateway.registry).await;
+    let caller = attributed.inspect_err(|error| {
+        tracing::warn!(%error, origin = %flow.origin, "closed unread");
+        reset(&stream);
+    })?;
     let session = gateway
         .ledger
         .session(session_start(&caller, flow.origin))
         .await?;
     Span::current()
         .record("session", display(session.id()))
-        .record("identity", caller.workload.identity.id.as_str());
+        .record("identity", caller.identity.id.as_str());
     tracing::debug!(origin = %flow.origin, "connection");
     let connection = Arc::new(Connection {
         gateway,
@@ -205,7 +208,7 @@ fn masked(word: &str) -> String {
 fn session_start(caller: &Caller, origin: SocketAddr) -> SessionStart {
     let process = &caller.process;
     SessionStart {
-        identity: caller.workload.identity.id.clone(),
+        identity: caller.identity.id.clone(),
         workload: caller.workload.name.clone(),
         mode: "enforce".to_owned(),
         process: Process {

@@ -131,7 +131,7 @@ pub(super) async fn decide(
 ) -> Result<Verdict, ConnectionError> {
     let began = Instant::now();
     let gateway = &connection.gateway;
-    let identity = &connection.caller.workload.identity;
+    let identity = &connection.caller.identity;
     let told = |fact| asked.action.facts.text(fact).map(str::to_owned);
     let described = Described {
         action: asked.action.name,
@@ -268,7 +268,7 @@ fn pending(
 ) -> Pending {
     Pending {
         exchange,
-        identity: connection.caller.workload.identity.id.clone(),
+        identity: connection.caller.identity.id.clone(),
         requester_uid: connection.caller.uid,
         destination: asked.resource.name.clone(),
         action: asked.action.name.to_owned(),
@@ -372,7 +372,7 @@ fn refusal(
     reason: &str,
     id: Id,
 ) -> Refusal {
-    let identity = &connection.caller.workload.identity.id;
+    let identity = &connection.caller.identity.id;
     let Described {
         action, service, ..
     } = described;

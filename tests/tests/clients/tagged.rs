@@ -4,9 +4,9 @@ use std::{fs, net::SocketAddr, path::PathBuf, process::Command, thread, time::In
 
 use anyhow::Context;
 use serde_json::Value;
-use tests::harness::{WAIT, cgroup_root};
+use tests::harness::{WAIT, cgroup_root, finish};
 
-use crate::world::{Conversation, IDENTITY, World, python, text};
+use crate::world::{Conversation, IDENTITY, LISTED, World, python, text};
 
 /// For each line, sends bytes to an address and prints what comes back.
 const SEND: &str = "
@@ -141,6 +141,32 @@ fn a_unit_is_governed_whenever_it_runs() -> anyhow::Result<()> {
     assert_eq!(again.status.code(), Some(9), "{}", again.stderr);
     drop(agent);
     remove(&cgroup)
+}
+
+#[test]
+fn only_who_is_listed_takes_on_an_identity() -> anyhow::Result<()> {
+    let world = World::new()?;
+    // The users 1 and 2 of every host.
+    for (uid, identity, code) in [
+        ("1", LISTED, 5),
+        ("2", LISTED, 0),
+        ("0", LISTED, 0),
+        ("1", IDENTITY, 0),
+    ] {
+        let mut run = world.daemon.tagged(identity, "true");
+        run.env("SUDO_UID", uid).env("SUDO_GID", uid);
+        let ran = finish(&run, "", WAIT)?;
+        assert_eq!(ran.status.code(), Some(code), "{uid}: {}", ran.stderr);
+        if code == 5 {
+            let expected = "user daemon may not take on identity \"listed\": root, user bin, cgroup /delegated and below may";
+            assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+        }
+    }
+    let tag = ["tag", "--as", LISTED, "--unit", "tollgate-test.service"];
+    let tagged = world.daemon.run(&tag)?;
+    assert_eq!(tagged.status.code(), Some(5), "{}", tagged.stderr);
+    assert!(tagged.stderr.contains("unit tollgate-test.service may not"));
+    Ok(())
 }
 
 /// The only tag there is.

@@ -16,6 +16,8 @@ use tests::{
 
 /// The identity of every tagged run.
 pub(crate) const IDENTITY: &str = "research-agent";
+/// An identity that only some may take on.
+pub(crate) const LISTED: &str = "listed";
 
 /// A host that a policy lets agents read from.
 pub(crate) const FILES: &str = "files.example.test";
@@ -123,7 +125,8 @@ impl World {
             format!("[[service]]\nname = {name:?}\nhosts = [{host:?}]\nca = {ca:?}\n\n")
         };
         lab.configure(&format!(
-            "[[identity]]\nid = {IDENTITY:?}\ngroups = [\"agents\"]\n\n{}{}{}{}",
+            "[[identity]]\nid = {IDENTITY:?}\ngroups = [\"agents\"]\n\n\
+             [[identity]]\nid = {LISTED:?}\nlaunch = {{ users = [\"bin\"], cgroups = [\"/delegated\"] }}\n\n{}{}{}{}",
             service("openai", "api.openai.com"),
             service("anthropic", "api.anthropic.com"),
             service("files", FILES),

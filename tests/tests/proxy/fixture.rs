@@ -13,7 +13,7 @@ use gateway_user::{
     approve::{Approvals, Approver},
     drain::Drain,
     forward::Upstreams,
-    identity::{Registry, Workload},
+    identity::{Registry, Rules, Workload},
     keeper::Keeper,
     kernel::{ClaimError, Flow, FlowTable},
     pipeline::{self, Gateway},
@@ -63,6 +63,7 @@ pub(crate) struct Proxy {
     gateway: Arc<Gateway>,
     flows: Arc<Redirected>,
     listener: TcpListener,
+    started: Duration,
     policies: PathBuf,
     _folder: TempDir,
 }
@@ -132,6 +133,8 @@ impl Proxy {
         let ledger = Ledger::open(&config.paths.state.join("ledger.db")).await?;
         let (registry, _) = Registry::open(&config.paths.state.join("workloads.json"))?;
         let identity = Arc::clone(config.identity("research-agent").context("no identity")?);
+        let rules = config.workloads.iter().map(|own| own.executables.clone());
+        let executables = rules.flatten().collect::<Vec<_>>();
         let listener = TcpListener::bind(any).await?;
         let SocketAddr::V4(v4) = listener.local_addr()? else {
             bail!("not IPv4")
@@ -140,6 +143,7 @@ impl Proxy {
             number: WORKLOAD,
             name: WORKLOAD_NAME.to_owned(),
             identity,
+            rules: Rules::load(&executables)?,
             v4,
             v6: None,
             bodies: Workload::body_budget(),
@@ -164,6 +168,7 @@ impl Proxy {
             gateway,
             flows,
             listener,
+            started: setup.started,
             policies: config.paths.policies,
             _folder: folder,
         })
@@ -211,7 +216,7 @@ impl Proxy {
             workload: WORKLOAD,
             origin,
             tgid: std::process::id(),
-            start: Duration::ZERO,
+            start: self.started,
             cgroup: 1,
             uid: 1000,
         };
@@ -285,13 +290,18 @@ impl Proxy {
         Client::over(io, version).await
     }
 
-    /// Every exchange of the ledger, oldest first.
-    pub(crate) async fn exchanges(&self) -> anyhow::Result<Vec<Value>> {
+    /// Every session of the ledger, oldest first.
+    pub(crate) async fn sessions(&self) -> anyhow::Result<Vec<Value>> {
         self.gateway.ledger.flush().await?;
         let sessions = self.gateway.ledger.reader().sessions(&ALL).await?;
+        let sessions = sessions.into_iter().map(serde_json::to_value);
+        Ok(sessions.collect::<Result<_, _>>()?)
+    }
+
+    /// Every exchange of the ledger, oldest first.
+    pub(crate) async fn exchanges(&self) -> anyhow::Result<Vec<Value>> {
         let mut exchanges = Vec::new();
-        for session in sessions {
-            let session = serde_json::to_value(session)?;
+        for session in self.sessions().await? {
             exchanges.extend(
                 session["exchanges"]
                     .as_array()
@@ -354,12 +364,6 @@ impl Proxy {
         let reason = Some(reason.to_owned());
         self.gateway.approvals.deny(id, somebody(), reason).await?;
         Ok(())
-    }
-
-    /// How many sessions the ledger has.
-    pub(crate) async fn sessions(&self) -> anyhow::Result<usize> {
-        self.gateway.ledger.flush().await?;
-        Ok(self.gateway.ledger.reader().sessions(&ALL).await?.len())
     }
 }
 

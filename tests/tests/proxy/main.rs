@@ -9,6 +9,7 @@ mod coding;
 mod conformance;
 mod corpus;
 mod drained;
+mod executable;
 mod fixture;
 mod framing;
 mod held;

@@ -51,7 +51,7 @@ async fn malformed_requests_are_refused_over_tls_and_in_the_clear() -> anyhow::R
             "{request:?} reached the upstream: {received:#?}"
         );
     }
-    assert_eq!(proxy.sessions().await?, 2 * REQUESTS.len());
+    assert_eq!(proxy.sessions().await?.len(), 2 * REQUESTS.len());
     let exchanges = proxy.exchanges().await?;
     assert!(
         exchanges

@@ -17,8 +17,10 @@ pub(crate) struct Setup {
     pub(crate) pace: Duration,
     /// Policies, in Cedar.
     pub(crate) policies: String,
-    /// Services, in TOML.
+    /// Services and whatever else is configured, in TOML.
     pub(crate) services: String,
+    /// When the calling process started by the kernel's word; nobody's start, if not given.
+    pub(crate) started: Duration,
 }
 
 impl Default for Setup {
@@ -27,6 +29,7 @@ impl Default for Setup {
             pace: Duration::from_millis(1),
             policies: String::new(),
             services: String::new(),
+            started: Duration::ZERO,
         }
     }
 }
