@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 
 use super::body::streamed;
@@ -48,9 +48,12 @@ pub(super) async fn handle(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Hangup> {
     let calls = grpc::calls(request.headers());
+    let head = request.method() == Method::HEAD;
     let mut response = answered(context, request).await?;
     match response.extensions_mut().remove::<Refusal>() {
         Some(refusal) if calls => Ok(grpc::response(&refusal).map(|_| Body::empty())),
+        // In HTTP/2 nobody else takes it off.
+        Some(_) if head => Ok(response.map(|_| Body::empty())),
         _ => Ok(response),
     }
 }

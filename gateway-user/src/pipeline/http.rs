@@ -11,6 +11,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::Instrument;
 
+use super::linger::Lingering;
 use super::{Connection, ConnectionError, exchange};
 use crate::forward::Pool;
 
@@ -81,7 +82,6 @@ where
             Ok::<_, exchange::Hangup>(response)
         }
     });
-    let io = TokioIo::new(stream);
     if version == Version::HTTP_2 {
         let mut builder = hyper::server::conn::http2::Builder::new(tasks);
         builder
@@ -90,6 +90,7 @@ where
             .auto_date_header(false)
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(MAX_HEAD);
+        let io = TokioIo::new(stream);
         let mut serving = pin!(builder.serve_connection(io, service));
         let served = tokio::select! {
             served = &mut serving => served,
@@ -108,6 +109,7 @@ where
             .preserve_header_case(true)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD as usize);
+        let io = TokioIo::new(Lingering::new(stream));
         let mut serving = pin!(builder.serve_connection(io, service));
         let served = tokio::select! {
             served = &mut serving => served,

@@ -9,6 +9,7 @@ mod exchange;
 mod held;
 mod http;
 mod inspect;
+mod linger;
 mod opaque;
 mod outcome;
 mod outgoing;

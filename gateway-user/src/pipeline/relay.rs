@@ -33,6 +33,8 @@ use crate::record::{ExchangeEntry, Id, Outcome};
 pub(super) enum Body {
     /// A refusal, or an answer that had to be read whole.
     Whole(Option<Bytes>),
+    /// One that had to be read whole and has trailers, last frame first.
+    Trailed(Vec<Frame<Bytes>>),
     /// An upstream's body.
     Relay(Box<Relay>),
     /// One whose head went out before it was decided.
@@ -149,19 +151,31 @@ pub(super) async fn start(
         )
         .await;
     };
-    let whole = whole.to_bytes();
-    let whole = scrub.map_or(whole.clone(), |scrub| scrub.whole(&whole).into());
+    let mut trailers = whole.trailers().cloned();
+    let mut whole = whole.to_bytes();
+    if let Some(scrub) = scrub {
+        whole = scrub.whole(&whole).into();
+        if let Some(trailers) = &mut trailers {
+            scrub_values(&scrub, trailers);
+        }
+    }
     match mask::body(&whole, shape, &masks) {
         Ok(masked) => {
             record.collect(&masked.bytes);
             record
                 .close(Outcome::Completed, None, counted(&masked.findings))
                 .await?;
-            parts.headers.insert(
-                header::CONTENT_LENGTH,
-                HeaderValue::from(masked.bytes.len()),
-            );
-            Ok(Response::from_parts(parts, Body::Whole(Some(masked.bytes))))
+            let length = HeaderValue::from(masked.bytes.len());
+            let body = match trailers {
+                None => {
+                    parts.headers.insert(header::CONTENT_LENGTH, length);
+                    Body::whole(masked.bytes)
+                }
+                Some(trailers) => {
+                    Body::Trailed(vec![Frame::trailers(trailers), Frame::data(masked.bytes)])
+                }
+            };
+            Ok(Response::from_parts(parts, body))
         }
         Err(error) => fail(record, family, &unmaskable(&error)).await,
     }
@@ -214,6 +228,7 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut *self {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Trailed(frames) => Poll::Ready(frames.pop().map(Ok)),
             Self::Relay(relay) => relay.poll(poller),
             Self::Held(held) => held.poll(poller),
         }
@@ -222,6 +237,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
+            Self::Trailed(frames) => frames.is_empty(),
             Self::Relay(relay) => relay.is_end_stream(),
             Self::Held(held) => held.is_end_stream(),
         }
@@ -233,7 +249,7 @@ impl HttpBody for Body {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Self::Relay(relay) => relay.size_hint(),
-            Self::Held(_) => SizeHint::default(),
+            Self::Held(_) | Self::Trailed(_) => SizeHint::default(),
         }
     }
 }

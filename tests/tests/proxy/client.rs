@@ -13,7 +13,20 @@ use tokio::{
     time::timeout,
 };
 
-use crate::fixture::SOON;
+use crate::{fixture::SOON, site::Answer};
+
+/// An HTTP/2 connection whose requests have bodies of any kind; it is driven by the second part.
+pub(crate) async fn streaming<S>(
+    io: S,
+) -> anyhow::Result<(conn::http2::SendRequest<Answer>, JoinSet<()>)>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, running) = conn::http2::handshake(TokioExecutor::new(), TokioIo::new(io)).await?;
+    let mut connection = JoinSet::new();
+    connection.spawn(async { drop(running.await) });
+    Ok((sender, connection))
+}
 
 /// A client's HTTP connection; dropping it hangs up.
 pub(crate) struct Client {

@@ -19,6 +19,8 @@ mod names;
 mod reload;
 mod setup;
 mod site;
+mod streams;
+mod transfer;
 mod waiting;
 mod watched;
 mod wire;

@@ -3,7 +3,11 @@
 use std::{
     convert::Infallible,
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -18,7 +22,11 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tempfile::TempDir;
 use tests::upstream::Authority;
-use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, mpsc},
+    task::JoinSet,
+};
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type Answer = UnsyncBoxBody<Bytes, Failure>;
@@ -29,6 +37,10 @@ pub(crate) const SITE: &str = "site";
 /// A running upstream; it ends with the test.
 pub(crate) struct Site {
     pub(crate) origin: SocketAddr,
+    /// Tells every HTTP/2 connection to say goodbye.
+    pub(crate) goodbye: Arc<Notify>,
+    /// How many connections came.
+    pub(crate) connections: Arc<AtomicUsize>,
     folder: TempDir,
     _serving: JoinSet<()>,
 }
@@ -46,11 +58,15 @@ impl Site {
         let acceptor = authority.acceptor(&[SITE.to_owned()])?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let origin = listener.local_addr()?;
+        let (goodbye, connected) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+        let (leaving, count) = (Arc::clone(&goodbye), Arc::clone(&connected));
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, answer) = (acceptor.clone(), answer.clone());
+                let leaving = Arc::clone(&leaving);
+                count.fetch_add(1, Ordering::Relaxed);
                 connections.spawn(async move {
                     drop(stream.set_nodelay(true));
                     let Ok(stream) = acceptor.accept(stream).await else {
@@ -65,7 +81,12 @@ impl Site {
                     // Errors are hang-ups, which tests provoke.
                     if http2 {
                         let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                        drop(server.serve_connection(io, service).await);
+                        let mut serving = pin!(server.serve_connection(io, service));
+                        tokio::select! {
+                            served = &mut serving => return drop(served),
+                            () = leaving.notified() => serving.as_mut().graceful_shutdown(),
+                        }
+                        drop(serving.await);
                     } else {
                         let server = hyper::server::conn::http1::Builder::new();
                         drop(server.serve_connection(io, service).await);
@@ -75,6 +96,8 @@ impl Site {
         });
         Ok(Self {
             origin,
+            goodbye,
+            connections: connected,
             folder,
             _serving: serving,
         })
