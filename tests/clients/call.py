@@ -1,13 +1,16 @@
 """Makes calls with real client libraries and prints what each returned: one JSON object a line, or the library's own exception.
 
 Input: a JSON list of calls. `client` names the library; a chat call has `model`, `prompt` and optionally `stream`, `tools`, `async`,
-`timeout`; a plain HTTP call has `method`, `url` and optionally `json`, or `form` (a file's text), and `timeout`. Nothing here knows of Tollgate.
+`timeout`; a plain HTTP call has `method`, `url` and optionally `json`, or `form` (a file's text), and `timeout`. With `--at-once` each
+call has a thread and clients of its own. Nothing here knows of Tollgate.
 """
 
 import asyncio
 import functools
 import json
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
@@ -22,9 +25,10 @@ CLIENTS = {}
 
 def once(name, make):
     """One client for all calls, so that its connections are used again, as they are in an agent."""
-    if name not in CLIENTS:
-        CLIENTS[name] = make()
-    return CLIENTS[name]
+    mine = CLIENTS.setdefault(threading.get_ident(), {})
+    if name not in mine:
+        mine[name] = make()
+    return mine[name]
 
 
 def made(module, name):
@@ -276,19 +280,30 @@ def shown(text, tools, used, made):
     return {"text": text or "", "tools": tools, "usage": [used, made]}
 
 
+CHAT = (openai, openai_responses, openai_completions, anthropic, langchain_openai, langchain_responses, langchain_anthropic, langgraph)
+OTHER = (openai_embeddings, openai_models, openai_kept, anthropic_count, anthropic_models, langchain_embeddings)
+PLAIN = (requests, httpx, httpx2, aiohttp, urllib3, urllib, grpc)
+KNOWN = {f.__name__.replace("_", "-"): f for f in CHAT + OTHER + PLAIN}
+
+
+async def result(call):
+    try:
+        return await KNOWN[call["client"]](call)
+    except Exception as error:  # what the library raised is the result
+        module = type(error).__module__.split(".")[0]
+        return {"error": type(error).__name__, "module": module, "status": getattr(error, "status_code", None), "message": str(error)}
+
+
 async def main():
-    chat = (openai, openai_responses, openai_completions, anthropic, langchain_openai, langchain_responses, langchain_anthropic, langgraph)
-    other = (openai_embeddings, openai_models, openai_kept, anthropic_count, anthropic_models, langchain_embeddings)
-    plain = (requests, httpx, httpx2, aiohttp, urllib3, urllib, grpc)
-    clients = {f.__name__.replace("_", "-"): f for f in chat + other + plain}
-    for call in json.load(sys.stdin):
-        try:
-            result = await clients[call["client"]](call)
-        except Exception as error:  # what the library raised is the result
-            module = type(error).__module__.split(".")[0]
-            result = {"error": type(error).__name__, "module": module, "status": getattr(error, "status_code", None), "message": str(error)}
-        print(json.dumps(result), flush=True)
-    if session := CLIENTS.get(("aiohttp", "ClientSession")):
+    calls = json.load(sys.stdin)
+    if "--at-once" in sys.argv:
+        with ThreadPoolExecutor(len(calls)) as threads:
+            for answer in threads.map(lambda call: asyncio.run(result(call)), calls):
+                print(json.dumps(answer))
+        return
+    for call in calls:
+        print(json.dumps(await result(call)), flush=True)
+    if session := CLIENTS.get(threading.get_ident(), {}).get(("aiohttp", "ClientSession")):
         await session.close()
 
 

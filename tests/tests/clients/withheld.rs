@@ -1,8 +1,31 @@
-//! A streamed answer that cannot be masked to its end: the library raises its own exception, after one request.
+//! A refusal inside a stream, whose head has gone out: the library raises its own exception, after one request.
 
-use serde_json::Value;
+use std::{thread, time::Duration};
+
+use serde_json::{Value, json};
+use tests::harness::WAIT;
 
 use crate::world::{CHAT, NODE_CHAT, Script, World, provider, text, texts};
+
+/// Longer than a refusal that still has a status is waited for.
+const HEAD_IS_OUT: Duration = Duration::from_secs(7);
+
+/// The ways of a client that stream from the model. LangGraph's own streams are of its states; the model it asks for a whole answer.
+fn streams(client: &str, model: &str, prompt: &str) -> Vec<Value> {
+    let streams = |call: &Value| call["stream"] == true && call["client"] != "langgraph";
+    texts(client, model, prompt)
+        .into_iter()
+        .filter(streams)
+        .collect()
+}
+
+/// What a client raises when its stream ends with an error.
+fn raises(client: &str) -> &'static str {
+    match provider(client) {
+        "anthropic" => "APIStatusError",
+        _ => "APIError",
+    }
+}
 
 #[test]
 fn a_stream_that_cannot_be_masked_ends_with_the_librarys_exception() -> anyhow::Result<()> {
@@ -10,9 +33,7 @@ fn a_stream_that_cannot_be_masked_ends_with_the_librarys_exception() -> anyhow::
     for (script, clients) in [(Script::python()?, CHAT), (Script::node()?, NODE_CHAT)] {
         let calls: Vec<Value> = clients
             .iter()
-            .flat_map(|(client, model)| texts(client, model, "please say it twice"))
-            // LangGraph's own streams are of its states; the model it asks for a whole answer.
-            .filter(|call| call["stream"] == true && call["client"] != "langgraph")
+            .flat_map(|(client, model)| streams(client, model, "please say it twice"))
             .collect();
         let control = world.untagged(&script, &calls)?;
         for result in &control {
@@ -34,11 +55,7 @@ fn a_stream_that_cannot_be_masked_ends_with_the_librarys_exception() -> anyhow::
         );
         assert_eq!(world.upstream.take().len(), calls.len());
         for ((call, result), exchange) in calls.iter().zip(&results).zip(&exchanges) {
-            let client = text(call, "client");
-            let error = match provider(client) {
-                "anthropic" => "APIStatusError",
-                _ => "APIError",
-            };
+            let error = raises(text(call, "client"));
             assert!(
                 text(result, "error").ends_with(error),
                 "{call}: {result:#}\n{}",
@@ -61,5 +78,69 @@ fn a_stream_that_cannot_be_masked_ends_with_the_librarys_exception() -> anyhow::
             );
         }
     }
+    Ok(())
+}
+
+#[test]
+fn a_stream_that_a_person_denies_ends_with_the_librarys_exception() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let script = Script::python_at_once()?;
+    let mut calls: Vec<Value> = CHAT
+        .iter()
+        .flat_map(|(client, model)| {
+            let reviewed = if model.starts_with("gpt") {
+                "gpt-5-review"
+            } else {
+                "claude-review"
+            };
+            streams(client, reviewed, "hello")
+        })
+        .collect();
+    // A denial answers every identical request.
+    for (nth, call) in calls.iter_mut().enumerate() {
+        call["prompt"] = json!(format!("hello {nth}"));
+    }
+    let results = thread::scope(|scope| -> anyhow::Result<Vec<Value>> {
+        let running = scope.spawn(|| world.tagged(&script, &calls));
+        let started = std::time::Instant::now();
+        while world.daemon.approvals()?.len() < calls.len() {
+            anyhow::ensure!(started.elapsed() < WAIT, "{}", world.daemon.log());
+            thread::sleep(Duration::from_millis(200));
+        }
+        thread::sleep(HEAD_IS_OUT);
+        for approval in world.daemon.approvals()? {
+            let denied = ["deny", approval.id.as_str(), "--reason", "not today"];
+            world.daemon.run(&denied)?.success()?;
+        }
+        running
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
+    for (call, result) in calls.iter().zip(&results) {
+        let error = raises(text(call, "client"));
+        assert!(
+            text(result, "error").ends_with(error),
+            "{call}: {result:#}\n{}",
+            world.daemon.log()
+        );
+        assert!(
+            text(result, "message").contains("not today"),
+            "{call}: {result:#}"
+        );
+    }
+    let exchanges = world.daemon.ended_after(0, calls.len())?;
+    assert_eq!(
+        exchanges.len(),
+        calls.len(),
+        "a client tried again: {exchanges:#?}"
+    );
+    for exchange in &exchanges {
+        let id = text(exchange, "id");
+        assert_eq!(exchange["outcome"], "refused", "{exchange:#}");
+        let told =
+            |result: &&Value| text(result, "message").contains(&format!("tollgate replay {id}"));
+        assert_eq!(results.iter().filter(told).count(), 1, "{id}: {results:#?}");
+    }
+    assert_eq!(world.upstream.received().len(), 0);
     Ok(())
 }

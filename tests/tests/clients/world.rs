@@ -207,6 +207,13 @@ impl Script {
         })
     }
 
+    /// The same, with all calls under way at the same time.
+    pub(crate) fn python_at_once() -> anyhow::Result<Self> {
+        let mut script = Self::python()?;
+        script.arguments.push("--at-once".into());
+        Ok(script)
+    }
+
     /// Node's fetch and the libraries from npm.
     pub(crate) fn node() -> anyhow::Result<Self> {
         Ok(Self {

@@ -314,6 +314,13 @@ impl Proxy {
         Ok(exchanges)
     }
 
+    /// What the ledger keeps of the session of an exchange, with everything that was said.
+    pub(crate) async fn transcript(&self, exchange: &Value) -> anyhow::Result<String> {
+        let id = exchange["id"].as_str().context("no id")?;
+        let replay = self.gateway.ledger.reader().session_of(id).await?;
+        Ok(serde_json::to_string(&replay)?)
+    }
+
     /// Waits until the ledger has this many exchanges and all have ended.
     pub(crate) async fn ended(&self, count: usize) -> anyhow::Result<Vec<Value>> {
         let started = Instant::now();

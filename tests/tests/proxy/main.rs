@@ -14,6 +14,7 @@ mod fixture;
 mod framing;
 mod held;
 mod http;
+mod llm;
 mod malformed;
 mod names;
 mod reload;
