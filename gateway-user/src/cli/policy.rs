@@ -31,7 +31,7 @@ pub(super) fn check(policies_dir: &Path) -> Result<String, PolicyError> {
         set.version()
     );
     for (action, policies) in set.slices() {
-        let findings = if set.needs_body(action) {
+        let findings = if set.may_need_body(action) {
             ", reads whole bodies"
         } else {
             ""

@@ -75,7 +75,7 @@ pub(super) async fn prepare(
 
     let streamed = llm::action(endpoint, &head, facts.clone());
     let is_call = endpoint.is_some_and(Endpoint::is_call);
-    let inspected = policies.needs_body(streamed.name);
+    let inspected = policies.needs_body(streamed.name, &resource.name, &resource.groups);
     let payload = if is_call || inspected {
         let budgets = Budgets {
             workload: &connection.caller.workload.bodies,

@@ -85,21 +85,17 @@ impl<'a> Prepared<'a> {
             }
             facts.push((name.clone(), expression(fact)));
         }
+        let (resource, service_groups) = resource(set, &query.service, &query.service_groups);
         // Whoever did not read the body leaves the findings out. That is right only while no policy needs it read: the set may be
         // a newer one than the one that said so.
         if !query.facts.0.contains_key(FINDINGS) {
-            if slice.needs_body {
+            if slice.reads_whole(&resource, &service_groups) {
                 return Err(EvaluateError::Unread);
             }
             facts.push((FINDINGS.to_owned(), texts(&BTreeSet::new())));
         }
         let principal = uid(&set.types.identity, &query.identity);
-        let resource = uid(&set.types.service, &query.service);
-        let parents = |kind: &EntityTypeName, names: &[String]| -> HashSet<EntityUid> {
-            names.iter().map(|name| uid(kind, name)).collect()
-        };
-        let groups = parents(&set.types.group, &query.groups);
-        let service_groups = parents(&set.types.service_group, &query.service_groups);
+        let groups = uids(&set.types.group, &query.groups);
         let entities = [
             slice.entity.clone(),
             Entity::new_no_attrs(principal.clone(), groups),
@@ -158,6 +154,22 @@ impl<'a> Prepared<'a> {
             cedar_policy::Decision::Deny => Verdict::Deny(determining),
         })
     }
+}
+
+/// A service as policies see it, and its groups.
+pub(super) fn resource(
+    set: &PolicySet,
+    service: &str,
+    service_groups: &[String],
+) -> (EntityUid, HashSet<EntityUid>) {
+    (
+        uid(&set.types.service, service),
+        uids(&set.types.service_group, service_groups),
+    )
+}
+
+fn uids(kind: &EntityTypeName, names: &[String]) -> HashSet<EntityUid> {
+    names.iter().map(|name| uid(kind, name)).collect()
 }
 
 fn uid(kind: &EntityTypeName, name: &str) -> EntityUid {

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
 
-use cedar_policy::{Effect, Entity, EntityUid, Schema};
+use cedar_policy::{Effect, Entity, EntityUid, ResourceConstraint, Schema};
 
 pub use decide::{Decision, Denial, Permit, Query};
 pub use error::{Fault, Place, PolicyError, Problem};
@@ -64,7 +64,8 @@ struct Slice {
     /// The action with its ancestors, for `action in`.
     entity: Entity,
     set: cedar_policy::PolicySet,
-    needs_body: bool,
+    /// The resources of those that need whole bodies.
+    read_whole: Vec<ResourceConstraint>,
 }
 
 /// What is known of one policy beside its Cedar form.
@@ -112,11 +113,23 @@ impl PolicySet {
         &self.version
     }
 
-    /// Whether `action` needs its whole body read before the decision: for its findings, to be masked, or because an approval is bound
-    /// to it. Of an action nobody knows, everything is needed.
+    /// Whether `action` at a service in these groups needs its whole body read before the decision: for its findings, to be masked, or
+    /// because an approval is bound to it. Of an action nobody knows, everything is needed.
     #[must_use]
-    pub fn needs_body(&self, action: &str) -> bool {
-        self.slices.get(action).is_none_or(|slice| slice.needs_body)
+    pub fn needs_body(&self, action: &str, service: &str, service_groups: &[String]) -> bool {
+        let Some(slice) = self.slices.get(action) else {
+            return true;
+        };
+        let (service, groups) = evaluate::resource(self, service, service_groups);
+        slice.reads_whole(&service, &groups)
+    }
+
+    /// Whether `action` needs whole bodies read at some service.
+    #[must_use]
+    pub fn may_need_body(&self, action: &str) -> bool {
+        self.slices
+            .get(action)
+            .is_none_or(|slice| !slice.read_whole.is_empty())
     }
 
     /// How many policies can apply to each action.

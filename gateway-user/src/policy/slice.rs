@@ -1,12 +1,24 @@
 //! Slicing: Cedar evaluates every policy it is given, so each action gets only those that can apply to it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use cedar_policy::{ActionConstraint, EntityUid, Schema};
+use cedar_policy::{ActionConstraint, EntityUid, ResourceConstraint, Schema};
 
 use super::error::PolicyError;
 use super::vocabulary::Vocabulary;
 use super::{Rule, Slice};
+
+impl Slice {
+    /// Whether a policy that needs whole bodies can apply to a service in these groups.
+    pub(super) fn reads_whole(&self, service: &EntityUid, groups: &HashSet<EntityUid>) -> bool {
+        let is = |uid: &EntityUid| uid == service || groups.contains(uid);
+        self.read_whole.iter().any(|scope| match scope {
+            ResourceConstraint::Any | ResourceConstraint::Is(_) => true,
+            ResourceConstraint::Eq(uid) => uid == service,
+            ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => is(uid),
+        })
+    }
+}
 
 /// For each action the policies whose scope admits it, closed over the action hierarchy.
 pub(super) fn by_action(
@@ -26,7 +38,7 @@ pub(super) fn by_action(
         }
         let admits = |group: &EntityUid| *group == action || actions.is_ancestor_of(group, &action);
         let mut set = cedar_policy::PolicySet::new();
-        let mut needs_body = false;
+        let mut read_whole = Vec::new();
         for policy in all.policies() {
             let applies = match policy.action_constraint() {
                 ActionConstraint::Any => true,
@@ -37,7 +49,9 @@ pub(super) fn by_action(
                 continue;
             }
             let id: &str = policy.id().as_ref();
-            needs_body |= rules.get(id).is_none_or(|rule| rule.needs_body);
+            if rules.get(id).is_none_or(|rule| rule.needs_body) {
+                read_whole.push(policy.resource_constraint());
+            }
             set.add(policy.clone()).map_err(|error| broken(&error))?;
         }
         let entity = entity.clone();
@@ -47,7 +61,7 @@ pub(super) fn by_action(
                 action,
                 entity,
                 set,
-                needs_body,
+                read_whole,
             },
         );
     }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use crate::world::{GRPC, Script, World, clients, python, text};
+use crate::world::{GRPC, IDENTITY, Script, World, clients, python, text};
 
 #[test]
 fn grpc_calls_return_what_they_return_without_tollgate() -> anyhow::Result<()> {
@@ -67,6 +67,8 @@ fn a_refused_grpc_call_raises_permission_denied() -> anyhow::Result<()> {
     }
     for result in world.tagged(&script, &calls)? {
         assert_eq!(result["code"], "PERMISSION_DENIED", "{result:#}");
+        let refused = format!("Tollgate refused http.write on echo for {IDENTITY}: ");
+        assert!(text(&result, "details").contains(&refused), "{result:#}");
     }
     let exchanges = world.daemon.ended_after(0, calls.len())?;
     assert_eq!(

@@ -245,13 +245,34 @@ fn permits_that_name_different_credentials_deny() {
 fn bodies_are_read_whole_only_where_policy_needs_them() {
     let set = set(&[CHAT, MASK, r#"@id("f")
         forbid (principal, action == Action::"http.write", resource) when { context.findings.contains("secrets") };"#].concat());
-    assert!(set.needs_body("llm.generate"));
-    assert!(set.needs_body("http.write"));
-    assert!(!set.needs_body("http.read"));
-    assert!(!set.needs_body("connect"));
+    let needs = |set: &PolicySet, action| set.needs_body(action, "files", &[]);
+    assert!(needs(&set, "llm.generate"));
+    assert!(needs(&set, "http.write"));
+    assert!(!needs(&set, "http.read"));
+    assert!(!needs(&set, "connect"));
     let approved = compile(&[CHAT, APPROVE].concat()).unwrap();
-    assert!(approved.needs_body("llm.generate") && !approved.needs_body("http.write"));
-    assert!(set.needs_body("no such action"));
+    assert!(needs(&approved, "llm.generate") && !needs(&approved, "http.write"));
+    assert!(needs(&set, "no such action"));
+}
+
+#[test]
+fn bodies_stream_at_services_that_no_such_policy_applies_to() {
+    let obligation = |resource: &str| {
+        format!(
+            r#"@id("x") @approvers("dba") forbid (principal, action == Action::"http.write", resource{resource})
+            unless {{ context.approvals.contains("dba") }};"#
+        )
+    };
+    let needs = |resource: &str, service: &str, groups: &[&str]| {
+        let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
+        set(&obligation(resource)).needs_body("http.write", service, &groups)
+    };
+    let (service, group) = (r#" == Service::"a""#, r#" in ServiceGroup::"g""#);
+    assert!(needs(service, "a", &[]) && !needs(service, "b", &["a"]));
+    assert!(needs(group, "b", &["f", "g"]) && !needs(group, "g", &["f"]));
+    assert!(needs(r#" in Service::"a""#, "a", &[]) && needs("", "b", &[]));
+    assert!(needs(" is Service", "b", &[]));
+    assert!(needs(r#" is Service in ServiceGroup::"g""#, "b", &["g"]));
 }
 
 #[test]
