@@ -3,6 +3,7 @@
 //! In: an accepted connection. Out: nothing; every outcome is in the ledger. Invariants: a flow is claimed once; what cannot be
 //! attributed is closed unread; no session row, no connection.
 
+mod ask;
 mod body;
 mod coding;
 mod exchange;

@@ -1,18 +1,14 @@
-//! Asks policy, asks people, and has the answer on record before anything acts on it. Every refusal is worded here.
+//! Asks policy, has people asked, and has the answer on record before anything acts on it. Every refusal is worded here.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::held::{Told, Waits};
+use super::ask::ask;
+use super::held::Told;
 use super::resource::Resource;
 use super::{Connection, ConnectionError};
-use crate::approve::{Pending, Verdict as Answer};
-use crate::policy::{self, Denial, Permit, PolicySet, Query, Question};
+use crate::policy::{self, Denial, Permit, Query};
 use crate::protocol::{Action, Refusal, Why};
-use crate::record::{
-    Closed, Decided, ExchangeEntry, ExchangeStart, Finding, Id, LedgerError, Outcome,
-};
+use crate::record::{Closed, ExchangeEntry, ExchangeStart, Finding, Id, LedgerError, Outcome};
 
 /// One thing to decide.
 pub(super) struct Asked<'a> {
@@ -165,149 +161,12 @@ pub(super) async fn decide(
     }
 }
 
-/// Holds the exchange until people have answered. Each answer is evaluated again, now, and may raise a new question.
-async fn ask(
-    connection: &Connection,
-    asked: &Asked<'_>,
-    described: &Described,
-    entry: ExchangeEntry,
-    mut question: Question,
-    mut policies: Arc<PolicySet>,
-) -> Result<Verdict, ConnectionError> {
-    let gateway = &connection.gateway;
-    let mut granted = BTreeSet::new();
-    let refuse = |entry, why, reason: &str| {
-        Verdict::Refused(Refused::new(entry, connection, described, why, reason))
-    };
-    loop {
-        let approvers = approvers(&question);
-        let exchange = entry.id();
-        let tell = |waits: Option<Id>| {
-            if let Some(told) = &asked.told {
-                told.send_replace(waits.map(|approval| Waits { approval, exchange }));
-            }
-        };
-        tracing::info!(id = %entry.id(), approvers, "held for approval: tollgate approve {}", entry.id());
-        let answer = gateway
-            .approvals
-            .hold(
-                pending(connection, asked, &question, policies.version(), exchange),
-                asked.hold,
-                |approval| tell(Some(approval)),
-            )
-            .await;
-        tell(None);
-        let (reason, why) = match answer {
-            Answer::Granted { approvals, .. } => {
-                granted.extend(approvals);
-                policies = gateway.policies.load_full();
-                match question.grant(&policies, &granted) {
-                    policy::Decision::Permit(permit) => {
-                        entry.decided(permitted(&permit)).await?;
-                        return Ok(Verdict::Permit(entry, permit));
-                    }
-                    policy::Decision::Ask(next) => {
-                        question = next;
-                        continue;
-                    }
-                    policy::Decision::Deny(denial) => {
-                        alert(&denial);
-                        (denial.reason, Why::Policy)
-                    }
-                }
-            }
-            Answer::Denied { by, reason, id } => (denied(&by, &reason, id), Why::Policy),
-            Answer::Expired { id } => (
-                format!("nobody in {approvers} answered in time (approval {id})"),
-                Why::Policy,
-            ),
-            Answer::StillPending { id } => {
-                let reason = format!(
-                    "it waits for approval {id} by {approvers}; once approved the identical request passes"
-                );
-                return Ok(refuse(entry, Why::ApprovalPending, &reason));
-            }
-        };
-        let denied = Decided {
-            decision: crate::record::Decision::Deny,
-            policies: question.policies().to_vec(),
-            obligations: Vec::new(),
-            reason: Some(reason.clone()),
-        };
-        entry.decided(denied).await?;
-        return Ok(refuse(entry, why, &reason));
-    }
-}
-
-/// The words of a denial. Those of a person name the question, which stays the same when the request is sent again.
-fn denied(by: &str, reason: &str, id: Option<Id>) -> String {
-    let mut text = format!("{by} denied it");
-    if !reason.is_empty() {
-        text += &format!(": {reason}");
-    }
-    if let Some(id) = id {
-        text += &format!(" (approval {id})");
-    }
-    text
-}
-
 /// A policy that cannot be evaluated denies; somebody has to mend it.
-fn alert(denial: &Denial) {
+pub(super) fn alert(denial: &Denial) {
     if denial.error {
         let detail = denial.detail.as_deref().unwrap_or_default();
         tracing::error!(policies = ?denial.policies, detail, "denied because policy failed");
     }
-}
-
-fn pending(
-    connection: &Connection,
-    asked: &Asked<'_>,
-    question: &Question,
-    version: &str,
-    exchange: Id,
-) -> Pending {
-    Pending {
-        exchange,
-        identity: connection.caller.identity.id.clone(),
-        requester_uid: connection.caller.uid,
-        destination: asked.resource.name.clone(),
-        action: asked.action.name.to_owned(),
-        summary: summary(asked),
-        digest: asked.digest,
-        asks: question.asks().iter().map(ask_of).collect(),
-        policy_version: version.to_owned(),
-    }
-}
-
-/// What a person reads: `POST /v1/chat/completions gpt-5-mini`.
-fn summary(asked: &Asked<'_>) -> String {
-    let facts = &asked.action.facts;
-    let words = [
-        Some(facts.text("method").unwrap_or(asked.action.name)),
-        facts.text("path").or(facts.text("host")),
-        asked.model.as_deref(),
-    ];
-    let line: Vec<&str> = words.into_iter().flatten().collect();
-    line.join(" ").chars().take(MAX_SUMMARY).collect()
-}
-
-fn ask_of(ask: &policy::Ask) -> crate::approve::Ask {
-    crate::approve::Ask {
-        policy: ask.policy.clone(),
-        approvers: ask.approvers.clone(),
-        people: 1,
-        within: ask.within,
-        message: ask.message.clone(),
-    }
-}
-
-fn approvers(question: &Question) -> String {
-    let groups: BTreeSet<&str> = question
-        .asks()
-        .iter()
-        .flat_map(|ask| ask.approvers.iter().map(String::as_str))
-        .collect();
-    groups.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 fn exchange_start(
@@ -356,15 +215,6 @@ fn exchange_start(
     })
 }
 
-fn permitted(permit: &Permit) -> Decided {
-    Decided {
-        decision: crate::record::Decision::Permit,
-        policies: permit.policies().to_vec(),
-        obligations: permit.obligations(),
-        reason: None,
-    }
-}
-
 fn refusal(
     connection: &Connection,
     described: &Described,
@@ -385,6 +235,3 @@ fn refusal(
         id: id.to_string(),
     }
 }
-
-/// A path can be as long as a head; a person reads a line.
-const MAX_SUMMARY: usize = 500;

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use http_body_util::BodyExt;
 use hyper::header::{HeaderName, HeaderValue};
-use tokio::time::timeout;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 
 use crate::{client::Client, fixture::Proxy};
 
@@ -47,6 +51,57 @@ async fn another_port_of_the_service_was_not_approved() -> anyhow::Result<()> {
     let told = [("x-dry-run", "true")];
     let place = format!("files:{}", other.port());
     assert_eq!(ask(&mut client, &place, &told).await?, 403);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_thousand_requests_are_each_held_and_each_get_their_own_answer() -> anyhow::Result<()> {
+    let proxy = Proxy::governed_by(POLICIES).await?;
+    let place = format!("files:{}", proxy.tls_origin().port());
+    let mut running = JoinSet::new();
+    for connection in 0..10 {
+        let client = proxy.client(proxy.tls_origin(), "files", "h2").await?;
+        for stream in 0..100 {
+            let mut client = client.another()?;
+            let said = format!("{connection} {stream}");
+            let request = client.request("POST", &place, "/echo", said.clone())?;
+            running.spawn(async move {
+                let answer = client.start(request).await?;
+                let status = answer.status().as_u16();
+                let body = answer.into_body().collect().await?.to_bytes();
+                anyhow::Ok((said, status, String::from_utf8(body.to_vec())?))
+            });
+        }
+    }
+    let waiting = proxy.questions(1000).await?;
+    assert_eq!(proxy.upstream.received().len(), 0);
+    let listed = Instant::now();
+    assert_eq!(proxy.questions(1000).await?.len(), 1000);
+    assert!(listed.elapsed() < Duration::from_secs(1), "listing is slow");
+    for (n, question) in waiting.iter().enumerate() {
+        match n % 10 {
+            0 => proxy.answer(Some(question), None).await?,
+            _ => proxy.answer(Some(question), Some("no")).await?,
+        }
+    }
+    let (mut passed, mut refused) = (0, 0);
+    while let Some(done) = running.join_next().await {
+        match done?? {
+            (said, 200, body) => {
+                assert_eq!(body, said);
+                passed += 1;
+            }
+            (said, status, body) => {
+                assert!(
+                    status == 403 && body.contains("somebody denied it: no"),
+                    "{said}: {body}"
+                );
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!((passed, refused), (100, 900));
+    assert_eq!(proxy.upstream.take().len(), 100);
     Ok(())
 }
 

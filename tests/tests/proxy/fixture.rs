@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use gateway_user::{
-    approve::{Approvals, Approver},
+    approve::Approvals,
     drain::Drain,
     forward::Upstreams,
     identity::{Registry, Rules, Workload},
@@ -30,7 +30,7 @@ use tempfile::TempDir;
 use tests::upstream::{Options, Upstream};
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -60,7 +60,7 @@ pub(crate) struct Proxy {
     pub(crate) upstream: Upstream,
     /// Speaks TLS with a certificate for another name.
     pub(crate) impostor: Upstream,
-    gateway: Arc<Gateway>,
+    pub(crate) gateway: Arc<Gateway>,
     flows: Arc<Redirected>,
     listener: TcpListener,
     started: Duration,
@@ -341,42 +341,5 @@ impl Proxy {
             }
             sleep(Duration::from_millis(20)).await;
         }
-    }
-
-    /// Waits for a question, as people see it.
-    pub(crate) async fn question(&self) -> anyhow::Result<Value> {
-        let asking = async {
-            loop {
-                if let Some(question) = self.gateway.approvals.list().await?.pop() {
-                    return Ok(serde_json::to_value(question)?);
-                }
-                sleep(Duration::from_millis(20)).await;
-            }
-        };
-        timeout(SOON, asking).await?
-    }
-
-    /// Waits for a question and answers it with yes.
-    pub(crate) async fn approve(&self) -> anyhow::Result<()> {
-        let question = self.question().await?;
-        let id = question["id"].as_str().unwrap_or_default();
-        self.gateway.approvals.approve(id, somebody(), None).await?;
-        Ok(())
-    }
-
-    /// Waits for a question and answers it with no.
-    pub(crate) async fn deny(&self, reason: &str) -> anyhow::Result<()> {
-        let question = self.question().await?;
-        let id = question["id"].as_str().unwrap_or_default();
-        let reason = Some(reason.to_owned());
-        self.gateway.approvals.deny(id, somebody(), reason).await?;
-        Ok(())
-    }
-}
-
-fn somebody() -> Approver {
-    Approver {
-        name: "somebody".to_owned(),
-        uid: 0,
     }
 }

@@ -57,7 +57,7 @@ async fn a_held_stream_is_kept_alive_and_then_carries_the_answer() -> anyhow::Re
             round,
             "sent before it was approved"
         );
-        assert_eq!(proxy.question().await?["id"], approval);
+        assert_eq!(proxy.questions(1).await?[0]["id"], approval);
         proxy.approve().await?;
         let answer = held.rest().await?;
         // Masked, as it would be without a person.
@@ -149,7 +149,7 @@ async fn a_client_that_hangs_up_while_it_is_held_leaves_its_question_to_the_retr
         drop((held, client));
         let exchange = proxy.ended(seen).await?.pop().context("no exchange")?;
         assert_eq!(exchange["outcome"], "aborted", "{exchange:#}");
-        assert_eq!(proxy.question().await?["id"], approval);
+        assert_eq!(proxy.questions(1).await?[0]["id"], approval);
         proxy.approve().await?;
 
         // Nobody is waited for, so the answer has the provider's own head.
@@ -200,6 +200,32 @@ async fn a_quick_answer_has_a_status() -> anyhow::Result<()> {
     let (answer, denied) = tokio::join!(client.send(request), proxy.deny("no"));
     denied?;
     assert_eq!(answer?.0, 403);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_waits_is_decided_again_when_the_policies_change() -> anyhow::Result<()> {
+    let proxy = Proxy::governed_by(POLICIES).await?;
+    let (permit, ask) = POLICIES.split_once("\n\n").context("two policies")?;
+    for (n, (policies, decision)) in [(permit, "permit"), (ask, "deny")].into_iter().enumerate() {
+        proxy.govern(POLICIES)?;
+        let mut client = proxy.client(proxy.tls_origin(), OPENAI, "h2").await?;
+        let mut held = Held::start(&proxy, &mut client, CHAT, decision).await?;
+        let (_, approval) = held.beats(1).await?;
+        // A change that does not concern it leaves it as it is, under the same question.
+        proxy.govern(&POLICIES.replace("principal, action ==", "principal , action =="))?;
+        assert_eq!(held.beats(2).await?.1, approval);
+        assert_eq!(proxy.upstream.received().len(), 0);
+        proxy.govern(policies)?;
+        let answer = held.rest().await?;
+        assert_eq!(answer.ends_with("data: [DONE]\n\n"), decision == "permit");
+        assert_eq!(
+            proxy.upstream.take().len(),
+            usize::from(decision == "permit")
+        );
+        let exchange = proxy.ended(n + 1).await?.pop().context("no exchange")?;
+        assert_eq!(exchange["decision"], decision, "{exchange:#}");
+    }
     Ok(())
 }
 
