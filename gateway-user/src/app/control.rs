@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Daemon, UpError, tagging};
 use crate::approve::{ApproveError, Approver};
-use crate::config::{Config, Identity, Paths, Taker};
+use crate::config::{Config, Identity, Mode, Paths, Taker};
 use crate::control::{Answer, Handler, Peer, Request, RunGrant};
 use crate::identity::Workload;
 use crate::keeper::Authority;
@@ -47,8 +47,13 @@ impl Handler for Arc<Daemon> {
     }
 
     async fn handle(&self, request: Request, peer: Peer) -> Result<Answer<Launched>, Refused> {
-        if let Request::Run { identity, user } = request {
-            let grant = self.run(&identity, user).await?;
+        if let Request::Run {
+            identity,
+            user,
+            mode,
+        } = request
+        {
+            let grant = self.run(&identity, user, mode).await?;
             let items = vec![to_value(&grant)?];
             return Ok(Answer {
                 items,
@@ -78,7 +83,11 @@ impl Daemon {
             Request::Run { .. } => {
                 Err((2, "a launch needs a connection that stays open".to_owned()))
             }
-            Request::Tag { identity, what } => self.tag(&identity, &what).await,
+            Request::Tag {
+                identity,
+                what,
+                mode,
+            } => self.tag(&identity, &what, mode).await,
             Request::Untag { what } => self.untag(&what).await,
             Request::Approvals => {
                 let waiting = self
@@ -197,7 +206,12 @@ impl Daemon {
         })
     }
 
-    async fn run(&self, identity: &str, user: Option<u32>) -> Result<RunGrant, Refused> {
+    async fn run(
+        &self,
+        identity: &str,
+        user: Option<u32>,
+        mode: Mode,
+    ) -> Result<RunGrant, Refused> {
         let identity = self.identity(identity)?;
         match user {
             Some(uid) => {
@@ -215,7 +229,7 @@ impl Daemon {
             .to_string();
         let (workload, cgroup) = self
             .workloads
-            .launch(identity, &id)
+            .launch(identity, &id, mode)
             .await
             .map_err(|error| failed(&error))?;
         let authority = self.authority(&workload)?;

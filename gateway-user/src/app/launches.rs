@@ -34,6 +34,23 @@ pub(super) fn sweep(launches: &Path) {
     let _ = std::fs::remove_dir(launches);
 }
 
+/// Forgets which workloads a dead daemon had, and removes what its launches left; their tags are gone.
+pub(super) fn forget_all(paths: &Paths) -> Result<(), UpError> {
+    sweep(&folder(paths)?);
+    forget(paths)
+}
+
+pub(super) fn forget(paths: &Paths) -> Result<(), UpError> {
+    let _ = std::fs::remove_dir_all(super::ca_folder(paths));
+    let path = super::registry_file(paths);
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(UpError::Folder { path, source })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// `tollgate`, or with the state's path hashed in where several instances share a host.
 fn name(paths: &Paths) -> String {
     if paths.state == Path::new("/var/lib/tollgate") {

@@ -33,7 +33,7 @@ use crate::forward::Upstreams;
 use crate::identity::{Registry, Workload};
 use crate::keeper::{CredentialSpec, Keeper};
 use crate::kernel::{Kernel, Options};
-use crate::pipeline::{self, Gateway};
+use crate::pipeline::{self, Gateway, Unopened};
 use crate::policy::{Live, PolicySet};
 use crate::record::Ledger;
 use crate::tasks::Tasks;
@@ -96,6 +96,7 @@ pub async fn up(config: Config) -> Result<(), UpError> {
         ledger: ledger.clone(),
         tasks: connections.clone(),
         drain: Drain::default(),
+        unopened: Unopened::default(),
     });
     services.spawn(refusals::report(events, registry));
     services.spawn(Arc::clone(&policies).watch());
@@ -260,7 +261,7 @@ fn resolvers() -> Vec<IpAddr> {
 /// Nothing was governed before, so nothing of a failed start may stay.
 fn release_half(paths: &Paths) {
     let released = crate::kernel::down(&paths.pins).map_err(UpError::from);
-    if let Err(error) = released.and_then(|()| workloads::forget_all(paths)) {
+    if let Err(error) = released.and_then(|()| launches::forget_all(paths)) {
         tracing::error!(%error, "what was begun could not be taken back: run `tollgate down`");
     }
 }
@@ -274,7 +275,7 @@ pub fn remove_leftovers(paths: &Paths) -> Result<(), UpError> {
     let _lock = Lock::take(&paths.run)?;
     crate::kernel::down(&paths.pins)?;
     let _ = std::fs::remove_file(paths.socket());
-    workloads::forget_all(paths)
+    launches::forget_all(paths)
 }
 
 /// Short enough for a restart, long enough for most answers that stream.

@@ -24,7 +24,7 @@ impl Daemon {
             "name": workload.name,
             "identity": workload.identity.id,
             "rule": rule,
-            "mode": "enforce",
+            "mode": workload.mode.get(),
             "containment": "hooks",
             "listener": workload.v4,
             "listener6": workload.v6,

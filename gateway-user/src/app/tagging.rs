@@ -9,14 +9,19 @@ use serde_json::{Value, json};
 
 use super::Daemon;
 use super::control::{Refused, failed};
-use crate::config::{Account, Identity, Subject, Taker};
+use crate::config::{Account, Identity, Mode, Subject, Taker};
 use crate::control::What;
 use crate::kernel::Hold;
 use crate::unit::Unit;
 
 impl Daemon {
     /// Governs what is named, now and whenever it comes again.
-    pub(super) async fn tag(&self, identity: &str, what: &What) -> Result<Vec<Value>, Refused> {
+    pub(super) async fn tag(
+        &self,
+        identity: &str,
+        what: &What,
+        mode: Mode,
+    ) -> Result<Vec<Value>, Refused> {
         let identity = self.identity(identity)?;
         let (subject, place) = self.locate(what).await?;
         admit(identity, subject.taker())?;
@@ -32,12 +37,13 @@ impl Daemon {
         }
         let workload = self
             .workloads
-            .tag(identity, &subject, &place, Hold::ByHand)
+            .tag(identity, &subject, &place, Hold::ByHand, mode)
             .await
             .map_err(|error| failed(&error))?;
         Ok(vec![json!({
             "workload": workload.name,
             "identity": workload.identity.id,
+            "mode": mode,
             "cgroup": place,
             "exists": exists,
             "ca": super::ca_file(&self.config.paths, &workload),

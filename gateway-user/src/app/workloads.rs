@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{UpError, launches, systemd};
-use crate::config::{Config, ExecutableRule, Identity, Paths, Subject};
+use crate::config::{Config, ExecutableRule, Identity, Mode, Paths, Subject};
 use crate::identity::{Rules, Saved, Workload};
 use crate::kernel::{Hold, Kernel, KernelError, Scope, Tagged};
 use crate::listener::Listeners;
@@ -36,6 +36,7 @@ struct Configured {
     subject: Subject,
     place: PathBuf,
     executables: Vec<ExecutableRule>,
+    mode: Mode,
 }
 
 impl Workloads {
@@ -54,6 +55,7 @@ impl Workloads {
                 subject: workload.subject.clone(),
                 place: place(&kernel, &workload.subject).await?,
                 executables: workload.executables.clone(),
+                mode: workload.mode,
             });
         }
         let workloads = Self {
@@ -78,7 +80,13 @@ impl Workloads {
         for listed in &workloads.configured {
             let (identity, subject) = (&listed.identity, &listed.subject);
             workloads
-                .tag(identity, subject, &listed.place, Hold::Configured)
+                .tag(
+                    identity,
+                    subject,
+                    &listed.place,
+                    Hold::Configured,
+                    listed.mode,
+                )
                 .await?;
         }
         Ok(workloads)
@@ -125,13 +133,17 @@ impl Workloads {
                 source,
             })?;
             let rules = self.rules(&saved.name, place)?;
-            self.start(
+            // What the configuration says now counts more than what held before.
+            let listed = self.listed(&saved.name, place);
+            let mode = listed.map_or(saved.mode, |listed| listed.mode);
+            let workload = self.start(
                 saved.number,
                 saved.name,
                 Arc::clone(identity),
                 rules,
                 listeners,
             )?;
+            self.switch(&workload, mode)?;
         }
         // What nobody has a use for gives its address back.
         drop(kept);
@@ -179,6 +191,7 @@ impl Workloads {
         subject: &Subject,
         place: &Path,
         hold: Hold,
+        mode: Mode,
     ) -> Result<Arc<Workload>, UpError> {
         let workload = match self.holder(identity, place)? {
             Some(workload) => workload,
@@ -187,9 +200,19 @@ impl Workloads {
                     .await?
             }
         };
+        self.switch(&workload, mode)?;
         self.kernel.tag_path(place, workload.number, hold)?;
         self.publish_ca(&workload)?;
         Ok(workload)
+    }
+
+    /// What is open is decided again where it was only observed before.
+    fn switch(&self, workload: &Workload, mode: Mode) -> Result<(), UpError> {
+        if self.gateway.registry.switch(workload, mode)? {
+            tracing::warn!(workload = workload.name, %mode, "the mode has changed");
+            self.gateway.policies.look_again();
+        }
+        Ok(())
     }
 
     /// Who has this place already. A place has one identity, and tags do not nest.
@@ -232,11 +255,16 @@ impl Workloads {
         &self,
         identity: &Arc<Identity>,
         id: &str,
+        mode: Mode,
     ) -> Result<(Arc<Workload>, PathBuf), UpError> {
-        let workload = self
-            .named(format!("run:{}", identity.id), identity, None)
-            .await?;
-        let parent = self.launches.join(&identity.id);
+        // Launches of both modes can run at a time. No identity has an `@` in its name.
+        let who = match mode {
+            Mode::Enforce => identity.id.clone(),
+            Mode::Observe => format!("{}@observe", identity.id),
+        };
+        let workload = self.named(format!("run:{who}"), identity, None).await?;
+        self.switch(&workload, mode)?;
+        let parent = self.launches.join(who);
         launches::make(&parent)?;
         self.kernel.tag(&parent, workload.number)?;
         let folder = parent.join(id);
@@ -264,7 +292,7 @@ impl Workloads {
     /// Detaches and unpins everything and forgets the workloads.
     pub(super) fn release(&self) -> Result<(), UpError> {
         self.kernel.down()?;
-        forget(&self.paths)?;
+        launches::forget(&self.paths)?;
         launches::sweep(&self.launches);
         Ok(())
     }
@@ -296,12 +324,17 @@ impl Workloads {
 
     /// What the configuration says of executables in this workload or place.
     fn rules(&self, name: &str, place: Option<&Path>) -> Result<Rules, UpError> {
-        let listed = self.configured.iter().find(|listed| {
-            listed.subject.to_string() == name || place == Some(listed.place.as_path())
-        });
+        let listed = self.listed(name, place);
         Ok(Rules::load(
             listed.map_or(&[], |listed| listed.executables.as_slice()),
         )?)
+    }
+
+    /// What the configuration says of this workload or place.
+    fn listed(&self, name: &str, place: Option<&Path>) -> Option<&Configured> {
+        self.configured.iter().find(|listed| {
+            listed.subject.to_string() == name || place == Some(listed.place.as_path())
+        })
     }
 
     /// From here on the kernel may redirect to these listeners.
@@ -326,6 +359,7 @@ impl Workloads {
             v4,
             v6,
             bodies: Workload::body_budget(),
+            mode: Mode::Enforce.into(),
         })?;
         systemd::keep(&listeners.v4);
         if let Some(v6) = &listeners.v6 {
@@ -353,21 +387,4 @@ async fn place(kernel: &Kernel, subject: &Subject) -> Result<PathBuf, UpError> {
         }
     };
     Ok(kernel.place(&path)?)
-}
-
-/// Forgets which workloads a dead daemon had, and removes what its launches left; their tags are gone.
-pub(super) fn forget_all(paths: &Paths) -> Result<(), UpError> {
-    launches::sweep(&launches::folder(paths)?);
-    forget(paths)
-}
-
-fn forget(paths: &Paths) -> Result<(), UpError> {
-    let _ = std::fs::remove_dir_all(super::ca_folder(paths));
-    let path = super::registry_file(paths);
-    match std::fs::remove_file(&path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(UpError::Folder { path, source })
-        }
-        _ => Ok(()),
-    }
 }

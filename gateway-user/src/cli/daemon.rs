@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::show::{self, Paint};
 use super::{Common, Failure, logs};
 use crate::app;
+use crate::config::Mode;
 use crate::control::{ClientError, Request, What, call, call_within};
 
 #[derive(Args)]
@@ -44,6 +45,9 @@ pub(super) struct Tag {
     identity: String,
     #[command(flatten)]
     target: Target,
+    /// `observe`: record what policy would decide, and refuse nothing
+    #[arg(long, value_parser = super::mode(), default_value = "enforce")]
+    mode: Mode,
 }
 
 #[derive(Args)]
@@ -196,6 +200,7 @@ pub(super) fn tag(common: &Common, flags: Tag) -> Result<ExitCode, Failure> {
         &Request::Tag {
             identity: flags.identity,
             what: what(flags.target)?,
+            mode: flags.mode,
         },
     )?;
     if let Some(tagged) = items.first() {

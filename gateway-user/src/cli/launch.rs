@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{Common, Failure, run as child};
+use crate::config::Mode;
 use crate::control::{Request, RunGrant, call_held};
 use crate::trust::{Launch, RunAs, launch};
 
@@ -14,6 +15,9 @@ pub(super) struct Run {
     /// The identity to run as
     #[arg(long = "as", value_name = "ID")]
     identity: String,
+    /// `observe`: record what policy would decide, and refuse nothing
+    #[arg(long, value_parser = super::mode(), default_value = "enforce")]
+    mode: Mode,
     /// The user to run as; the one who called sudo, if not given
     #[arg(long)]
     user: Option<String>,
@@ -47,6 +51,7 @@ pub(super) fn run(common: &Common, flags: Run) -> Result<ExitCode, Failure> {
                 code: 2,
                 message: error.to_string(),
             })?,
+            mode: flags.mode,
         },
     )?;
     let grant = serde_json::from_value(items.pop().unwrap_or_default());

@@ -16,10 +16,11 @@ mod show;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 use crate::app::UpError;
-use crate::config::{Config, ConfigError, DEFAULT_PATH};
+use crate::config::{Config, ConfigError, DEFAULT_PATH, Mode};
 use crate::control::ClientError;
 
 /// Governs what AI agents on this host may send out, without touching the agents.
@@ -200,6 +201,14 @@ impl Common {
             None => Ok(self.load()?.paths.socket()),
         }
     }
+}
+
+/// Reads `--mode`.
+fn mode() -> impl TypedValueParser<Value = Mode> {
+    PossibleValuesParser::new(["enforce", "observe"]).map(|word| match word.as_str() {
+        "observe" => Mode::Observe,
+        _ => Mode::Enforce,
+    })
 }
 
 impl From<ConfigError> for Failure {

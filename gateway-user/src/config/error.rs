@@ -54,11 +54,6 @@ pub enum ConfigError {
     Nested { first: String, second: String },
     #[error("run = \"{}\" is too long for a socket in it: choose a path below 95 bytes", run.display())]
     RunTooLong { run: PathBuf },
-    #[error("{what} is not supported by this version: use {instead}")]
-    Unsupported {
-        what: &'static str,
-        instead: &'static str,
-    },
     #[error("service \"{service}\": hosts is empty: list at least one name[:port]")]
     NoHosts { service: String },
     #[error(

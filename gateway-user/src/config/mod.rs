@@ -8,6 +8,7 @@ mod error;
 mod executable;
 mod init;
 mod launch;
+mod mode;
 mod raw;
 mod workload;
 
@@ -21,6 +22,7 @@ pub use error::ConfigError;
 pub use executable::{Executable, ExecutableRule};
 pub use init::{DEFAULT_PATH, init};
 pub use launch::{Account, Launch, NotAdmitted, Taker};
+pub use mode::Mode;
 pub use workload::{Subject, Workload};
 
 /// A checked configuration.
@@ -246,8 +248,8 @@ mod tests {
                 "cgroup",
             ),
             (
-                "[[identity]]\nid = \"a\"\n[[workload]]\nidentity = \"a\"\ncgroup = \"/a\"\nmode = \"observe\"\n",
-                "observe",
+                "[[identity]]\nid = \"a\"\n[[workload]]\nidentity = \"a\"\ncgroup = \"/a\"\nmode = \"off\"\n",
+                "`enforce`",
             ),
             ("[[service]]\nname = \"s\"\nhosts = []\n", "hosts"),
             ("[[service]]\nname = \"s\"\nhosts = [\"ftp://x\"]\n", "ftp"),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::ConfigError;
+use super::{ConfigError, Mode};
 use crate::nearest::nearest;
 
 #[derive(Debug, Default, Deserialize)]
@@ -86,14 +86,6 @@ pub(super) struct Executable {
     pub(super) path: Option<PathBuf>,
     pub(super) sha256: Option<String>,
     pub(super) identity: String,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Mode {
-    #[default]
-    Enforce,
-    Observe,
 }
 
 #[derive(Debug, Deserialize)]

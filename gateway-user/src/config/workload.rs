@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{ConfigError, ExecutableRule, Identity, Taker, executable, raw};
+use super::{ConfigError, ExecutableRule, Identity, Mode, Taker, executable, raw};
 use crate::unit::Unit;
 
 /// A configured workload: whatever runs there, now or later, runs as an identity.
@@ -16,6 +16,8 @@ pub struct Workload {
     pub subject: Subject,
     /// Which of them run as a stricter identity; the first that fits counts.
     pub executables: Vec<ExecutableRule>,
+    /// How it is governed.
+    pub mode: Mode,
 }
 
 /// Where the processes of a workload run. It shows as the workload's name.
@@ -61,12 +63,6 @@ pub(super) fn check(
     identities: &[Arc<Identity>],
 ) -> Result<Workload, ConfigError> {
     let identity = known(raw.identity, identities)?;
-    if raw.mode != raw::Mode::Enforce {
-        return Err(ConfigError::Unsupported {
-            what: "mode = \"observe\"",
-            instead: "mode = \"enforce\"",
-        });
-    }
     let subject = match (raw.cgroup, raw.unit) {
         (Some(path), None) => Subject::Cgroup(cgroup(&path)?),
         (None, Some(name)) => Subject::Unit(Unit::parse(&name)?),
@@ -85,6 +81,7 @@ pub(super) fn check(
         identity,
         subject,
         executables,
+        mode: raw.mode,
     })
 }
 

@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::config::Mode;
+
 pub use client::{ClientError, call, call_held, call_within, follow};
 pub use server::{Answer, Handler, Peer, serve};
 
@@ -26,6 +28,8 @@ pub enum Request {
         identity: String,
         /// The user who called sudo; root, who says so, could also be that user.
         user: Option<u32>,
+        /// How it is governed.
+        mode: Mode,
     },
     /// Governs something as `identity`.
     Tag {
@@ -33,6 +37,8 @@ pub enum Request {
         identity: String,
         /// What is governed.
         what: What,
+        /// How it is governed.
+        mode: Mode,
     },
     /// Stops governing something.
     Untag {

@@ -89,6 +89,14 @@ pub enum ForwardError {
     Http(#[from] hyper::Error),
 }
 
+impl ForwardError {
+    /// Whether the agent itself would not have got through: without the gateway the connection would break here too.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Dial { .. } | Self::Http(_))
+    }
+}
+
 /// A connection to a proven destination.
 pub enum Connected {
     /// Without TLS.

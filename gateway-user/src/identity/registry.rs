@@ -3,13 +3,14 @@
 use std::io;
 use std::net::{SocketAddrV4, SocketAddrV6};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::Rules;
-use crate::config::Identity;
+use crate::config::{Identity, Mode};
 
 /// One workload: how the kernel knows it and who it is.
 #[derive(Debug)]
@@ -28,6 +29,34 @@ pub struct Workload {
     pub v6: Option<SocketAddrV6>,
     /// Memory for request bodies that are held while they are decided on, in bytes. One workload cannot take another's.
     pub bodies: Arc<Semaphore>,
+    /// How it is governed, now.
+    pub mode: Switch,
+}
+
+/// A [`Mode`] that can change while connections are open.
+#[derive(Debug)]
+pub struct Switch(AtomicBool);
+
+impl From<Mode> for Switch {
+    fn from(mode: Mode) -> Self {
+        Self(AtomicBool::new(mode == Mode::Observe))
+    }
+}
+
+impl Switch {
+    /// What holds now.
+    #[must_use]
+    pub fn get(&self) -> Mode {
+        if self.0.load(Ordering::Acquire) {
+            Mode::Observe
+        } else {
+            Mode::Enforce
+        }
+    }
+
+    fn set(&self, mode: Mode) {
+        self.0.store(mode == Mode::Observe, Ordering::Release);
+    }
 }
 
 impl Workload {
@@ -74,6 +103,9 @@ pub struct Saved {
     pub v4: SocketAddrV4,
     /// As [`Workload::v6`].
     pub v6: Option<SocketAddrV6>,
+    /// As [`Workload::mode`]. Files of earlier versions have none.
+    #[serde(default)]
+    pub mode: Mode,
 }
 
 impl Registry {
@@ -125,6 +157,30 @@ impl Registry {
         Ok(workload)
     }
 
+    /// Switches how a workload is governed; says whether that is new. What is open has to be looked at again.
+    ///
+    /// # Errors
+    /// The file cannot be written; nothing is switched.
+    pub fn switch(&self, workload: &Workload, mode: Mode) -> Result<bool, RegistryError> {
+        let workloads = self
+            .workloads
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let before = workload.mode.get();
+        if before == mode {
+            return Ok(false);
+        }
+        workload.mode.set(mode);
+        if let Err(source) = self.save(&workloads) {
+            workload.mode.set(before);
+            return Err(RegistryError::File {
+                path: self.path.clone(),
+                source,
+            });
+        }
+        Ok(true)
+    }
+
     /// The workload the kernel knows by that number.
     #[must_use]
     pub fn by_number(&self, number: u32) -> Option<Arc<Workload>> {
@@ -163,6 +219,7 @@ impl Registry {
                 identity: workload.identity.id.clone(),
                 v4: workload.v4,
                 v6: workload.v6,
+                mode: workload.mode.get(),
             })
             .collect();
         let partial = self.path.with_extension("partial");
@@ -203,6 +260,7 @@ mod tests {
                 v4: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 15001),
                 v6: None,
                 bodies: Workload::body_budget(),
+                mode: Mode::Enforce.into(),
             })
         };
         add(1, &first).unwrap();
@@ -210,5 +268,38 @@ mod tests {
         add(2, &second).unwrap();
         let number = |identity| registry.by_name("cgroup:/agents", identity).unwrap().number;
         assert_eq!((number(&first), number(&second)), (1, 2));
+    }
+
+    #[test]
+    fn a_switched_mode_outlives_the_daemon() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("workloads.json");
+        let (registry, _) = Registry::open(&file).unwrap();
+        let workload = registry
+            .add(Workload {
+                number: 1,
+                name: "cgroup:/agents".to_owned(),
+                identity: Arc::new(Identity {
+                    id: "first".to_owned(),
+                    groups: Vec::new(),
+                    launch: None,
+                    credentials: Credentials::Served,
+                }),
+                rules: Rules::default(),
+                v4: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 15001),
+                v6: None,
+                bodies: Workload::body_budget(),
+                mode: Mode::Enforce.into(),
+            })
+            .unwrap();
+        assert!(!registry.switch(&workload, Mode::Enforce).unwrap());
+        assert!(registry.switch(&workload, Mode::Observe).unwrap());
+        assert_eq!(workload.mode.get(), Mode::Observe);
+        let (_, saved) = Registry::open(&file).unwrap();
+        assert_eq!(saved[0].mode, Mode::Observe);
+        // A file that cannot be written leaves all as it was.
+        std::fs::remove_dir_all(folder.path()).unwrap();
+        assert!(registry.switch(&workload, Mode::Enforce).is_err());
+        assert_eq!(workload.mode.get(), Mode::Observe);
     }
 }

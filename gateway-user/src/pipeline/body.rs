@@ -12,12 +12,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Frame, Incoming};
+use hyper::body::{Body, Frame};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::consume_budget;
 use tokio::time::timeout;
 
 use super::inspect::{Unfit, malformed};
+use super::source::Source;
 use crate::forward::Outgoing;
 use crate::protocol::Why;
 use crate::protocol::coding::{self, Coding, CodingError, Decoder};
@@ -77,7 +78,7 @@ impl Body for Trailed {
 }
 
 /// A body that streams, whose trailers say nothing that was not decided on.
-pub(super) fn streamed(body: Incoming) -> Outgoing {
+pub(super) fn streamed(body: Source) -> Outgoing {
     body.map_frame(|frame| match frame.into_trailers() {
         Ok(mut trailers) => {
             keep_harmless(&mut trailers);
@@ -109,7 +110,7 @@ pub fn body_budget() -> Arc<Semaphore> {
 pub(super) async fn read_whole(
     budgets: Budgets<'_>,
     headers: &HeaderMap,
-    body: Incoming,
+    body: Source,
 ) -> Result<Held, Unfit> {
     let coding = coding::of(headers).map_err(|error| unsupported(&error))?;
     if body.size_hint().lower() > MAX_INSPECTED_BODY as u64 {
@@ -129,7 +130,7 @@ pub(super) async fn read_whole(
 }
 
 /// Collects a body frame by frame; each takes its share as it arrives.
-async fn hold(budgets: &Budgets<'_>, mut body: Incoming) -> Result<Held, Unfit> {
+async fn hold(budgets: &Budgets<'_>, mut body: Source) -> Result<Held, Unfit> {
     let mut bytes = BytesMut::new();
     let mut share = budgets.take(0)?;
     let mut trailers = None;

@@ -11,11 +11,13 @@ use super::body::streamed;
 use super::held::{self, Told};
 use super::http::Clear;
 use super::inspect::{Payload, Ready, Unfit, digest, prepare};
+use super::observe;
 use super::outcome::{self, Asked, Described, Refused, Verdict};
 use super::outgoing::outgoing;
 use super::relay::{self, Body};
 use super::resource::Resource;
 use super::revoke::revoked;
+use super::source::Source;
 use super::{Connection, ConnectionError};
 use crate::config::Scheme;
 use crate::forward::{ForwardError, Pool};
@@ -65,20 +67,30 @@ async fn answered(
     let (parts, body) = request.into_parts();
     let version = parts.version;
     let connection = &context.connection;
-    let head = match protocol::read(
-        &parts,
-        context.clear.tls_name.as_deref(),
-        connection.origin.port(),
-    ) {
+    let observes = connection.observes();
+    let tls_name = context.clear.tls_name.as_deref();
+    let mut unfit = None;
+    let head = match protocol::read(&parts, tls_name, connection.origin.port()) {
         Ok(head) => head,
-        Err(error) => return unreadable(&context, &parts, &error.to_string()).await,
+        Err(error) => {
+            let lenient = observes.then(|| observe::head(&parts, connection, tls_name));
+            let Some(head) = lenient.flatten() else {
+                return unreadable(&context, &parts, &error.to_string()).await;
+            };
+            unfit = Some(error.to_string());
+            head
+        }
     };
     let scheme = if context.clear.tls_name.is_some() {
         Scheme::Tls
     } else {
         Scheme::Plain
     };
-    let resource = Resource::of(&connection.gateway, scheme, &head.host, connection.origin);
+    let resource = if observes {
+        observe::resource(connection, scheme, &head.host).await
+    } else {
+        Resource::of(&connection.gateway, scheme, &head.host, connection.origin)
+    };
     let endpoint = llm::recognise(&head, &parts.headers, resource.is_provider());
     let described = Described {
         action: endpoint.map_or(protocol::action_name(&parts.method), |found| found.action),
@@ -86,13 +98,22 @@ async fn answered(
         method: Some(head.method.to_string()),
         path: Some(head.path.clone()),
     };
-    let ready = match prepare(&context, resource, head, parts, body, endpoint).await {
-        Ok(ready) => ready,
-        Err(unfit) => {
-            let family = endpoint.map(|found| found.family);
-            return unfit_answer(&context, described, family, &unfit).await;
-        }
+    let (body, spare) = if observes {
+        observe::spare(&resource, &head, &parts, body)
+    } else {
+        (Source::Once(body), None)
     };
+    let family = endpoint.map(|found| found.family);
+    let prepared = prepare(&context, resource, head, parts, body, endpoint).await;
+    let mut ready = match (prepared, spare) {
+        (Ok(ready), _) => ready,
+        (Err(why), Some(spare)) => {
+            unfit.get_or_insert(why.reason);
+            spare.uninspected(connection, family)
+        }
+        (Err(why), None) => return unfit_answer(&context, described, family, &why).await,
+    };
+    ready.unfit = unfit;
     let family = ready.family;
     match held::patience(version, &ready) {
         (hold, None) => governed(context, ready, described, family, hold, None).await,
@@ -124,7 +145,11 @@ async fn governed(
         hold,
         told,
     };
-    match outcome::decide(connection, asked).await? {
+    let verdict = match &ready.unfit {
+        Some(reason) => observe::permit_unfit(connection, &asked, reason).await?,
+        None => outcome::decide(connection, asked).await?,
+    };
+    match verdict {
         Verdict::Permit(entry, permit) => {
             forward(&context, ready, described, family, entry, permit).await
         }
@@ -162,6 +187,7 @@ async fn forward(
         ((parts, None), Payload::Whole(held)) => Request::from_parts(parts, held.untouched()),
     };
     let destination = ready.resource.destination(&connection.gateway);
+    let tls_name = context.clear.tls_name.as_deref();
     let held = connection.gateway.keeper.holds(&ready.resource.name);
     let mut revoked = revoked(connection, permit.standing());
     let sent = tokio::select! {
@@ -176,7 +202,10 @@ async fn forward(
         Ok(response) => {
             Ok(relay::start(connection, entry, response, family, masks, held, revoked).await?)
         }
-        Err(error @ (ForwardError::Dial { .. } | ForwardError::Http(_))) => {
+        Err(error) if connection.observes() || error.is_unreachable() => {
+            if !error.is_unreachable() {
+                observe::not_openable(connection, tls_name, &error.to_string());
+            }
             let (outcome, reason) = match &error {
                 ForwardError::Http(body) if body.is_user() => {
                     (Outcome::Aborted, "the request's body broke off".to_owned())

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{Extensions, HeaderMap, header};
-use hyper::body::Incoming;
 
 use super::Connection;
 use super::body::{Budgets, Held, read_whole};
 use super::exchange::Context;
 use super::relay::shape_of;
 use super::resource::Resource;
+use super::source::Source;
 use crate::approve::Digest;
 use crate::config::Credentials;
 use crate::keeper::CredentialClass;
@@ -24,7 +24,7 @@ use crate::record::Finding;
 /// A request body: read whole where facts, masks or an approval need it, else streamed.
 pub(super) enum Payload {
     Whole(Held),
-    Stream(Incoming),
+    Stream(Source),
 }
 
 /// A request that policy can decide on.
@@ -40,6 +40,8 @@ pub(super) struct Ready {
     pub(super) family: Option<Family>,
     pub(super) call: Option<Call>,
     pub(super) findings: Vec<Finding>,
+    /// Why it would be refused before policy is asked, if it passes only because its workload is observed.
+    pub(super) unfit: Option<String>,
 }
 
 /// Why a request is refused before, or beside, policy.
@@ -54,7 +56,7 @@ pub(super) async fn prepare(
     resource: Resource,
     head: Head,
     parts: Parts,
-    body: Incoming,
+    body: Source,
     endpoint: Option<Endpoint>,
 ) -> Result<Ready, Unfit> {
     let connection = &context.connection;
@@ -64,10 +66,7 @@ pub(super) async fn prepare(
         extensions,
         ..
     } = parts;
-    let mut facts = Facts::default();
-    facts.set("host", head.host.as_str());
-    facts.set("port", i64::from(connection.origin.port()));
-    facts.set("tls", resource.tls());
+    let mut facts = place(connection, &resource, &head);
     facts.set(
         "credential",
         credential_class(connection, &resource, &headers, &head)?,
@@ -97,6 +96,7 @@ pub(super) async fn prepare(
             family: endpoint.map(|found| found.family),
             call: None,
             findings: Vec::new(),
+            unfit: None,
         });
     };
 
@@ -137,7 +137,17 @@ pub(super) async fn prepare(
         family,
         call,
         findings: counted(&found),
+        unfit: None,
     })
+}
+
+/// Where a request goes.
+pub(super) fn place(connection: &Connection, resource: &Resource, head: &Head) -> Facts {
+    let mut facts = Facts::default();
+    facts.set("host", head.host.as_str());
+    facts.set("port", i64::from(connection.origin.port()));
+    facts.set("tls", resource.tls());
+    facts
 }
 
 fn credential_class(

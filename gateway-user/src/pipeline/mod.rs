@@ -11,12 +11,14 @@ mod held;
 mod http;
 mod inspect;
 mod linger;
+mod observe;
 mod opaque;
 mod outcome;
 mod outgoing;
 mod relay;
 mod resource;
 mod revoke;
+mod source;
 mod tls;
 
 use std::net::SocketAddr;
@@ -27,15 +29,17 @@ use tokio::sync::Semaphore;
 use tracing::field::{Empty, display};
 use tracing::{Instrument, Span};
 
+use outcome::Asked;
+
 use crate::approve::Approvals;
-use crate::config::Catalog;
+use crate::config::{Catalog, Mode};
 use crate::drain::Drain;
 use crate::forward::{ForwardError, Upstreams};
 use crate::identity::{self, Caller, Registry};
 use crate::keeper::Keeper;
 use crate::kernel::FlowTable;
 use crate::mask;
-use crate::policy::Live;
+use crate::policy::{Live, Query};
 use crate::record::{Ledger, LedgerError, Process, SessionEntry, SessionStart, Time};
 use crate::sniff::{self, Deadlines, Prefixed, SniffError, Wire};
 use crate::tasks::Tasks;
@@ -43,6 +47,7 @@ use crate::telemetry::Metered;
 use crate::tls::TlsError;
 
 pub use body::body_budget;
+pub use observe::Unopened;
 
 /// What every connection uses; built once by `app`.
 pub struct Gateway {
@@ -68,6 +73,8 @@ pub struct Gateway {
     pub tasks: Tasks,
     /// When connections finish.
     pub drain: Drain,
+    /// What observed workloads open in vain.
+    pub unopened: Unopened,
 }
 
 /// The agent's side of a connection.
@@ -87,6 +94,23 @@ impl Connection {
         if matches!(error, ForwardError::Dial { .. }) {
             self.gateway.ledger.metrics().dial_failed();
         }
+    }
+
+    /// What policy is asked.
+    fn query(&self, asked: &Asked<'_>) -> Query {
+        Query {
+            identity: self.caller.identity.id.clone(),
+            groups: self.caller.identity.groups.clone(),
+            action: asked.action.name.to_owned(),
+            service: asked.resource.name.clone(),
+            service_groups: asked.resource.groups.clone(),
+            facts: asked.action.facts.clone(),
+        }
+    }
+
+    /// Whether what policy says is only written down. Asked anew for each thing, because it can change.
+    fn observes(&self) -> bool {
+        self.caller.workload.mode.get() == Mode::Observe
     }
 
     /// A client that opens many connections at once can take seconds to greet on the last.
@@ -165,6 +189,11 @@ async fn governed(gateway: Arc<Gateway>, stream: TcpStream) -> Result<(), Connec
     stream.set_nodelay(true).map_err(SniffError::Read)?;
     let stream = Metered::new(stream, connection.session.traffic());
     let sniffed = sniff::classify(stream, connection.deadlines()).await?;
+    if sniffed.wire != Wire::Tls
+        && let Some(why) = observe::unopened(&connection, None)
+    {
+        return observe::pass(connection, sniffed.io, None, why).await;
+    }
     match sniffed.wire {
         Wire::Tls => tls::open(connection, sniffed.io).await,
         Wire::Http1 => {
@@ -184,8 +213,7 @@ async fn governed(gateway: Arc<Gateway>, stream: TcpStream) -> Result<(), Connec
             .await
         }
         Wire::ServerFirst | Wire::Unknown => {
-            let refuse = |io: &Prefixed<Client>| reset(io.get_ref().get_ref());
-            opaque::serve(connection, sniffed.io, None, refuse).await
+            opaque::serve(connection, sniffed.io, None, reset_behind).await
         }
     }
 }
@@ -195,6 +223,10 @@ fn reset(stream: &TcpStream) {
     if let Err(error) = stream.set_zero_linger() {
         tracing::debug!(%error, "the connection ends without a reset");
     }
+}
+
+fn reset_behind(io: &Prefixed<Client>) {
+    reset(io.get_ref().get_ref());
 }
 
 /// A prompt or a key can stand on a command line; the record keeps it as it keeps what was said.
@@ -212,7 +244,7 @@ fn session_start(caller: &Caller, origin: SocketAddr) -> SessionStart {
     SessionStart {
         identity: caller.identity.id.clone(),
         workload: caller.workload.name.clone(),
-        mode: "enforce".to_owned(),
+        mode: caller.workload.mode.get().to_string(),
         process: Process {
             pid: process.pid,
             start: Time::since_boot(process.start),

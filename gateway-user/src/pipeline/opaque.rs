@@ -12,7 +12,7 @@ use super::revoke::revoked;
 use super::{Connection, ConnectionError};
 use crate::approve::Digest;
 use crate::config::Scheme;
-use crate::forward::{self, Connected};
+use crate::forward::{self, Connected, Destination};
 use crate::policy::Permit;
 use crate::protocol::{Action, Facts};
 use crate::record::{Closed, Outcome};
@@ -20,7 +20,7 @@ use crate::record::{Closed, Outcome};
 /// Decides on the connection as a whole; `tls_name` is what TLS, if any, was opened for. `reset` prepares a refusal.
 pub(super) async fn serve<S>(
     connection: Arc<Connection>,
-    mut stream: S,
+    stream: S,
     tls_name: Option<String>,
     reset: impl Fn(&S) + Send,
 ) -> Result<(), ConnectionError>
@@ -28,6 +28,41 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let resource = resource(&connection, tls_name).await;
+    let passage = Passage {
+        destination: resource.destination(&connection.gateway),
+        protocol: "opaque",
+        note: None,
+        resource,
+    };
+    tunnel(&connection, stream, passage, reset).await
+}
+
+/// What bytes are decided on, and where they go.
+pub(super) struct Passage {
+    pub(super) resource: Resource,
+    pub(super) destination: Destination,
+    /// What a ledger entry calls the protocol.
+    pub(super) protocol: &'static str,
+    /// What the record adds to an end that needs no reason.
+    pub(super) note: Option<String>,
+}
+
+/// Decides on a connection as a whole, then passes its bytes. `reset` prepares a refusal.
+pub(super) async fn tunnel<S>(
+    connection: &Connection,
+    mut stream: S,
+    passage: Passage,
+    reset: impl Fn(&S) + Send,
+) -> Result<(), ConnectionError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Passage {
+        resource,
+        destination,
+        protocol,
+        note,
+    } = passage;
     let action = Action {
         name: "connect",
         facts: facts(&resource, connection.origin),
@@ -35,7 +70,7 @@ where
     let asked = outcome::Asked {
         resource: &resource,
         action,
-        protocol: "opaque",
+        protocol,
         model: None,
         stream: None,
         findings: Vec::new(),
@@ -43,7 +78,7 @@ where
         hold: HOLD,
         told: None,
     };
-    let (entry, permit) = match outcome::decide(&connection, asked).await? {
+    let (entry, permit) = match outcome::decide(connection, asked).await? {
         Verdict::Permit(entry, permit) if permit.masks().is_empty() => (entry, permit),
         Verdict::Permit(entry, _) => {
             reset(&stream);
@@ -59,7 +94,7 @@ where
             return Ok(refused.close(None, Outcome::Refused, None).await?);
         }
     };
-    let revoked = revoked(&connection, permit.standing());
+    let revoked = revoked(connection, permit.standing());
     let end = tokio::select! {
         biased;
         reason = revoked => {
@@ -67,8 +102,8 @@ where
             reset(&stream);
             closed(Outcome::Aborted, Some(reason))
         }
-        forwarded = forward(&connection, &resource, permit, &mut stream) => match forwarded {
-            Ok(()) => closed(Outcome::Completed, None),
+        forwarded = forward(connection, &destination, permit, &mut stream) => match forwarded {
+            Ok(()) => closed(Outcome::Completed, note),
             Err(reason) => closed(Outcome::Failed, Some(reason)),
         },
     };
@@ -99,15 +134,14 @@ fn facts(resource: &Resource, origin: SocketAddr) -> Facts {
 
 async fn forward<S>(
     connection: &Connection,
-    resource: &Resource,
+    destination: &Destination,
     permit: Permit,
     stream: &mut S,
 ) -> Result<(), String>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let destination = resource.destination(&connection.gateway);
-    let connected = forward::connect(&permit, &destination, &[])
+    let connected = forward::connect(&permit, destination, &[])
         .await
         .inspect_err(|error| connection.note(error))
         .map_err(|error| error.to_string())?;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::ask::ask;
 use super::held::Told;
+use super::observe;
 use super::resource::Resource;
 use super::{Connection, ConnectionError};
 use crate::policy::{self, Denial, Permit, Query};
@@ -127,7 +128,6 @@ pub(super) async fn decide(
 ) -> Result<Verdict, ConnectionError> {
     let began = Instant::now();
     let gateway = &connection.gateway;
-    let identity = &connection.caller.identity;
     let told = |fact| asked.action.facts.text(fact).map(str::to_owned);
     let described = Described {
         action: asked.action.name,
@@ -135,23 +135,21 @@ pub(super) async fn decide(
         method: told("method"),
         path: told("path"),
     };
-    let query = Query {
-        identity: identity.id.clone(),
-        groups: identity.groups.clone(),
-        action: asked.action.name.to_owned(),
-        service: asked.resource.name.clone(),
-        service_groups: asked.resource.groups.clone(),
-        facts: asked.action.facts.clone(),
-    };
+    let query = connection.query(&asked);
     let policies = gateway.policies.load_full();
     let decision = policies.decide(query.clone());
     let start = exchange_start(&asked, &decision, &query, policies.version())?;
+    if let policy::Decision::Deny(denial) = &decision {
+        alert(denial);
+    }
+    if connection.observes() {
+        return observe::permit(connection, start, &policies, query).await;
+    }
     let entry = connection.session.exchange(start).await?;
     gateway.ledger.metrics().decisions.observe(began.elapsed());
     match decision {
         policy::Decision::Permit(permit) => Ok(Verdict::Permit(entry, permit)),
         policy::Decision::Deny(denial) => {
-            alert(&denial);
             let refused = Refused::new(entry, connection, &described, Why::Policy, &denial.reason);
             Ok(Verdict::Refused(refused))
         }
@@ -169,7 +167,7 @@ pub(super) fn alert(denial: &Denial) {
     }
 }
 
-fn exchange_start(
+pub(super) fn exchange_start(
     asked: &Asked<'_>,
     decision: &policy::Decision,
     query: &Query,

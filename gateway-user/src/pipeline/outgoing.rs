@@ -38,7 +38,7 @@ pub(super) fn outgoing(
         headers.remove(header::RANGE);
         headers.remove(header::IF_RANGE);
     }
-    if held || family.is_some() || !masks.is_empty() {
+    if held || (family.is_some() && !connection.observes()) || !masks.is_empty() {
         // What is inspected has to be readable.
         headers.insert(
             header::ACCEPT_ENCODING,
@@ -79,10 +79,13 @@ pub(super) fn outgoing(
             headers.insert(header::TRAILER, names);
         }
     }
-    headers.insert(
-        header::HOST,
-        HeaderValue::from_str(&ready.head.authority).map_err(|error| malformed(&error))?,
-    );
+    // What an observed workload said of its destination passes as it said it.
+    if !(connection.observes() && headers.contains_key(header::HOST)) {
+        headers.insert(
+            header::HOST,
+            HeaderValue::from_str(&ready.head.authority).map_err(|error| malformed(&error))?,
+        );
+    }
     let mut request = Request::builder()
         .method(ready.head.method.clone())
         .uri(&target)

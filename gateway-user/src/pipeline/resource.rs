@@ -73,6 +73,16 @@ impl Resource {
         self.groups.iter().any(|group| group == LLM_GROUP)
     }
 
+    /// Its address, with nothing to prove.
+    pub(super) fn address(&self) -> Destination {
+        Destination {
+            origin: self.origin,
+            service: self.name.clone(),
+            host: self.origin.ip().to_canonical().to_string(),
+            tls: None,
+        }
+    }
+
     /// Where a permit for this resource leads.
     pub(super) fn destination(&self, gateway: &Gateway) -> Destination {
         let tls = self.tls().then(|| gateway.upstreams.of(&self.name));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Version;
 
 use super::http::Clear;
-use super::{Client, Connection, ConnectionError, http as http_connection, opaque};
+use super::{Client, Connection, ConnectionError, http as http_connection, observe, opaque};
 use crate::sniff::{self, Prefixed, Wire};
 use crate::tls;
 
@@ -14,6 +14,14 @@ pub(super) async fn open(
     connection: Arc<Connection>,
     io: Prefixed<Client>,
 ) -> Result<(), ConnectionError> {
+    let io = if connection.observes() {
+        match observe::open(&connection, io).await? {
+            Some(io) => io,
+            None => return Ok(()),
+        }
+    } else {
+        io
+    };
     let hello = tls::hello(io).await?;
     // Without SNI the client proves its peer by the address it dialled.
     let dialled = connection.origin.ip().to_canonical();
@@ -26,7 +34,10 @@ pub(super) async fn open(
         .gateway
         .keeper
         .authority(&connection.caller.workload.name)?;
-    let stream = hello.complete(&authority, dialled).await?;
+    let completed = hello.complete(&authority, dialled).await;
+    let stream = completed.inspect_err(|error| {
+        observe::not_openable(&connection, sni.as_deref(), &error.to_string())
+    })?;
     let alpn = stream
         .get_ref()
         .1

@@ -44,7 +44,7 @@ pub enum Decision {
     Deny(Denial),
 }
 
-/// The right to do one thing once. Only a decision makes one.
+/// The right to do one thing once. Only a decision makes one, or [`PolicySet::observe`].
 #[derive(Debug)]
 pub struct Permit {
     query: Arc<Query>,
@@ -73,6 +73,21 @@ impl PolicySet {
     /// Decides, with no approval given yet.
     pub fn decide(self: &Arc<Self>, query: Query) -> Decision {
         resolve(self, query, &BTreeSet::new())
+    }
+
+    /// A permit without obligations, whatever the set says of the query: for workloads that are only observed.
+    #[must_use]
+    pub fn observe(&self, query: Query) -> Permit {
+        Permit {
+            query: Arc::new(query),
+            policies: Vec::new(),
+            masks: BTreeSet::new(),
+            approvals: BTreeSet::new(),
+            records: BTreeSet::new(),
+            credential: None,
+            // No set has allowed it: should the workload be enforced later, it has to be decided.
+            version: String::new(),
+        }
     }
 }
 

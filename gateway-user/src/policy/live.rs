@@ -44,6 +44,11 @@ impl Live {
     /// Puts another set into force, for every decision from here on, and has what is under way looked at again.
     pub fn replace(&self, set: PolicySet) {
         self.set.store(Arc::new(set));
+        self.look_again();
+    }
+
+    /// Has what is under way looked at again, because something else that bears on it has changed.
+    pub fn look_again(&self) {
         self.changes.send_replace(());
     }
 

@@ -29,6 +29,11 @@ impl<IO> Prefixed<IO> {
         &self.prefix[self.given..]
     }
 
+    /// The bytes that are still to be read first, and the connection.
+    pub fn into_parts(mut self) -> (Vec<u8>, IO) {
+        (self.prefix.split_off(self.given), self.io)
+    }
+
     /// The connection itself, for its addresses and options. Reading from it would lose the prefix.
     pub fn get_ref(&self) -> &IO {
         &self.io

@@ -111,7 +111,7 @@ impl<IO> fmt::Debug for Hello<IO> {
     }
 }
 
-fn normal(name: &str) -> Result<DnsName<'static>, TlsError> {
+pub(super) fn normal(name: &str) -> Result<DnsName<'static>, TlsError> {
     let normal = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     DnsName::try_from(normal).map_err(|_| TlsError::Name(name.to_owned()))
 }
@@ -119,4 +119,4 @@ fn normal(name: &str) -> Result<DnsName<'static>, TlsError> {
 /// What is spoken inside. The client's order counts, not this one.
 const HTTP: [&[u8]; 2] = [H2, HTTP_1_1];
 /// For the ClientHello, and again for the rest of the handshake. Clients give up after 10 to 60 seconds.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const DEADLINE: Duration = Duration::from_secs(10);

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::{Instant, sleep};
 
 use super::*;
+use crate::sniff::Prefixed;
 
 /// The records that a client starts with.
 fn first_flight(name: &str, alpn: Vec<Vec<u8>>) -> Vec<u8> {
@@ -72,6 +73,38 @@ async fn a_hello_is_read_whole_at_every_split() {
         let hello = read(&[left, right]).await.unwrap();
         assert_eq!(hello.sni(), Some("api.openai.com"));
         assert_eq!(hello.alpn(), both());
+    }
+}
+
+#[tokio::test]
+async fn a_peeked_hello_is_named_and_nothing_of_it_is_used_up() {
+    for (size, split) in [(16_384, 5), (16_384, 100), (1, 77), (200, 300)] {
+        let flight = reframed(&first_flight("API.OpenAI.com", both()), size);
+        let (mut client, server) = duplex(64);
+        let (left, right) = flight.split_at(split);
+        let send = async {
+            client.write_all(left).await.unwrap();
+            tokio::task::yield_now().await;
+            client.write_all(right).await.unwrap();
+            client.write_all(b"early").await.unwrap();
+            client.shutdown().await.unwrap();
+        };
+        let (peeked, ()) = tokio::join!(peek(Prefixed::new(Vec::new(), server)), send);
+        assert_eq!(peeked.sni.unwrap().unwrap(), "api.openai.com");
+        let (mut io, mut all) = (peeked.io, Vec::new());
+        io.read_to_end(&mut all).await.unwrap();
+        assert_eq!(all, [&flight[..], b"early"].concat());
+    }
+    for broken in [
+        &b"\x16\x03\x01\x00\x05nonsense"[..],
+        b"\x16\x03\x01\x02\x00\x01",
+    ] {
+        let (mut client, server) = duplex(64);
+        client.write_all(broken).await.unwrap();
+        client.shutdown().await.unwrap();
+        let peeked = peek(Prefixed::new(Vec::new(), server)).await;
+        assert!(peeked.sni.is_err());
+        assert_eq!(peeked.io.prefix(), broken);
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod error;
 mod hello;
+mod peek;
 mod roots;
 mod upstream;
 
@@ -28,6 +29,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 pub use error::{Distrust, TlsError, UpstreamTlsError};
 pub use hello::{Hello, hello};
+pub use peek::{Peeked, peek};
 pub use roots::{Roots, RootsError};
 pub use upstream::Upstream;
 

@@ -11,12 +11,13 @@ use std::{
 use anyhow::{Context, bail};
 use gateway_user::{
     approve::Approvals,
+    config::Mode,
     drain::Drain,
     forward::Upstreams,
     identity::{Registry, Rules, Workload},
     keeper::Keeper,
     kernel::{ClaimError, Flow, FlowTable},
-    pipeline::{self, Gateway},
+    pipeline::{self, Gateway, Unopened},
     policy::{Live, PolicySet},
     record::{Filter, Ledger},
     tasks::Tasks,
@@ -147,6 +148,7 @@ impl Proxy {
             v4,
             v6: None,
             bodies: Workload::body_budget(),
+            mode: Mode::Enforce.into(),
         })?;
         let flows = Arc::new(Redirected::default());
         let gateway = Arc::new(Gateway {
@@ -161,6 +163,7 @@ impl Proxy {
             ledger,
             tasks: Tasks::default(),
             drain: Drain::default(),
+            unopened: Unopened::default(),
         });
         Ok(Self {
             upstream,
@@ -201,6 +204,15 @@ impl Proxy {
     /// The record.
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.gateway.ledger
+    }
+
+    /// Switches how the workload is governed.
+    pub(crate) fn switch(&self, mode: Mode) -> anyhow::Result<()> {
+        let workload = self.gateway.registry.by_number(WORKLOAD);
+        let workload = workload.context("no workload")?;
+        self.gateway.registry.switch(&workload, mode)?;
+        self.gateway.policies.look_again();
+        Ok(())
     }
 
     /// Where the upstream speaks TLS.
@@ -256,14 +268,22 @@ impl Proxy {
         name: &str,
         alpn: &str,
     ) -> anyhow::Result<TlsStream<TcpStream>> {
+        let own = self.authority()?;
+        self.tls_trusting(origin, name, alpn, &[&own]).await
+    }
+
+    /// TLS to the upstream under this name, through the gateway, trusting these and nothing else.
+    pub(crate) async fn tls_trusting(
+        &self,
+        origin: SocketAddr,
+        name: &str,
+        alpn: &str,
+        trusted: &[&str],
+    ) -> anyhow::Result<TlsStream<TcpStream>> {
         let mut roots = rustls::RootCertStore::empty();
-        let pem = self
-            .gateway
-            .keeper
-            .authority(WORKLOAD_NAME)?
-            .pem()
-            .to_owned();
-        roots.add(CertificateDer::from_pem_slice(pem.as_bytes())?)?;
+        for pem in trusted {
+            roots.add(CertificateDer::from_pem_slice(pem.as_bytes())?)?;
+        }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -319,6 +339,16 @@ impl Proxy {
         let id = exchange["id"].as_str().context("no id")?;
         let replay = self.gateway.ledger.reader().session_of(id).await?;
         Ok(serde_json::to_string(&replay)?)
+    }
+
+    /// The CA of the workload.
+    pub(crate) fn authority(&self) -> anyhow::Result<String> {
+        Ok(self
+            .gateway
+            .keeper
+            .authority(WORKLOAD_NAME)?
+            .pem()
+            .to_owned())
     }
 
     /// Waits until the ledger has this many exchanges and all have ended.

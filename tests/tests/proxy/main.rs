@@ -17,6 +17,7 @@ mod http;
 mod llm;
 mod malformed;
 mod names;
+mod observe;
 mod person;
 mod reload;
 mod setup;

@@ -26,9 +26,10 @@ pub(crate) fn tagged(answer: &Value) -> String {
         _ => "",
     };
     format!(
-        "governed: {} as {}{later}\nits clients have to trust {} (`tollgate run` does that by itself)\n",
+        "governed: {} as {}, {}{later}\nits clients have to trust {} (`tollgate run` does that by itself)\n",
         text(answer, "cgroup"),
         text(answer, "identity"),
+        text(answer, "mode"),
         text(answer, "ca"),
     )
 }
