@@ -15,6 +15,7 @@ pub mod identity;
 pub mod keeper;
 pub mod kernel;
 pub mod listener;
+pub mod load;
 pub mod mask;
 mod nearest;
 pub mod pipeline;

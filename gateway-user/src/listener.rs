@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 
+use crate::load::Share;
 use crate::pipeline::{self, Gateway};
 use crate::tasks::Tasks;
 
@@ -70,26 +70,24 @@ impl Listeners {
     }
 
     /// Accepts, as tasks of `services`; connections are tasks of the gateway.
-    pub fn serve(self, gateway: &Arc<Gateway>, services: &Tasks) {
-        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    pub fn serve(self, gateway: &Arc<Gateway>, share: &Arc<Share>, services: &Tasks) {
         for listener in [Some(self.v4), self.v6].into_iter().flatten() {
-            services.spawn(accept(Arc::clone(gateway), listener, Arc::clone(&room)));
+            services.spawn(accept(Arc::clone(gateway), listener, Arc::clone(share)));
         }
     }
 }
 
-async fn accept(gateway: Arc<Gateway>, listener: TcpListener, room: Arc<Semaphore>) {
+async fn accept(gateway: Arc<Gateway>, listener: TcpListener, share: Arc<Share>) {
     loop {
         // A full workload waits in its own backlog; others do not notice.
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
-            return;
-        };
+        let place = share.next().await;
         match listener.accept().await {
             Ok((stream, _)) => {
+                let place = share.among_all(place).await;
                 let connection = pipeline::connection(Arc::clone(&gateway), stream);
                 gateway.tasks.spawn(async move {
                     connection.await;
-                    drop(permit);
+                    drop(place);
                 });
             }
             Err(error) => {
@@ -144,8 +142,6 @@ async fn free_v6(number: u32) -> io::Result<Option<TcpListener>> {
     Err(last)
 }
 
-/// One workload cannot take all descriptors of the daemon.
-const MAX_CONNECTIONS: usize = 4096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Below the ephemeral range, so that no outgoing connection takes it while the daemon is restarted.
 const PORT: u16 = 15_001;

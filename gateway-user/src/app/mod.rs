@@ -33,6 +33,7 @@ use crate::forward::Upstreams;
 use crate::identity::{Registry, Workload};
 use crate::keeper::{CredentialSpec, Keeper};
 use crate::kernel::{Kernel, Options};
+use crate::load::{Limits, Load};
 use crate::pipeline::{self, Gateway, Unopened};
 use crate::policy::{Live, PolicySet};
 use crate::record::Ledger;
@@ -63,7 +64,7 @@ pub async fn up(config: Config) -> Result<(), UpError> {
     if !nix::unistd::Uid::effective().is_root() {
         return Err(UpError::Privilege);
     }
-    raise_descriptor_limit();
+    let limits = Limits::fitting(raise_descriptor_limit());
     folders(&config.paths)?;
     let _lock = Lock::take(&config.paths.run)?;
     let live = Arc::new(Live::new(PolicySet::load(&config.paths.policies)?));
@@ -90,6 +91,7 @@ pub async fn up(config: Config) -> Result<(), UpError> {
         catalog: Arc::clone(&config.catalog),
         policies: live,
         approvals: Approvals::open(ledger.clone()).await?,
+        load: Load::new(limits),
         bodies: pipeline::body_budget(),
         keeper,
         upstreams,
@@ -185,13 +187,16 @@ fn announce(daemon: &Daemon) -> Result<(), UpError> {
     Ok(())
 }
 
-/// A connection takes two descriptors, and shells start programs with room for a thousand.
-fn raise_descriptor_limit() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-    if let Err(error) = raised {
+/// Shells start programs with room for a thousand descriptors; how many there are now.
+fn raise_descriptor_limit() -> u64 {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+        Ok(hard)
+    });
+    raised.unwrap_or_else(|error| {
         tracing::warn!(%error, "the limit of open files cannot be raised");
-    }
+        SHELL_DESCRIPTORS
+    })
 }
 
 fn folders(paths: &Paths) -> Result<(), UpError> {
@@ -278,5 +283,7 @@ pub fn remove_leftovers(paths: &Paths) -> Result<(), UpError> {
     launches::forget_all(paths)
 }
 
+/// What a shell leaves.
+const SHELL_DESCRIPTORS: u64 = 1024;
 /// Short enough for a restart, long enough for most answers that stream.
 const DRAIN: Duration = Duration::from_secs(5);

@@ -365,7 +365,8 @@ impl Workloads {
         if let Some(v6) = &listeners.v6 {
             systemd::keep(v6);
         }
-        listeners.serve(&self.gateway, &self.services);
+        let share = self.gateway.load.share(number);
+        listeners.serve(&self.gateway, &share, &self.services);
         self.kernel.govern(&Scope {
             workload: number,
             v4,

@@ -197,7 +197,7 @@ impl Budgets<'_> {
             let bytes = u32::try_from(length).unwrap_or(u32::MAX);
             let taken = Arc::clone(budget).try_acquire_many_owned(bytes);
             taken.map_err(|_| Unfit {
-                why: Why::Unavailable,
+                why: Why::Overloaded,
                 reason: format!("{whose} too many large requests: try again later"),
             })
         };

@@ -44,14 +44,15 @@ pub(super) enum Hangup {
     Connection(#[from] ConnectionError),
 }
 
-/// Governs one request. `Err` drops the connection, or resets the stream.
+/// Governs one request, or refuses it because of `too_much`. `Err` drops the connection, or resets the stream.
 pub(super) async fn handle(
     context: Arc<Context>,
     request: Request<Incoming>,
+    too_much: Option<&str>,
 ) -> Result<Response<Body>, Hangup> {
     let calls = grpc::calls(request.headers());
     let head = request.method() == Method::HEAD;
-    let mut response = answered(context, request).await?;
+    let mut response = answered(context, request, too_much).await?;
     match response.extensions_mut().remove::<Refusal>() {
         Some(refusal) if calls => Ok(grpc::response(&refusal).map(|_| Body::empty())),
         // In HTTP/2 nobody else takes it off.
@@ -63,6 +64,7 @@ pub(super) async fn handle(
 async fn answered(
     context: Arc<Context>,
     request: Request<Incoming>,
+    too_much: Option<&str>,
 ) -> Result<Response<Body>, Hangup> {
     let (parts, body) = request.into_parts();
     let version = parts.version;
@@ -98,6 +100,11 @@ async fn answered(
         method: Some(head.method.to_string()),
         path: Some(head.path.clone()),
     };
+    if let Some(reason) = too_much {
+        let (why, reason) = (Why::Overloaded, reason.to_owned());
+        let family = endpoint.map(|found| found.family);
+        return unfit_answer(&context, described, family, &Unfit { why, reason }).await;
+    }
     let (body, spare) = if observes {
         observe::spare(&resource, &head, &parts, body)
     } else {
@@ -155,7 +162,7 @@ async fn governed(
         }
         Verdict::Refused(mut refused) => {
             record_request(refused.entry(), &ready);
-            refuse(refused, family, Outcome::Refused, None).await
+            refuse(connection, refused, family, Outcome::Refused, None).await
         }
     }
 }
@@ -176,7 +183,14 @@ async fn forward(
         Ok(request) => request,
         Err(unfit) => {
             let refused = Refused::new(entry, connection, &described, unfit.why, &unfit.reason);
-            return refuse(refused, family, Outcome::Refused, Some(unfit.reason)).await;
+            return refuse(
+                connection,
+                refused,
+                family,
+                Outcome::Refused,
+                Some(unfit.reason),
+            )
+            .await;
         }
     };
     let request = match (request, ready.payload) {
@@ -194,7 +208,7 @@ async fn forward(
         biased;
         reason = &mut revoked => {
             let refused = Refused::new(entry, connection, &described, Why::Policy, &reason);
-            return refuse(refused, family, Outcome::Aborted, Some(reason)).await;
+            return refuse(connection, refused, family, Outcome::Aborted, Some(reason)).await;
         }
         sent = context.pool.send(permit, &destination, request) => sent,
     };
@@ -222,7 +236,7 @@ async fn forward(
         Err(error) => {
             let reason = error.to_string();
             let refused = Refused::new(entry, connection, &described, Why::Upstream, &reason);
-            refuse(refused, family, Outcome::Failed, Some(reason)).await
+            refuse(connection, refused, family, Outcome::Failed, Some(reason)).await
         }
     }
 }
@@ -242,7 +256,7 @@ pub(super) async fn unparsed(
     };
     let entry = outcome::open_denied(connection, &described, clear.protocol(), reason).await?;
     let refused = Refused::new(entry, connection, &described, Why::Malformed, reason);
-    tracing::info!("{}", refused.refusal.message);
+    connection.share.log(&refused.refusal.message);
     Ok(refused.close(status, Outcome::Refused, None).await?)
 }
 
@@ -297,17 +311,18 @@ async fn unfit_answer(
     .await;
     let entry = entry.map_err(ConnectionError::from)?;
     let refused = Refused::new(entry, connection, &described, unfit.why, &unfit.reason);
-    refuse(refused, family, Outcome::Refused, None).await
+    refuse(connection, refused, family, Outcome::Refused, None).await
 }
 
 async fn refuse(
+    connection: &Connection,
     refused: Refused,
     family: Option<Family>,
     outcome: Outcome,
     reason: Option<String>,
 ) -> Result<Response<Body>, Hangup> {
     let response = refused.refusal.response(family);
-    tracing::info!("{}", refused.refusal.message);
+    connection.share.log(&refused.refusal.message);
     refused
         .close(Some(response.status().as_u16()), outcome, reason)
         .await

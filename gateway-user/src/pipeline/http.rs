@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::Instrument;
 
 use super::linger::Lingering;
-use super::{Connection, ConnectionError, exchange, observe};
+use super::{Connection, ConnectionError, exchange, observe, overload};
 use crate::forward::Pool;
 
 /// What is known of an open connection.
@@ -70,7 +70,7 @@ where
     let leaving = drain.clone();
     let service = service_fn(move |request| {
         let span = tracing::info_span!("request", exchange = tracing::field::Empty);
-        let handled = exchange::handle(Arc::clone(&context), request).instrument(span);
+        let handled = overload::handle(Arc::clone(&context), request).instrument(span);
         let leaving = leaving.clone();
         async move {
             let mut response = handled.await?;

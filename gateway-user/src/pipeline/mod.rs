@@ -15,6 +15,7 @@ mod observe;
 mod opaque;
 mod outcome;
 mod outgoing;
+mod overload;
 mod relay;
 mod resource;
 mod revoke;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tracing::field::{Empty, display};
 use tracing::{Instrument, Span};
 
@@ -38,6 +40,7 @@ use crate::forward::{ForwardError, Upstreams};
 use crate::identity::{self, Caller, Registry};
 use crate::keeper::Keeper;
 use crate::kernel::FlowTable;
+use crate::load::{Load, Place, Share};
 use crate::mask;
 use crate::policy::{Live, Query};
 use crate::record::{Ledger, LedgerError, Process, SessionEntry, SessionStart, Time};
@@ -63,6 +66,8 @@ pub struct Gateway {
     pub keeper: Keeper,
     /// What upstream certificates are proven against.
     pub upstreams: Upstreams,
+    /// How much is under way.
+    pub load: Load,
     /// Memory for request bodies that are held while they are decided on, of all workloads together; [`body_budget`].
     pub bodies: Arc<Semaphore>,
     /// The record.
@@ -86,6 +91,10 @@ pub(crate) struct Connection {
     caller: Caller,
     session: SessionEntry,
     origin: SocketAddr,
+    /// What its workload has under way.
+    share: Arc<Share>,
+    /// Its place among its workload's connections; without one its requests are refused.
+    place: Option<Place>,
 }
 
 impl Connection {
@@ -179,8 +188,13 @@ async fn governed(gateway: Arc<Gateway>, stream: TcpStream) -> Result<(), Connec
         .record("session", display(session.id()))
         .record("identity", caller.identity.id.as_str());
     tracing::debug!(origin = %flow.origin, "connection");
+    let share = gateway.load.share(caller.workload.number);
+    let place = share.connection();
+    let crowded = place.is_none();
     let connection = Arc::new(Connection {
         gateway,
+        share,
+        place,
         caller,
         session,
         origin: flow.origin,
@@ -188,6 +202,15 @@ async fn governed(gateway: Arc<Gateway>, stream: TcpStream) -> Result<(), Connec
 
     stream.set_nodelay(true).map_err(SniffError::Read)?;
     let stream = Metered::new(stream, connection.session.traffic());
+    if crowded {
+        let told = timeout(overload::TOLD, speak(connection, stream)).await;
+        return told.unwrap_or(Ok(()));
+    }
+    speak(connection, stream).await
+}
+
+/// Finds out what the connection speaks, and governs that.
+async fn speak(connection: Arc<Connection>, stream: Client) -> Result<(), ConnectionError> {
     let sniffed = sniff::classify(stream, connection.deadlines()).await?;
     if sniffed.wire != Wire::Tls
         && let Some(why) = observe::unopened(&connection, None)

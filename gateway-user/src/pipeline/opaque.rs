@@ -27,6 +27,13 @@ pub(super) async fn serve<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    if connection.place.is_none() {
+        connection
+            .share
+            .log("an opaque connection is refused: its workload has too many open");
+        reset(&stream);
+        return Ok(());
+    }
     let resource = resource(&connection, tls_name).await;
     let passage = Passage {
         destination: resource.destination(&connection.gateway),
@@ -89,7 +96,7 @@ where
                 .await?);
         }
         Verdict::Refused(refused) => {
-            tracing::info!("{}", refused.refusal.message);
+            connection.share.log(&refused.refusal.message);
             reset(&stream);
             return Ok(refused.close(None, Outcome::Refused, None).await?);
         }

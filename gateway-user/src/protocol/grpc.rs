@@ -44,7 +44,7 @@ fn status(why: Why) -> u16 {
         Why::Coding => UNIMPLEMENTED,
         Why::TooLarge => RESOURCE_EXHAUSTED,
         Why::Withheld => INTERNAL,
-        Why::Upstream | Why::Unavailable => UNAVAILABLE,
+        Why::Upstream | Why::Unavailable | Why::Overloaded => UNAVAILABLE,
     }
 }
 

@@ -38,6 +38,8 @@ pub enum Why {
     Withheld,
     /// The gateway itself cannot do its work.
     Unavailable,
+    /// Too much is under way; the request may come again.
+    Overloaded,
 }
 
 impl Why {
@@ -50,7 +52,7 @@ impl Why {
             Self::Coding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Upstream | Self::Withheld => StatusCode::BAD_GATEWAY,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -64,6 +66,7 @@ impl Why {
             Self::Upstream => "upstream_unavailable",
             Self::Withheld => "answer_withheld",
             Self::Unavailable => "gateway_unavailable",
+            Self::Overloaded => "overloaded",
         }
     }
 
@@ -74,6 +77,7 @@ impl Why {
             Self::Malformed | Self::Coding => "invalid_request_error",
             Self::TooLarge => "request_too_large",
             Self::Upstream | Self::Withheld | Self::Unavailable => "api_error",
+            Self::Overloaded => "overloaded_error",
         }
     }
 }
@@ -95,7 +99,11 @@ impl Refusal {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/json"),
         );
-        headers.insert("x-should-retry", HeaderValue::from_static("false"));
+        if self.why == Why::Overloaded {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        } else {
+            headers.insert("x-should-retry", HeaderValue::from_static("false"));
+        }
         Self::put_id(headers, &self.id);
         // For a stream whose head has gone out: it gets the event instead.
         response.extensions_mut().insert(self.clone());

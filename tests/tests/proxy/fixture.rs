@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -17,6 +17,7 @@ use gateway_user::{
     identity::{Registry, Rules, Workload},
     keeper::Keeper,
     kernel::{ClaimError, Flow, FlowTable},
+    load::Load,
     pipeline::{self, Gateway, Unopened},
     policy::{Live, PolicySet},
     record::{Filter, Ledger},
@@ -53,7 +54,9 @@ const ALL: Filter = Filter {
 /// The credential that is held for service "held".
 pub(crate) const SECRET: &str = "sk-live-0123456789abcdef";
 
-const WORKLOAD: u32 = 7;
+pub(crate) const WORKLOAD: u32 = 7;
+/// Another workload, of the same identity.
+pub(crate) const OTHER: u32 = 8;
 const WORKLOAD_NAME: &str = "test";
 
 /// A gateway and what it needs.
@@ -62,7 +65,7 @@ pub(crate) struct Proxy {
     /// Speaks TLS with a certificate for another name.
     pub(crate) impostor: Upstream,
     pub(crate) gateway: Arc<Gateway>,
-    flows: Arc<Redirected>,
+    pub(crate) flows: Arc<Redirected>,
     listener: TcpListener,
     started: Duration,
     policies: PathBuf,
@@ -71,14 +74,18 @@ pub(crate) struct Proxy {
 
 /// The flow table: what the kernel part would know.
 #[derive(Default)]
-struct Redirected(Mutex<HashMap<u64, Flow>>);
+pub(crate) struct Redirected {
+    flows: Mutex<HashMap<u64, Flow>>,
+    /// Whose every other connection is, where somebody listens for it.
+    pub(crate) others: OnceLock<Flow>,
+}
 
 impl FlowTable for Redirected {
     fn claim(&self, cookie: u64) -> Result<Flow, ClaimError> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&cookie)
+        let mut flows = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = flows.remove(&cookie);
+        known
+            .or_else(|| self.others.get().cloned())
             .ok_or(ClaimError::Unknown { cookie })
     }
 }
@@ -140,16 +147,18 @@ impl Proxy {
         let SocketAddr::V4(v4) = listener.local_addr()? else {
             bail!("not IPv4")
         };
-        registry.add(Workload {
-            number: WORKLOAD,
-            name: WORKLOAD_NAME.to_owned(),
-            identity,
-            rules: Rules::load(&executables)?,
-            v4,
-            v6: None,
-            bodies: Workload::body_budget(),
-            mode: Mode::Enforce.into(),
-        })?;
+        for (number, name) in [(WORKLOAD, WORKLOAD_NAME), (OTHER, "other")] {
+            registry.add(Workload {
+                number,
+                name: name.to_owned(),
+                identity: Arc::clone(&identity),
+                rules: Rules::load(&executables)?,
+                v4,
+                v6: None,
+                bodies: Workload::body_budget(),
+                mode: Mode::Enforce.into(),
+            })?;
+        }
         let flows = Arc::new(Redirected::default());
         let gateway = Arc::new(Gateway {
             flows: Arc::clone(&flows) as Arc<dyn FlowTable>,
@@ -159,6 +168,7 @@ impl Proxy {
             keeper: Keeper::new(&config.paths.state, credentials(&config))?,
             upstreams: Upstreams::new(&Roots::host()?, config.catalog.services())?,
             approvals: Approvals::open(ledger.clone()).await?,
+            load: Load::new(setup.limits),
             bodies: pipeline::body_budget(),
             ledger,
             tasks: Tasks::default(),
@@ -222,21 +232,33 @@ impl Proxy {
 
     /// A connection of the workload that dialled `origin`.
     pub(crate) async fn dial(&self, origin: SocketAddr) -> anyhow::Result<TcpStream> {
-        let (client, accepted) = self.pair().await?;
-        let cookie = SockRef::from(&accepted).cookie()?;
-        let flow = Flow {
-            workload: WORKLOAD,
+        self.dial_as(WORKLOAD, origin).await
+    }
+
+    /// What the kernel would know of such a connection.
+    pub(crate) fn flow(&self, workload: u32, origin: SocketAddr) -> Flow {
+        Flow {
+            workload,
             origin,
             tgid: std::process::id(),
             start: self.started,
             cgroup: 1,
             uid: 1000,
-        };
-        self.flows
-            .0
+        }
+    }
+
+    pub(crate) async fn dial_as(
+        &self,
+        workload: u32,
+        origin: SocketAddr,
+    ) -> anyhow::Result<TcpStream> {
+        let (client, accepted) = self.pair().await?;
+        let cookie = SockRef::from(&accepted).cookie()?;
+        let flows = &self.flows.flows;
+        flows
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(cookie, flow);
+            .insert(cookie, self.flow(workload, origin));
         self.gateway
             .tasks
             .spawn(pipeline::connection(Arc::clone(&self.gateway), accepted));

@@ -15,6 +15,7 @@ mod framing;
 mod held;
 mod http;
 mod llm;
+mod load;
 mod malformed;
 mod names;
 mod observe;

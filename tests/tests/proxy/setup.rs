@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use gateway_user::{
     config::{Config, Service},
     keeper::CredentialSpec,
+    load::Limits,
 };
 use tempfile::TempDir;
 use tests::upstream::Upstream;
@@ -21,6 +22,8 @@ pub(crate) struct Setup {
     pub(crate) services: String,
     /// When the calling process started by the kernel's word; nobody's start, if not given.
     pub(crate) started: Duration,
+    /// How much may be under way.
+    pub(crate) limits: Limits,
 }
 
 impl Default for Setup {
@@ -30,6 +33,7 @@ impl Default for Setup {
             policies: String::new(),
             services: String::new(),
             started: Duration::ZERO,
+            limits: Limits::fitting(20_000),
         }
     }
 }

@@ -45,6 +45,10 @@ pub(super) const MODULES: &[Rule] = &[
         may_use: &[],
     },
     Rule {
+        module: "load",
+        may_use: &[],
+    },
+    Rule {
         module: "drain",
         may_use: &["tasks"],
     },
@@ -60,7 +64,7 @@ pub(super) const MODULES: &[Rule] = &[
     },
     Rule {
         module: "listener",
-        may_use: &["config", "kernel", "pipeline", "sys", "tasks"],
+        may_use: &["config", "kernel", "load", "pipeline", "sys", "tasks"],
     },
     Rule {
         module: "identity",
@@ -122,6 +126,7 @@ pub(super) const MODULES: &[Rule] = &[
             "identity",
             "keeper",
             "kernel",
+            "load",
             "mask",
             "policy",
             "protocol",
@@ -161,6 +166,7 @@ pub(super) const MODULES: &[Rule] = &[
             "keeper",
             "kernel",
             "listener",
+            "load",
             "mask",
             "pipeline",
             "policy",

@@ -6,6 +6,7 @@
 
 use std::{
     fs,
+    io::Read,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -33,6 +34,8 @@ pub(crate) enum What {
     New,
     /// A streamed chat completion; what counts is its first event.
     Stream,
+    /// One request on each connection, which then idles until the input ends.
+    Idle,
 }
 
 /// One run.
@@ -56,6 +59,9 @@ pub(crate) fn run(load: &Load) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    if load.what == What::Idle {
+        return runtime.block_on(idle(load));
+    }
     let (mut times, seconds) = runtime.block_on(all(load))?;
     times.sort_unstable();
     ensure!(!times.is_empty(), "no request ended in time");
@@ -84,6 +90,21 @@ async fn all(load: &Load) -> anyhow::Result<(Vec<Duration>, f64)> {
     Ok((times, warm.elapsed().as_secs_f64()))
 }
 
+/// Opens all connections, says so, and holds them.
+async fn idle(load: &Load) -> anyhow::Result<()> {
+    let mut worker = Worker::new(load, connector()?)?;
+    let mut kept = Vec::new();
+    for _ in 0..load.connections {
+        let mut stream = worker.connect().await?;
+        stream.write_all(&worker.request).await?;
+        worker.answer(&mut stream).await?;
+        kept.push(stream);
+    }
+    println!("{}", json!({"connections": kept.len()}));
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
+}
+
 /// One connection at a time.
 struct Worker {
     connector: TlsConnector,
@@ -99,7 +120,7 @@ impl Worker {
         let host = &load.name;
         let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
         let request = match load.what {
-            What::Small | What::New => get("/1k"),
+            What::Small | What::New | What::Idle => get("/1k"),
             What::Large => get("/64k"),
             What::Stream => format!(
                 "POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\

@@ -73,6 +73,16 @@ fn main() -> anyhow::Result<()> {
         }
         println!("{}", report.table(says));
     }
+    if arguments.only.is_none_or(|only| only == What::Idle) {
+        for contender in [Contender::HaProxy, Contender::Tollgate] {
+            let each = world.idle(contender, IDLE)? as f64 / IDLE as f64 / 1024.0;
+            println!(
+                "{contender:?}: {each:.0} KiB for each of {IDLE} connections that idle after a request"
+            );
+        }
+        println!();
+        requests += IDLE;
+    }
     let recorded = world.recorded()?;
     anyhow::ensure!(
         recorded >= requests,
@@ -108,6 +118,9 @@ fn measure(
 }
 
 const CONTENDERS: [Contender; 3] = [Contender::Direct, Contender::HaProxy, Contender::Tollgate];
+
+/// Below the limits of every contender.
+const IDLE: usize = 900;
 
 const LOADS: &[(What, usize, &str)] = &[
     (What::Small, 8, "keep-alive, 1 KiB, 8 connections"),

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -114,6 +115,44 @@ impl World {
         connections: usize,
         length: Duration,
     ) -> anyhow::Result<Value> {
+        let command = self.generator(contender, what, connections, length)?;
+        let printed = finish(&command, "", length + Duration::from_secs(30))?.success()?;
+        // Its memory is not what is measured, and grows with every request.
+        self.upstream.take();
+        serde_json::from_str(&printed).context(printed)
+    }
+
+    /// What so many idle connections add to a contender's memory, in bytes.
+    pub(crate) fn idle(&self, contender: Contender, connections: usize) -> anyhow::Result<i64> {
+        let memory = || -> anyhow::Result<i64> {
+            let used = self.used(contender)?.context("nobody to measure")?;
+            Ok(i64::try_from(used.memory)?)
+        };
+        let before = memory()?;
+        let mut child = self
+            .generator(contender, What::Idle, connections, Duration::ZERO)?
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut said = String::new();
+        let output = child.stdout.take().context("no output")?;
+        BufReader::new(output).read_line(&mut said)?;
+        let after = memory();
+        drop(child.stdin.take());
+        child.wait()?;
+        if said.is_empty() {
+            bail!("the idle connections could not be opened");
+        }
+        Ok(after? - before)
+    }
+
+    fn generator(
+        &self,
+        contender: Contender,
+        what: What,
+        connections: usize,
+        length: Duration,
+    ) -> anyhow::Result<Command> {
         let own = std::env::current_exe()?;
         let own = own
             .to_str()
@@ -137,10 +176,7 @@ impl World {
             "--milliseconds",
             &length.as_millis().to_string(),
         ]);
-        let printed = finish(&command, "", length + Duration::from_secs(30))?.success()?;
-        // Its memory is not what is measured, and grows with every request.
-        self.upstream.take();
-        serde_json::from_str(&printed).context(printed)
+        Ok(command)
     }
 
     /// What a contender has used so far; nothing where none stands between.
