@@ -179,6 +179,10 @@ impl Daemon {
         let counters = self.workloads.counters().map_err(|error| failed(&error))?;
         Ok(json!({
             "state": "ready",
+            "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
+            "uptime": self.began.elapsed().as_secs(),
+            "open_sessions": self.gateway.ledger.totals().0,
             "workloads": workloads,
             "services": self.config.catalog.configured(),
             "policies": policies.len(),

@@ -4,6 +4,7 @@
 //! last step nothing new is governed, and what an earlier daemon pinned stays closed throughout.
 
 mod control;
+pub mod doctor;
 mod error;
 mod launches;
 mod lock;

@@ -166,8 +166,12 @@ pub(super) fn status(common: &Common, flags: &Status) -> Result<ExitCode, Failur
 fn status_text(status: &Value) -> String {
     let number = |key: &str| status.get(key).and_then(Value::as_u64).unwrap_or_default();
     let mut lines = vec![format!(
-        "{}: {} services, {} policies (version {}), ledger {}",
+        "{}, version {}, pid {}, for {}: {} open sessions, {} services, {} policies (version {}), ledger {}",
         text(status, "state"),
+        text(status, "version"),
+        number("pid"),
+        show::left(number("uptime") * 1000),
+        number("open_sessions"),
         number("services"),
         number("policies"),
         text(status, "policy_version"),

@@ -4,6 +4,7 @@
 
 mod approvals;
 mod daemon;
+mod doctor;
 mod flows;
 mod launch;
 mod logs;
@@ -115,6 +116,14 @@ Examples:
   sudo tollgate flows
   sudo tollgate flows --follow --json")]
     Flows(flows::Flows),
+    /// Say what stands in the way of governing, and what to do about it
+    #[command(after_help = "\
+Needs no daemon, and changes nothing. Exit code 1 when something fails.
+
+Examples:
+  sudo tollgate doctor
+  sudo tollgate doctor --json")]
+    Doctor(doctor::Doctor),
     /// Print the daemon's metrics as Prometheus reads them
     #[command(after_help = "Example: sudo tollgate metrics")]
     Metrics,
@@ -174,6 +183,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Sessions(flags) => daemon::sessions(common, &flags),
         Command::Replay(flags) => daemon::replay(common, flags),
         Command::Flows(flags) => flows::flows(common, &flags),
+        Command::Doctor(flags) => doctor::doctor(common, &flags),
         Command::Metrics => flows::metrics(common),
         Command::Policy(command) => policies::run(common, command),
         Command::Completions(flags) => reference::completions(&flags),

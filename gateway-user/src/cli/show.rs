@@ -4,6 +4,7 @@
 //! is shown without its control characters, so that a recorded text cannot drive the terminal of the person who reads it.
 
 mod conversation;
+mod findings;
 mod flows;
 mod replay;
 pub(crate) mod status;
@@ -11,6 +12,7 @@ mod table;
 
 use std::fmt::Write;
 
+pub(crate) use findings::findings;
 pub(crate) use flows::{change, flows};
 pub(crate) use replay::replay;
 use table::table;
@@ -151,7 +153,8 @@ fn moment(time: Time) -> String {
     format!("{}Z", seconds.replace('T', " "))
 }
 
-fn left(ms: u64) -> String {
+/// A time span in two units.
+pub(crate) fn left(ms: u64) -> String {
     let seconds = ms / 1000;
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, s) => format!("{s}s"),

@@ -17,6 +17,7 @@ mod host;
 mod maps;
 mod paths;
 mod pins;
+mod probe;
 mod process;
 mod programs;
 mod tagging;
@@ -48,6 +49,8 @@ pub use self::{
     flow::{ClaimError, Flow, FlowTable, Flows},
     paths::{Here, Hold, Tagged},
 };
+
+pub use self::probe::{Probe, pinned, probe};
 
 /// How to open the kernel part.
 #[derive(Clone, Debug)]

@@ -186,7 +186,8 @@ fn remove_all(dir: &Path) -> io::Result<()> {
 }
 
 /// Is the nearest folder that exists on a bpffs?
-fn on_bpffs(path: &Path) -> io::Result<bool> {
+/// Whether a path lies, or would lie, on a bpffs.
+pub(super) fn on_bpffs(path: &Path) -> io::Result<bool> {
     let existing = path
         .ancestors()
         .find(|path| path.exists())

@@ -8,7 +8,7 @@ use std::{
     fs::{self, File},
     io,
     os::fd::AsFd,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use aya::{
@@ -42,9 +42,19 @@ pub(super) struct Programs {
 impl Programs {
     /// Loads the object, with the maps that are pinned or with new ones that then are.
     pub(super) fn load(pins: &Pins, parameters: &Parameters) -> Result<Self, KernelError> {
+        let pinned = names::MAPS.map(|name| (name, pins.map(name)));
+        Self::load_with(parameters, &pinned)
+    }
+
+    /// Loads the object with maps of its own and lets it go again; how many programs it has.
+    pub(super) fn probe(parameters: &Parameters) -> Result<usize, KernelError> {
+        Self::load_with(parameters, &[]).map(|programs| programs.ebpf.programs().count())
+    }
+
+    fn load_with(parameters: &Parameters, pinned: &[(&str, PathBuf)]) -> Result<Self, KernelError> {
         let mut loader = EbpfLoader::new();
-        for name in names::MAPS {
-            loader.map_pin_path(name, pins.map(name));
+        for (name, pin) in pinned {
+            loader.map_pin_path(name, pin);
         }
         for ((global, ..), offset) in names::OFFSETS.iter().zip(&parameters.layout.offsets) {
             loader.override_global(global, offset, true);

@@ -54,6 +54,11 @@ pub enum RootsError {
 }
 
 impl Roots {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Reads the host's store. A part that cannot be read is logged and not trusted; a host may have no store at all.
     pub fn host() -> Result<Self, RootsError> {
         let mut loaded = rustls_native_certs::load_native_certs();

@@ -1,0 +1,237 @@
+//! Files: policies, credentials, roots of services, and the folders of the daemon.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::sys::statvfs::statvfs;
+
+use super::{Finding, State};
+use crate::config::{Config, Paths};
+use crate::policy::PolicySet;
+use crate::tls::{Roots, Upstream};
+
+pub(super) fn all(config: &Config, daemon: bool) -> Vec<Finding> {
+    let counted = format!(
+        "{} identities, {} workloads",
+        config.identities.len(),
+        config.workloads.len()
+    );
+    let mut findings = vec![Finding::ok("configuration", counted)];
+    findings.push(match PolicySet::load(&config.paths.policies) {
+        Ok(set) => Finding::ok(
+            "policies",
+            format!("{} (version {})", set.len(), set.version()),
+        ),
+        Err(error) => Finding::new(
+            "policies",
+            State::Fail,
+            error.to_string(),
+            "mend them; `tollgate policy check` says more",
+        ),
+    });
+    findings.extend(folders(&config.paths));
+    findings.push(space(&config.paths.state));
+    findings.extend(leftovers(&config.paths, daemon));
+    for service in config.catalog.services() {
+        if let Some(held) = &service.credential {
+            findings.push(credential(&service.name, &held.file));
+        }
+        if let Some(ca) = &service.ca {
+            findings.push(authority(&service.name, ca));
+        }
+    }
+    findings
+}
+
+/// What others may do to the folders of the daemon. One that is not there yet is made at start.
+fn folders(paths: &Paths) -> Vec<Finding> {
+    let folders = [
+        ("state folder", &paths.state, READ | WRITE),
+        ("ledger", &paths.state.join("ledger.db"), READ | WRITE),
+        ("keys", &paths.state.join("ca"), READ | WRITE),
+        ("run folder", &paths.run, WRITE),
+        ("policy folder", &paths.policies, WRITE),
+    ];
+    let checked = folders.into_iter().map(|(check, path, denied)| {
+        let shown = path.display().to_string();
+        match path.metadata() {
+            Ok(metadata) => closed(check, &shown, &metadata, denied),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Finding::new(check, State::Note, format!("{shown}: not there yet"), "")
+            }
+            Err(error) => Finding::new(
+                check,
+                State::Fail,
+                format!("{shown}: {error}"),
+                "run this again with sudo",
+            ),
+        }
+    });
+    checked.collect()
+}
+
+fn closed(check: &str, shown: &str, metadata: &Metadata, denied: u32) -> Finding {
+    let open = metadata.mode() & denied;
+    if metadata.uid() != 0 {
+        let found = format!("{shown} belongs to user {}", metadata.uid());
+        return Finding::new(check, State::Fail, found, format!("chown root {shown}"));
+    }
+    if open != 0 {
+        let found = format!(
+            "{shown} is open to others (mode {:o})",
+            metadata.mode() & 0o7777
+        );
+        return Finding::new(
+            check,
+            State::Fail,
+            found,
+            format!("chmod {:o} {shown}", metadata.mode() & 0o7777 & !denied),
+        );
+    }
+    Finding::ok(check, shown)
+}
+
+/// A full disk is a daemon that refuses everything.
+fn space(state: &Path) -> Finding {
+    let existing = state
+        .ancestors()
+        .find(|path| path.exists())
+        .unwrap_or(Path::new("/"));
+    match statvfs(existing) {
+        Ok(disk) => {
+            let free = (disk.blocks_available() * disk.fragment_size()) >> 20;
+            let found = format!("{free} MiB free for {}", state.display());
+            match free {
+                0..FAILING => Finding::new(
+                    "disk",
+                    State::Fail,
+                    found,
+                    "make room: without it everything is refused",
+                ),
+                FAILING..TIGHT => Finding::new(
+                    "disk",
+                    State::Warn,
+                    found,
+                    "make room: without it everything is refused",
+                ),
+                _ => Finding::ok("disk", found),
+            }
+        }
+        Err(errno) => Finding::new(
+            "disk",
+            State::Fail,
+            format!("{}: {errno}", existing.display()),
+            "see what it says",
+        ),
+    }
+}
+
+/// What a daemon that has died keeps closed.
+fn leftovers(paths: &Paths, daemon: bool) -> Option<Finding> {
+    (!daemon && crate::kernel::pinned(&paths.pins)).then(|| {
+        let found = format!(
+            "{} has programs, and no daemon answers: what is tagged is refused everything",
+            paths.pins.display()
+        );
+        Finding::new(
+            "pins",
+            State::Warn,
+            found,
+            "`tollgate up` governs again; `tollgate down` lets everything go",
+        )
+    })
+}
+
+fn credential(service: &str, file: &Path) -> Finding {
+    let (check, shown) = (
+        format!("credential of {service}"),
+        file.display().to_string(),
+    );
+    match file.metadata() {
+        Err(error) => Finding::new(
+            check,
+            State::Fail,
+            format!("{shown}: {error}"),
+            "write it, or name another file",
+        ),
+        Ok(metadata) if metadata.len() == 0 => Finding::new(
+            check,
+            State::Fail,
+            format!("{shown} is empty"),
+            "write the credential into it",
+        ),
+        Ok(metadata) => closed(&check, &shown, &metadata, READ | WRITE),
+    }
+}
+
+fn authority(service: &str, ca: &Path) -> Finding {
+    let check = format!("roots of {service}");
+    let made = Roots::host().and_then(|roots| Upstream::new(&roots, Some(ca)));
+    match made {
+        Ok(_) => Finding::ok(check, ca.display().to_string()),
+        Err(error) => Finding::new(
+            check,
+            State::Fail,
+            error.to_string(),
+            "name a PEM file with CA certificates",
+        ),
+    }
+}
+
+/// Permissions of group and others.
+const READ: u32 = 0o044;
+const WRITE: u32 = 0o022;
+/// MiB: a busy host writes that within an hour, or within a minute.
+const TIGHT: u64 = 2048;
+const FAILING: u64 = 64;
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_others_may_use_is_told_with_the_command_that_closes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        assert!(credential("s", &file).found.contains("No such file"));
+        std::fs::write(&file, "").unwrap();
+        assert!(credential("s", &file).found.contains("empty"));
+        std::fs::write(&file, "secret").unwrap();
+        let metadata = |mode| {
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+            file.metadata().unwrap()
+        };
+        let found = closed("key", "/k", &metadata(0o644), READ | WRITE);
+        if file.metadata().unwrap().uid() == 0 {
+            assert_eq!(
+                (found.state, found.remedy.as_str()),
+                (State::Fail, "chmod 600 /k")
+            );
+            assert_eq!(
+                closed("key", "/k", &metadata(0o600), READ | WRITE).state,
+                State::Ok
+            );
+        } else {
+            assert_eq!(
+                (found.state, found.remedy.as_str()),
+                (State::Fail, "chown root /k")
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_is_made_by_looking() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::parse(
+            "[paths]\nstate = \"state\"\nrun = \"run\"\npins = \"pins\"\npolicies = \"policies\"\n",
+            folder.path(),
+        );
+        all(&config.unwrap(), false);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
