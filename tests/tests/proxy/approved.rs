@@ -78,30 +78,30 @@ async fn a_thousand_requests_are_each_held_and_each_get_their_own_answer() -> an
     let listed = Instant::now();
     assert_eq!(proxy.questions(1000).await?.len(), 1000);
     assert!(listed.elapsed() < Duration::from_secs(1), "listing is slow");
-    for (n, question) in waiting.iter().enumerate() {
-        match n % 10 {
+    for (n, question) in waiting.iter().step_by(10).enumerate() {
+        match n % 2 {
             0 => proxy.answer(Some(question), None).await?,
             _ => proxy.answer(Some(question), Some("no")).await?,
         }
     }
-    let (mut passed, mut refused) = (0, 0);
+    let mut counts = [0; 3];
     while let Some(done) = running.join_next().await {
-        match done?? {
-            (said, 200, body) => {
-                assert_eq!(body, said);
-                passed += 1;
-            }
-            (said, status, body) => {
-                assert!(
-                    status == 403 && body.contains("somebody denied it: no"),
-                    "{said}: {body}"
-                );
-                refused += 1;
-            }
+        let (said, status, body) = done??;
+        let kind = match status {
+            200 => 0,
+            _ if body.contains("somebody denied it: no") => 1,
+            _ => 2,
+        };
+        assert!(kind > 0 || body == said, "{said}: {body}");
+        assert!(kind == 0 || status == 403, "{said}: {body}");
+        counts[kind] += 1;
+        if counts.iter().sum::<i32>() == 100 {
+            // The others are decided by policies that ask nobody.
+            proxy.govern("")?;
         }
     }
-    assert_eq!((passed, refused), (100, 900));
-    assert_eq!(proxy.upstream.take().len(), 100);
+    assert_eq!(counts, [50, 50, 900]);
+    assert_eq!(proxy.upstream.take().len(), 50);
     Ok(())
 }
 
