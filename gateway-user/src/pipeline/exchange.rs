@@ -125,8 +125,9 @@ async fn answered(
     match held::patience(version, &ready) {
         (hold, None) => governed(context, ready, described, family, hold, None).await,
         (hold, Some((told, pulse))) => {
+            let drain = context.connection.gateway.drain.clone();
             let work = governed(context, ready, described, family, hold, Some(told));
-            held::alive(Box::pin(work), pulse).await
+            held::alive(Box::pin(work), pulse, drain).await
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! In: the work on a request, and whether it waits for a person. Out: the work's own answer if that comes soon, so that most refusals
 //! have a status; else a stream. Invariants: nothing here releases or records anything, the work does as ever; a client that hangs up
-//! drops the work, which is recorded as aborted and leaves the question open for the identical request.
+//! drops the work, which is recorded as aborted and leaves the question open for the identical request; so does a drain.
 //! Sources: WHATWG HTML, server-sent events (a line that begins with a colon is a comment). Measured: the OpenAI and Anthropic libraries
 //! for Python and Node, LangChain's of both, and the `ai` package read over comments before the first event; events of another kind
 //! break most of them.
@@ -23,6 +23,7 @@ use super::exchange::Hangup;
 use super::inspect::{self, Ready};
 use super::relay::{Body, BoxError, is_event_stream};
 use crate::approve::MAX_WITHIN;
+use crate::drain::Drain;
 use crate::protocol::llm::Family;
 use crate::protocol::{Refusal, Why};
 use crate::record::Id;
@@ -53,13 +54,17 @@ pub(super) struct Pulse {
 }
 
 /// The body of an answer whose head went out before it was decided.
-pub(super) struct Held(State);
+pub(super) struct Held {
+    family: Family,
+    state: State,
+}
 
 enum State {
     Waiting {
         next: Pin<Box<dyn Future<Output = Result<Body, BoxError>> + Send>>,
         beat: Interval,
         waits: watch::Receiver<Option<Waits>>,
+        drain: Pin<Box<dyn Future<Output = ()> + Send>>,
     },
     Answering(Body),
 }
@@ -82,7 +87,7 @@ pub(super) fn patience(version: Version, ready: &Ready) -> (Duration, Option<(To
 }
 
 /// The answer of `work`, or a stream that will have it.
-pub(super) async fn alive(mut work: Work, mut pulse: Pulse) -> Answer {
+pub(super) async fn alive(mut work: Work, mut pulse: Pulse, drain: Drain) -> Answer {
     let waits = tokio::select! {
         biased;
         answer = &mut work => return answer,
@@ -91,11 +96,13 @@ pub(super) async fn alive(mut work: Work, mut pulse: Pulse) -> Answer {
     let mut beat = interval(pulse.beat);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let family = pulse.family;
-    let held = Held(State::Waiting {
+    let state = State::Waiting {
         next: Box::pin(async move { streamed(work.await, family, waits).await }),
         beat,
         waits: pulse.waits,
-    });
+        drain: Box::pin(async move { drain.begun().await }),
+    };
+    let held = Held { family, state };
     let mut response = Response::new(Body::Held(Box::new(held)));
     let headers = response.headers_mut();
     let stream = HeaderValue::from_static("text/event-stream; charset=utf-8");
@@ -132,21 +139,32 @@ impl Held {
         poller: &mut Poller<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
-            match &mut self.0 {
-                State::Waiting { next, beat, waits } => {
+            match &mut self.state {
+                State::Waiting {
+                    next,
+                    beat,
+                    waits,
+                    drain,
+                } => {
                     if let Poll::Ready(next) = next.as_mut().poll(poller) {
                         let (body, broken) = match next {
                             Ok(body) => (body, None),
                             Err(error) => (Body::Whole(None), Some(error)),
                         };
-                        self.0 = State::Answering(body);
+                        self.state = State::Answering(body);
                         match broken {
                             Some(error) => return Poll::Ready(Some(Err(error))),
                             None => continue,
                         }
                     }
+                    let waits = *waits.borrow();
+                    if let (Some(waits), Poll::Ready(())) = (waits, drain.as_mut().poll(poller)) {
+                        let body = stopped(self.family, waits);
+                        self.state = State::Answering(body);
+                        continue;
+                    }
                     ready!(beat.poll_tick(poller));
-                    let comment = match *waits.borrow() {
+                    let comment = match waits {
                         Some(waits) => format!(": waiting for approval {}\n\n", waits.approval),
                         None => ": waiting for the answer\n\n".to_owned(),
                     };
@@ -158,7 +176,7 @@ impl Held {
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        match &self.state {
             State::Waiting { .. } => false,
             State::Answering(body) => body.is_end_stream(),
         }
@@ -198,9 +216,21 @@ fn is_plain_stream(headers: &HeaderMap) -> bool {
 }
 
 fn told(family: Family, waits: Waits, reason: &str) -> Body {
-    let id = waits.exchange;
+    event(family, Why::Upstream, waits.exchange, reason)
+}
+
+/// The gateway ends before a person has answered, and the next one goes on with the question.
+fn stopped(family: Family, waits: Waits) -> Body {
+    let approval = waits.approval;
+    let reason = format!(
+        "Tollgate is being stopped or restarted; approval {approval} stays open for the same request, sent again"
+    );
+    event(family, Why::Unavailable, waits.exchange, &reason)
+}
+
+fn event(family: Family, why: Why, id: Id, reason: &str) -> Body {
     let refusal = Refusal {
-        why: Why::Upstream,
+        why,
         message: format!("{reason}. Id {id}; operator: tollgate replay {id}"),
         id: id.to_string(),
     };

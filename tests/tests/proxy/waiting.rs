@@ -229,6 +229,22 @@ async fn what_waits_is_decided_again_when_the_policies_change() -> anyhow::Resul
     Ok(())
 }
 
+#[tokio::test]
+async fn a_gateway_that_stops_says_so_and_leaves_the_question_open() -> anyhow::Result<()> {
+    let proxy = Proxy::governed_by(POLICIES).await?;
+    let mut client = proxy.client(proxy.tls_origin(), OPENAI, "h2").await?;
+    let mut held = Held::start(&proxy, &mut client, CHAT, "hello").await?;
+    let (id, approval) = held.beats(1).await?;
+    let gateway = &proxy.gateway;
+    let (event, ()) = tokio::join!(held.rest(), gateway.drain.run(&gateway.tasks, SOON));
+    let event = event?;
+    let told = format!("approval {approval} stays open for the same request");
+    assert!(event.contains(&told) && event.contains(&id), "{event}");
+    assert_eq!(proxy.questions(1).await?[0]["id"], approval);
+    assert_eq!(proxy.ended(1).await?[0]["outcome"], "aborted");
+    Ok(())
+}
+
 const OPENAI: &str = "api.openai.com";
 
 /// An answer whose head came before it was decided.
