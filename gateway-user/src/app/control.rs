@@ -280,10 +280,11 @@ fn scratch(paths: &Paths, id: &str) -> PathBuf {
 /// What an agent that runs as root could otherwise read, undo, or write for the next reload.
 fn hidden(config: &Config) -> Vec<PathBuf> {
     let paths = &config.paths;
-    let credentials = config
-        .catalog
-        .services()
-        .filter_map(|service| Some(service.credential.as_ref()?.file.clone()));
+    let credentials = config.catalog.services().flat_map(|service| {
+        let value = service.credential.as_ref().map(|held| held.file.clone());
+        let key = service.client.as_ref().map(|client| client.key.clone());
+        value.into_iter().chain(key)
+    });
     [
         paths.state.clone(),
         paths.pins.clone(),

@@ -28,11 +28,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
 use crate::approve::Approvals;
-use crate::config::{Config, Paths};
+use crate::config::{Config, Paths, Service};
 use crate::drain::Drain;
 use crate::forward::Upstreams;
 use crate::identity::{Registry, Workload};
-use crate::keeper::{CredentialSpec, Keeper};
+use crate::keeper::{CertificateSpec, CredentialSpec, Keeper};
 use crate::kernel::{Kernel, Options};
 use crate::load::{Limits, Load};
 use crate::pipeline::{self, Gateway, Unopened};
@@ -70,9 +70,17 @@ pub async fn up(config: Config) -> Result<(), UpError> {
     let _lock = Lock::take(&config.paths.run)?;
     let live = Arc::new(Live::new(PolicySet::load(&config.paths.policies)?));
     let policies = Arc::new(Policies::new(&config.paths.policies, Arc::clone(&live)));
-    let keeper = Keeper::new(&config.paths.state, credentials(&config))?;
+    let keeper = Keeper::with_certificates(
+        &config.paths.state,
+        credentials(&config),
+        certificates(&config),
+    )?;
     check_credentials(&config, &keeper)?;
-    let upstreams = Upstreams::new(&Roots::host()?, config.catalog.services())?;
+    let upstreams = Upstreams::new(
+        &Roots::host()?,
+        config.catalog.services(),
+        &keeper.client_certificates()?,
+    )?;
     let ledger = Ledger::open(&config.paths.state.join("ledger.db")).await?;
     let scraped = match config.metrics {
         Some(address) => Some(metrics::bind(address).await?),
@@ -241,6 +249,18 @@ fn credentials(config: &Config) -> HashMap<String, CredentialSpec> {
         )
     })
     .collect()
+}
+
+fn certificates(config: &Config) -> HashMap<String, CertificateSpec> {
+    let shown = |service: &Arc<Service>| {
+        let client = service.client.clone()?;
+        let spec = CertificateSpec {
+            certificate: client.certificate,
+            key: client.key,
+        };
+        Some((service.name.clone(), spec))
+    };
+    config.catalog.services().filter_map(shown).collect()
 }
 
 /// A credential that cannot be used is found now, not at the first request.

@@ -42,6 +42,17 @@ pub struct Service {
     pub ca: Option<PathBuf>,
     /// The credential the gateway sends in place of the agent's.
     pub credential: Option<HeldCredential>,
+    /// The certificate the gateway shows in the TLS handshake.
+    pub client: Option<ClientCertificate>,
+}
+
+/// Where a client certificate lies. The key is read by the keeper alone.
+#[derive(Clone, Debug)]
+pub struct ClientCertificate {
+    /// PEM: the certificate, then what leads to its root.
+    pub certificate: PathBuf,
+    /// PEM.
+    pub key: PathBuf,
 }
 
 /// Where a held credential comes from and where it goes. The value itself is read by the keeper alone.
@@ -99,6 +110,7 @@ impl Catalog {
                     endpoints,
                     ca: None,
                     credential: None,
+                    client: None,
                 }));
             }
         }
@@ -170,10 +182,10 @@ fn check(raw: raw::Service, base: &Path) -> Result<Service, ConfigError> {
     if let Some(path) = &ca {
         present(&service, path)?;
     }
-    let credential = raw
-        .credential
-        .map(|credential| held(&service, credential, &endpoints, base))
-        .transpose()?;
+    let (credential, client) = match raw.credential {
+        Some(credential) => held(&service, credential, &endpoints, base)?,
+        None => (None, None),
+    };
     let mut groups = raw.groups;
     if groups.is_empty() && BUILT_IN.iter().any(|(name, _)| *name == service) {
         groups.push(LLM_GROUP.to_owned());
@@ -184,6 +196,7 @@ fn check(raw: raw::Service, base: &Path) -> Result<Service, ConfigError> {
         endpoints,
         ca,
         credential,
+        client,
     })
 }
 
@@ -192,7 +205,7 @@ fn held(
     raw: raw::Credential,
     endpoints: &[Endpoint],
     base: &Path,
-) -> Result<HeldCredential, ConfigError> {
+) -> Result<(Option<HeldCredential>, Option<ClientCertificate>), ConfigError> {
     if let Some(open) = endpoints
         .iter()
         .find(|endpoint| endpoint.scheme != Scheme::Tls)
@@ -202,18 +215,37 @@ fn held(
             host: open.host.clone(),
         });
     }
-    let header =
-        HeaderName::from_bytes(raw.header.as_bytes()).map_err(|_| ConfigError::Header {
-            service: service.to_owned(),
-            header: raw.header.clone(),
-        })?;
-    let file = base.join(raw.file);
-    present(service, &file)?;
-    Ok(HeldCredential {
-        header,
-        prefix: raw.prefix,
-        file,
-    })
+    let parts = || ConfigError::CredentialParts {
+        service: service.to_owned(),
+    };
+    let there = |path: PathBuf| {
+        let path = base.join(path);
+        present(service, &path).map(|()| path)
+    };
+    let credential = match (raw.header, raw.file) {
+        (Some(header), Some(file)) => Some(HeldCredential {
+            header: HeaderName::from_bytes(header.as_bytes()).map_err(|_| ConfigError::Header {
+                service: service.to_owned(),
+                header,
+            })?,
+            prefix: raw.prefix,
+            file: there(file)?,
+        }),
+        (None, None) if raw.prefix.is_empty() => None,
+        _ => return Err(parts()),
+    };
+    let client = match (raw.certificate, raw.key) {
+        (Some(certificate), Some(key)) => Some(ClientCertificate {
+            certificate: there(certificate)?,
+            key: there(key)?,
+        }),
+        (None, None) => None,
+        _ => return Err(parts()),
+    };
+    if credential.is_none() && client.is_none() {
+        return Err(parts());
+    }
+    Ok((credential, client))
 }
 
 /// A file that is missing is found now. Whether it can be read is the daemon's concern: policies are tested without root.
@@ -315,3 +347,6 @@ const BUILT_IN: &[(&str, &[&str])] = &[
     ),
     ("huggingface", &["router.huggingface.co"]),
 ];
+
+#[cfg(test)]
+mod tests;

@@ -74,6 +74,10 @@ pub enum ConfigError {
         path: PathBuf,
         source: io::Error,
     },
+    #[error(
+        "service \"{service}\": a credential has header and file (and prefix), or certificate and key, or all of them"
+    )]
+    CredentialParts { service: String },
     #[error("service \"{service}\": \"{header}\" is not a header name")]
     Header { service: String, header: String },
     #[error(

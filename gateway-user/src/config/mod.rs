@@ -17,7 +17,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use catalog::{Catalog, Endpoint, HeldCredential, LLM_GROUP, Scheme, Service};
+pub use catalog::{
+    Catalog, ClientCertificate, Endpoint, HeldCredential, LLM_GROUP, Scheme, Service,
+};
 pub use error::ConfigError;
 pub use executable::{Executable, ExecutableRule};
 pub use init::{DEFAULT_PATH, init};

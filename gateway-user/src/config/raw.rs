@@ -102,10 +102,12 @@ pub(super) struct Service {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Credential {
-    pub(super) header: String,
+    pub(super) header: Option<String>,
     #[serde(default)]
     pub(super) prefix: String,
-    pub(super) file: PathBuf,
+    pub(super) file: Option<PathBuf>,
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
 }
 
 pub(super) fn parse(text: &str) -> Result<Raw, ConfigError> {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
+use rustls::sign::CertifiedKey;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -42,19 +43,24 @@ pub struct Upstreams {
 }
 
 impl Upstreams {
-    /// Reads the roots of the host and of each service.
+    /// Reads the roots of the host and of each service; `certificates` are shown to those of that name.
     ///
     /// # Errors
     /// A service's `ca` cannot be used.
     pub fn new<'a>(
         roots: &Roots,
         services: impl Iterator<Item = &'a Arc<Service>>,
+        certificates: &HashMap<String, Arc<CertifiedKey>>,
     ) -> Result<Self, RootsError> {
-        let with_ca =
-            services.filter_map(|service| Some((service.name.clone(), service.ca.as_deref()?)));
-        let services = with_ca
-            .map(|(name, ca)| Ok((name, UpstreamTls::new(roots, Some(ca))?)))
-            .collect::<Result<_, RootsError>>()?;
+        let mut own = HashMap::new();
+        for service in services {
+            let (ca, shown) = (service.ca.as_deref(), certificates.get(&service.name));
+            if ca.is_some() || shown.is_some() {
+                let tls = UpstreamTls::with_certificate(roots, ca, shown.cloned())?;
+                own.insert(service.name.clone(), tls);
+            }
+        }
+        let services = own;
         Ok(Self {
             host: UpstreamTls::new(roots, None)?,
             services,
@@ -85,6 +91,8 @@ pub enum ForwardError {
     Unproven { host: String, address: IpAddr },
     #[error("{host} is not a name a certificate can prove")]
     Name { host: String },
+    #[error("{host} ended TLS (alert {alert}){}", remedy(alert))]
+    Alert { host: String, alert: String },
     #[error("the upstream's HTTP failed: {0}")]
     Http(#[from] hyper::Error),
 }
@@ -94,6 +102,14 @@ impl ForwardError {
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Dial { .. } | Self::Http(_))
+    }
+}
+
+fn remedy(alert: &str) -> &'static str {
+    if alert.contains("certificate") || alert == "unknown_ca" {
+        ": it wants another client certificate, or one at all (the service's `credential`)"
+    } else {
+        ""
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{Connected, Destination, ForwardError, connect};
 use crate::policy::Permit;
 use crate::tasks::Tasks;
+use crate::tls::alert_in;
 
 /// The body of a forwarded request.
 pub type Outgoing = http_body_util::combinators::UnsyncBoxBody<bytes::Bytes, hyper::Error>;
@@ -65,13 +66,13 @@ impl Pool {
             match self.try_send(destination, sender, request).await {
                 Ok(response) => return Ok(response),
                 Err((_, Some(unsent))) => request = unsent,
-                Err((error, None)) => return Err(error.into()),
+                Err((error, None)) => return Err(failed(destination, error)),
             }
         }
         let sender = self.open(&permit, destination).await?;
         self.try_send(destination, sender, request)
             .await
-            .map_err(|(error, _)| error.into())
+            .map_err(|(error, _)| failed(destination, error))
     }
 
     fn idle(&self, host: &str) -> Option<Sender> {
@@ -165,6 +166,16 @@ impl Pool {
                 Ok(response)
             }
         }
+    }
+}
+
+fn failed(destination: &Destination, error: hyper::Error) -> ForwardError {
+    match alert_in(&error) {
+        Some(alert) => ForwardError::Alert {
+            host: destination.host.clone(),
+            alert,
+        },
+        None => error.into(),
     }
 }
 

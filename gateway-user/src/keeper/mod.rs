@@ -12,6 +12,7 @@
 //! Sources: RFC 5280 (profiles), CPython 3.13 `VERIFY_X509_STRICT`.
 
 mod authority;
+mod certificate;
 mod credential;
 mod encodings;
 mod files;
@@ -32,10 +33,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderMap;
+use rustls::sign::CertifiedKey;
 use secrecy::SecretSlice;
 use thiserror::Error;
 
 pub use authority::Authority;
+pub use certificate::CertificateSpec;
 pub use credential::{CredentialClass, CredentialError, CredentialSpec, Fill, Fingerprint};
 pub use scrub::Scrub;
 pub use subject::is_own;
@@ -127,10 +130,32 @@ impl Keeper {
 
     /// Opens the state directory; `specs` says for each service where its credential lies and which header carries it.
     pub fn new(state: &Path, specs: HashMap<String, CredentialSpec>) -> Result<Self, KeeperError> {
+        Self::with_certificates(state, specs, HashMap::new())
+    }
+
+    /// As [`Keeper::new`]; `certificates` says for each service where its client certificate lies. They are read now.
+    pub fn with_certificates(
+        state: &Path,
+        specs: HashMap<String, CredentialSpec>,
+        certificates: HashMap<String, CertificateSpec>,
+    ) -> Result<Self, KeeperError> {
         Ok(Self {
-            vault: Arc::new(vault::Vault::open(state, specs)?),
+            vault: Arc::new(vault::Vault::open(state, specs, certificates)?),
             authorities: Arc::default(),
         })
+    }
+
+    /// The client certificates by service, each with a signer for its key.
+    pub fn client_certificates(&self) -> Result<HashMap<String, Arc<CertifiedKey>>, KeeperError> {
+        match self.vault.ask(Request::ClientCertificates)? {
+            Reply::ClientCertificates(certificates) => Ok(certificates),
+            _ => Err(KeeperError::Mismatch),
+        }
+    }
+
+    /// Does this service have a credential that goes into a header?
+    pub fn fills(&self, service: &str) -> bool {
+        self.vault.fills(service)
     }
 
     /// The CA of a workload, made or renewed where needed. Renewal happens once after start, when less than half of its life
@@ -154,7 +179,7 @@ impl Keeper {
         Ok(authority)
     }
 
-    /// Does this service have a held credential?
+    /// Does this service have a held credential, of whatever kind?
     pub fn holds(&self, service: &str) -> bool {
         self.vault.holds(service)
     }

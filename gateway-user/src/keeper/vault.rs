@@ -8,10 +8,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::hmac;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::sign::CertifiedKey;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretSlice};
 
 use super::KeeperError;
+use super::certificate::{self, CertificateSpec};
 use super::credential::{CredentialSpec, Credentials, Fill, Fingerprint};
 use super::files;
 use super::issuer::Issuer;
@@ -41,6 +43,8 @@ pub enum Request {
         /// The credential.
         credential: SecretSlice<u8>,
     },
+    /// The client certificates of all services.
+    ClientCertificates,
     /// What to remove from echoes.
     Needles,
 }
@@ -58,6 +62,8 @@ pub enum Reply {
     Fill(Fill),
     /// To [`Request::Fingerprint`].
     Fingerprint(Fingerprint),
+    /// To [`Request::ClientCertificates`]; the keys stay behind their signers.
+    ClientCertificates(HashMap<String, Arc<CertifiedKey>>),
     /// To [`Request::Needles`].
     Needles(Arc<Needles>),
 }
@@ -76,6 +82,7 @@ pub(super) struct Vault {
     authorities: PathBuf,
     issuers: Mutex<HashMap<String, Issuer>>,
     credentials: Credentials,
+    certificates: HashMap<String, Arc<CertifiedKey>>,
     salt: hmac::Key,
 }
 
@@ -83,7 +90,15 @@ impl Vault {
     pub(super) fn open(
         state: &Path,
         specs: HashMap<String, CredentialSpec>,
+        certificates: HashMap<String, CertificateSpec>,
     ) -> Result<Self, KeeperError> {
+        let certificates = certificates
+            .into_iter()
+            .map(|(service, spec)| match certificate::load(&spec) {
+                Ok(loaded) => Ok((service, loaded)),
+                Err(error) => Err(KeeperError::Credential { service, error }),
+            });
+        let certificates = certificates.collect::<Result<_, _>>()?;
         let authorities = state.join("ca");
         files::own_directory(state)?;
         files::private_directory(&authorities)?;
@@ -91,11 +106,16 @@ impl Vault {
             authorities,
             issuers: Mutex::default(),
             credentials: Credentials::new(specs),
+            certificates,
             salt: hmac::Key::new(hmac::HMAC_SHA256, &salt(&state.join("salt"))?),
         })
     }
 
     pub(super) fn holds(&self, service: &str) -> bool {
+        self.fills(service) || self.certificates.contains_key(service)
+    }
+
+    pub(super) fn fills(&self, service: &str) -> bool {
         self.credentials.holds(service)
     }
 
@@ -116,6 +136,7 @@ impl Vault {
                 let bytes = tag.as_ref().try_into().map_err(|_| KeeperError::Mismatch)?;
                 Reply::Fingerprint(Fingerprint(bytes))
             }
+            Request::ClientCertificates => Reply::ClientCertificates(self.certificates.clone()),
             Request::Needles => Reply::Needles(self.credentials.needles()?),
         })
     }

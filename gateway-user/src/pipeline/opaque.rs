@@ -11,7 +11,7 @@ use super::resource::Resource;
 use super::revoke::revoked;
 use super::{Connection, ConnectionError};
 use crate::approve::Digest;
-use crate::config::Scheme;
+use crate::config::{Credentials, Scheme};
 use crate::forward::{self, Connected, Destination};
 use crate::policy::Permit;
 use crate::protocol::{Action, Facts};
@@ -86,21 +86,20 @@ where
         told: None,
     };
     let (entry, permit) = match outcome::decide(connection, asked).await? {
-        Verdict::Permit(entry, permit) if permit.masks().is_empty() => (entry, permit),
-        Verdict::Permit(entry, _) => {
-            reset(&stream);
-            let reason = "policy masks it, which bytes that nobody parses cannot be";
-            tracing::info!(id = %entry.id(), service = resource.name, reason, "refused");
-            return Ok(entry
-                .close(closed(Outcome::Refused, Some(reason.to_owned())))
-                .await?);
-        }
+        Verdict::Permit(entry, permit) => (entry, permit),
         Verdict::Refused(refused) => {
             connection.share.log(&refused.refusal.message);
             reset(&stream);
             return Ok(refused.close(None, Outcome::Refused, None).await?);
         }
     };
+    if let Some(reason) = unfit(connection, &resource, &permit) {
+        reset(&stream);
+        tracing::info!(id = %entry.id(), service = resource.name, reason, "refused");
+        return Ok(entry
+            .close(closed(Outcome::Refused, Some(reason.to_owned())))
+            .await?);
+    }
     let revoked = revoked(connection, permit.standing());
     let end = tokio::select! {
         biased;
@@ -116,6 +115,18 @@ where
     };
     entry.close(end).await?;
     Ok(())
+}
+
+/// Why a permitted connection is refused all the same.
+fn unfit(connection: &Connection, resource: &Resource, permit: &Permit) -> Option<&'static str> {
+    let held = connection.gateway.keeper.holds(&resource.name);
+    if !permit.masks().is_empty() {
+        Some("policy masks it, which bytes that nobody parses cannot be")
+    } else if held && connection.caller.identity.credentials == Credentials::Never {
+        Some("the identity uses no held credential, and the service has one")
+    } else {
+        None
+    }
 }
 
 /// A name of an opaque service is one this host's resolver gives the dialled address for, so an address alone finds it too.

@@ -26,6 +26,8 @@ pub(super) fn outgoing(
     if held {
         credentials::strip(&mut headers);
         target = credentials::strip_target(&target);
+    }
+    if connection.gateway.keeper.fills(&ready.resource.name) {
         let fill = connection.gateway.keeper.fill(&ready.resource.name);
         fill.map_err(|error| Unfit {
             why: Why::Unavailable,

@@ -7,6 +7,7 @@ use rustls::{AlertDescription, CertificateError};
 use thiserror::Error;
 
 use super::RootsError;
+use super::verify::SelfSigned;
 use crate::keeper::KeeperError;
 
 /// Why a client's TLS could not be terminated.
@@ -152,6 +153,20 @@ pub enum UpstreamTlsError {
         /// What the certificate is for.
         presented: Vec<String>,
     },
+    /// The certificate vouches for itself.
+    #[error(
+        "the certificate of {name} is self-signed and not trusted (give it with the service's `ca`)"
+    )]
+    SelfSigned {
+        /// The name that was to be proven.
+        name: String,
+    },
+    /// The certificate, or one above it, was not signed by the key that it names.
+    #[error("the certificate of {name} has a signature that does not fit")]
+    Signature {
+        /// The name that was to be proven.
+        name: String,
+    },
     /// The certificate is not acceptable for another reason.
     #[error("the certificate of {name} is not acceptable: {error}")]
     Certificate {
@@ -211,6 +226,8 @@ impl UpstreamTlsError {
                 },
                 Bad::NotValidYetContext { .. } => Self::NotYetValid { name },
                 Bad::UnknownIssuer => Self::UnknownIssuer { name },
+                Bad::BadSignature => Self::Signature { name },
+                Bad::Other(other) if other.0.is::<SelfSigned>() => Self::SelfSigned { name },
                 Bad::NotValidForNameContext { presented, .. } => {
                     Self::WrongName { name, presented }
                 }
@@ -222,6 +239,24 @@ impl UpstreamTlsError {
             Err(error) => Self::Io { name, error },
         }
     }
+}
+
+/// The alert by which the peer ended TLS, if one stands among the causes of `error`. A server that wants a certificate says so only
+/// when the handshake is over for the client.
+#[must_use]
+pub fn alert_in(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(rustls::Error::AlertReceived(alert)) = tls {
+            return Some(alert_name(*alert));
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// The TLS library's error inside an I/O error, if that is what it is.

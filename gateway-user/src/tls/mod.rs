@@ -15,6 +15,7 @@ mod hello;
 mod peek;
 mod roots;
 mod upstream;
+mod verify;
 
 #[cfg(test)]
 mod client_tests;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
-pub use error::{Distrust, TlsError, UpstreamTlsError};
+pub use error::{Distrust, TlsError, UpstreamTlsError, alert_in};
 pub use hello::{Hello, hello};
 pub use peek::{Peeked, peek};
 pub use roots::{Roots, RootsError};

@@ -48,6 +48,9 @@ pub enum RootsError {
         /// What is wrong.
         error: rustls::Error,
     },
+    /// The TLS library cannot verify with them.
+    #[error("certificates of upstreams cannot be verified: {0}")]
+    Verifier(rustls::client::VerifierBuilderError),
     /// The TLS library refused its own provider.
     #[error("TLS to upstreams cannot be set up: {0}")]
     Provider(rustls::Error),

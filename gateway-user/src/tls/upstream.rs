@@ -7,12 +7,14 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::verify::Verifier;
 use super::{Roots, RootsError, UpstreamTlsError, provider};
 
 /// TLS towards the upstreams of one service. Cheap to clone.
@@ -22,17 +24,33 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Trusts `roots` and the certificates in `extra_ca`.
+    /// Trusts `roots` and the certificates in `extra_ca`, and shows no certificate.
     pub fn new(roots: &Roots, extra_ca: Option<&Path>) -> Result<Self, RootsError> {
+        Self::with_certificate(roots, extra_ca, None)
+    }
+
+    /// As [`Upstream::new`]; shows `certificate` to servers that ask for one.
+    pub fn with_certificate(
+        roots: &Roots,
+        extra_ca: Option<&Path>,
+        certificate: Option<Arc<CertifiedKey>>,
+    ) -> Result<Self, RootsError> {
         let store = match extra_ca {
             Some(file) => roots.with(file)?,
             None => roots.store(),
         };
-        let mut config = ClientConfig::builder_with_provider(provider())
+        let config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(RootsError::Provider)?
-            .with_root_certificates(store)
-            .with_no_client_auth();
+            .dangerous()
+            .with_custom_certificate_verifier(Verifier::new(store)?);
+        let mut config = match certificate {
+            None => config.with_no_client_auth(),
+            Some(certificate) => {
+                let resolver = SingleCertAndKey::from(CertifiedKey::clone(&certificate));
+                config.with_client_cert_resolver(Arc::new(resolver))
+            }
+        };
         // A resumed session would prove nothing anew and would link the identities that share a service.
         config.resumption = Resumption::disabled();
         Ok(Self {

@@ -13,16 +13,13 @@ use gateway_user::{
     approve::Approvals,
     config::Mode,
     drain::Drain,
-    forward::Upstreams,
     identity::{Registry, Rules, Workload},
-    keeper::Keeper,
     kernel::{ClaimError, Flow, FlowTable},
     load::Load,
     pipeline::{self, Gateway, Unopened},
     policy::{Live, PolicySet},
     record::{Filter, Ledger},
     tasks::Tasks,
-    tls::Roots,
 };
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
@@ -38,7 +35,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
     client::Client,
-    setup::{Setup, configuration, credentials},
+    setup::{Setup, configuration, keeper, upstreams},
 };
 
 /// Long for a test, short for a person: what takes longer hangs.
@@ -160,13 +157,14 @@ impl Proxy {
             })?;
         }
         let flows = Arc::new(Redirected::default());
+        let keeper = keeper(&config)?;
         let gateway = Arc::new(Gateway {
             flows: Arc::clone(&flows) as Arc<dyn FlowTable>,
             registry: Arc::new(registry),
             catalog: Arc::clone(&config.catalog),
             policies: Arc::new(Live::new(PolicySet::load(&config.paths.policies)?)),
-            keeper: Keeper::new(&config.paths.state, credentials(&config))?,
-            upstreams: Upstreams::new(&Roots::host()?, config.catalog.services())?,
+            upstreams: upstreams(&config, &keeper)?,
+            keeper,
             approvals: Approvals::open(ledger.clone()).await?,
             load: Load::new(setup.limits),
             bodies: pipeline::body_budget(),

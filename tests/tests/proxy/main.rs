@@ -4,6 +4,7 @@
 
 mod approved;
 mod bytes;
+mod certificates;
 mod client;
 mod coding;
 mod conformance;

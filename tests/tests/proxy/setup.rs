@@ -4,8 +4,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use gateway_user::{
     config::{Config, Service},
-    keeper::CredentialSpec,
+    forward::Upstreams,
+    keeper::{CertificateSpec, CredentialSpec, Keeper},
     load::Limits,
+    tls::Roots,
 };
 use tempfile::TempDir;
 use tests::upstream::Upstream;
@@ -38,8 +40,24 @@ impl Default for Setup {
     }
 }
 
+pub(crate) fn keeper(config: &Config) -> anyhow::Result<Keeper> {
+    Ok(Keeper::with_certificates(
+        &config.paths.state,
+        credentials(config),
+        certificates(config),
+    )?)
+}
+
+pub(crate) fn upstreams(config: &Config, keeper: &Keeper) -> anyhow::Result<Upstreams> {
+    Ok(Upstreams::new(
+        &Roots::host()?,
+        config.catalog.services(),
+        &keeper.client_certificates()?,
+    )?)
+}
+
 /// Where the held credentials lie.
-pub(crate) fn credentials(config: &Config) -> HashMap<String, CredentialSpec> {
+fn credentials(config: &Config) -> HashMap<String, CredentialSpec> {
     let held = |service: &Arc<Service>| {
         let held = service.credential.clone()?;
         let spec = CredentialSpec {
@@ -50,6 +68,19 @@ pub(crate) fn credentials(config: &Config) -> HashMap<String, CredentialSpec> {
         Some((service.name.clone(), spec))
     };
     config.catalog.services().filter_map(held).collect()
+}
+
+/// Where the client certificates lie.
+fn certificates(config: &Config) -> HashMap<String, CertificateSpec> {
+    let shown = |service: &Arc<Service>| {
+        let client = service.client.clone()?;
+        let spec = CertificateSpec {
+            certificate: client.certificate,
+            key: client.key,
+        };
+        Some((service.name.clone(), spec))
+    };
+    config.catalog.services().filter_map(shown).collect()
 }
 
 /// The suite's services, and more.
