@@ -35,11 +35,13 @@ def made(module, name):
     return once((module, name), lambda: getattr(__import__(module), name)())
 
 
+def patience(call):
+    return {"timeout": call["timeout"]} if call.get("timeout") else {}
+
+
 async def openai(call):
     client = made("openai", "AsyncOpenAI" if call.get("async") else "OpenAI")
-    arguments = {"model": call["model"], "messages": [{"role": "user", "content": call["prompt"]}]}
-    if call.get("timeout"):
-        arguments["timeout"] = call["timeout"]
+    arguments = {"model": call["model"], "messages": [{"role": "user", "content": call["prompt"]}], **patience(call)}
     if call.get("tools"):
         arguments["tools"] = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]
     if not call.get("stream"):
@@ -59,7 +61,7 @@ async def openai(call):
 
 async def openai_responses(call):
     client = made("openai", "AsyncOpenAI" if call.get("async") else "OpenAI")
-    arguments = {"model": call["model"], "input": call["prompt"]}
+    arguments = {"model": call["model"], "input": call["prompt"], **patience(call)}
     if call.get("tools"):
         arguments["tools"] = [{"type": "function", "name": "weather", "parameters": SCHEMA, "strict": False}]
     answer = client.responses.create(**arguments, stream=bool(call.get("stream")))
@@ -78,7 +80,7 @@ async def openai_responses(call):
 
 async def openai_completions(call):
     client = made("openai", "AsyncOpenAI" if call.get("async") else "OpenAI")
-    arguments = {"model": call["model"], "prompt": call["prompt"]}
+    arguments = {"model": call["model"], "prompt": call["prompt"], **patience(call)}
     if not call.get("stream"):
         answer = client.completions.create(**arguments)
         answer = await answer if call.get("async") else answer
@@ -124,9 +126,7 @@ async def anthropic_models(call):
 
 async def anthropic(call):
     client = made("anthropic", "AsyncAnthropic" if call.get("async") else "Anthropic")
-    arguments = {"model": call["model"], "max_tokens": 100, "messages": [{"role": "user", "content": call["prompt"]}]}
-    if call.get("timeout"):
-        arguments["timeout"] = call["timeout"]
+    arguments = {"model": call["model"], "max_tokens": 100, "messages": [{"role": "user", "content": call["prompt"]}], **patience(call)}
     if call.get("tools"):
         arguments["tools"] = [{"name": "weather", "description": "weather", "input_schema": SCHEMA}]
     if call.get("stream") and call.get("async"):
@@ -147,7 +147,7 @@ async def langchain(call, model):
     """An agent's loop: the model may call a tool, whose result goes back to it."""
     from langchain_core.messages import HumanMessage, ToolMessage
 
-    model = model(model=call["model"], **({"timeout": call["timeout"]} if call.get("timeout") else {}))
+    model = model(model=call["model"], **patience(call))
     model = model.bind_tools([weather]) if call.get("tools") else model
     messages, tools = [HumanMessage(call["prompt"])], []
     while True:

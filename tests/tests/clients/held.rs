@@ -126,7 +126,12 @@ fn after_the_clients_time_is_up_the_identical_request_passes_once_approved() -> 
 #[test]
 fn a_stream_outlives_its_clients_timeout_while_a_person_decides() -> anyhow::Result<()> {
     let world = World::new()?;
-    let runs = streams()?;
+    let mut python = impatient(PYTHON, "hello", true);
+    python.extend(impatient(RESPONSES, "hello", true));
+    let runs = [
+        (Script::python_at_once()?, python),
+        (Script::node()?, impatient(NODE, "hello there", true)),
+    ];
     let mut control = Vec::new();
     for (script, calls) in &runs {
         control.push(world.untagged(script, calls)?);
@@ -145,39 +150,6 @@ fn a_stream_outlives_its_clients_timeout_while_a_person_decides() -> anyhow::Res
         assert_eq!(exchange["decision"], "permit", "{exchange:#}");
         assert_eq!(exchange["outcome"], "completed", "{exchange:#}");
     }
-    Ok(())
-}
-
-#[test]
-fn a_stream_that_is_denied_raises_the_librarys_exception() -> anyhow::Result<()> {
-    let world = World::new()?;
-    let runs = streams()?;
-    // The head of the answer has gone out by then.
-    let results = decided(&world, &runs, TIMEOUT * 3 / 4, |_, id| {
-        let denied = world.daemon.run(&["deny", id, "--reason", "not today"])?;
-        denied.success()
-    })?;
-    let calls = runs.iter().flat_map(|(_, calls)| calls);
-    for (call, result) in calls.clone().zip(results.iter().flatten()) {
-        let raised = match text(call, "client").ends_with("anthropic") {
-            true => "APIStatusError",
-            false => "APIError",
-        };
-        assert_eq!(
-            result["error"],
-            raised,
-            "{call}: {result:#}\n{}",
-            world.daemon.log()
-        );
-        let told = text(result, "message").contains("not today");
-        assert!(told, "{call}: {result:#}");
-    }
-    let exchanges = world.daemon.ended_after(0, calls.clone().count())?;
-    assert_eq!(exchanges.len(), calls.count(), "a client tried again");
-    for exchange in exchanges {
-        assert_eq!(exchange["outcome"], "refused", "{exchange:#}");
-    }
-    assert_eq!(world.upstream.received().len(), 0);
     Ok(())
 }
 
@@ -264,14 +236,6 @@ fn the_same_request_made_anew_passes_once_after_its_approval_and_a_restart() -> 
     Ok(())
 }
 
-/// Streams of libraries that give up soon.
-fn streams() -> anyhow::Result<[(Script, Vec<Value>); 2]> {
-    Ok([
-        (Script::python()?, impatient(PYTHON, "hello", true)),
-        (Script::node()?, impatient(NODE, "hello there", true)),
-    ])
-}
-
 /// Runs scripts side by side, with a person who looks at each question so long before they decide. They get how many were decided, and
 /// the question's id.
 fn decided(
@@ -322,6 +286,12 @@ const PYTHON: &[(&str, &str)] = &[
     ("anthropic", "claude-review"),
     ("langchain-openai", "gpt-5-review"),
     ("langchain-anthropic", "claude-review"),
+];
+
+/// Known by their own formats too.
+const RESPONSES: &[(&str, &str)] = &[
+    ("openai-responses", "gpt-5-review"),
+    ("openai-completions", "gpt-5-review"),
 ];
 
 /// LangChain's does not tell its timeout.
