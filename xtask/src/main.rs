@@ -5,6 +5,7 @@
 
 mod bench;
 mod cache;
+mod deb;
 mod demo;
 mod ebpf;
 mod fuzz;
@@ -35,7 +36,7 @@ enum Command {
     },
     /// Static checks, then every suite; or only the tiers named.
     Test {
-        /// static, unit, proxy, kernel, clients, demo
+        /// static, unit, proxy, kernel, clients, package, demo
         tiers: Vec<suites::Tier>,
     },
     /// Import direction, module docs, file sizes, words that must not be in the tree.
@@ -56,6 +57,15 @@ enum Command {
         /// Puts what was found and adds coverage into the committed corpus instead.
         #[arg(long)]
         merge: bool,
+    },
+    /// A Debian package of the gateway; prints where it is.
+    Deb {
+        /// Of the debug build.
+        #[arg(long)]
+        debug: bool,
+        /// Another version than the workspace's with Debian revision 1.
+        #[arg(long)]
+        version: Option<String>,
     },
     /// Real LangChain agents under Tollgate: allowed, blocked, masked, held for approval, recorded.
     Demo {
@@ -98,6 +108,12 @@ fn run(command: Command) -> anyhow::Result<()> {
         } => {
             setup::ensure(&[setup::Group::Fuzz])?;
             fuzz::run(&targets, seconds, merge)
+        }
+        Command::Deb { debug, version } => {
+            setup::ensure(&[setup::Group::Build, setup::Group::Package])?;
+            let package = deb::build(&deb::Options { debug, version })?;
+            println!("{}", package.display());
+            Ok(())
         }
         Command::Demo { keep } => demo::run(keep),
         Command::Bench { quick } => bench::run(quick),

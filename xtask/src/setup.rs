@@ -24,6 +24,8 @@ pub(crate) enum Group {
     Deny,
     /// The real clients that the tests and the demo run.
     Clients,
+    /// What packages are made with.
+    Package,
     /// What libFuzzer is built with.
     Fuzz,
     /// What is measured beside the gateway. Only `bench` asks for it.
@@ -31,7 +33,13 @@ pub(crate) enum Group {
 }
 
 /// Every group that a change has to pass.
-pub(crate) const ALL: &[Group] = &[Group::Build, Group::Ebpf, Group::Deny, Group::Clients];
+pub(crate) const ALL: &[Group] = &[
+    Group::Build,
+    Group::Ebpf,
+    Group::Deny,
+    Group::Clients,
+    Group::Package,
+];
 
 /// Brings what these groups lack.
 pub(crate) fn ensure(groups: &[Group]) -> anyhow::Result<()> {
@@ -77,7 +85,7 @@ fn steps(groups: &[Group]) -> anyhow::Result<Vec<Step>> {
     let mut steps = Vec::new();
     for group in groups {
         match group {
-            Group::Build | Group::Fuzz => {}
+            Group::Build | Group::Package | Group::Fuzz => {}
             Group::Ebpf => steps.push(Step {
                 says: BPF_LINKER.says,
                 present: || BPF_LINKER.present(),
@@ -134,6 +142,14 @@ const PACKAGES: &[(Group, Proof, &[&str])] = &[
         &["llvm-22-dev"],
     ),
     (Group::Ebpf, Proof::Program("c++"), &["g++"]),
+    (Group::Package, Proof::Program("dpkg-deb"), &["dpkg"]),
+    (Group::Package, Proof::Program("objdump"), &["binutils"]),
+    (Group::Package, Proof::Program("gzip"), &["gzip"]),
+    (
+        Group::Package,
+        Proof::Program("systemd-analyze"),
+        &["systemd"],
+    ),
     (Group::Fuzz, Proof::Program("c++"), &["g++"]),
     (Group::Clients, Proof::Program("python3"), &["python3"]),
     (Group::Clients, Proof::Program("node"), &["nodejs"]),

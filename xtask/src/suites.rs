@@ -33,6 +33,8 @@ pub(crate) enum Tier {
     Kernel,
     /// Real clients under the real daemon; needs root.
     Clients,
+    /// The Debian package in a system of its own: installed, upgraded under load, removed, purged; needs root.
+    Package,
     /// The demo, whose rows are checks; needs root.
     Demo,
 }
@@ -127,6 +129,12 @@ const STAGES: &[Stage] = &[
         name: "clients",
         needs: &[Group::Build, Group::Clients],
         commands: || as_root("clients"),
+    },
+    Stage {
+        tier: Tier::Package,
+        name: "package",
+        needs: &[Group::Build, Group::Clients, Group::Package],
+        commands: package,
     },
     Stage {
         tier: Tier::Demo,
@@ -229,6 +237,16 @@ fn deny() -> anyhow::Result<Vec<Command>> {
         .args(["--locked", "check", "bans", "licenses", "sources"])
         .current_dir(shell::workspace());
     Ok(vec![command])
+}
+
+/// Two packages of the debug build, one newer than the other, and the suite that installs them.
+fn package() -> anyhow::Result<Vec<Command>> {
+    let mut commands = Vec::new();
+    for version in ["0.1.0-1", "0.1.0-2"] {
+        commands.extend(own(&["deb", "--debug", "--version", version])?);
+    }
+    commands.extend(as_root("package")?);
+    Ok(commands)
 }
 
 /// A suite of `tests` that needs root: built as who we are, run as root. The daemon it starts lies beside it.

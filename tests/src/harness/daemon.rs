@@ -2,9 +2,8 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader, Lines, Write},
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -12,7 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use super::{Finished, Lab, built, finish, lab::trusting, launches};
+use super::{Finished, Lab, Service, built, finish, lab::trusting, launches};
 
 /// How long a command or a condition may take before it counts as hung.
 pub const WAIT: Duration = Duration::from_secs(60);
@@ -25,12 +24,6 @@ pub struct Daemon {
     lab: PathBuf,
     log: PathBuf,
     service: Option<Service>,
-}
-
-/// The manager that runs a daemon, if one does.
-struct Service {
-    input: ChildStdin,
-    output: Lines<BufReader<ChildStdout>>,
 }
 
 /// A question that waits for a person.
@@ -57,29 +50,25 @@ impl Daemon {
             .stdin(Stdio::null());
         let log = log(lab)?;
         command.stdout(log.try_clone()?).stderr(log);
-        Self::started(lab, program, command)
+        let child = command
+            .spawn()
+            .context("cannot start `setpriv`, which is part of util-linux")?;
+        Self::started(lab, program, child)
     }
 
     /// Starts it as a service of a manager that keeps its listeners, with `python` to run the manager.
     pub fn start_as_service(lab: &Lab, program: &Path, python: &str) -> anyhow::Result<Self> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/service.py");
         let mut command = Command::new("setpriv");
         command
             .args(["--pdeathsig", "TERM", python])
-            .arg(script)
+            .arg(Service::script())
             .arg(lab.path("notify"))
             .arg(program)
             .args(["up", "--config"])
             .arg(lab.path("tollgate.toml"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
             .stderr(log(lab)?);
-        let mut daemon = Self::started(lab, program.to_owned(), command)?;
-        let (input, output) = (daemon.child.stdin.take(), daemon.child.stdout.take());
-        let mut service = Service {
-            input: input.context("no input")?,
-            output: BufReader::new(output.context("no output")?).lines(),
-        };
+        let (child, mut service) = Service::start(&mut command)?;
+        let mut daemon = Self::started(lab, program.to_owned(), child)?;
         service.ready()?;
         daemon.service = Some(service);
         Ok(daemon)
@@ -91,16 +80,12 @@ impl Daemon {
             .service
             .as_mut()
             .context("no service manager runs it")?;
-        writeln!(service.input, "{}", program.display())?;
-        let kept = service.ready();
+        let kept = service.restart_as(program);
         self.program = program.to_owned();
         kept.with_context(|| format!("the daemon did not come back\n{}", self.log()))
     }
 
-    fn started(lab: &Lab, program: PathBuf, mut command: Command) -> anyhow::Result<Self> {
-        let child = command
-            .spawn()
-            .context("cannot start `setpriv`, which is part of util-linux")?;
+    fn started(lab: &Lab, program: PathBuf, child: Child) -> anyhow::Result<Self> {
         let socket = lab.path("run").join("control.sock");
         let mut daemon = Self {
             child,
@@ -271,18 +256,6 @@ impl Daemon {
             thread::sleep(Duration::from_millis(20));
         }
         Ok(())
-    }
-}
-
-impl Service {
-    /// Waits for the daemon to be ready; returns how many listeners are kept. Lines of the daemon itself come here as well.
-    fn ready(&mut self) -> anyhow::Result<usize> {
-        for line in &mut self.output {
-            if let Some(kept) = line?.strip_prefix("ready ") {
-                return Ok(kept.parse()?);
-            }
-        }
-        bail!("the service manager ended")
     }
 }
 

@@ -7,12 +7,16 @@
 mod daemon;
 mod lab;
 mod launches;
+mod load;
 mod process;
+mod service;
 
 pub use daemon::{Approval, Daemon, WAIT, gateway};
 pub use lab::{Lab, cgroup_root, free_address};
 pub use launches::end;
+pub use load::Load;
 pub use process::{Finished, finish};
+pub use service::Service;
 
 /// The folder in which this build's executables lie; `tollgate` is one of them.
 pub fn built() -> anyhow::Result<std::path::PathBuf> {

@@ -1,0 +1,278 @@
+//! The Debian package on a system of its own: installed, started as the unit does, upgraded under load, removed, purged.
+//!
+//! Needs root, and the two packages that `cargo xtask test package` makes. systemd is not process 1 there: its part is played by
+//! `tests/clients/service.py`, and the unit is checked by `systemd-analyze`.
+
+mod machine;
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use tests::{
+    harness::{Lab, Load, Service, built, cgroup_root, free_address},
+    upstream::{Options, Upstream},
+};
+
+use crate::machine::Machine;
+
+const FILES: &str = "files.example.test";
+const FORBIDDEN: &str = "paste.example.test";
+const PROGRAM: &str = "/usr/bin/tollgate";
+const CONFIG: &str = "/etc/tollgate/tollgate.toml";
+const PINS: &str = "/sys/fs/bpf/tollgate";
+
+const UNIT: &str = include_str!("../../../deploy/tollgate.service");
+
+const POLICY: &str = r#"
+@id("files")
+permit (principal in Group::"agents", action == Action::"http.read", resource == Service::"files");
+"#;
+
+#[test]
+fn it_installs_governs_upgrades_under_load_and_leaves_nothing() -> anyhow::Result<()> {
+    let cache = PathBuf::from(
+        std::env::var("TOLLGATE_CACHE")
+            .context("TOLLGATE_CACHE is not set: run `cargo xtask test package`")?,
+    );
+    let tls = free_address(443)?;
+    let names = [(tls.ip(), FILES), (tls.ip(), FORBIDDEN)];
+    let lab = Lab::enter("tollgate-package-", &names)?;
+    let told = story(&lab, tls, &cache);
+    told.with_context(|| fs::read_to_string(lab.path("daemon.log")).unwrap_or_default())
+}
+
+fn story(lab: &Lab, tls: SocketAddr, cache: &Path) -> anyhow::Result<()> {
+    let upstream = Upstream::start(&Options {
+        tls: vec![tls],
+        echo: vec![SocketAddr::new(tls.ip(), 0)],
+        names: [FILES, FORBIDDEN].map(str::to_owned).to_vec(),
+        ..Options::default()
+    })?;
+    let machine = Machine::new(lab, &[cache])?;
+    for (to, from) in [
+        ("/opt/1.deb", package("0.1.0-1")?),
+        ("/opt/2.deb", package("0.1.0-2")?),
+        ("/opt/service.py", Service::script()),
+        ("/opt/load.py", Service::script().with_file_name("load.py")),
+    ] {
+        fs::create_dir_all(machine.path("/opt"))?;
+        fs::copy(&from, machine.path(to))
+            .with_context(|| format!("cannot copy {}", from.display()))?;
+    }
+    fs::write(machine.path("/opt/ca.pem"), upstream.authority.pem())?;
+
+    machine.run(&["dpkg", "--force-unsafe-io", "--install", "/opt/1.deb"])?;
+    // What dpkg installed is what was packed.
+    machine.run(&["dpkg", "--verify", "tollgate"])?;
+    for installed in [
+        "/usr/share/man/man1/tollgate-run.1.gz",
+        "/usr/share/bash-completion/completions/tollgate",
+    ] {
+        ensure!(
+            machine.path(installed).exists(),
+            "{installed} is not installed"
+        );
+    }
+    let config = fs::read_to_string(machine.path(CONFIG))?
+        + &format!("\n[[service]]\nname = \"files\"\nhosts = [{FILES:?}]\nca = \"/opt/ca.pem\"\n");
+    fs::write(machine.path(CONFIG), &config)?;
+    fs::write(machine.path("/etc/tollgate/policies/test.cedar"), POLICY)?;
+
+    let python = cache.join("clients/bin/python");
+    let python = python.to_str().context("a path that is no text")?;
+    // With what the unit leaves of root's privileges.
+    let bounds = format!("--bounding-set={}", capabilities()?);
+    let mut manager = machine.command(&[
+        "setpriv",
+        "--pdeathsig",
+        "TERM",
+        "--no-new-privs",
+        &bounds,
+        python,
+    ]);
+    manager.args(["/opt/service.py", "/opt/notify", PROGRAM, "up"]);
+    manager.stderr(fs::File::create(lab.path("daemon.log"))?);
+    let (mut daemon, mut service) = Service::start(&mut manager)?;
+    service.ready()?;
+    machine.run(&[PROGRAM, "doctor"])?;
+    let mut agent = machine.command(&[
+        PROGRAM,
+        "run",
+        "--as",
+        "research-agent",
+        "--",
+        python,
+        "/opt/load.py",
+        FILES,
+        FORBIDDEN,
+    ]);
+    let load = Load::start(&mut agent)?;
+    thread::sleep(Duration::from_millis(500));
+
+    let asked = upstream.received().len();
+    ensure!(asked > 0, "nothing is governed before the upgrade");
+    machine.run(&["dpkg", "--force-unsafe-io", "--install", "/opt/2.deb"])?;
+    // The maintainer script does this where systemd runs.
+    let kept = service.restart_as(Path::new(PROGRAM))?;
+    ensure!(kept > 0, "no listener was kept");
+    thread::sleep(Duration::from_millis(500));
+    load.finish(1)?;
+    ensure!(
+        upstream.received().len() > asked,
+        "nothing was governed after the upgrade"
+    );
+    let leaked: Vec<String> = upstream
+        .take()
+        .into_iter()
+        .filter(|request| request.header("host") == Some(FORBIDDEN))
+        .map(|request| request.path)
+        .collect();
+    ensure!(
+        leaked.is_empty(),
+        "forbidden requests reached the upstream: {leaked:?}"
+    );
+    let version = machine.run(&[
+        "dpkg-query",
+        "--show",
+        "--showformat=${Version}",
+        "tollgate",
+    ])?;
+    ensure!(version == "0.1.0-2", "{version} is installed");
+    ensure!(
+        fs::read_to_string(machine.path(CONFIG))? == config,
+        "the upgrade changed the configuration"
+    );
+
+    machine.run(&["dpkg", "--remove", "tollgate"])?;
+    let began = Instant::now();
+    while daemon.try_wait()?.is_none() {
+        ensure!(
+            began.elapsed() < Duration::from_secs(15),
+            "the removal left the daemon running"
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+    ensure!(
+        pins(&machine)?.is_empty(),
+        "pins are left: {:?}",
+        pins(&machine)?
+    );
+    ensure!(
+        machine.path(CONFIG).exists(),
+        "the removal took the configuration"
+    );
+    ensure!(!machine.path(PROGRAM).exists(), "the program is left");
+
+    machine.run(&["dpkg", "--purge", "tollgate"])?;
+    let left: Vec<String> = machine
+        .written("tollgate")?
+        .into_iter()
+        .filter(|path| !path.contains("/var/cache/man/"))
+        .collect();
+    ensure!(left.is_empty(), "the purge left {left:?}");
+    ensure!(
+        !machine.path(PINS).exists(),
+        "the folder of the pins is left"
+    );
+    ensure!(
+        !cgroup_root()?.join("tollgate").exists(),
+        "the cgroup of launches is left"
+    );
+    let known = machine.run(&["dpkg-query", "--show", "--showformat=${Package} ", "*"])?;
+    ensure!(!known.contains("tollgate"), "dpkg still knows the package");
+    Ok(())
+}
+
+/// Without the gateway at its place, the unit is checked with another program there.
+#[test]
+fn the_unit_is_well_formed_and_tight() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let unit = folder.path().join("tollgate.service");
+    let text = include_str!("../../../deploy/tollgate.service");
+    fs::write(
+        &unit,
+        text.replace(PROGRAM, "/bin/true")
+            .replace("Documentation=man:tollgate(1)\n", ""),
+    )?;
+    let analyze = |arguments: &[&str]| -> anyhow::Result<()> {
+        let output = Command::new("systemd-analyze")
+            .args(arguments)
+            .arg(&unit)
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success() && !said.contains("tollgate.service:"),
+            "{arguments:?}: {said}"
+        );
+        Ok(())
+    };
+    analyze(&["verify", "--man=no"])?;
+    // Of 100; what it has to have, capabilities for BPF among them, makes up most of it.
+    let output = Command::new("systemd-analyze")
+        .args(["security", "--offline=yes", "--threshold=40", "--no-pager"])
+        .arg(&unit)
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    Ok(())
+}
+
+/// The unit's capabilities in setpriv's words.
+fn capabilities() -> anyhow::Result<String> {
+    let line = UNIT
+        .lines()
+        .find_map(|line| line.strip_prefix("CapabilityBoundingSet="));
+    let names = line.context("the unit bounds no capabilities")?.split(' ');
+    let named = names.map(|name| format!(",+{}", name.trim_start_matches("CAP_").to_lowercase()));
+    Ok(named.fold("-all".to_owned(), |all, name| all + &name))
+}
+
+fn package(version: &str) -> anyhow::Result<PathBuf> {
+    let folder = built()?
+        .parent()
+        .context("the build lies in no folder")?
+        .join("deb");
+    let begin = format!("tollgate_{version}_");
+    let entries = fs::read_dir(&folder).with_context(|| {
+        format!(
+            "no packages in {}: run `cargo xtask test package`",
+            folder.display()
+        )
+    })?;
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_file()
+            && path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with(&begin))
+        {
+            return Ok(path);
+        }
+    }
+    anyhow::bail!(
+        "no package of version {version} in {}: run `cargo xtask test package`",
+        folder.display()
+    )
+}
+
+fn pins(machine: &Machine) -> anyhow::Result<Vec<PathBuf>> {
+    let base = machine.path(PINS);
+    let mut found = Vec::new();
+    for folder in [base.join("v1/links"), base.join("v1/maps")] {
+        for pin in fs::read_dir(folder).into_iter().flatten() {
+            found.push(pin?.path());
+        }
+    }
+    Ok(found)
+}
