@@ -42,6 +42,25 @@ async function openai(call) {
   return shown(text, name ? [[name, parts]] : [], usage.prompt_tokens, usage.completion_tokens);
 }
 
+async function responses(call) {
+  const client = once("openai", () => new (library("openai").OpenAI)());
+  const asked = { model: call.model, input: call.prompt };
+  if (call.tools) asked.tools = [{ type: "function", name: "weather", parameters: SCHEMA, strict: false }];
+  let answer, said = "";
+  if (call.stream) {
+    for await (const event of await client.responses.create({ ...asked, stream: true })) {
+      if (event.type === "response.output_text.delta") said += event.delta;
+      answer = event.response ?? answer;
+    }
+  } else {
+    answer = await client.responses.create(asked);
+  }
+  const texts = answer.output.flatMap((item) => item.content ?? []).map((part) => part.text).join("");
+  if (call.stream && said !== texts) throw new Error(`${said} is not ${texts}`);
+  const tools = answer.output.filter((item) => item.type === "function_call").map((item) => [item.name, item.arguments]);
+  return shown(texts, tools, answer.usage.input_tokens, answer.usage.output_tokens);
+}
+
 async function langchain(call) {
   const { ChatOpenAI } = library("@langchain/openai");
   const plain = once(call.model, () => new ChatOpenAI({ model: call.model }));
@@ -84,7 +103,7 @@ async function axios(call) {
   return { status: answer.status, body: answer.data };
 }
 
-const clients = { openai, "langchain-openai": langchain, fetch: plainFetch, undici, axios };
+const clients = { openai, "openai-responses": responses, "langchain-openai": langchain, fetch: plainFetch, undici, axios };
 let input = "";
 for await (const piece of process.stdin) input += piece;
 for (const call of JSON.parse(input)) {

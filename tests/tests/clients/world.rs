@@ -44,8 +44,11 @@ pub(crate) const CHAT: &[(&str, &str)] = &[
 pub(crate) const EMBEDDER: &str = "text-embedding-3-small";
 
 /// Chat clients in Node.
-pub(crate) const NODE_CHAT: &[(&str, &str)] =
-    &[("openai", "gpt-5-mini"), ("langchain-openai", "gpt-5-mini")];
+pub(crate) const NODE_CHAT: &[(&str, &str)] = &[
+    ("openai", "gpt-5-mini"),
+    ("openai-responses", "gpt-5-mini"),
+    ("langchain-openai", "gpt-5-mini"),
+];
 
 /// HTTP clients in Python.
 pub(crate) const HTTP: &[&str] = &[

@@ -27,7 +27,7 @@ impl Document<'_> {
         });
         for token in self.tokens {
             match (&token.path[..], token.kind) {
-                ([Step::Key(delta)], Kind::String) if delta == "delta" && stage == "delta" => {
+                (path, Kind::String) if stage == "delta" && is_piece(path) => {
                     // Sound is not text.
                     if !kind.ends_with("audio.delta") {
                         let written = &self.data[token.range.clone()];
@@ -83,6 +83,15 @@ impl Document<'_> {
                 .repeats
                 .extend(found.into_iter().map(|finding| (part, finding)));
         }
+    }
+}
+
+/// The string that a delta adds; some compatible servers wrap it in an object.
+fn is_piece(path: &[Step<'_>]) -> bool {
+    match path {
+        [Step::Key(delta)] => delta == "delta",
+        [Step::Key(delta), Step::Key(text)] => delta == "delta" && text == "text",
+        _ => false,
     }
 }
 

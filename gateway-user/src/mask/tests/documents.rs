@@ -155,6 +155,37 @@ fn unknown_events_of_a_model_are_masked_too() {
 }
 
 #[test]
+fn deltas_of_any_kind_are_pieces_of_a_text() {
+    for delta in [r#""PIECE""#, r#"{"text":"PIECE"}"#] {
+        for kind in [
+            "output_text",
+            "reasoning",
+            "audio.transcript",
+            "kind_of_tomorrow",
+        ] {
+            let events = ["4111 1111", " 1111 1111"].map(|piece| {
+                let delta = delta.replace("PIECE", piece);
+                format!("data: {{\"type\":\"response.{kind}.delta\",\"output_index\":0,\"delta\":{delta}}}\n\n")
+            });
+            let out = whole(
+                Shape::OpenAiResponses,
+                &Set::all(),
+                events.concat().as_bytes(),
+            );
+            assert!(
+                out.contains("[REDACTED:credit-card]") && !out.contains("1111"),
+                "{out}"
+            );
+        }
+    }
+    let sound = "data: {\"type\":\"response.audio.delta\",\"delta\":\"4111111111111111\"}\n\n";
+    assert_eq!(
+        whole(Shape::OpenAiResponses, &Set::all(), sound.as_bytes()),
+        sound
+    );
+}
+
+#[test]
 fn events_that_cannot_be_read_end_the_stream() {
     for event in [
         "data: {\"choices\":[{\"delta\":{\"content\":\"a\"\n\n",
