@@ -229,19 +229,28 @@ pub(super) fn splice(text: &str, mut edits: Vec<Edit>) -> String {
 
 /// The likelihoods of a choice spell its text token by token.
 pub(super) fn is_logprobs(path: &[Step<'_>]) -> bool {
-    matches!(path, [Step::Key(choices), Step::Index(_), Step::Key(logprobs)]
+    matches!(path, [.., Step::Key(choices), Step::Index(_), Step::Key(logprobs)]
         if choices == "choices" && logprobs == "logprobs")
 }
 
-/// The likelihoods of a text of a response do, too.
-pub(super) fn is_spoken_logprobs(path: &[Step<'_>]) -> bool {
-    matches!(path, [.., Step::Key(logprobs)] if logprobs == "logprobs")
+/// The likelihoods of a part of a response do, too: in its item, in an event by itself, or beside a delta.
+pub(super) fn is_part_logprobs(path: &[Step<'_>]) -> bool {
+    let [before @ .., Step::Key(logprobs)] = path else {
+        return false;
+    };
+    logprobs == "logprobs"
+        && match before {
+            [] => true,
+            [Step::Key(part)] => part == "part",
+            [.., Step::Key(content), Step::Index(_)] => content == "content",
+            _ => false,
+        }
 }
 
 fn is_likelihoods(shape: Shape, path: &[Step<'_>]) -> bool {
     match shape {
         Shape::OpenAiChat => is_logprobs(path),
-        Shape::OpenAiResponses => is_spoken_logprobs(path),
+        Shape::OpenAiResponses => is_part_logprobs(path),
         _ => false,
     }
 }

@@ -78,19 +78,9 @@ pub fn recognise(head: &Head, headers: &HeaderMap, listed: bool) -> Option<Endpo
         .map(|segment| segment.split(';').next().unwrap_or_default())
         .filter(|segment| !segment.is_empty())
         .collect();
-    let found = if head.method == Method::POST {
-        called(&segments).or_else(|| stored(&head.method, &segments, listed))
-    } else {
-        stored(&head.method, &segments, listed).or_else(|| {
-            let models = matches!(segments.as_slice(), [.., "models"] | [.., "models", _]);
-            let family = if headers.contains_key("anthropic-version") {
-                Family::AnthropicModels
-            } else {
-                Family::OpenAiModels
-            };
-            (listed && models && reads(&head.method)).then_some((family, READ))
-        })
-    };
+    let found = called(&head.method, &segments)
+        .or_else(|| kept(&head.method, &segments, listed))
+        .or_else(|| models(&head.method, &segments, headers).filter(|_| listed));
     found.map(|(family, action)| Endpoint { family, action })
 }
 
@@ -105,8 +95,8 @@ pub fn action(endpoint: Option<Endpoint>, head: &Head, facts: Facts) -> Action {
 }
 
 /// Requests that carry a prompt.
-fn called(segments: &[&str]) -> Option<(Family, &'static str)> {
-    Some(match segments {
+fn called(method: &Method, segments: &[&str]) -> Option<(Family, &'static str)> {
+    let found = match segments {
         [.., "chat", "completions"] => (Family::OpenAiChat, GENERATE),
         [.., "completions"] => (Family::OpenAiCompletions, GENERATE),
         [.., "embeddings"] => (Family::OpenAiEmbeddings, EMBED),
@@ -117,26 +107,48 @@ fn called(segments: &[&str]) -> Option<(Family, &'static str)> {
         }
         [.., "messages", "count_tokens"] => (Family::AnthropicMessages, COUNT),
         _ => return None,
-    })
+    };
+    (*method == Method::POST).then_some(found)
 }
 
-/// Requests for an answer that the provider keeps.
-fn stored(method: &Method, segments: &[&str], listed: bool) -> Option<(Family, &'static str)> {
-    let (id, part) = match segments {
-        [.., "responses", id] => (id, None),
-        [.., "responses", id, part] => (id, Some(*part)),
+/// Requests for answers that the provider keeps. Elsewhere than at a listed one, other things have such paths but not such ids.
+fn kept(method: &Method, segments: &[&str], listed: bool) -> Option<(Family, &'static str)> {
+    let (family, id, part) = match segments {
+        [.., "chat", "completions"] => (Family::OpenAiChat, "", None),
+        [.., "chat", "completions", id] => (Family::OpenAiChat, *id, None),
+        [.., "chat", "completions", id, part] => (Family::OpenAiChat, *id, Some(*part)),
+        [.., "responses", id] => (Family::OpenAiResponses, *id, None),
+        [.., "responses", id, part] => (Family::OpenAiResponses, *id, Some(*part)),
         _ => return None,
     };
-    if !listed && !id.starts_with("resp_") {
-        return None;
-    }
+    let known = ["resp_", "chatcmpl-"]
+        .iter()
+        .any(|begin| id.starts_with(begin));
     let action = match part {
-        None | Some("input_items") if reads(method) => READ,
+        _ if !listed && !known => return None,
+        None | Some("input_items" | "messages") if reads(method) => READ,
         None if *method == Method::DELETE => WRITE,
+        // Other metadata for a chat completion.
+        None if *method == Method::POST && family == Family::OpenAiChat => WRITE,
         Some("cancel") if *method == Method::POST => WRITE,
         _ => return None,
     };
-    Some((Family::OpenAiResponses, action))
+    Some((family, action))
+}
+
+/// Requests for the models there are.
+fn models(
+    method: &Method,
+    segments: &[&str],
+    headers: &HeaderMap,
+) -> Option<(Family, &'static str)> {
+    let family = if headers.contains_key("anthropic-version") {
+        Family::AnthropicModels
+    } else {
+        Family::OpenAiModels
+    };
+    let models = matches!(segments, [.., "models"] | [.., "models", _]);
+    (models && reads(method)).then_some((family, READ))
 }
 
 fn reads(method: &Method) -> bool {

@@ -1,10 +1,11 @@
 //! Events of OpenAI responses. Deltas of a text are followed by events that repeat it, from a part of an item up to the whole response:
-//! those are masked as the deltas were, so that a client may read either.
+//! those are masked as the deltas were, so that a client may read either. What an event of an unknown kind calls `delta` is a piece, too.
+//! Source: the OpenAI API reference, streaming events of responses.
 
 use super::{Document, End, Field, Key, Reading, Token};
 use crate::detect::Finding;
 use crate::mask::content::whole;
-use crate::mask::document::{Edit, is_spoken_logprobs};
+use crate::mask::document::{Edit, is_part_logprobs};
 use crate::mask::{MaskError, Set};
 use crate::protocol::json::{self, Kind, Step};
 
@@ -34,7 +35,7 @@ impl Document<'_> {
                         reading.slot(key, token, written);
                     }
                 }
-                (path, Kind::Container) if is_spoken_logprobs(path) => {
+                (path, Kind::Container) if is_part_logprobs(path) => {
                     let part = owner(path).unwrap_or(key.part);
                     reading.logprobs.push((part, token.range.clone()));
                 }

@@ -118,6 +118,11 @@ fn a_masked_response_tells_no_tokens_either() {
     assert_eq!(body_of(text, Shape::OpenAiResponses), expected);
     let clean = text.replace("4111111111111111", "no");
     assert_eq!(body_of(&clean, Shape::OpenAiResponses), clean);
+    // A tool may have an argument of that name.
+    let tool =
+        r#"{"input":"4111111111111111","tools":[{"parameters":{"properties":{"logprobs":{}}}}]}"#;
+    let expected = tool.replace("4111111111111111", "[REDACTED:credit-card]");
+    assert_eq!(body_of(tool, Shape::OpenAiResponses), expected);
 }
 
 #[test]

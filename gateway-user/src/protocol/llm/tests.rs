@@ -132,6 +132,19 @@ fn what_a_provider_keeps_is_read_and_written() {
         assert_eq!(found("GET", "/v1/responses/resp_1/other", listed), None);
     }
     assert_eq!(found("GET", "/v1/responses/0f3a", true), stored("llm.read"));
+    let chat = |action| Some((Family::OpenAiChat, action));
+    for listed in [true, false] {
+        let one = "/v1/chat/completions/chatcmpl-1";
+        assert_eq!(found("GET", one, listed), chat("llm.read"));
+        assert_eq!(
+            found("GET", &format!("{one}/messages"), listed),
+            chat("llm.read")
+        );
+        assert_eq!(found("POST", one, listed), chat("llm.write"));
+        assert_eq!(found("DELETE", one, listed), chat("llm.write"));
+    }
+    assert_eq!(found("GET", CHAT, true), chat("llm.read"));
+    assert_eq!(found("GET", CHAT, false), None);
     // A survey's, say.
     assert_eq!(found("GET", "/surveys/5/responses/17", false), None);
 }
