@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Error, query};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::batch::Batch;
 use super::error::LedgerError;
@@ -72,7 +73,7 @@ impl Writer {
             let flushes = batch
                 .extract_if(.., |write| matches!(write.op, Op::Flush))
                 .collect::<Vec<_>>();
-            kept = if batch.is_empty() && open && self.state.broken.load().is_none() {
+            kept = if batch.is_empty() && self.state.broken.load().is_none() {
                 batch
             } else {
                 self.write(batch).await
@@ -90,25 +91,24 @@ impl Writer {
     /// Adds what is queued to what is to be tried again; false when nothing will ever come.
     async fn gather(&self, queue: &mut mpsc::Receiver<Write>, batch: &mut Vec<Write>) -> bool {
         let again = !batch.is_empty() || self.state.broken.load().is_some();
-        let received = match again {
-            true => match timeout(RETRY, queue.recv_many(batch, BATCH)).await {
-                Ok(received) => received,
-                Err(_) => return true,
-            },
-            false => queue.recv_many(batch, BATCH).await,
-        };
-        if !again && batch.iter().all(|write| write.done.is_none()) {
+        if !again && queue.recv_many(batch, BATCH).await == 0 {
+            return false;
+        }
+        if batch.iter().all(|write| write.done.is_none()) {
             tokio::select! {
-                () = sleep(GATHER) => {}
+                () = sleep(if again { RETRY } else { GATHER }) => {}
                 () = self.state.urgent.notified() => {}
             }
         }
-        while batch.len() < BATCH
-            && let Ok(write) = queue.try_recv()
-        {
-            batch.push(write);
+        // While the store fails only ends come, as many as there are open entries; all of them wait here.
+        while again || batch.len() < BATCH {
+            match queue.try_recv() {
+                Ok(write) => batch.push(write),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return false,
+            }
         }
-        received > 0
+        true
     }
 
     /// Writes what it can of a batch and answers its waiters; returns what must be tried again, in order.
