@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod approve;
+mod base64;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::base64::{self, STANDARD, URL_SAFE};
+
 /// Every form of `secret` worth looking for, each at least [`SHORTEST`] bytes long, sorted.
 pub(super) fn forms(secret: &[u8]) -> BTreeSet<Vec<u8>> {
     let mut forms = BTreeSet::from([secret.to_vec()]);
@@ -11,8 +13,8 @@ pub(super) fn forms(secret: &[u8]) -> BTreeSet<Vec<u8>> {
         for offset in 0..3 {
             forms.insert(base64_inside(secret, offset, alphabet));
         }
-        let whole = base64(secret, alphabet);
-        forms.insert([whole.as_slice(), padding(secret.len())].concat());
+        let whole = base64::encode(secret, alphabet);
+        forms.insert([whole.as_slice(), base64::padding(secret.len())].concat());
         forms.insert(whole);
     }
     for digits in [UPPER, LOWER] {
@@ -41,8 +43,7 @@ pub(super) fn forms(secret: &[u8]) -> BTreeSet<Vec<u8>> {
 
 /// A certificate as PEM (RFC 7468).
 pub(super) fn pem(certificate: &[u8]) -> String {
-    let mut text = base64(certificate, &STANDARD);
-    text.extend_from_slice(padding(certificate.len()));
+    let text = base64::padded(certificate);
     let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
     for line in text.chunks(64) {
         pem.extend(line.iter().copied().map(char::from));
@@ -52,35 +53,12 @@ pub(super) fn pem(certificate: &[u8]) -> String {
     pem
 }
 
-/// RFC 4648 without padding.
-fn base64(bytes: &[u8], alphabet: &[u8; 64]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let mut bits = 0;
-        for index in 0..3 {
-            bits = bits << 8 | u32::from(group.get(index).copied().unwrap_or(0));
-        }
-        for index in 0..=group.len() {
-            text.push(alphabet[(bits >> (18 - 6 * index) & 63) as usize]);
-        }
-    }
-    text
-}
-
 /// The characters that belong to `secret` alone when it stands `offset` bytes (mod 3) into a longer text.
 fn base64_inside(secret: &[u8], offset: usize, alphabet: &[u8; 64]) -> Vec<u8> {
     let shifted = [&[0; 3][..offset], secret].concat();
     let first = (8 * offset).div_ceil(6);
     let end = 8 * shifted.len() / 6;
-    base64(&shifted, alphabet)[first..end.max(first)].to_vec()
-}
-
-fn padding(length: usize) -> &'static [u8] {
-    match length % 3 {
-        0 => b"",
-        1 => b"==",
-        _ => b"=",
-    }
+    base64::encode(&shifted, alphabet)[first..end.max(first)].to_vec()
 }
 
 fn escape(secret: &[u8], keep: impl Fn(u8) -> bool, encode: impl Fn(u8, &mut Vec<u8>)) -> Vec<u8> {
@@ -104,8 +82,6 @@ fn push_hex(out: &mut Vec<u8>, lead: &[u8], byte: u8, digits: &[u8; 16]) {
 
 /// Anything shorter would be found in ordinary text.
 pub(super) const SHORTEST: usize = 6;
-const STANDARD: [u8; 64] = *b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-const URL_SAFE: [u8; 64] = *b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 const UPPER: &[u8; 16] = b"0123456789ABCDEF";
 const LOWER: &[u8; 16] = b"0123456789abcdef";
 /// What encoders leave alone besides letters and digits: RFC 3986's unreserved (Go, Rust), with `/` (Python `quote`),
@@ -126,27 +102,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base64_is_that_of_rfc_4648() {
-        let vectors: [(&[u8], &[u8]); 4] = [
-            (b"", b""),
-            (b"f", b"Zg"),
-            (b"fo", b"Zm8"),
-            (b"foobar", b"Zm9vYmFy"),
-        ];
-        for (bytes, text) in vectors {
-            assert_eq!(base64(bytes, &STANDARD), text);
-        }
-        assert_eq!(base64(&[0xfb, 0xff], &URL_SAFE), b"-_8");
-    }
-
-    #[test]
     fn a_secret_is_found_in_base64_wherever_it_stands() {
         let secret = b"sk-live/0123456789+abc";
         for before in 0..7 {
             for after in 0..4 {
                 let text = [&b"user:xyz"[..before], secret, &b"tail"[..after]].concat();
                 for alphabet in [&STANDARD, &URL_SAFE] {
-                    let text = base64(&text, alphabet);
+                    let text = base64::encode(&text, alphabet);
                     let found =
                         |form: &Vec<u8>| text.windows(form.len()).any(|window| window == form);
                     assert!(

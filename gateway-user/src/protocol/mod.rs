@@ -12,6 +12,7 @@ pub mod sse;
 pub mod target;
 pub mod trailers;
 pub mod transcript;
+pub mod websocket;
 
 pub use action::{Action, Fact, Facts};
 pub use refuse::{Refusal, Why};

@@ -29,8 +29,12 @@ pub(super) const MODULES: &[Rule] = &[
         may_use: &[],
     },
     Rule {
+        module: "base64",
+        may_use: &[],
+    },
+    Rule {
         module: "keeper",
-        may_use: &["sys"],
+        may_use: &["base64", "sys"],
     },
     Rule {
         module: "trust",
@@ -80,7 +84,7 @@ pub(super) const MODULES: &[Rule] = &[
     },
     Rule {
         module: "protocol",
-        may_use: &["detect"],
+        may_use: &["base64", "detect"],
     },
     Rule {
         module: "policy",
