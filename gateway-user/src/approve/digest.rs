@@ -119,7 +119,7 @@ fn counts(name: &str, value: &[u8]) -> bool {
 }
 
 /// Made anew for every attempt by clients, tracers and SDKs, or told so that the gateway can act on it.
-const VOLATILE: [&str; 23] = [
+const VOLATILE: [&str; 24] = [
     "amz-sdk-invocation-id",
     "amz-sdk-request",
     "b3",
@@ -128,6 +128,7 @@ const VOLATILE: [&str; 23] = [
     "elastic-apm-traceparent",
     "idempotency-key",
     "newrelic",
+    "sec-websocket-key",
     "sentry-trace",
     "traceparent",
     "tracestate",

@@ -327,9 +327,10 @@ expect = "deny"
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].starts_with("loaded 3 policies from "), "{text}");
         assert_eq!(lines[1], "  connect       1 policy");
-        assert_eq!(lines[6], "  llm.generate  3 policies, reads whole bodies");
+        assert_eq!(lines[7], "  llm.generate  3 policies, reads whole bodies");
         assert!(
-            lines[9].starts_with("warning: ") && lines[9].contains("chat.cedar:6: policy \"odd\":"),
+            lines[10].starts_with("warning: ")
+                && lines[10].contains("chat.cedar:6: policy \"odd\":"),
             "{text}"
         );
         let broken = folder("permit (principal, action, resource);", "");

@@ -5,6 +5,7 @@
 //! on; without TLS a name counts when this host's own resolution contains the dialled address. Fails as [`ForwardError`].
 
 mod pool;
+mod settings;
 
 use std::collections::HashMap;
 use std::io;
@@ -93,6 +94,8 @@ pub enum ForwardError {
     Name { host: String },
     #[error("{host} ended TLS (alert {alert}){}", remedy(alert))]
     Alert { host: String, alert: String },
+    #[error("the upstream switched protocols, which nobody asked for")]
+    Switched,
     #[error("the upstream's HTTP failed: {0}")]
     Http(#[from] hyper::Error),
 }

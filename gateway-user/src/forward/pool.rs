@@ -4,12 +4,13 @@
 use std::sync::{Mutex, PoisonError};
 
 use http::header::{HOST, HeaderValue};
-use http::{Request, Response, Uri, Version};
+use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::settings::{Extended, Watched};
 use super::{Connected, Destination, ForwardError, connect};
 use crate::policy::Permit;
 use crate::tasks::Tasks;
@@ -30,12 +31,12 @@ pub struct Pool {
 #[derive(Default)]
 struct Open {
     http1: Vec<(String, http1::SendRequest<Outgoing>)>,
-    http2: Vec<(String, http2::SendRequest<Outgoing>)>,
+    http2: Vec<(String, http2::SendRequest<Outgoing>, Extended)>,
 }
 
 enum Sender {
     Http1(http1::SendRequest<Outgoing>),
-    Http2(http2::SendRequest<Outgoing>),
+    Http2(http2::SendRequest<Outgoing>, Extended),
 }
 
 impl Pool {
@@ -64,23 +65,65 @@ impl Pool {
             && let Some(sender) = self.idle(&destination.host)
         {
             match self.try_send(destination, sender, request).await {
-                Ok(response) => return Ok(response),
+                Ok(response) => return ordinary(response),
                 Err((_, Some(unsent))) => request = unsent,
                 Err((error, None)) => return Err(failed(destination, error)),
             }
         }
-        let sender = self.open(&permit, destination).await?;
-        self.try_send(destination, sender, request)
-            .await
+        let sender = self.open(&permit, destination, self.newest).await?;
+        match self.try_send(destination, sender, request).await {
+            Ok(response) => ordinary(response),
+            Err((error, _)) => Err(failed(destination, error)),
+        }
+    }
+
+    /// Sends a permitted handshake of a WebSocket, which `write` writes for the version that the upstream can take it in: the
+    /// agent's own if it can, else HTTP/1.1, as clients without the gateway do. That version comes with the response.
+    ///
+    /// # Errors
+    /// [`ForwardError`].
+    pub async fn upgrade(
+        &self,
+        permit: &Permit,
+        destination: &Destination,
+        write: impl Fn(Version) -> Request<Outgoing>,
+    ) -> Result<(Version, Response<Incoming>), ForwardError> {
+        let (sender, version) = self.upgradable(permit, destination).await?;
+        let sent = self.try_send(destination, sender, write(version)).await;
+        sent.map(|response| (version, response))
             .map_err(|(error, _)| failed(destination, error))
+    }
+
+    async fn upgradable(
+        &self,
+        permit: &Permit,
+        destination: &Destination,
+    ) -> Result<(Sender, Version), ForwardError> {
+        if self.newest >= Version::HTTP_2 {
+            let permitted = permit.query().service == destination.service;
+            let idle = permitted.then(|| self.idle(&destination.host)).flatten();
+            let sender = match idle {
+                Some(sender @ Sender::Http2(..)) => sender,
+                _ => self.open(permit, destination, self.newest).await?,
+            };
+            let extended = match &sender {
+                Sender::Http1(_) => return Ok((sender, Version::HTTP_11)),
+                Sender::Http2(_, extended) => extended.clone(),
+            };
+            if extended.enabled().await {
+                return Ok((sender, Version::HTTP_2));
+            }
+        }
+        let sender = self.open(permit, destination, Version::HTTP_11).await?;
+        Ok((sender, Version::HTTP_11))
     }
 
     fn idle(&self, host: &str) -> Option<Sender> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.http1.retain(|(_, sender)| !sender.is_closed());
-        open.http2.retain(|(_, sender)| !sender.is_closed());
-        if let Some((_, sender)) = open.http2.iter().find(|(name, _)| name == host) {
-            return Some(Sender::Http2(sender.clone()));
+        open.http2.retain(|(_, sender, _)| !sender.is_closed());
+        if let Some((_, sender, extended)) = open.http2.iter().find(|(name, ..)| name == host) {
+            return Some(Sender::Http2(sender.clone(), extended.clone()));
         }
         let index = open
             .http1
@@ -93,15 +136,16 @@ impl Pool {
         &self,
         permit: &Permit,
         destination: &Destination,
+        newest: Version,
     ) -> Result<Sender, ForwardError> {
-        let alpn: &[&[u8]] = if self.newest >= Version::HTTP_2 {
+        let alpn: &[&[u8]] = if newest >= Version::HTTP_2 {
             &[b"h2", b"http/1.1"]
         } else {
             &[b"http/1.1"]
         };
         match connect(permit, destination, alpn).await? {
             // Without TLS there is no negotiation: the agent's own choice is repeated.
-            Connected::Plain(stream) if self.newest >= Version::HTTP_2 => {
+            Connected::Plain(stream) if newest >= Version::HTTP_2 => {
                 self.http2(destination, stream).await
             }
             Connected::Plain(stream) => self.http1(stream).await,
@@ -121,7 +165,7 @@ impl Pool {
             .max_headers(MAX_HEADERS)
             .handshake(TokioIo::new(stream))
             .await?;
-        self.drive(connection);
+        self.drive(connection.with_upgrades());
         Ok(Sender::Http1(sender))
     }
 
@@ -130,11 +174,13 @@ impl Pool {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let builder = http2::Builder::new(self.tasks.clone());
+        let (stream, extended) = Watched::new(stream);
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
         self.drive(connection);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.http2.push((destination.host.clone(), sender.clone()));
-        Ok(Sender::Http2(sender))
+        let opened = (destination.host.clone(), sender.clone(), extended.clone());
+        open.http2.push(opened);
+        Ok(Sender::Http2(sender, extended))
     }
 
     /// Moves the bytes of a connection until it ends.
@@ -154,7 +200,7 @@ impl Pool {
         mut request: Request<Outgoing>,
     ) -> Result<Response<Incoming>, Unsent> {
         match sender {
-            Sender::Http2(mut sender) => {
+            Sender::Http2(mut sender, _) => {
                 for_http2(destination, &mut request);
                 sender.try_send_request(request).await.map_err(unsent)
             }
@@ -185,6 +231,14 @@ type Unsent = (hyper::Error, Option<Request<Outgoing>>);
 fn unsent(mut error: TrySendError<Request<Outgoing>>) -> Unsent {
     let request = error.take_message();
     (error.into_error(), request)
+}
+
+/// Behind a switch nobody asked for, bytes would pass that nobody has decided on.
+fn ordinary(response: Response<Incoming>) -> Result<Response<Incoming>, ForwardError> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(ForwardError::Switched);
+    }
+    Ok(response)
 }
 
 /// HTTP/1 has an origin-form target and Host (RFC 9112, 3.2.1).

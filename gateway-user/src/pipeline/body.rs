@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::consume_budget;
 use tokio::time::timeout;
 
+use super::Connection;
 use super::inspect::{Unfit, malformed};
 use super::source::Source;
 use crate::forward::Outgoing;
@@ -91,11 +92,12 @@ pub(super) fn streamed(body: Source) -> Outgoing {
 
 /// What held bodies may take: of the workload's memory, and of the gateway's.
 pub(super) struct Budgets<'a> {
-    pub(super) workload: &'a Arc<Semaphore>,
-    pub(super) gateway: &'a Arc<Semaphore>,
+    workload: &'a Arc<Semaphore>,
+    gateway: &'a Arc<Semaphore>,
 }
 
-struct Share {
+/// A part of the budgets, given back when it is dropped.
+pub(super) struct Share {
     workload: OwnedSemaphorePermit,
     gateway: OwnedSemaphorePermit,
 }
@@ -191,8 +193,15 @@ async fn decode(budgets: &Budgets<'_>, coding: Coding, held: Held) -> Result<Hel
     })
 }
 
-impl Budgets<'_> {
-    fn take(&self, length: usize) -> Result<Share, Unfit> {
+impl<'a> Budgets<'a> {
+    pub(super) fn of(connection: &'a Connection) -> Self {
+        Self {
+            workload: &connection.caller.workload.bodies,
+            gateway: &connection.gateway.bodies,
+        }
+    }
+
+    pub(super) fn take(&self, length: usize) -> Result<Share, Unfit> {
         let of = |budget: &Arc<Semaphore>, whose: &str| {
             let bytes = u32::try_from(length).unwrap_or(u32::MAX);
             let taken = Arc::clone(budget).try_acquire_many_owned(bytes);
@@ -209,7 +218,7 @@ impl Budgets<'_> {
 }
 
 impl Share {
-    fn merge(&mut self, more: Self) {
+    pub(super) fn merge(&mut self, more: Self) {
         self.workload.merge(more.workload);
         self.gateway.merge(more.gateway);
     }

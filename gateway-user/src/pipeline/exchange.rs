@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::CONNECTION;
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, Version};
 use hyper::body::Incoming;
 
 use super::body::streamed;
+use super::farewell::Upgrade;
 use super::held::{self, Told};
 use super::http::Clear;
 use super::inspect::{Payload, Ready, Unfit, digest, prepare};
@@ -18,13 +20,15 @@ use super::relay::{self, Body};
 use super::resource::Resource;
 use super::revoke::revoked;
 use super::source::Source;
+use super::websocket::{self, Handshake};
 use super::{Connection, ConnectionError};
 use crate::config::Scheme;
 use crate::forward::{ForwardError, Pool};
 use crate::mask;
 use crate::policy::Permit;
+use crate::protocol::http::{self as protocol, Head, HeadError};
 use crate::protocol::llm::{self, Family};
-use crate::protocol::{Refusal, Why, grpc, http as protocol};
+use crate::protocol::{Refusal, Why, grpc};
 use crate::record::{ExchangeEntry, Outcome};
 
 /// What the exchanges of one connection share.
@@ -32,6 +36,17 @@ pub(super) struct Context {
     pub(super) connection: Arc<Connection>,
     pub(super) clear: Clear,
     pub(super) pool: Pool,
+}
+
+impl Context {
+    /// What a ledger entry calls the protocol of a request that none more specific claims.
+    fn protocol(&self, head: &Head) -> &'static str {
+        if head.websocket {
+            "websocket"
+        } else {
+            self.clear.protocol()
+        }
+    }
 }
 
 /// The connection is dropped without an answer, as it would be if the upstream had dropped it.
@@ -66,9 +81,10 @@ async fn answered(
     request: Request<Incoming>,
     too_much: Option<&str>,
 ) -> Result<Response<Body>, Hangup> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let version = parts.version;
     let connection = &context.connection;
+    Upgrade::keep(&mut parts.extensions, &connection.gateway.tasks);
     let observes = connection.observes();
     let tls_name = context.clear.tls_name.as_deref();
     let mut unfit = None;
@@ -77,7 +93,7 @@ async fn answered(
         Err(error) => {
             let lenient = observes.then(|| observe::head(&parts, connection, tls_name));
             let Some(head) = lenient.flatten() else {
-                return unreadable(&context, &parts, &error.to_string()).await;
+                return unreadable(&context, &parts, &error).await;
             };
             unfit = Some(error.to_string());
             head
@@ -93,9 +109,10 @@ async fn answered(
     } else {
         Resource::of(&connection.gateway, scheme, &head.host, connection.origin)
     };
-    let endpoint = llm::recognise(&head, &parts.headers, resource.is_provider());
+    let endpoint =
+        llm::recognise(&head, &parts.headers, resource.is_provider()).filter(|_| !head.websocket);
     let described = Described {
-        action: endpoint.map_or(protocol::action_name(&parts.method), |found| found.action),
+        action: endpoint.map_or(protocol::name(&head), |found| found.action),
         service: resource.name.clone(),
         method: Some(head.method.to_string()),
         path: Some(head.path.clone()),
@@ -145,7 +162,7 @@ async fn governed(
     let asked = Asked {
         resource: &ready.resource,
         action: ready.action.clone(),
-        protocol: family.map_or(context.clear.protocol(), Family::name),
+        protocol: family.map_or(context.protocol(&ready.head), Family::name),
         model: ready.call.as_ref().map(|call| call.model.clone()),
         stream: ready.call.as_ref().map(|call| call.stream),
         findings: ready.findings.clone(),
@@ -194,6 +211,14 @@ async fn forward(
             .await;
         }
     };
+    if ready.head.websocket {
+        let handshake = Handshake {
+            ready,
+            described,
+            parts: request.0,
+        };
+        return websocket::open(context, handshake, entry, permit).await;
+    }
     let request = match (request, ready.payload) {
         ((parts, _), Payload::Stream(body)) => Request::from_parts(parts, streamed(body)),
         ((parts, Some(bytes)), Payload::Whole(held)) => {
@@ -202,7 +227,6 @@ async fn forward(
         ((parts, None), Payload::Whole(held)) => Request::from_parts(parts, held.untouched()),
     };
     let destination = ready.resource.destination(&connection.gateway);
-    let tls_name = context.clear.tls_name.as_deref();
     let held = connection.gateway.keeper.holds(&ready.resource.name);
     let mut revoked = revoked(connection, permit.standing());
     let sent = tokio::select! {
@@ -213,33 +237,41 @@ async fn forward(
         }
         sent = context.pool.send(permit, &destination, request) => sent,
     };
-    match sent.inspect_err(|error| connection.note(error)) {
+    match sent {
         Ok(response) => {
             Ok(relay::start(connection, entry, response, family, masks, held, revoked).await?)
         }
-        Err(error) if connection.observes() || error.is_unreachable() => {
-            if !error.is_unreachable() {
-                observe::not_openable(connection, tls_name, &error.to_string());
-            }
-            let (outcome, reason) = match &error {
-                ForwardError::Http(body) if body.is_user() => {
-                    (Outcome::Aborted, "the request's body broke off".to_owned())
-                }
-                _ => (Outcome::Failed, error.to_string()),
-            };
-            let failed = Refused::new(entry, connection, &described, Why::Upstream, &reason);
-            failed
-                .close(None, outcome, Some(reason))
-                .await
-                .map_err(ConnectionError::from)?;
-            Err(Hangup::Upstream(error))
-        }
-        Err(error) => {
-            let reason = error.to_string();
-            let refused = Refused::new(entry, connection, &described, Why::Upstream, &reason);
-            refuse(connection, refused, family, Outcome::Failed, Some(reason)).await
-        }
+        Err(error) => failed(context, entry, &described, family, error).await,
     }
+}
+
+/// Nothing came back: the agent is told, or finds the connection gone where that is what it would have found without the gateway.
+pub(super) async fn failed(
+    context: &Context,
+    entry: ExchangeEntry,
+    described: &Described,
+    family: Option<Family>,
+    error: ForwardError,
+) -> Result<Response<Body>, Hangup> {
+    let connection = &context.connection;
+    connection.note(&error);
+    if connection.observes() && !error.is_unreachable() {
+        let tls_name = context.clear.tls_name.as_deref();
+        observe::not_openable(connection, tls_name, &error.to_string());
+    }
+    let (outcome, reason) = match &error {
+        ForwardError::Http(body) if body.is_user() => {
+            (Outcome::Aborted, "the request's body broke off".to_owned())
+        }
+        _ => (Outcome::Failed, error.to_string()),
+    };
+    let refused = Refused::new(entry, connection, described, Why::Upstream, &reason);
+    if connection.observes() || error.is_unreachable() {
+        let closed = refused.close(None, outcome, Some(reason)).await;
+        closed.map_err(ConnectionError::from)?;
+        return Err(Hangup::Upstream(error));
+    }
+    refuse(connection, refused, family, outcome, Some(reason)).await
 }
 
 /// Records what was no request at all; the client has been told by the library.
@@ -271,29 +303,30 @@ fn claimed(connection: &Connection, clear: &Clear) -> Resource {
     Resource::of(&connection.gateway, scheme, host, connection.origin)
 }
 
-/// Answers a request whose head cannot be read one way only.
+/// Answers a request whose head cannot be read one way only, or that wants to be a tunnel past all decisions.
 async fn unreadable(
     context: &Context,
     parts: &Parts,
-    reason: &str,
+    error: &HeadError,
 ) -> Result<Response<Body>, Hangup> {
-    let connection = &context.connection;
+    let connect = matches!(error, HeadError::Connect);
     let described = Described {
         action: protocol::action_name(&parts.method),
-        service: claimed(connection, &context.clear).name,
+        service: claimed(&context.connection, &context.clear).name,
         method: Some(parts.method.to_string()),
-        path: None,
+        path: connect.then(|| protocol::shown(&parts.uri.to_string())),
     };
-    unfit_answer(
-        context,
-        described,
-        None,
-        &Unfit {
-            why: Why::Malformed,
-            reason: reason.to_owned(),
-        },
-    )
-    .await
+    let unfit = Unfit {
+        why: if connect { Why::Policy } else { Why::Malformed },
+        reason: error.to_string(),
+    };
+    let mut answer = unfit_answer(context, described, None, &unfit).await?;
+    if connect && parts.version < Version::HTTP_2 {
+        // What comes behind it was meant for the tunnel and must not be read as requests.
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(CONNECTION, close);
+    }
+    Ok(answer)
 }
 
 async fn unfit_answer(
@@ -315,7 +348,7 @@ async fn unfit_answer(
     refuse(connection, refused, family, Outcome::Refused, None).await
 }
 
-async fn refuse(
+pub(super) async fn refuse(
     connection: &Connection,
     refused: Refused,
     family: Option<Family>,

@@ -21,7 +21,7 @@ pub(super) struct Clear {
     /// The name TLS was opened for.
     pub(super) tls_name: Option<String>,
     /// The version the client speaks.
-    version: Version,
+    pub(super) version: Version,
 }
 
 impl Clear {
@@ -88,6 +88,7 @@ where
             .timer(TokioTimer::new())
             // What the upstream does not say is not said for it.
             .auto_date_header(false)
+            .enable_connect_protocol()
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(MAX_HEAD);
         let io = TokioIo::new(stream);
@@ -110,7 +111,7 @@ where
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD as usize);
         let io = TokioIo::new(Lingering::new(stream));
-        let mut serving = pin!(builder.serve_connection(io, service));
+        let mut serving = pin!(builder.serve_connection(io, service).with_upgrades());
         let served = tokio::select! {
             served = &mut serving => served,
             () = drain.last_call() => {

@@ -76,10 +76,7 @@ pub(super) async fn prepare(
     let is_call = endpoint.is_some_and(Endpoint::is_call);
     let inspected = policies.needs_body(streamed.name, &resource.name, &resource.groups);
     let payload = if is_call || inspected {
-        let budgets = Budgets {
-            workload: &connection.caller.workload.bodies,
-            gateway: &connection.gateway.bodies,
-        };
+        let budgets = Budgets::of(connection);
         Payload::Whole(read_whole(budgets, &headers, body).await?)
     } else {
         Payload::Stream(body)

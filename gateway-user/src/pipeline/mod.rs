@@ -7,6 +7,7 @@ mod ask;
 mod body;
 mod coding;
 mod exchange;
+mod farewell;
 mod held;
 mod http;
 mod inspect;
@@ -21,6 +22,8 @@ mod resource;
 mod revoke;
 mod source;
 mod tls;
+mod tunnel;
+mod websocket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -25,6 +25,7 @@ use crate::policy::{self, Denial, PolicySet, Query};
 use crate::protocol::http::{self as protocol, Head};
 use crate::protocol::llm::Family;
 use crate::protocol::target::normal_host;
+use crate::protocol::websocket;
 use crate::record::{Decision, ExchangeStart};
 use crate::sniff::Prefixed;
 use crate::tls;
@@ -93,6 +94,7 @@ pub(super) fn head(parts: &Parts, connection: &Connection, tls_name: Option<&str
         path: parts.uri.path().to_owned(),
         target: target.map_or_else(|| "/".to_owned(), |target| target.as_str().to_owned()),
         authority: authority.to_owned(),
+        websocket: websocket::asked(parts),
     })
 }
 

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use super::outcome::{self, Verdict};
 use super::resource::Resource;
 use super::revoke::revoked;
+use super::tunnel::{Beating, Pulse};
 use super::{Connection, ConnectionError};
 use crate::approve::Digest;
 use crate::config::{Credentials, Scheme};
@@ -101,17 +102,25 @@ where
             .await?);
     }
     let revoked = revoked(connection, permit.standing());
-    let end = tokio::select! {
+    let pulse = Pulse::new();
+    let mut beating = Beating {
+        stream: &mut stream,
+        pulse: pulse.clone(),
+    };
+    let carried = tokio::select! {
         biased;
-        reason = revoked => {
+        reason = revoked => Err(reason),
+        reason = pulse.expired() => Err(reason.to_owned()),
+        forwarded = forward(connection, &destination, permit, &mut beating) => Ok(forwarded),
+    };
+    let end = match carried {
+        Ok(Ok(())) => closed(Outcome::Completed, note),
+        Ok(Err(reason)) => closed(Outcome::Failed, Some(reason)),
+        Err(reason) => {
             tracing::info!(id = %entry.id(), service = resource.name, reason, "cut off");
             reset(&stream);
             closed(Outcome::Aborted, Some(reason))
         }
-        forwarded = forward(connection, &destination, permit, &mut stream) => match forwarded {
-            Ok(()) => closed(Outcome::Completed, note),
-            Err(reason) => closed(Outcome::Failed, Some(reason)),
-        },
     };
     entry.close(end).await?;
     Ok(())

@@ -265,7 +265,7 @@ fn answer_shape(family: Option<Family>, headers: &HeaderMap) -> Shape {
 }
 
 /// Removes echoes from headers or trailers.
-fn scrub_values(scrub: &Scrub, headers: &mut HeaderMap) {
+pub(super) fn scrub_values(scrub: &Scrub, headers: &mut HeaderMap) {
     for value in headers.values_mut() {
         let scrubbed = scrub.whole(value.as_bytes());
         if scrubbed != value.as_bytes() {

@@ -293,7 +293,7 @@ fn defaults(case: &Case) -> Facts {
     facts.set("credential", "none");
     facts.set("findings", Fact::Set(BTreeSet::new()));
     let (method, path) = match case.action.as_str() {
-        "http.read" => ("GET", "/"),
+        "http.read" | "http.websocket" => ("GET", "/"),
         "llm.generate" => ("POST", "/v1/chat/completions"),
         "llm.embed" => ("POST", "/v1/embeddings"),
         "llm.count" => ("POST", "/v1/messages/count_tokens"),

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::evaluate::{EvaluateError, Prepared, Verdict};
 use super::question::{Ask, Question};
+use super::shape::FINDINGS;
 use super::{PolicySet, Rule};
-use crate::protocol::Facts;
+use crate::protocol::{Fact, Facts};
 
 /// What policy is asked: who does what, where to, and what is known about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -273,6 +274,15 @@ impl Permit {
     #[must_use]
     pub fn query(&self) -> &Arc<Query> {
         &self.query
+    }
+
+    /// Decides again with the policies of now, for a part of it that has come later: with what people granted, and what detectors
+    /// found in that part.
+    #[must_use]
+    pub fn again(&self, now: &PolicySet, findings: Fact) -> Decision {
+        let mut query = Query::clone(&self.query);
+        query.facts.set(FINDINGS, findings);
+        resolve(now, query, &self.approvals)
     }
 
     /// The determining policies: the permits, then the forbids whose obligations lift them.

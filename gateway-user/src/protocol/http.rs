@@ -9,6 +9,7 @@ use http::uri::Authority;
 use http::{Method, Version};
 
 use super::target::{normal_host, normal_path, port};
+use super::websocket::{self, HandshakeError};
 use super::{Action, Facts};
 
 /// A request head, read once.
@@ -24,13 +25,17 @@ pub struct Head {
     pub target: String,
     /// `host[:port]` as sent, for Host and `:authority` to the upstream.
     pub authority: String,
+    /// Whether it asks for a WebSocket.
+    pub websocket: bool,
 }
 
 /// Requests that are refused before policy is asked.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum HeadError {
-    #[error("CONNECT is not served: connect to the destination itself")]
+    #[error(
+        "CONNECT opens a tunnel that nobody could judge: connect to the destination itself, without a proxy"
+    )]
     Connect,
     #[error("a request needs exactly one Host")]
     HostCount,
@@ -50,6 +55,8 @@ pub enum HeadError {
     TransferEncoding,
     #[error("{method} cannot stand for another method: send that method itself")]
     Method { method: Method },
+    #[error(transparent)]
+    WebSocket(#[from] HandshakeError),
 }
 
 /// Reads the head of a request on a connection that was dialled to the port `dialled` and, under TLS, opened for `tls_name`.
@@ -57,16 +64,20 @@ pub enum HeadError {
 /// # Errors
 /// A [`HeadError`] for each ambiguity.
 pub fn read(parts: &Parts, tls_name: Option<&str>, dialled: u16) -> Result<Head, HeadError> {
-    if parts.method == Method::CONNECT {
-        return Err(HeadError::Connect);
-    }
+    let websocket = websocket::asked(parts);
+    let method = match websocket {
+        // Over HTTP/2 it is a CONNECT that stands for this.
+        true => Method::GET,
+        false if parts.method == Method::CONNECT => return Err(HeadError::Connect),
+        false => parts.method.clone(),
+    };
     let authority = authority(parts)?;
     let host =
         normal_host(authority.host()).ok_or_else(|| syntax(authority.as_str().as_bytes()))?;
     if let Some(sni) = tls_name.filter(|sni| *sni != host) {
         return Err(HeadError::NameDisagrees {
             sni: sni.to_owned(),
-            host: host.chars().take(MAX_SHOWN).collect(),
+            host: shown(&host),
         });
     }
     let default = if tls_name.is_some() { 443 } else { 80 };
@@ -78,13 +89,15 @@ pub fn read(parts: &Parts, tls_name: Option<&str>, dialled: u16) -> Result<Head,
     chunked_only(&parts.headers)?;
     // Frameworks take the method from these; what was decided on as reading would then write.
     let mut overrides = METHOD_OVERRIDES.iter();
-    if reads(&parts.method) && overrides.any(|name| parts.headers.contains_key(*name)) {
-        return Err(HeadError::Method {
-            method: parts.method.clone(),
-        });
+    if reads(&method) && overrides.any(|name| parts.headers.contains_key(*name)) {
+        return Err(HeadError::Method { method });
+    }
+    if websocket {
+        websocket::check(parts)?;
     }
     Ok(Head {
-        method: parts.method.clone(),
+        method,
+        websocket,
         host,
         path: normal_path(parts.uri.path()).ok_or(HeadError::Path)?,
         target: parts
@@ -149,12 +162,28 @@ fn syntax(host: &[u8]) -> HeadError {
     HeadError::HostSyntax(String::from_utf8_lossy(shown).into_owned())
 }
 
+/// As much of a client's text as belongs into logs and records.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    text.chars().take(MAX_SHOWN).collect()
+}
+
 /// The action of a request that no more specific protocol claims.
 #[must_use]
 pub fn action(head: &Head, facts: Facts) -> Action {
     Action {
-        name: action_name(&head.method),
+        name: name(head),
         facts: with_request(head, facts),
+    }
+}
+
+/// What a request does, if no more specific protocol claims it.
+#[must_use]
+pub fn name(head: &Head) -> &'static str {
+    if head.websocket {
+        "http.websocket"
+    } else {
+        action_name(&head.method)
     }
 }
 
@@ -225,7 +254,7 @@ const METHOD_OVERRIDES: &[&str] = &[
     "x-method-override",
 ];
 
-/// The longest name DNS has; more of a client's text does not belong into logs and records.
+/// The longest name DNS has.
 const MAX_SHOWN: usize = 255;
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod pieces;
 mod providers;
 mod responses;
 mod serve;
+mod websocket;
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -26,6 +27,7 @@ use tokio::runtime::Runtime;
 
 pub use authority::Authority;
 pub use model::{LEAKED_CARD, LEAKED_EMAIL};
+pub use websocket::OLD;
 
 /// Where to listen, and as whom. Port 0 means any.
 #[derive(Clone, Debug)]

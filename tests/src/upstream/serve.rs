@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::{io::AsyncRead, io::AsyncWrite, net::TcpStream, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-use super::{Journal, Received, anthropic, openai, pieces::Pieces, providers};
+use super::{Journal, Received, anthropic, openai, pieces::Pieces, providers, websocket};
 
 /// What every connection needs.
 #[derive(Clone)]
@@ -76,30 +76,33 @@ async fn http<Io>(io: Io, http2: bool, sni: Option<String>, site: Site)
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let old = sni.as_deref() == Some(websocket::OLD);
     let service = service_fn(move |request| exchange(request, sni.clone(), site.clone()));
     let io = TokioIo::new(io);
     // Errors are hang-ups of the client, which tests provoke.
     if http2 {
-        drop(
-            hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-                .serve_connection(io, service)
-                .await,
-        );
+        let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        if !old {
+            builder.enable_connect_protocol();
+        }
+        drop(builder.serve_connection(io, service).await);
     } else {
         drop(
             hyper::server::conn::http1::Builder::new()
                 .half_close(true)
                 .serve_connection(io, service)
+                .with_upgrades()
                 .await,
         );
     }
 }
 
 async fn exchange(
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     sni: Option<String>,
     site: Site,
 ) -> Result<Response<Pieces>, Infallible> {
+    let opened = websocket::open(&mut request, &site.journal);
     let (head, body) = request.into_parts();
     let Ok(body) = body
         .collect()
@@ -133,6 +136,9 @@ async fn exchange(
     };
     let anthropic = received.header("anthropic-version").is_some();
     site.journal.received(received);
+    if let Some(opened) = opened {
+        return Ok(opened);
+    }
     Ok(answer(
         &head.method,
         head.uri.path(),

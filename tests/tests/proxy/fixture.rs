@@ -26,7 +26,7 @@ use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use serde_json::Value;
 use socket2::SockRef;
 use tempfile::TempDir;
-use tests::upstream::{Options, Upstream};
+use tests::upstream::{OLD, Options, Upstream};
 use tokio::{
     net::{TcpListener, TcpStream},
     time::{Instant, sleep},
@@ -112,7 +112,7 @@ impl Proxy {
 
     pub(crate) async fn with(setup: Setup) -> anyhow::Result<Self> {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let names = ["api.openai.com", "files", "held", "localhost"]
+        let names = ["api.openai.com", "files", "held", "localhost", OLD]
             .map(str::to_owned)
             .to_vec();
         let upstream = Upstream::start(&Options {

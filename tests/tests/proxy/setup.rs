@@ -10,7 +10,7 @@ use gateway_user::{
     tls::Roots,
 };
 use tempfile::TempDir;
-use tests::upstream::Upstream;
+use tests::upstream::{OLD, Upstream};
 
 use crate::fixture::SECRET;
 
@@ -115,6 +115,7 @@ pub(crate) fn configuration(
             &[
                 format!("files:{tls}"),
                 format!("files:{}", upstream.tls[1].port()),
+                format!("{OLD}:{tls}"),
             ],
             &ca,
         ),

@@ -116,6 +116,7 @@ fn slices_are_closed_over_the_hierarchy() {
     let expected = [
         ("connect", 3),
         ("http.read", 4),
+        ("http.websocket", 2),
         ("http.write", 3),
         ("llm.count", 3),
         ("llm.embed", 3),

@@ -13,6 +13,7 @@ fn request(method: Method, path: &str) -> Head {
         host: "h".into(),
         path: path.into(),
         target: path.into(),
+        websocket: false,
         authority: "h".into(),
     }
 }

@@ -16,8 +16,6 @@ pub mod code {
     pub const POLICY: u16 = 1008;
     /// A message is larger than what is inspected.
     pub const TOO_LARGE: u16 = 1009;
-    /// What the WebSocket was opened under has changed: open another.
-    pub const RESTART: u16 = 1012;
     /// The gateway has no room for it now.
     pub const TRY_AGAIN: u16 = 1013;
 }

@@ -25,6 +25,10 @@ pub enum HandshakeError {
     Body,
     #[error("the system's random source failed")]
     Random,
+    #[error("the upstream answered {0} and did not open a WebSocket")]
+    Status(u16),
+    #[error("the agent's connection cannot become a WebSocket")]
+    Upgrade,
     #[error("the upstream accepted the WebSocket with headers that do not fit")]
     Accept,
     #[error("the upstream agreed to an extension that was not offered")]
@@ -67,11 +71,24 @@ pub fn check(parts: &Parts) -> Result<(), HandshakeError> {
     Ok(())
 }
 
-/// Makes a request ask for a WebSocket over `version`, with the key that the agent sent, if it sent one.
+/// Adds a key where the agent, over HTTP/2, sent none.
 ///
 /// # Errors
-/// A key is needed, and the system gave no random bytes.
-pub fn offer(parts: &mut Parts, version: Version) -> Result<(), HandshakeError> {
+/// The system gave no random bytes.
+pub fn with_key(headers: &mut HeaderMap) -> Result<(), HandshakeError> {
+    if !headers.contains_key(SEC_WEBSOCKET_KEY) {
+        let mut key = [0; 16];
+        rand::fill(&mut key).map_err(|_| HandshakeError::Random)?;
+        let key = HeaderValue::from_bytes(&base64::padded(&key));
+        headers.insert(SEC_WEBSOCKET_KEY, key.map_err(|_| HandshakeError::Key)?);
+    }
+    Ok(())
+}
+
+/// The request that asks for a WebSocket over `version`; `parts` has a key.
+#[must_use]
+pub fn offer(parts: &Parts, version: Version) -> Parts {
+    let mut parts = parts.clone();
     parts.version = version;
     let headers = &mut parts.headers;
     if version >= Version::HTTP_2 {
@@ -79,15 +96,13 @@ pub fn offer(parts: &mut Parts, version: Version) -> Result<(), HandshakeError> 
         let protocol = Protocol::from_static(WEBSOCKET);
         parts.extensions.insert(protocol);
         headers.remove(SEC_WEBSOCKET_KEY);
-        return Ok(());
+    } else {
+        parts.method = Method::GET;
+        parts.extensions.remove::<Protocol>();
+        headers.insert(UPGRADE, HeaderValue::from_static(WEBSOCKET));
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     }
-    parts.method = Method::GET;
-    headers.insert(UPGRADE, HeaderValue::from_static(WEBSOCKET));
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    if !headers.contains_key(SEC_WEBSOCKET_KEY) {
-        headers.insert(SEC_WEBSOCKET_KEY, fresh_key()?);
-    }
-    Ok(())
+    parts
 }
 
 /// Whether a response, over `version`, ends HTTP.
@@ -150,12 +165,6 @@ fn acceptance(key: &[u8]) -> Vec<u8> {
     sha1.update(key);
     sha1.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
     base64::padded(sha1.finish().as_ref())
-}
-
-fn fresh_key() -> Result<HeaderValue, HandshakeError> {
-    let mut key = [0; 16];
-    rand::fill(&mut key).map_err(|_| HandshakeError::Random)?;
-    HeaderValue::from_bytes(&base64::padded(&key)).map_err(|_| HandshakeError::Key)
 }
 
 /// Sixteen bytes in base64: 21 characters, one that ends in four zero bits, and the padding.

@@ -14,5 +14,5 @@ mod tests;
 
 pub use close::{Close, code};
 pub use frame::{FrameError, Head, Opcode, Peer, toggle};
-pub use handshake::{HandshakeError, answered, asked, check, offer, opened, switches};
+pub use handshake::{HandshakeError, answered, asked, check, offer, opened, switches, with_key};
 pub use reader::{Piece, Reader};

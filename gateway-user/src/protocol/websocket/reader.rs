@@ -1,6 +1,6 @@
 //! Frames out of bytes that are cut anywhere.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::{Close, FrameError, Head, Opcode, Peer, toggle};
 
@@ -81,6 +81,12 @@ impl Reader {
         Ok(())
     }
 
+    /// What has come and could not be read, or not yet.
+    #[must_use]
+    pub fn rest(&mut self) -> Bytes {
+        self.input.split().freeze()
+    }
+
     /// Whether the bytes so far end inside a frame of a message.
     #[must_use]
     pub fn in_frame(&self) -> bool {
@@ -137,17 +143,16 @@ impl Reader {
         if self.input.len() < end {
             return Ok(false);
         }
-        let wire = self.input.split_to(end).freeze();
-        let mut payload = BytesMut::from(&wire[length..]);
+        let mut payload = BytesMut::from(&self.input[length..end]);
         if let Some(mask) = head.mask {
             toggle(mask, 0, &mut payload);
         }
+        let payload = payload.freeze();
         if head.opcode == Opcode::Close {
             Close::read(&payload)?;
             self.closed = true;
-            self.input.advance(self.input.len());
         }
-        let payload = payload.freeze();
+        let wire = self.input.split_to(end).freeze();
         out.push(Piece::Control {
             head,
             payload,

@@ -1,3 +1,5 @@
+//! Frames at every split and at random, the examples of the RFC, and handshakes over both versions.
+
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::{Bytes, BytesMut};
@@ -267,12 +269,13 @@ fn handshakes_that_servers_could_differ_about() {
 fn both_versions_offer_and_accept() {
     let mut parts = request(Version::HTTP_2, &ASKING[3..]);
     parts.method = Method::CONNECT;
-    offer(&mut parts, Version::HTTP_11).unwrap();
-    assert!(asked(&parts));
-    assert_eq!(check(&parts), Ok(()));
-    let sent = parts.headers.clone();
-    offer(&mut parts, Version::HTTP_2).unwrap();
-    assert!(asked(&parts) && !parts.headers.contains_key("sec-websocket-key"));
+    with_key(&mut parts.headers).unwrap();
+    let over_http1 = offer(&parts, Version::HTTP_11);
+    assert!(asked(&over_http1));
+    assert_eq!(check(&over_http1), Ok(()));
+    let over_http2 = offer(&over_http1, Version::HTTP_2);
+    assert!(asked(&over_http2) && !over_http2.headers.contains_key("sec-websocket-key"));
+    let sent = parts.headers;
 
     let (mut answer, ()) = Response::new(()).into_parts();
     let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");

@@ -1,0 +1,136 @@
+//! One direction of a WebSocket with its two ends.
+//!
+//! Invariant: a step that is given up loses nothing: what has been read and not written is written by the next.
+
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+
+use super::direction::Direction;
+use super::terms::Stop;
+use crate::record::Finding;
+
+/// From one end to the other.
+pub(super) struct Leg {
+    from: ReadHalf<TokioIo<Upgraded>>,
+    to: WriteHalf<TokioIo<Upgraded>>,
+    direction: Direction,
+    input: BytesMut,
+    out: BytesMut,
+    over: bool,
+}
+
+/// What came of reading once.
+pub(super) enum Step {
+    /// Something passed, or is held.
+    Passed,
+    /// A close frame passed.
+    Closed,
+    /// The end that is read is gone.
+    Gone,
+    /// The end that is written to is gone.
+    Unheard,
+    /// Nothing more may pass.
+    Stop(Stop),
+}
+
+impl Leg {
+    pub(super) fn new(
+        from: ReadHalf<TokioIo<Upgraded>>,
+        to: WriteHalf<TokioIo<Upgraded>>,
+        direction: Direction,
+    ) -> Self {
+        Self {
+            from,
+            to,
+            direction,
+            input: BytesMut::new(),
+            out: BytesMut::new(),
+            over: false,
+        }
+    }
+
+    pub(super) fn direction(&self) -> &Direction {
+        &self.direction
+    }
+
+    pub(super) fn findings(&mut self) -> Vec<Finding> {
+        self.direction.findings()
+    }
+
+    /// Whether it has ended.
+    pub(super) fn over(&self) -> bool {
+        self.over
+    }
+
+    /// Passes on what comes with the next read.
+    pub(super) async fn step(&mut self) -> Step {
+        let step = self.pass().await;
+        self.over = !matches!(step, Step::Passed);
+        step
+    }
+
+    async fn pass(&mut self) -> Step {
+        if self.flush().await.is_err() {
+            return Step::Unheard;
+        }
+        if self.direction.closed().is_some() {
+            return Step::Closed;
+        }
+        match self.read().await {
+            Ok(0) | Err(_) => return Step::Gone,
+            Ok(_) => {}
+        }
+        if let Err(stop) = self.direction.accept(&self.input, &mut self.out) {
+            return Step::Stop(stop);
+        }
+        match self.flush().await {
+            Err(_) => Step::Unheard,
+            Ok(()) if self.direction.closed().is_some() => Step::Closed,
+            Ok(()) => Step::Passed,
+        }
+    }
+
+    /// Ends it with a close frame, where one has not passed and can be understood; whether its end has one now.
+    pub(super) async fn end(&mut self, close: &Bytes) -> bool {
+        self.over = true;
+        let told = self.direction.may_close();
+        if told {
+            self.out.extend_from_slice(close);
+        }
+        let flushed = self.flush().await;
+        flushed.is_ok() && (told || self.direction.closed().is_some())
+    }
+
+    /// Reads on until the end that is read has closed too, or is gone.
+    pub(super) async fn drain(&mut self) {
+        while self.direction.closed().is_none()
+            && matches!(self.read().await, Ok(1..))
+            && !self.direction.discard(&self.input)
+        {}
+    }
+
+    /// Tells the end that is written to that nothing more comes.
+    pub(super) async fn shut(&mut self) {
+        drop(self.to.shutdown().await);
+    }
+
+    async fn read(&mut self) -> io::Result<usize> {
+        self.input.clear();
+        self.input.reserve(READ);
+        self.from.read_buf(&mut self.input).await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        while !self.out.is_empty() {
+            self.to.write_buf(&mut self.out).await?;
+        }
+        self.to.flush().await
+    }
+}
+
+/// One TLS record.
+const READ: usize = 16 * 1024;

@@ -1,0 +1,166 @@
+//! What a WebSocket was opened under, and why it may not go on.
+
+use std::sync::Arc;
+
+use crate::detect;
+use crate::mask;
+use crate::pipeline::Connection;
+use crate::pipeline::body::{Budgets, Share};
+use crate::policy::{Decision, Permit};
+use crate::protocol::Fact;
+use crate::protocol::websocket::{FrameError, Peer, code};
+use crate::record::Outcome;
+
+/// What its messages are judged by.
+pub(super) struct Terms {
+    connection: Arc<Connection>,
+    permit: Permit,
+    observed: bool,
+}
+
+/// Nothing more may pass.
+#[derive(Debug)]
+pub(super) struct Stop {
+    pub(super) code: u16,
+    pub(super) reason: String,
+    pub(super) outcome: Outcome,
+}
+
+impl Terms {
+    pub(super) fn new(connection: Arc<Connection>, permit: Permit) -> Self {
+        Self {
+            observed: connection.observes(),
+            connection,
+            permit,
+        }
+    }
+
+    /// Whether messages have to be readable. The handshake was looked into where policy masks, asks or wants to know what is found;
+    /// if it was not, a set that wants to know from now on ends the WebSocket.
+    pub(super) fn inspect(&self) -> bool {
+        !self.observed && self.permit.query().facts.0.contains_key("findings")
+    }
+
+    /// Whether everything passes, whatever policy says.
+    pub(super) fn observed(&self) -> bool {
+        self.observed
+    }
+
+    /// Ends, with the reason, when what was opened only to be observed would have to be judged.
+    pub(super) async fn enforced(&self) -> String {
+        let mut changes = self.connection.gateway.policies.changes();
+        while !self.observed || self.connection.observes() {
+            if changes.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+        "the workload is no longer only observed".to_owned()
+    }
+
+    /// Whether what both ends send is masked.
+    pub(super) fn masks(&self) -> bool {
+        !self.permit.masks().is_empty()
+    }
+
+    pub(super) fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// Room for so much of a message that is held.
+    pub(super) fn room(&self, length: usize) -> Result<Share, Stop> {
+        let budgets = Budgets::of(&self.connection);
+        budgets
+            .take(length)
+            .map_err(|unfit| Stop::full(&unfit.reason))
+    }
+
+    /// What it was opened with.
+    pub(super) fn opened(&self) -> mask::Set {
+        mask::Set::new(self.permit.masks().iter().map(String::as_str))
+    }
+
+    /// What has to be masked in a message of the agent in which that was found.
+    pub(super) fn of(&self, found: &[detect::Finding]) -> Result<mask::Set, Stop> {
+        if found.is_empty() {
+            return Ok(self.opened());
+        }
+        let names = found
+            .iter()
+            .flat_map(|finding| [finding.detector, finding.class])
+            .map(str::to_owned);
+        let policies = self.connection.gateway.policies.load();
+        match self.permit.again(&policies, names.collect::<Fact>()) {
+            Decision::Permit(permit) => {
+                Ok(mask::Set::new(permit.masks().iter().map(String::as_str)))
+            }
+            Decision::Deny(denial) => Err(Stop::refused(&denial.reason)),
+            Decision::Ask(question) => Err(Stop::refused(&format!(
+                "a message needs the approval that {} asks for",
+                question.policies().join(", ")
+            ))),
+        }
+    }
+}
+
+impl Stop {
+    /// Policy does not permit it.
+    pub(super) fn refused(reason: &str) -> Self {
+        Self {
+            code: code::POLICY,
+            reason: reason.to_owned(),
+            outcome: Outcome::Refused,
+        }
+    }
+
+    /// Policy no longer permits it.
+    pub(super) fn revoked(reason: String) -> Self {
+        Self {
+            code: code::POLICY,
+            reason,
+            outcome: Outcome::Aborted,
+        }
+    }
+
+    /// It may go on elsewhere.
+    pub(super) fn away(reason: &str) -> Self {
+        Self {
+            code: code::GOING_AWAY,
+            reason: reason.to_owned(),
+            outcome: Outcome::Completed,
+        }
+    }
+
+    /// Bytes that both ends could read differently.
+    pub(super) fn malformed(error: &FrameError, from: Peer) -> Self {
+        let outcome = match from {
+            Peer::Client => Outcome::Refused,
+            Peer::Server => Outcome::Failed,
+        };
+        Self {
+            code: error.code(),
+            reason: error.to_string(),
+            outcome,
+        }
+    }
+
+    pub(super) fn too_large(limit: usize) -> Self {
+        Self {
+            code: code::TOO_LARGE,
+            ..Self::refused(&format!(
+                "a message is larger than the {} MiB that are inspected",
+                limit >> 20
+            ))
+        }
+    }
+
+    fn full(reason: &str) -> Self {
+        Self {
+            code: code::TRY_AGAIN,
+            ..Self::refused(reason)
+        }
+    }
+}
