@@ -48,6 +48,8 @@ pub const LISTENERS: &str = "LISTENERS";
 pub const RESOLVERS: &str = "RESOLVERS";
 /// Origin of a client socket.
 pub const ORIGINS: &str = "ORIGINS";
+/// Workload of a socket that was made in its cgroup.
+pub const MADE: &str = "MADE";
 /// Workload of an accepted socket.
 pub const ACCEPTED: &str = "ACCEPTED";
 /// 4-tuple to origin, between the two callbacks.
@@ -62,8 +64,8 @@ pub const COUNTERS: &str = "COUNTERS";
 pub const EVENTS: &str = "EVENTS";
 
 /// Every map, for pinning.
-pub const MAPS: [&str; 16] = [
-    FACTS, CGROUPS, PATHS, ARRIVALS, LINEAGE, FREE, SCOPES, LISTENERS, RESOLVERS, ORIGINS,
+pub const MAPS: [&str; 17] = [
+    FACTS, CGROUPS, PATHS, ARRIVALS, LINEAGE, FREE, SCOPES, LISTENERS, RESOLVERS, ORIGINS, MADE,
     ACCEPTED, FLOWS, CLAIMS, LIVE, COUNTERS, EVENTS,
 ];
 

@@ -90,6 +90,8 @@ pub struct Connect {
     pub here: bool,
     /// The socket is bound to a device.
     pub device: bool,
+    /// The socket was made in a tagged cgroup, so that the egress program sees its packets.
+    pub own: bool,
     /// The workload has a listener of that family.
     pub listener: bool,
     /// The workload holds fewer connections than its quota.
@@ -103,6 +105,8 @@ pub struct Send {
     pub here: bool,
     /// The socket is bound to a device.
     pub device: bool,
+    /// The socket was made in a tagged cgroup, so that the egress program sees its packets.
+    pub own: bool,
     /// To port 53 of one of the host's resolvers.
     pub resolver: bool,
 }
@@ -179,7 +183,7 @@ pub fn connect(standing: Standing, call: Connect) -> Verdict {
         Transport::Stream if !call.room => Verdict::Refuse(Reason::Quota),
         Transport::Stream => Verdict::Redirect,
         // Connecting sends nothing; what is sent then meets the egress program.
-        Transport::Datagram if standing.egress => Verdict::Pass,
+        Transport::Datagram if standing.egress && call.own => Verdict::Pass,
         Transport::Datagram => Verdict::Refuse(Reason::NoEgress),
         Transport::Other => Verdict::Refuse(Reason::Protocol),
     }
@@ -204,7 +208,7 @@ pub fn send(standing: Standing, call: Send) -> Verdict {
         return Verdict::Refuse(Reason::Datagram);
     }
     // IP options can send an admitted datagram elsewhere; only the egress program sees the packet itself.
-    if !standing.egress {
+    if !standing.egress || !call.own {
         return Verdict::Refuse(Reason::NoEgress);
     }
     Verdict::Pass
@@ -290,7 +294,7 @@ reasons! {
     BoundDevice = 4, "bound-device";
     /// The workload has no listener of that family.
     NoListener = 5, "no-listener";
-    /// The egress program is not attached where the task lives.
+    /// The egress program is not attached where the task lives, or does not see what the socket sends.
     NoEgress = 6, "no-egress";
     /// A datagram to something other than a resolver.
     Datagram = 7, "datagram";

@@ -32,12 +32,13 @@ fn standings() -> [Standing; 5] {
 
 fn connects() -> impl Iterator<Item = Connect> {
     TRANSPORTS.into_iter().flat_map(|transport| {
-        (0..16_u8).map(move |bits| Connect {
+        (0..32_u8).map(move |bits| Connect {
             transport,
             here: bit(bits, 0),
             device: bit(bits, 1),
             listener: bit(bits, 2),
             room: bit(bits, 3),
+            own: bit(bits, 4),
         })
     })
 }
@@ -91,7 +92,9 @@ fn connect_table() {
                     (true, false) => Verdict::Refuse(Reason::Quota),
                     (false, _) => Verdict::Refuse(Reason::NoListener),
                 },
-                (Class::Tagged, true, false, Transport::Datagram) if standing.egress => {
+                (Class::Tagged, true, false, Transport::Datagram)
+                    if standing.egress && call.own =>
+                {
                     Verdict::Pass
                 }
                 (Class::Tagged, true, false, Transport::Datagram) => {
@@ -118,11 +121,12 @@ fn only_free_tasks_pass_a_stream_on() {
 #[test]
 fn send_table() {
     for standing in standings() {
-        for bits in 0..8_u8 {
+        for bits in 0..16_u8 {
             let call = Send {
                 here: bit(bits, 0),
                 device: bit(bits, 1),
                 resolver: bit(bits, 2),
+                own: bit(bits, 3),
             };
             let expected = match (standing.class, call.here, call.device, call.resolver) {
                 (Class::Free, ..) => Verdict::Pass,
@@ -131,7 +135,7 @@ fn send_table() {
                 (Class::Tagged, false, ..) => Verdict::Refuse(Reason::OtherNetns),
                 (Class::Tagged, true, true, _) => Verdict::Refuse(Reason::BoundDevice),
                 (Class::Tagged, true, false, false) => Verdict::Refuse(Reason::Datagram),
-                (Class::Tagged, true, false, true) if standing.egress => Verdict::Pass,
+                (Class::Tagged, true, false, true) if standing.egress && call.own => Verdict::Pass,
                 (Class::Tagged, true, false, true) => Verdict::Refuse(Reason::NoEgress),
             };
             assert_eq!(send(standing, call), expected, "{standing:?} {call:?}");

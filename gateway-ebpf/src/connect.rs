@@ -16,7 +16,7 @@ use gateway_common::{
 use crate::{
     context::{self, SockAddr},
     event,
-    maps::{LIVE, ORIGINS, SCOPES, fact, tagged},
+    maps::{LIVE, MADE, ORIGINS, SCOPES, fact, tagged},
     task,
 };
 
@@ -40,6 +40,7 @@ pub fn connect(ctx: &SockAddr) -> Verdict {
         transport: ctx.transport(),
         here: ctx.netns() == fact(slot::NETNS),
         device: ctx.bound_to_device(),
+        own: context::stored(&MADE, ctx.socket()).is_some(),
         listener: listener.endpoint.exists(),
         room: live(workload).is_some_and(|live| live < u64::from(listener.quota)),
     };
@@ -133,6 +134,7 @@ const NOWHERE: Connect = Connect {
     transport: Transport::Other,
     here: false,
     device: false,
+    own: false,
     listener: false,
     room: false,
 };

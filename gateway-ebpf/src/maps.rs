@@ -63,6 +63,10 @@ pub static RESOLVERS: HashMap<Addr, u32> = HashMap::with_max_entries(64, BPF_F_N
 #[btf_map]
 pub static ORIGINS: SkStorage<Origin> = SkStorage::new();
 
+/// Socket -> the workload in whose cgroup it was made, with the egress program attached. Written by sock_create; dies with the socket.
+#[btf_map]
+pub static MADE: SkStorage<u32> = SkStorage::new();
+
 /// Accepted socket -> its workload, for the count of live connections. Written by sock_ops; dies with the socket.
 #[btf_map]
 pub static ACCEPTED: SkStorage<u32> = SkStorage::new();

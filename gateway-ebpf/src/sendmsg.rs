@@ -10,9 +10,9 @@ use gateway_common::{
 };
 
 use crate::{
-    context::SockAddr,
+    context::{self, SockAddr},
     event,
-    maps::{RESOLVERS, fact, tagged},
+    maps::{MADE, RESOLVERS, fact, tagged},
     task,
 };
 
@@ -27,6 +27,7 @@ pub fn send(ctx: &SockAddr) -> Verdict {
     let call = Send {
         here: ctx.netns() == fact(slot::NETNS),
         device: ctx.bound_to_device(),
+        own: context::stored(&MADE, ctx.socket()).is_some(),
         resolver: ctx.transport() == Transport::Datagram && is_resolver(&to),
     };
     event::reported(verdict::send(standing, call), standing, to, ctx.protocol())

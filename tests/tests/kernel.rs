@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(unreachable_pub, reason = "modules of one test binary")]
 
+#[path = "kernel/adopt.rs"]
+mod adopt;
 #[path = "kernel/agent.rs"]
 mod agent;
 #[path = "kernel/bind.rs"]

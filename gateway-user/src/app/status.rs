@@ -15,7 +15,7 @@ impl Daemon {
         let rule = workload.name.split(':').next().unwrap_or_default();
         let rows = tags
             .iter()
-            .map(|tag| self.tag_row(tag))
+            .map(|tag| self.tag_row(rule, tag))
             .collect::<Result<Vec<_>, _>>()?;
         let folders = tags
             .iter()
@@ -34,10 +34,11 @@ impl Daemon {
         }))
     }
 
-    fn tag_row(&self, tag: &Tagged) -> Result<Value, Refused> {
+    fn tag_row(&self, rule: &str, tag: &Tagged) -> Result<Value, Refused> {
         let by = match tag.hold {
             Hold::Configured => "configuration",
             Hold::ByHand => "hand",
+            Hold::Cgroup if rule == "pid" => "hand",
             Hold::Cgroup => "launch",
         };
         let (state, processes) = match &tag.here {

@@ -11,6 +11,7 @@ use super::Daemon;
 use super::control::{Refused, failed};
 use crate::config::{Account, Identity, Mode, Subject, Taker};
 use crate::control::What;
+use crate::identity::Workload;
 use crate::kernel::Hold;
 use crate::unit::Unit;
 
@@ -23,6 +24,15 @@ impl Daemon {
         mode: Mode,
     ) -> Result<Vec<Value>, Refused> {
         let identity = self.identity(identity)?;
+        if let What::Pid(pid) = what {
+            let owner = owner(*pid)?;
+            let owner = tokio::task::spawn_blocking(move || account(owner)).await;
+            let owner = owner.map_err(|error| (1, error.to_string()))??;
+            admit(identity, taker(&owner))?;
+            let adopted = self.workloads.adopt(identity, *pid, mode).await;
+            let (workload, place) = adopted.map_err(|error| failed(&error))?;
+            return Ok(vec![self.answer_tag(&workload, mode, &place, true)]);
+        }
         let (subject, place) = self.locate(what).await?;
         admit(identity, subject.taker())?;
         let exists = self.workloads.exists(&place);
@@ -40,46 +50,57 @@ impl Daemon {
             .tag(identity, &subject, &place, Hold::ByHand, mode)
             .await
             .map_err(|error| failed(&error))?;
-        Ok(vec![json!({
+        Ok(vec![self.answer_tag(&workload, mode, &place, exists)])
+    }
+
+    fn answer_tag(&self, workload: &Workload, mode: Mode, place: &Path, exists: bool) -> Value {
+        json!({
             "workload": workload.name,
             "identity": workload.identity.id,
             "mode": mode,
             "cgroup": place,
             "exists": exists,
-            "ca": super::ca_file(&self.config.paths, &workload),
-        })])
+            "ca": super::ca_file(&self.config.paths, workload),
+        })
     }
 
-    /// Lets go what is named.
+    /// Lets go what is named: where it was tagged, which for a unit need not be where it would be now.
     pub(super) async fn untag(&self, what: &What) -> Result<Vec<Value>, Refused> {
-        let (subject, place) = self.locate(what).await?;
-        let place = self.tagged_place(&subject, place)?;
-        self.workloads
-            .untag(&place)
-            .map_err(|error| failed(&error))?;
-        Ok(vec![json!({"cgroup": place})])
-    }
-
-    /// Where the subject was tagged, which for a unit need not be where it would be now.
-    fn tagged_place(&self, subject: &Subject, place: PathBuf) -> Result<PathBuf, Refused> {
+        let (name, place) = match what {
+            What::Pid(pid) => (format!("pid:{pid}"), None),
+            other => {
+                let (subject, place) = self.locate(other).await?;
+                (subject.to_string(), Some(place))
+            }
+        };
         let governed = self.workloads.governed().map_err(|error| failed(&error))?;
-        let name = subject.to_string();
         let tags = governed.iter().flat_map(|(workload, tags)| {
             let named = workload.name == name;
             tags.iter().map(move |tag| (named, &tag.place))
         });
-        let found = tags.clone().find(|(named, _)| *named);
-        let found = found.or_else(|| tags.clone().find(|(_, tagged)| **tagged == place));
-        match found {
-            Some((_, tagged)) => Ok(tagged.clone()),
-            None => Err((
-                9,
-                format!(
-                    "{} is not tagged: `tollgate status` lists what is",
-                    shown(subject, &place)
-                ),
-            )),
+        let mut places: Vec<&PathBuf> = tags
+            .clone()
+            .filter_map(|(named, tagged)| named.then_some(tagged))
+            .collect();
+        if places.is_empty() {
+            let there = tags.map(|(_, tagged)| tagged);
+            places.extend(there.filter(|tagged| Some(*tagged) == place.as_ref()));
         }
+        if places.is_empty() {
+            let what = name.strip_prefix("cgroup:").unwrap_or(&name);
+            return Err((
+                9,
+                format!("{what} is not tagged: `tollgate status` lists what is"),
+            ));
+        }
+        let mut answers = Vec::new();
+        for place in places {
+            self.workloads
+                .untag(place)
+                .map_err(|error| failed(&error))?;
+            answers.push(json!({"cgroup": place}));
+        }
+        Ok(answers)
     }
 
     /// What is named, and where it is or will be.
@@ -90,6 +111,7 @@ impl Daemon {
                 let unit = Unit::parse(name).map_err(|error| (2, error.to_string()))?;
                 Subject::Unit(unit)
             }
+            What::Pid(pid) => return Err((2, format!("process {pid} has no place of its own"))),
         };
         let place = self.workloads.place(&subject).await;
         let place = place.map_err(|error| failed(&error))?;
@@ -133,9 +155,25 @@ fn look_up(uid: u32) -> nix::Result<Account> {
     })
 }
 
-fn shown(subject: &Subject, place: &Path) -> String {
-    match subject {
-        Subject::Cgroup(_) => place.display().to_string(),
-        Subject::Unit(unit) => unit.name().to_owned(),
+/// Who takes on an identity when a process of this user does.
+fn taker(owner: &Account) -> Taker<'_> {
+    match owner.uid {
+        0 => Taker::Root,
+        _ => Taker::User(owner),
     }
+}
+
+/// The user that a process belongs to.
+fn owner(pid: u32) -> Result<u32, Refused> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("Uid:")?
+                .split_whitespace()
+                .next()?
+                .parse()
+                .ok()
+        })
+        .ok_or_else(|| (9, format!("no process {pid} runs")))
 }

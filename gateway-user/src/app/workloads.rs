@@ -3,6 +3,8 @@
 //! A tag holds on to a path, so that a unit or container that restarts is governed from its first instruction; only launches are tagged as
 //! the cgroups they are.
 
+mod resume;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -90,64 +92,6 @@ impl Workloads {
                 .await?;
         }
         Ok(workloads)
-    }
-
-    /// Lets go what the configuration had listed and no longer does.
-    fn retire(&self) -> Result<(), UpError> {
-        for tag in self.kernel.tags()? {
-            let listed = self
-                .configured
-                .iter()
-                .any(|listed| listed.place == tag.place);
-            if tag.hold == Hold::Configured && !listed {
-                tracing::warn!(
-                    place = %tag.place.display(),
-                    "no longer configured, so no longer governed"
-                );
-                self.kernel.untag(&tag.place)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Listens again for the workloads of an earlier daemon. One that nothing is tagged as may have lost its identity.
-    async fn resume(&self, saved: Vec<Saved>, config: &Config) -> Result<(), UpError> {
-        let tags = self.kernel.tags()?;
-        let mut kept = crate::sys::inherit::listeners();
-        for saved in saved {
-            let mut own = tags.iter().filter(|tag| tag.workload == saved.number);
-            let place = own.next().map(|tag| tag.place.as_path());
-            let Some(identity) = config.identity(&saved.identity) else {
-                if place.is_some() {
-                    return Err(UpError::Orphan {
-                        name: saved.name,
-                        identity: saved.identity,
-                    });
-                }
-                self.kernel.release(saved.number)?;
-                continue;
-            };
-            let listeners = Listeners::rebind(saved.v4, saved.v6, &mut kept).await;
-            let listeners = listeners.map_err(|source| UpError::Listen {
-                name: saved.name.clone(),
-                source,
-            })?;
-            let rules = self.rules(&saved.name, place)?;
-            // What the configuration says now counts more than what held before.
-            let listed = self.listed(&saved.name, place);
-            let mode = listed.map_or(saved.mode, |listed| listed.mode);
-            let workload = self.start(
-                saved.number,
-                saved.name,
-                Arc::clone(identity),
-                rules,
-                listeners,
-            )?;
-            self.switch(&workload, mode)?;
-        }
-        // What nobody has a use for gives its address back.
-        drop(kept);
-        Ok(())
     }
 
     /// The workloads that something is tagged as; what was untagged may be tagged again.
@@ -270,6 +214,30 @@ impl Workloads {
         let folder = parent.join(id);
         launches::make(&folder)?;
         Ok((workload, folder))
+    }
+
+    /// Takes in a process that runs, with its descendants, as `identity`: into a cgroup of its own.
+    pub(super) async fn adopt(
+        &self,
+        identity: &Arc<Identity>,
+        pid: u32,
+        mode: Mode,
+    ) -> Result<(Arc<Workload>, PathBuf), UpError> {
+        let start = self.kernel.check_process(pid)?;
+        let workload = self.named(format!("pid:{pid}"), identity, None).await?;
+        self.switch(&workload, mode)?;
+        // No identity has a colon in its name.
+        let folder = self.launches.join(format!("pid:{pid}-{start}"));
+        launches::make(&folder)?;
+        self.kernel.tag(&folder, workload.number)?;
+        if let Err(error) = self.kernel.take_in(pid, &folder) {
+            // Not half: who was moved already is let go.
+            let _ = self.kernel.untag(&folder);
+            let _ = std::fs::remove_dir(&folder);
+            return Err(error.into());
+        }
+        self.publish_ca(&workload)?;
+        Ok((workload, self.kernel.place(&folder)?))
     }
 
     /// Removes the cgroup of a launch, which fails while processes of it are left; they stay governed.

@@ -66,12 +66,16 @@ struct Target {
     /// A systemd unit, whether it runs now or not
     #[arg(long, value_name = "NAME")]
     unit: Option<String>,
+    /// A process that runs, with its threads and descendants
+    #[arg(long, value_name = "PID")]
+    pid: Option<u32>,
 }
 
 impl Target {
     fn what(self) -> Option<What> {
         let cgroup = |path: PathBuf| What::Cgroup(std::path::absolute(&path).unwrap_or(path));
-        self.cgroup.map(cgroup).or(self.unit.map(What::Unit))
+        let unit = self.unit.map(What::Unit);
+        self.cgroup.map(cgroup).or(unit).or(self.pid.map(What::Pid))
     }
 }
 
@@ -226,7 +230,7 @@ pub(super) fn untag(common: &Common, flags: Untag) -> Result<ExitCode, Failure> 
 fn what(target: Target) -> Result<What, Failure> {
     target.what().ok_or_else(|| Failure {
         code: 2,
-        message: "say what: --cgroup PATH or --unit NAME".to_owned(),
+        message: "say what: --cgroup PATH, --unit NAME or --pid PID".to_owned(),
     })
 }
 

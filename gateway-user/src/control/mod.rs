@@ -97,6 +97,8 @@ pub enum What {
     Cgroup(PathBuf),
     /// A systemd unit.
     Unit(String),
+    /// A process that runs, with its descendants.
+    Pid(u32),
 }
 
 /// One line of an answer.

@@ -106,6 +106,20 @@ pub enum KernelError {
         /// The path.
         path: PathBuf,
     },
+    /// No such process.
+    #[error("no process {pid} runs")]
+    NoProcess {
+        /// Its number.
+        pid: u32,
+    },
+    /// A process that cannot be taken in.
+    #[error("process {pid} cannot be governed: {reason}")]
+    BadProcess {
+        /// Its number.
+        pid: u32,
+        /// Why.
+        reason: &'static str,
+    },
     /// A workload that was not announced.
     #[error("workload {workload} has no listener: govern it before tagging a cgroup for it")]
     NoScope {
@@ -178,8 +192,11 @@ impl KernelError {
         match self {
             Self::Privilege { .. } | Self::Forbidden { .. } => Kind::Privilege,
             Self::AlreadyGoverned { .. } | Self::OtherVersion { .. } => Kind::AlreadyRunning,
-            Self::NoCgroup { .. } | Self::NotTagged { .. } => Kind::NotFound,
+            Self::NoCgroup { .. } | Self::NotTagged { .. } | Self::NoProcess { .. } => {
+                Kind::NotFound
+            }
             Self::BadCgroup { .. }
+            | Self::BadProcess { .. }
             | Self::AlreadyTagged { .. }
             | Self::NoScope { .. }
             | Self::EphemeralPort { .. } => Kind::Usage,

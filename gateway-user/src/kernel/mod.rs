@@ -8,6 +8,7 @@
 //! Order for a daemon: [`Kernel::open`], [`Kernel::set_daemon`], [`Kernel::govern`] each workload, bind the listeners (without
 //! SO_REUSEPORT, TCP fast open off), [`Kernel::resolvers`], [`Kernel::tag`].
 
+mod adopt;
 mod btf;
 pub mod cgroup;
 mod error;
@@ -201,6 +202,20 @@ impl Kernel {
         let mut state = self.state();
         let place = cgroup::place(&state.mount, cgroup)?;
         state.tag_place(&place, workload, hold)
+    }
+
+    /// Refuses a process that cannot be taken in; else says when it started, in clock ticks since boot.
+    pub fn check_process(&self, pid: u32) -> Result<u64, KernelError> {
+        Ok(self.state().check_process(pid)?.start)
+    }
+
+    /// Moves a process with its threads and descendants into a cgroup that is tagged, and ends the connections they have.
+    pub fn take_in(&self, pid: u32, cgroup: &Path) -> Result<(), KernelError> {
+        let mut state = self.state();
+        let place = cgroup::place(&state.mount, cgroup)?;
+        let found = Cgroup::find(&state.mount, &place);
+        let cgroup = found.ok_or(KernelError::NoCgroup { path: place })?;
+        state.take_in(pid, &cgroup)
     }
 
     /// The place of a cgroup, there or not: its path from the root of the hierarchy. Given as that path or as a folder.

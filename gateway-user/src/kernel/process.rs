@@ -7,6 +7,10 @@ use std::fs;
 pub(super) struct Process {
     /// When it started, in clock ticks since boot.
     pub(super) start: u64,
+    /// Who it is a child of, 0 for nobody.
+    pub(super) parent: u32,
+    /// It is a thread of the kernel.
+    pub(super) kernel: bool,
     /// Some thread of it can still run.
     pub(super) alive: bool,
     /// Its first thread has not begun to end. Once it has, its marks may be gone already although it is still seen.
@@ -22,6 +26,7 @@ fn parse(stat: &str) -> Option<Process> {
     // The name may contain anything, parentheses too; the fields after it are numbers.
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
     let state = *fields.first()?;
+    let parent = fields.get(1)?.parse().ok()?;
     let flags: u32 = fields.get(6)?.parse().ok()?;
     let threads: u32 = fields.get(17)?.parse().ok()?;
     let start = fields.get(19)?.parse().ok()?;
@@ -29,6 +34,8 @@ fn parse(stat: &str) -> Option<Process> {
     let ended = matches!(state, "Z" | "X");
     Some(Process {
         start,
+        parent,
+        kernel: flags & PF_KTHREAD != 0,
         alive: !ended || threads > 1,
         runs: !ended && flags & PF_EXITING == 0,
     })
@@ -36,6 +43,8 @@ fn parse(stat: &str) -> Option<Process> {
 
 /// Set before `sched_process_exit` (kernel/exit.c, `do_exit`; include/linux/sched.h).
 const PF_EXITING: u32 = 4;
+/// A thread of the kernel (include/linux/sched.h).
+const PF_KTHREAD: u32 = 0x0020_0000;
 
 #[cfg(test)]
 mod tests {
@@ -58,6 +67,8 @@ mod tests {
             parse(&stat("S", 1)),
             Some(Process {
                 start: 12345,
+                parent: 1,
+                kernel: false,
                 alive: true,
                 runs: true
             })
@@ -68,6 +79,11 @@ mod tests {
     fn who_has_begun_to_end_does_not_run() {
         assert!(!parse(&flagged("S", 0x40_0144, 1)).unwrap().runs);
         assert!(!parse(&stat("Z", 2)).unwrap().runs);
+    }
+
+    #[test]
+    fn kernel_threads_are_told_apart() {
+        assert!(parse(&flagged("S", PF_KTHREAD, 1)).unwrap().kernel);
     }
 
     #[test]

@@ -153,17 +153,7 @@ fn credential_class(
     headers: &HeaderMap,
     head: &Head,
 ) -> Result<&'static str, Unfit> {
-    let identity = &connection.caller.identity;
-    if identity.credentials == Credentials::Never && connection.gateway.keeper.holds(&resource.name)
-    {
-        return Err(Unfit {
-            why: Why::Policy,
-            reason: format!(
-                "identity \"{}\" uses no held credential, and {} has one",
-                identity.id, resource.name
-            ),
-        });
-    }
+    uses_held(connection, resource)?;
     let presented = credentials::presented(headers, &head.target).unwrap_or_default();
     let class = connection
         .gateway
@@ -173,6 +163,22 @@ fn credential_class(
         why: Why::Unavailable,
         reason: error.to_string(),
     })
+}
+
+/// Refuses a service with a held credential to an identity that uses none, in every mode.
+pub(super) fn uses_held(connection: &Connection, resource: &Resource) -> Result<(), Unfit> {
+    let identity = &connection.caller.identity;
+    let held = connection.gateway.keeper.holds(&resource.name);
+    if held && identity.credentials == Credentials::Never {
+        return Err(Unfit {
+            why: Why::Policy,
+            reason: format!(
+                "identity \"{}\" uses no held credential, and {} has one",
+                identity.id, resource.name
+            ),
+        });
+    }
+    Ok(())
 }
 
 pub(super) fn digest(ready: &Ready) -> [u8; 32] {

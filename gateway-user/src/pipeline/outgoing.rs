@@ -5,7 +5,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, header};
 
 use super::Connection;
-use super::inspect::{Payload, Ready, Unfit, malformed, shape};
+use super::inspect::{Payload, Ready, Unfit, malformed, shape, uses_held};
 use super::relay::CHANGED_BY_EDITS;
 use crate::mask;
 use crate::protocol::llm::Family;
@@ -27,6 +27,8 @@ pub(super) fn outgoing(
         credentials::strip(&mut headers);
         target = credentials::strip_target(&target);
     }
+    // Also where a request that is only observed has come this far.
+    uses_held(connection, &ready.resource)?;
     if connection.gateway.keeper.fills(&ready.resource.name) {
         let fill = connection.gateway.keeper.fill(&ready.resource.name);
         fill.map_err(|error| Unfit {

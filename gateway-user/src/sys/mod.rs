@@ -3,6 +3,7 @@
 //! In: owned or borrowed descriptors and paths. Out: `io::Result`. Invariant: no function here can be misused from safe code.
 
 pub mod bpf;
+pub mod descriptor;
 pub mod inherit;
 pub(crate) mod launch;
 pub mod ready;

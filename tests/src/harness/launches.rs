@@ -22,7 +22,7 @@ pub(super) fn note(lab: &Path, status: &Value) -> anyhow::Result<()> {
     let launches = workloads.filter(|workload| {
         workload["name"]
             .as_str()
-            .is_some_and(|name| name.starts_with("run:"))
+            .is_some_and(|name| name.starts_with("run:") || name.starts_with("pid:"))
     });
     let cgroups =
         launches.flat_map(|workload| workload["cgroups"].as_array().into_iter().flatten());

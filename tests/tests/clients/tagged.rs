@@ -144,6 +144,43 @@ fn a_unit_is_governed_whenever_it_runs() -> anyhow::Result<()> {
 }
 
 #[test]
+fn a_process_is_taken_in_and_let_go() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let echo = world.upstream.echo[0];
+    let mut agent = Conversation::start(
+        Command::new("sh")
+            .args(["-c", "\"$@\"; :", "sh", &python()?, "-c", SEND])
+            .args([echo.ip().to_string(), echo.port().to_string()]),
+    )?;
+    assert_eq!(agent.ask()?, "got b'hello?\\n'", "the control run");
+    let pid = agent.pid().to_string();
+    world
+        .daemon
+        .run(&["tag", "--as", IDENTITY, "--pid", &pid])?
+        .success()?;
+    world.daemon.note_launches()?;
+    let connections = world.upstream.connections();
+    // The shell was named; its child is meant as well.
+    assert_eq!(agent.ask()?, "failed ConnectionResetError");
+    assert_eq!(world.upstream.connections(), connections);
+    let status = world.daemon.run(&["status"])?.success()?;
+    let row = format!("  pid:{pid} as {IDENTITY}, enforce, containment: hooks, listener 127.");
+    assert!(status.contains(&row), "{status}");
+    assert!(status.contains("tagged by hand, 2 processes"), "{status}");
+
+    let again = world
+        .daemon
+        .run(&["tag", "--as", IDENTITY, "--pid", &pid])?;
+    assert_eq!(again.status.code(), Some(2), "{}", again.stderr);
+    assert!(again.stderr.contains("governed already"));
+    let init = world.daemon.run(&["tag", "--as", IDENTITY, "--pid", "1"])?;
+    assert_eq!(init.status.code(), Some(2), "{}", init.stderr);
+    world.daemon.run(&["untag", "--pid", &pid])?.success()?;
+    assert_eq!(agent.ask()?, "got b'hello?\\n'");
+    Ok(())
+}
+
+#[test]
 fn only_who_is_listed_takes_on_an_identity() -> anyhow::Result<()> {
     let world = World::new()?;
     // The users 1 and 2 of every host.

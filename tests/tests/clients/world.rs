@@ -182,6 +182,10 @@ impl Conversation {
         })
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn ask(&mut self) -> anyhow::Result<String> {
         writeln!(self.input, "go")?;
         Ok(self.output.next().context("the program ended")??)

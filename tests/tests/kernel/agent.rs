@@ -20,6 +20,11 @@ impl Agent {
         Self::start(Command::new(AGENT).arg("serve"))
     }
 
+    /// One that is a child of the process whose number it gives.
+    pub fn with_parent() -> Self {
+        Self::start(Command::new("/bin/sh").args(["-c", "\"$0\" serve; :", AGENT]))
+    }
+
     /// One whose program starts inside a cgroup: no instruction of it runs elsewhere.
     pub fn started_in(cgroup: &Path) -> Self {
         let enter = "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"";

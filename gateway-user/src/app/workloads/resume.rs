@@ -1,0 +1,70 @@
+//! What a daemon does with the workloads of the one before: lets go what is no longer configured, listens again for the rest.
+
+use std::sync::Arc;
+
+use super::Workloads;
+use crate::app::UpError;
+use crate::config::Config;
+use crate::identity::Saved;
+use crate::kernel::Hold;
+use crate::listener::Listeners;
+
+impl Workloads {
+    /// Lets go what the configuration had listed and no longer does.
+    pub(super) fn retire(&self) -> Result<(), UpError> {
+        for tag in self.kernel.tags()? {
+            let listed = self
+                .configured
+                .iter()
+                .any(|listed| listed.place == tag.place);
+            if tag.hold == Hold::Configured && !listed {
+                tracing::warn!(
+                    place = %tag.place.display(),
+                    "no longer configured, so no longer governed"
+                );
+                self.kernel.untag(&tag.place)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Listens again for the workloads of an earlier daemon. One that nothing is tagged as may have lost its identity.
+    pub(super) async fn resume(&self, saved: Vec<Saved>, config: &Config) -> Result<(), UpError> {
+        let tags = self.kernel.tags()?;
+        let mut kept = crate::sys::inherit::listeners();
+        for saved in saved {
+            let mut own = tags.iter().filter(|tag| tag.workload == saved.number);
+            let place = own.next().map(|tag| tag.place.as_path());
+            let Some(identity) = config.identity(&saved.identity) else {
+                if place.is_some() {
+                    return Err(UpError::Orphan {
+                        name: saved.name,
+                        identity: saved.identity,
+                    });
+                }
+                self.kernel.release(saved.number)?;
+                continue;
+            };
+            let listeners = Listeners::rebind(saved.v4, saved.v6, &mut kept).await;
+            let listeners = listeners.map_err(|source| UpError::Listen {
+                name: saved.name.clone(),
+                source,
+            })?;
+            let rules = self.rules(&saved.name, place)?;
+            // What the configuration says now counts more than what held before.
+            let listed = self.listed(&saved.name, place);
+            let mode = listed.map_or(saved.mode, |listed| listed.mode);
+            let workload = self.start(
+                saved.number,
+                saved.name,
+                Arc::clone(identity),
+                rules,
+                listeners,
+            )?;
+            self.switch(&workload, mode)?;
+        }
+        // What nobody has a use for gives its address back.
+        drop(kept);
+        Ok(())
+    }
+}
