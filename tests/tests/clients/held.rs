@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 use tests::harness::{Approval, WAIT, finish};
 
-use crate::world::{FILES, IDENTITY, Script, World, text};
+use crate::world::{Conversation, FILES, IDENTITY, Script, World, text};
 
 #[test]
 fn an_approved_request_goes_on() -> anyhow::Result<()> {
@@ -60,11 +60,24 @@ fn a_denied_request_raises_the_librarys_exception() -> anyhow::Result<()> {
     let call = &held_calls()[0];
     let results = thread::scope(|scope| {
         let running = scope.spawn(|| world.tagged(&script, std::slice::from_ref(call)));
-        let approval = world.daemon.approval()?;
-        world
-            .daemon
-            .run(&["deny", &approval.id, "--reason", "not today"])?
-            .success()?;
+        // Somebody watches, and somebody who is asked too much denies all of it.
+        let mut watching =
+            Conversation::start(&mut world.daemon.tollgate(&["approvals", "--follow", "--json"]))?;
+        let seen: Value = serde_json::from_str(&watching.ask()?)?;
+        assert_eq!(seen["id"], world.daemon.approval()?.id);
+        let deny = |identity| {
+            let all = [
+                "deny",
+                "--all",
+                "--identity",
+                identity,
+                "--reason",
+                "not today",
+            ];
+            world.daemon.run(&all)?.success()
+        };
+        assert_eq!(deny("somebody-else")?, "Nothing waits for approval.\n");
+        assert_eq!(deny(IDENTITY)?, format!("denied {}\n", text(&seen, "id")));
         running
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
