@@ -60,7 +60,13 @@ fn build() -> anyhow::Result<PathBuf> {
     let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let manifest = shell::workspace().join("tests/fuzz/Cargo.toml");
     let target = cache::root()?.join("fuzz-target");
-    let mut command = shell::cargo(&["build", "--release", "--locked", "--manifest-path"]);
+    // The workspace's versions; cargo adds libFuzzer's to them.
+    fs::copy(
+        shell::workspace().join("Cargo.lock"),
+        manifest.with_file_name("Cargo.lock"),
+    )
+    .context("cannot copy Cargo.lock")?;
+    let mut command = shell::cargo(&["build", "--release", "--manifest-path"]);
     // Naming the platform keeps the flags away from build scripts and macros.
     command
         .arg(&manifest)

@@ -1,5 +1,6 @@
 //! Whole documents: JSON with JSON in its strings, and plain text.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -115,13 +116,17 @@ fn document(
     } else {
         Keys::Any
     };
-    let (mut edits, mut likelihoods) = (Vec::new(), Vec::new());
+    let (mut edits, mut likelihoods, mut renamed) = (Vec::new(), Vec::new(), HashMap::new());
     json::walk(text, keys, |path, kind, range| {
         if kind == Kind::Container && is_likelihoods(shape, path) {
             likelihoods.push(range);
         } else if shape == Shape::Vectors && is_vector(path) {
             // Numbers, or their bytes in base64: nothing of it is text.
-        } else if let Some(new) = literal(&text[range.clone()], path, kind, nested, set, found) {
+        } else if let Some(mut new) = literal(&text[range.clone()], path, kind, nested, set, found)
+        {
+            if kind == Kind::Key {
+                new = distinct(new, &mut renamed);
+            }
             edits.push(Edit { range, new });
         }
     })?;
@@ -132,6 +137,16 @@ fn document(
         blank(range, shape, &mut edits);
     }
     Ok(Some(splice(text, edits)))
+}
+
+/// A masked key with a number if another key became the same: of two that are equal, parsers keep different ones.
+fn distinct(key: String, renamed: &mut HashMap<String, u32>) -> String {
+    let count = renamed.entry(key.clone()).or_default();
+    *count += 1;
+    if *count == 1 {
+        return key;
+    }
+    format!("{} ({count})\"", &key[..key.len() - 1])
 }
 
 /// Masks one literal of a JSON text; `None` where it stays as it is.
