@@ -7,6 +7,7 @@ mod head;
 mod json;
 mod mask;
 mod sse;
+mod websocket;
 
 /// A property by its name, which is that of its corpus folder in `tests/fuzz/corpus`.
 pub struct Target {
@@ -37,6 +38,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "http-head",
         run: head::run,
+    },
+    Target {
+        name: "websocket",
+        run: websocket::run,
     },
 ];
 
