@@ -276,13 +276,29 @@ async def grpc(call):
     return {"code": done.code().name, "answers": [answer.decode() for answer in answers], "trailers": trailers}
 
 
+async def websockets(call):
+    """Sends each message and hears what comes back; then a ping, and the goodbye."""
+    from websockets.asyncio.client import connect
+
+    heard = []
+    async with connect(call["url"], max_size=None, subprotocols=["chat"]) as socket:
+        for message in call["send"]:
+            message = message * call.get("times", 1)
+            await socket.send(bytes(message, "utf-8") if call.get("binary") else message)
+            answer = await socket.recv()
+            heard.append([type(answer).__name__, answer.decode() if isinstance(answer, bytes) else answer])
+        await (await socket.ping(b"still there?"))
+        await socket.close(call.get("code", 1000), "bye")
+        return {"heard": heard, "subprotocol": socket.subprotocol, "code": socket.close_code, "reason": socket.close_reason}
+
+
 def shown(text, tools, used, made):
     return {"text": text or "", "tools": tools, "usage": [used, made]}
 
 
 CHAT = (openai, openai_responses, openai_completions, anthropic, langchain_openai, langchain_responses, langchain_anthropic, langgraph)
 OTHER = (openai_embeddings, openai_models, openai_kept, anthropic_count, anthropic_models, langchain_embeddings)
-PLAIN = (requests, httpx, httpx2, aiohttp, urllib3, urllib, grpc)
+PLAIN = (requests, websockets, httpx, httpx2, aiohttp, urllib3, urllib, grpc)
 KNOWN = {f.__name__.replace("_", "-"): f for f in CHAT + OTHER + PLAIN}
 
 

@@ -45,11 +45,14 @@ pub(super) fn open(request: &mut Request<Incoming>, journal: &Journal) -> Option
     if request.version() == Version::HTTP_2 {
         answer.status = StatusCode::OK;
     }
-    for name in [SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_EXTENSIONS] {
-        let offered = header(name.clone());
-        answer
-            .headers
-            .extend(offered.map(|offered| (name, offered)));
+    let protocol = header(SEC_WEBSOCKET_PROTOCOL);
+    answer
+        .headers
+        .extend(protocol.map(|protocol| (SEC_WEBSOCKET_PROTOCOL, protocol)));
+    // What is compressed comes back as it is, which its sender can read.
+    if header(SEC_WEBSOCKET_EXTENSIONS).is_some() {
+        let agreed = HeaderValue::from_static("permessage-deflate");
+        answer.headers.insert(SEC_WEBSOCKET_EXTENSIONS, agreed);
     }
     let mut first = BytesMut::new();
     match path.as_str() {

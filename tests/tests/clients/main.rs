@@ -11,5 +11,6 @@ mod outside;
 mod refused;
 mod restart;
 mod tagged;
+mod websocket;
 mod withheld;
 mod world;
