@@ -1,4 +1,4 @@
-//! Which known word a mistyped one was meant to be.
+//! Which known word a mistyped one was meant to be, and which word a parser did not know.
 
 /// The known word with the smallest edit distance, when it is near enough to be meant.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
@@ -22,4 +22,14 @@ fn distance(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
+}
+
+/// Takes the key and the known keys out of serde's "unknown field `x`, expected one of `a`, `b`".
+pub(crate) fn unknown_key(message: &str) -> Option<(&str, Vec<&str>)> {
+    let mut quoted = message
+        .strip_prefix("unknown field ")?
+        .split('`')
+        .skip(1)
+        .step_by(2);
+    Some((quoted.next()?, quoted.collect()))
 }

@@ -44,6 +44,12 @@ pub(super) fn check(policies_dir: &Path) -> Result<String, PolicyError> {
             ),
         );
     }
+    for own in set.detectors().custom() {
+        line(
+            &mut text,
+            &format!("  detector {} in class {}", own.id(), own.class()),
+        );
+    }
     for warning in set.warnings() {
         line(&mut text, &format!("warning: {warning}"));
     }

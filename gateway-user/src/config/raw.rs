@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::{ConfigError, Mode};
-use crate::nearest::nearest;
+use crate::nearest::{nearest, unknown_key};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -131,14 +131,4 @@ pub(super) fn parse(text: &str) -> Result<Raw, ConfigError> {
             nearest: near,
         }
     })
-}
-
-/// Takes the key and the known keys out of serde's "unknown field `x`, expected one of `a`, `b`".
-fn unknown_key(message: &str) -> Option<(&str, Vec<&str>)> {
-    let mut quoted = message
-        .strip_prefix("unknown field ")?
-        .split('`')
-        .skip(1)
-        .step_by(2);
-    Some((quoted.next()?, quoted.collect()))
 }

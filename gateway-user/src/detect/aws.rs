@@ -117,13 +117,13 @@ const ANNOUNCEMENTS: [&str; 6] = [
 
 #[cfg(test)]
 mod tests {
-    use crate::detect::scan;
+    use crate::detect::{Detectors, scan};
 
     const KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
     const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
     fn keys(text: &str) -> Vec<&str> {
-        scan(text)
+        scan(text, &Detectors::default())
             .into_iter()
             .filter(|finding| finding.detector == "aws-key")
             .map(|finding| &text[finding.range])

@@ -173,11 +173,11 @@ const MAESTRO: &[usize] = &[13, 14, 15, 16, 17, 18, 19];
 
 #[cfg(test)]
 mod tests {
-    use crate::detect::scan;
+    use crate::detect::{Detectors, scan};
 
     /// What is found in `text`, as text.
     fn cards(text: &str) -> Vec<&str> {
-        scan(text)
+        scan(text, &Detectors::default())
             .into_iter()
             .filter(|finding| finding.detector == "credit-card")
             .map(|finding| &text[finding.range])

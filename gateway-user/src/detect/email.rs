@@ -155,10 +155,10 @@ const NO_DOMAINS: [&str; 18] = [
 
 #[cfg(test)]
 mod tests {
-    use crate::detect::scan;
+    use crate::detect::{Detectors, scan};
 
     fn addresses(text: &str) -> Vec<&str> {
-        scan(text)
+        scan(text, &Detectors::default())
             .into_iter()
             .filter(|finding| finding.detector == "email")
             .map(|finding| &text[finding.range])

@@ -12,34 +12,45 @@
 
 mod aws;
 mod card;
+mod custom;
 mod email;
 mod key;
 mod place;
+#[cfg(test)]
+pub(crate) mod samples;
 mod scanner;
+mod set;
+mod validate;
 
 use std::ops::Range;
 
+pub use custom::{Rule, Spec, SpecError};
 pub use scanner::{HOLD, Piece, Scanner, scan};
+pub use set::{Detectors, Name};
 
 /// A stretch of text that a detector recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Detector id, for example `credit-card`.
-    pub detector: &'static str,
-    /// The class it belongs to: `pii` or `secrets`.
-    pub class: &'static str,
+    pub detector: Name,
+    /// The class it belongs to: `pii`, `secrets`, or one of the operator's.
+    pub class: Name,
     /// Where, in bytes of the scanned text.
     pub range: Range<usize>,
     /// Enough to recognise the value by for its owner, for example `sk-…3f9a`; never the value.
     pub sample: String,
 }
 
-/// Whether `name` is a detector id or a class.
-#[must_use]
-pub fn known(name: &str) -> bool {
-    Detector::ALL
-        .iter()
-        .any(|detector| name == detector.id() || name == detector.class())
+/// Whether `name` is a built-in detector or class.
+fn is_built_in(name: &str) -> bool {
+    is_built_in_detector(name)
+        || Detector::ALL
+            .iter()
+            .any(|detector| name == detector.class())
+}
+
+fn is_built_in_detector(name: &str) -> bool {
+    Detector::ALL.iter().any(|detector| name == detector.id())
 }
 
 /// What can be found.
@@ -53,6 +64,8 @@ enum Detector {
     GithubToken,
     /// Reported as [`Detector::GithubToken`]; its alphabet is another.
     GithubAppToken,
+    /// One of the operator's, by its place in [`Detectors`], which has its names.
+    Custom(usize),
 }
 
 impl Detector {
@@ -74,6 +87,7 @@ impl Detector {
             Self::AnthropicKey => "anthropic-key",
             Self::AwsKey => "aws-key",
             Self::GithubToken | Self::GithubAppToken => "github-token",
+            Self::Custom(_) => "custom",
         }
     }
 
@@ -85,16 +99,7 @@ impl Detector {
             | Self::AwsKey
             | Self::GithubToken
             | Self::GithubAppToken => "secrets",
-        }
-    }
-
-    /// The finding of a match of `length` bytes at `start`, from its first bytes and its last (for a short one: all of it, twice).
-    fn finding(self, start: usize, length: usize, head: &str, tail: &str) -> Finding {
-        Finding {
-            detector: self.id(),
-            class: self.class(),
-            range: start..start + length,
-            sample: self.sample(head, tail),
+            Self::Custom(_) => "custom",
         }
     }
 
@@ -113,6 +118,7 @@ impl Detector {
             Self::OpenAiKey | Self::AnthropicKey | Self::GithubToken | Self::GithubAppToken => {
                 format!("{}…{last}", key::prefix(head))
             }
+            Self::Custom(_) => "…".to_owned(),
         }
     }
 }
@@ -133,10 +139,10 @@ mod tests {
             "aws-key",
             "github-token",
         ] {
-            assert!(known(name), "{name}");
+            assert!(Detectors::default().known(name), "{name}");
         }
         for name in ["", "PII", "card", "openai", "secret", "CreditCard"] {
-            assert!(!known(name), "{name}");
+            assert!(!Detectors::default().known(name), "{name}");
         }
     }
 }

@@ -48,9 +48,20 @@ impl<'a> Place<'a> {
         &self.text[self.at..]
     }
 
+    /// What stands here, if it is an e-mail address.
+    pub(super) fn email(self, word: &mut super::email::Word) -> Verdict {
+        super::email::at(self.text, self.at, self.whole, word)
+    }
+
     /// The text up to here, at most [`LOOKBEHIND`] bytes of it.
     pub(super) fn behind(self) -> &'a [u8] {
         &self.text[self.at.saturating_sub(LOOKBEHIND)..self.at]
+    }
+
+    /// The byte before this place, if it really stands for itself; after an escape sequence, a space.
+    pub(super) fn before(self) -> Option<u8> {
+        let byte = *self.text.get(self.at.checked_sub(1)?)?;
+        Some(if self.after_escape() { b' ' } else { byte })
     }
 
     /// Whether the byte before this place is one of `class` and really stands for itself: the `n` of an escaped line feed in
@@ -93,9 +104,23 @@ fn escape(text: &[u8]) -> Option<usize> {
 }
 
 /// Membership of every byte in a class, for those that are asked about each byte of a text.
+#[derive(Debug)]
 pub(super) struct Class([bool; 256]);
 
+impl Default for Class {
+    fn default() -> Self {
+        Self([false; 256])
+    }
+}
+
 impl Class {
+    /// The bytes that `belongs` says yes to.
+    pub(super) fn of(belongs: impl Fn(u8) -> bool) -> Self {
+        Self(std::array::from_fn(|byte| {
+            u8::try_from(byte).is_ok_and(&belongs)
+        }))
+    }
+
     /// ASCII letters and digits, and `others`.
     pub(super) const fn alphanumeric_and(others: &[u8]) -> Self {
         let mut has = [false; 256];

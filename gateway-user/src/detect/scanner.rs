@@ -5,7 +5,7 @@
 //! counted, not kept, and becomes part of the same finding.
 
 use super::place::{Class, LOOKBEHIND, Place, Verdict};
-use super::{Detector, Finding, aws, card, email, key};
+use super::{Detector, Detectors, Finding, aws, card, email, key};
 
 /// The most bytes a [`Scanner`] holds back: an e-mail address has up to 319, an issued key fewer.
 pub const HOLD: usize = 512;
@@ -21,19 +21,19 @@ pub enum Piece {
 
 /// All findings in `text`: leftmost, then longest, not overlapping, in order.
 #[must_use]
-pub fn scan(text: &str) -> Vec<Finding> {
+pub fn scan(text: &str, detectors: &Detectors) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut at = 0;
     let mut word = email::Word::default();
     while at < text.len() {
-        match decide(text.as_bytes(), at, true, &mut word) {
+        match decide(Place::new(text.as_bytes(), at, true), detectors, &mut word) {
             Verdict::Match(detector, length) => {
                 let end = at + length;
                 let value = &text[at..end];
-                findings.push(detector.finding(at, length, value, value));
+                findings.push(detectors.finding(detector, at, length, (value, value)));
                 at = end;
             }
-            _ => at = next(text.as_bytes(), at, &word),
+            _ => at = next(text.as_bytes(), at, detectors, &word),
         }
     }
     findings
@@ -69,14 +69,14 @@ impl Scanner {
     }
 
     /// Takes the next part of the text and appends what is decided now to `out`.
-    pub fn push(&mut self, text: &str, out: &mut Vec<Piece>) {
+    pub fn push(&mut self, text: &str, detectors: &Detectors, out: &mut Vec<Piece>) {
         self.text.push_str(text);
-        self.advance(false, out);
+        self.advance(false, detectors, out);
     }
 
     /// Ends the text: appends what was held to `out`. The scanner is then at the beginning of a new text.
-    pub fn finish(&mut self, out: &mut Vec<Piece>) {
-        self.advance(true, out);
+    pub fn finish(&mut self, detectors: &Detectors, out: &mut Vec<Piece>) {
+        self.advance(true, detectors, out);
         *self = Self::default();
     }
 
@@ -88,7 +88,7 @@ impl Scanner {
             .map_or(self.text.len() - self.at, |_| HOLD)
     }
 
-    fn advance(&mut self, whole: bool, out: &mut Vec<Piece>) {
+    fn advance(&mut self, whole: bool, detectors: &Detectors, out: &mut Vec<Piece>) {
         let mut word = email::Word::default();
         let mut given = self.at;
         loop {
@@ -100,20 +100,25 @@ impl Scanner {
                 }
                 let length = self.base + self.at - open.start;
                 let tail = &self.text[self.at - TAIL..self.at];
-                let finding = open.detector.finding(open.start, length, &open.head, tail);
+                let ends = (open.head.as_str(), tail);
+                let finding = detectors.finding(open.detector, open.start, length, ends);
                 out.push(Piece::Found(finding, length));
                 given = self.at;
             }
             if self.at == self.text.len() {
                 break;
             }
-            match decide(self.text.as_bytes(), self.at, whole, &mut word) {
-                Verdict::No => self.at = next(self.text.as_bytes(), self.at, &word),
+            let place = Place::new(self.text.as_bytes(), self.at, whole);
+            match decide(place, detectors, &mut word) {
+                Verdict::No => {
+                    self.at = next(self.text.as_bytes(), self.at, detectors, &word);
+                }
                 Verdict::More => break,
                 Verdict::Match(detector, length) => {
                     self.give(given, out);
                     let value = &self.text[self.at..self.at + length];
-                    let finding = detector.finding(self.base + self.at, length, value, value);
+                    let start = self.base + self.at;
+                    let finding = detectors.finding(detector, start, length, (value, value));
                     out.push(Piece::Found(finding, length));
                     self.at += length;
                     given = self.at;
@@ -148,33 +153,43 @@ impl Scanner {
     }
 }
 
-/// What stands at `at`: the longest match of any detector, as soon as none of them can still change its answer.
-fn decide(text: &[u8], at: usize, whole: bool, word: &mut email::Word) -> Verdict {
-    if !BEGINS.has(text[at]) {
-        return Verdict::No;
+/// What stands at a place: the longest match of any detector, as soon as none of them can still change its answer.
+fn decide(place: Place<'_>, detectors: &Detectors, word: &mut email::Word) -> Verdict {
+    let first = place.ahead()[0];
+    let custom = if detectors.begins(first) {
+        detectors.at(place)
+    } else {
+        Verdict::No
+    };
+    if custom == Verdict::More || !BEGINS.has(first) {
+        return custom;
     }
-    let place = Place::new(text, at, whole);
-    let address = email::at(text, at, whole, word);
+    let address = place.email(word);
     if address == Verdict::More {
         return address;
     }
     let verdict = address.or(aws::at(place));
-    match text[at] {
+    let verdict = match first {
         b'0'..=b'9' => verdict.or(card::at(place)),
         b's' | b'g' => verdict.or(key::at(place)),
         _ => verdict,
-    }
+    };
+    verdict.or(custom)
 }
 
 /// The place to look at after `at`, where nothing stands. Most places are in the middle of a word that is no address: there
-/// [`decide`] can only find what starts glued to it, a prefixed key or an AWS key id.
-fn next(text: &[u8], at: usize, word: &email::Word) -> usize {
+/// [`decide`] can only find what starts glued to it, a prefixed key, an AWS key id, or what the operator looks for.
+fn next(text: &[u8], at: usize, detectors: &Detectors, word: &email::Word) -> usize {
     let mut next = at + 1;
     let end = word.without_address();
-    while next < end && GLUES.has(text[next - 1]) && !matches!(text[next], b's' | b'g' | b'A') {
+    while next < end
+        && GLUES.has(text[next - 1])
+        && !matches!(text[next], b's' | b'g' | b'A')
+        && !detectors.begins(text[next])
+    {
         next += 1;
     }
-    while next < text.len() && !BEGINS.has(text[next]) {
+    while next < text.len() && !BEGINS.has(text[next]) && !detectors.begins(text[next]) {
         next += 1;
     }
     next

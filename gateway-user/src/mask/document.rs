@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::{MaskError, Set, Shape, placeholder};
-use crate::detect::{self, Finding};
+use crate::detect::{self, Detectors, Finding};
 use crate::protocol::json::{self, JsonError, Keys, Kind, Step};
 
 /// A masked body.
@@ -29,9 +30,13 @@ pub(super) struct Edit {
 ///
 /// # Errors
 /// [`MaskError`] when the body is not what `shape` says.
-pub fn findings(body: &[u8], shape: Shape) -> Result<Vec<Finding>, MaskError> {
+pub fn findings(
+    body: &[u8],
+    shape: Shape,
+    detectors: &Arc<Detectors>,
+) -> Result<Vec<Finding>, MaskError> {
     let mut found = Vec::new();
-    edited(body, shape, &Set::all(), &mut found)?;
+    edited(body, shape, &Set::all().with(detectors), &mut found)?;
     Ok(found)
 }
 
@@ -174,7 +179,8 @@ pub(super) fn announce(key: &str) -> String {
 
 /// A number that is a finding becomes a string.
 pub(super) fn number(written: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
-    if written.len() < SHORTEST_NUMBER {
+    let shortest = set.detectors().shortest_custom();
+    if written.len() < shortest.unwrap_or(SHORTEST_NUMBER).min(SHORTEST_NUMBER) {
         return None;
     }
     let finding = masked(written, set).next()?;
@@ -276,7 +282,7 @@ fn is_vector(path: &[Step<'_>]) -> bool {
 }
 
 fn masked(text: &str, set: &Set) -> impl Iterator<Item = Finding> {
-    let found = detect::scan(text).into_iter();
+    let found = detect::scan(text, set.detectors()).into_iter();
     found.filter(|finding| set.contains(finding))
 }
 

@@ -6,8 +6,9 @@
 //! Sources: RFC 8259; the event streams of OpenAI chat completions, completions and responses, and of Anthropic messages. Pure: no I/O, no clock.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use crate::detect::Finding;
+use crate::detect::{Detectors, Finding};
 use crate::protocol::json::JsonError;
 use crate::protocol::sse::SseError;
 
@@ -29,6 +30,7 @@ pub use stream::Stream;
 pub struct Set {
     names: BTreeSet<String>,
     all: bool,
+    detectors: Arc<Detectors>,
 }
 
 /// What the bytes are.
@@ -71,15 +73,38 @@ pub enum MaskError {
 impl Set {
     /// The detectors and classes with these names.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        let names = names.into_iter().map(str::to_owned).collect();
-        Self { names, all: false }
+        Self {
+            names: names.into_iter().map(str::to_owned).collect(),
+            ..Self::default()
+        }
     }
 
     /// Every detector.
     #[must_use]
     pub fn all() -> Self {
-        let names = BTreeSet::new();
-        Self { names, all: true }
+        Self {
+            all: true,
+            ..Self::default()
+        }
+    }
+
+    /// The same, searched for with these detectors.
+    #[must_use]
+    pub fn with(self, detectors: &Arc<Detectors>) -> Self {
+        Self {
+            detectors: Arc::clone(detectors),
+            ..self
+        }
+    }
+
+    /// Whatever the same detectors find.
+    #[must_use]
+    pub fn everything(&self) -> Self {
+        Self::all().with(&self.detectors)
+    }
+
+    fn detectors(&self) -> &Detectors {
+        &self.detectors
     }
 
     /// Whether nothing is to be masked.
@@ -91,7 +116,7 @@ impl Set {
     /// Whether a finding is to be masked.
     #[must_use]
     pub fn contains(&self, finding: &Finding) -> bool {
-        self.all || self.names.contains(finding.detector) || self.names.contains(finding.class)
+        self.all || self.names.contains(&*finding.detector) || self.names.contains(&*finding.class)
     }
 }
 

@@ -60,14 +60,14 @@ impl Text {
     ) {
         self.held.push_str(written);
         let mut pieces = Vec::new();
-        self.scanner.push(text, &mut pieces);
+        self.scanner.push(text, set.detectors(), &mut pieces);
         self.settle(pieces, set, found, out);
     }
 
     /// The text is over.
     pub(super) fn finish(&mut self, set: &Set, found: &mut Vec<Finding>, out: &mut Vec<Part>) {
         let mut pieces = Vec::new();
-        self.scanner.finish(&mut pieces);
+        self.scanner.finish(set.detectors(), &mut pieces);
         self.settle(pieces, set, found, out);
     }
 
@@ -75,7 +75,7 @@ impl Text {
     /// comes, and the rest of a finding is replaced.
     pub(super) fn cut(&mut self, set: &Set, found: &mut Vec<Finding>, out: &mut Vec<Part>) {
         let mut pieces = Vec::new();
-        self.scanner.finish(&mut pieces);
+        self.scanner.finish(set.detectors(), &mut pieces);
         // Also the last finding: a longer key is another one.
         let tail = match pieces.last() {
             Some(Piece::Text(text)) => text.len(),

@@ -166,6 +166,7 @@ async fn governed(
         model: ready.call.as_ref().map(|call| call.model.clone()),
         stream: ready.call.as_ref().map(|call| call.stream),
         findings: ready.findings.clone(),
+        policies: Arc::clone(&ready.policies),
         digest: digest(&ready),
         hold,
         told,
@@ -179,7 +180,7 @@ async fn governed(
             forward(&context, ready, described, family, entry, permit).await
         }
         Verdict::Refused(mut refused) => {
-            record_request(refused.entry(), &ready);
+            record_request(refused.entry(), connection, &ready);
             refuse(connection, refused, family, Outcome::Refused, None).await
         }
     }
@@ -195,8 +196,8 @@ async fn forward(
     permit: Permit,
 ) -> Result<Response<Body>, Hangup> {
     let connection = &context.connection;
-    record_request(&mut entry, &ready);
-    let masks = mask::Set::new(permit.masks().iter().map(String::as_str));
+    record_request(&mut entry, connection, &ready);
+    let masks = mask::Set::new(permit.masks().iter().map(String::as_str)).with(permit.detectors());
     let request = match outgoing(connection, &ready, family, &masks) {
         Ok(request) => request,
         Err(unfit) => {
@@ -365,9 +366,10 @@ pub(super) async fn refuse(
 }
 
 /// The record keeps what was said masked for every class, whatever policy wants of the wire.
-fn record_request(entry: &mut ExchangeEntry, ready: &Ready) {
+fn record_request(entry: &mut ExchangeEntry, connection: &Connection, ready: &Ready) {
+    let everything = mask::Set::all().with(connection.gateway.policies.load().detectors());
     if let (Some(call), Payload::Whole(held)) = (&ready.call, &ready.payload)
-        && let Ok(masked) = mask::body(&held.bytes, relay::shape_of(call.family), &mask::Set::all())
+        && let Ok(masked) = mask::body(&held.bytes, relay::shape_of(call.family), &everything)
     {
         entry.request(&masked.bytes);
     }

@@ -1,6 +1,7 @@
 //! Reads as much of a request as facts need: what policy decides on, and what an approval is bound to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
@@ -16,6 +17,7 @@ use crate::approve::Digest;
 use crate::config::Credentials;
 use crate::keeper::CredentialClass;
 use crate::mask::{self, Shape};
+use crate::policy::PolicySet;
 use crate::protocol::http::{self as protocol, Head};
 use crate::protocol::llm::{self, Call, Endpoint, Family};
 use crate::protocol::{Action, Fact, Facts, Why, credentials};
@@ -42,6 +44,8 @@ pub(super) struct Ready {
     pub(super) findings: Vec<Finding>,
     /// Why it would be refused before policy is asked, if it passes only because its workload is observed.
     pub(super) unfit: Option<String>,
+    /// The set whose detectors were used.
+    pub(super) policies: Arc<PolicySet>,
 }
 
 /// Why a request is refused before, or beside, policy.
@@ -60,7 +64,7 @@ pub(super) async fn prepare(
     endpoint: Option<Endpoint>,
 ) -> Result<Ready, Unfit> {
     let connection = &context.connection;
-    let policies = connection.gateway.policies.load();
+    let mut policies = connection.gateway.policies.load_full();
     let Parts {
         headers,
         extensions,
@@ -94,9 +98,12 @@ pub(super) async fn prepare(
             call: None,
             findings: Vec::new(),
             unfit: None,
+            policies: connection.gateway.policies.load_full(),
         });
     };
 
+    // Reading took time. What is found and what is decided go by one set.
+    policies = connection.gateway.policies.load_full();
     // Elsewhere than at a provider other things are called `messages` and `responses`.
     let endpoint =
         endpoint.filter(|_| !is_call || resource.is_provider() || llm::agrees(&head, bytes));
@@ -105,12 +112,11 @@ pub(super) async fn prepare(
     let found = if bytes.is_empty() {
         Vec::new()
     } else {
-        mask::findings(bytes, shape).map_err(|error| malformed(&error))?
+        mask::findings(bytes, shape, policies.detectors()).map_err(|error| malformed(&error))?
     };
     let names = found
         .iter()
-        .flat_map(|finding| [finding.detector, finding.class])
-        .map(str::to_owned);
+        .flat_map(|finding| [finding.detector.to_string(), finding.class.to_string()]);
     facts.set("findings", names.collect::<Fact>());
     let call = endpoint
         .filter(|found| found.is_call())
@@ -135,6 +141,7 @@ pub(super) async fn prepare(
         call,
         findings: counted(&found),
         unfit: None,
+        policies,
     })
 }
 
@@ -256,7 +263,9 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
 pub(super) fn counted(found: &[crate::detect::Finding]) -> Vec<Finding> {
     let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for finding in found {
-        *counts.entry((finding.detector, finding.class)).or_default() += 1;
+        *counts
+            .entry((&*finding.detector, &*finding.class))
+            .or_default() += 1;
     }
     let finding = |((detector, class), count): ((&str, &str), u64)| Finding {
         detector: detector.to_owned(),

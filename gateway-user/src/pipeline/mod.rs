@@ -185,7 +185,7 @@ async fn governed(gateway: Arc<Gateway>, stream: TcpStream) -> Result<(), Connec
     })?;
     let session = gateway
         .ledger
-        .session(session_start(&caller, flow.origin))
+        .session(session_start(&gateway, &caller, flow.origin))
         .await?;
     Span::current()
         .record("session", display(session.id()))
@@ -256,16 +256,18 @@ fn reset_behind(io: &Prefixed<Client>) {
 }
 
 /// A prompt or a key can stand on a command line; the record keeps it as it keeps what was said.
-fn masked(word: &str) -> String {
+fn masked(word: &str, everything: &mask::Set) -> String {
     let bytes = bytes::Bytes::copy_from_slice(word.as_bytes());
-    let masked = mask::body(&bytes, mask::Shape::Text, &mask::Set::all());
+    let masked = mask::body(&bytes, mask::Shape::Text, everything);
     masked.map_or_else(
         |_| "[withheld]".to_owned(),
         |masked| String::from_utf8_lossy(&masked.bytes).into_owned(),
     )
 }
 
-fn session_start(caller: &Caller, origin: SocketAddr) -> SessionStart {
+fn session_start(gateway: &Gateway, caller: &Caller, origin: SocketAddr) -> SessionStart {
+    let everything = mask::Set::all().with(gateway.policies.load().detectors());
+    let argv = caller.process.argv.iter();
     let process = &caller.process;
     SessionStart {
         identity: caller.identity.id.clone(),
@@ -275,7 +277,7 @@ fn session_start(caller: &Caller, origin: SocketAddr) -> SessionStart {
             pid: process.pid,
             start: Time::since_boot(process.start),
             exe: process.exe.clone(),
-            argv: process.argv.iter().map(|word| masked(word)).collect(),
+            argv: argv.map(|word| masked(word, &everything)).collect(),
             cgroup: process.cgroup.clone(),
         },
         containment: "hooks".to_owned(),
@@ -290,7 +292,13 @@ mod tests {
 
     #[test]
     fn command_lines_are_kept_without_what_detectors_find() {
-        assert_eq!(masked("--model=gpt-5-mini"), "--model=gpt-5-mini");
-        assert_eq!(masked("mail bob@corp.com"), "mail [REDACTED:email]");
+        assert_eq!(
+            masked("--model=gpt-5-mini", &crate::mask::Set::all()),
+            "--model=gpt-5-mini"
+        );
+        assert_eq!(
+            masked("mail bob@corp.com", &crate::mask::Set::all()),
+            "mail [REDACTED:email]"
+        );
     }
 }

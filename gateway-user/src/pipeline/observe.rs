@@ -140,6 +140,7 @@ impl Uninspected {
             call: None,
             findings: Vec::new(),
             unfit: None,
+            policies: connection.gateway.policies.load_full(),
         }
     }
 }

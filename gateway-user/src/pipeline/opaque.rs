@@ -82,6 +82,7 @@ where
         model: None,
         stream: None,
         findings: Vec::new(),
+        policies: connection.gateway.policies.load_full(),
         digest: digest(&resource, connection.origin),
         hold: HOLD,
         told: None,

@@ -1,5 +1,6 @@
 //! Asks policy, has people asked, and has the answer on record before anything acts on it. Every refusal is worded here.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ask::ask;
@@ -7,7 +8,7 @@ use super::held::Told;
 use super::observe;
 use super::resource::Resource;
 use super::{Connection, ConnectionError};
-use crate::policy::{self, Denial, Permit, Query};
+use crate::policy::{self, Denial, Permit, PolicySet, Query};
 use crate::protocol::{Action, Refusal, Why};
 use crate::record::{Closed, ExchangeEntry, ExchangeStart, Finding, Id, LedgerError, Outcome};
 
@@ -20,6 +21,8 @@ pub(super) struct Asked<'a> {
     pub(super) model: Option<String>,
     pub(super) stream: Option<bool>,
     pub(super) findings: Vec<Finding>,
+    /// The set to decide by: the one whose detectors made the findings.
+    pub(super) policies: Arc<PolicySet>,
     /// What an approval is bound to.
     pub(super) digest: [u8; 32],
     /// How long the client waits for a person.
@@ -136,7 +139,7 @@ pub(super) async fn decide(
         path: told("path"),
     };
     let query = connection.query(&asked);
-    let policies = gateway.policies.load_full();
+    let policies = Arc::clone(&asked.policies);
     let decision = policies.decide(query.clone());
     let start = exchange_start(&asked, &decision, &query, policies.version())?;
     if let policy::Decision::Deny(denial) = &decision {

@@ -86,6 +86,7 @@ pub(super) async fn start(
         entry,
         collector,
         status,
+        everything: masks.everything(),
     };
 
     if let Err(error) = framed {

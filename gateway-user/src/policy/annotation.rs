@@ -10,6 +10,7 @@ use std::time::Duration;
 use cedar_policy::{Effect, Policy};
 
 use super::error::Fault;
+use crate::detect::Detectors;
 use crate::nearest::nearest;
 
 /// The annotations of one policy.
@@ -37,7 +38,7 @@ impl Terms {
 }
 
 /// Reads the annotations of a policy.
-pub(super) fn read(policy: &Policy) -> Result<Terms, Fault> {
+pub(super) fn read(policy: &Policy, detectors: &Detectors) -> Result<Terms, Fault> {
     if let Some((name, _)) = policy
         .annotations()
         .find(|(name, _)| !ANNOTATIONS.contains(name))
@@ -62,8 +63,8 @@ pub(super) fn read(policy: &Policy) -> Result<Terms, Fault> {
         .map_or(Ok(Vec::new()), |value| names("mask", value))?
         .into_iter()
         .collect();
-    if let Some(name) = masks.iter().find(|name| !crate::detect::known(name)) {
-        return Err(Fault::UnknownDetector { name: name.clone() });
+    if let Some(name) = masks.iter().find(|name| !detectors.known(name)) {
+        return Err(Fault::unknown_detector(name, detectors));
     }
     let approvers = on("approvers", Effect::Forbid)?
         .map_or(Ok(Vec::new()), |value| names("approvers", value))?;

@@ -14,6 +14,7 @@ use super::evaluate::{EvaluateError, Prepared, Verdict};
 use super::question::{Ask, Question};
 use super::shape::FINDINGS;
 use super::{PolicySet, Rule};
+use crate::detect::Detectors;
 use crate::protocol::{Fact, Facts};
 
 /// What policy is asked: who does what, where to, and what is known about it.
@@ -55,6 +56,7 @@ pub struct Permit {
     records: BTreeSet<String>,
     credential: Option<String>,
     version: String,
+    detectors: Arc<Detectors>,
 }
 
 /// Why something may not happen.
@@ -88,6 +90,7 @@ impl PolicySet {
             credential: None,
             // No set has allowed it: should the workload be enforced later, it has to be decided.
             version: String::new(),
+            detectors: Arc::clone(&self.detectors),
         }
     }
 }
@@ -186,6 +189,7 @@ fn permit(
         approvals: fulfilled.approvals,
         credential,
         version: set.version.clone(),
+        detectors: Arc::clone(&set.detectors),
     })
 }
 
@@ -301,6 +305,12 @@ impl Permit {
     #[must_use]
     pub fn approvals(&self) -> &BTreeSet<String> {
         &self.approvals
+    }
+
+    /// The detectors of the set that permits it, which know what its masks name.
+    #[must_use]
+    pub fn detectors(&self) -> &Arc<Detectors> {
+        &self.detectors
     }
 
     /// The version of the set that permits it.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::detect::Detectors;
+
 /// A policy set that cannot be used. Messages name the place and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages are the documentation")]
@@ -83,8 +85,10 @@ pub enum Fault {
     },
     #[error("@within says how long an approval is waited for: add @approvers(\"group\")")]
     WithinAlone,
-    #[error("\"{name}\" is neither a detector nor a class of detectors, such as \"pii\"")]
-    UnknownDetector { name: String },
+    #[error("\"{name}\" is neither a detector nor a class: there are {}", known.join(", "))]
+    UnknownDetector { name: String, known: Vec<String> },
+    #[error("{message}")]
+    Detector { message: String },
     #[error(
         "context.credential is never \"{value}\": it is \"none\", \"own\", \"foreign\" or \"held\""
     )]
@@ -116,6 +120,15 @@ pub enum Fault {
     Absence { fact: String },
     #[error("the policy applies to no action: for a group of actions write `action in`")]
     NoAction,
+}
+
+impl Fault {
+    pub(super) fn unknown_detector(name: &str, detectors: &Detectors) -> Self {
+        Self::UnknownDetector {
+            name: name.to_owned(),
+            known: detectors.names().into_iter().map(str::to_owned).collect(),
+        }
+    }
 }
 
 impl fmt::Display for Problem {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use cedar_policy::ffi::DetailedError;
@@ -15,7 +16,8 @@ use cedar_policy::{Policy, PolicyId, ValidationMode, Validator, pst};
 use super::error::{Fault, Place, PolicyError, Problem};
 use super::evaluate::Types;
 use super::vocabulary::{self, SCHEMA, Vocabulary};
-use super::{PolicySet, Rule, annotation, depth, shape, slice};
+use super::{PolicySet, Rule, annotation, depth, detectors, shape, slice};
+use crate::detect::Detectors;
 
 /// One policy file.
 pub(super) struct Source {
@@ -56,6 +58,10 @@ pub(super) fn read(dir: &Path) -> Result<Vec<Source>, PolicyError> {
         });
     }
     files.sort();
+    let own = dir.join(detectors::FILE);
+    if own.try_exists().map_err(|source| fail(&own, source))? {
+        files.push(own);
+    }
     files
         .into_iter()
         .map(|file| {
@@ -103,7 +109,15 @@ fn compile_here(sources: &[Source]) -> Result<PolicySet, PolicyError> {
     let mut problems = Vec::new();
     let mut all = cedar_policy::PolicySet::new();
     let mut rules: BTreeMap<String, Rule> = BTreeMap::new();
-    for source in sources {
+    let version = version(sources);
+    let (own, sources): (Vec<&Source>, Vec<&Source>) = sources
+        .iter()
+        .partition(|source| source.file.ends_with(detectors::FILE));
+    let detectors = match own.first() {
+        Some(own) => detectors::read(&own.file, &own.text, &mut problems),
+        None => Detectors::default(),
+    };
+    for source in &sources {
         for (line, policy) in parse(source, &mut problems) {
             let place = Place {
                 file: source.file.clone(),
@@ -114,7 +128,7 @@ fn compile_here(sources: &[Source]) -> Result<PolicySet, PolicyError> {
                 .map(|id| id.escape_debug().to_string());
             let checked = name(&policy, &rules).and_then(|id| {
                 let policy = policy.new_id(PolicyId::new(&id));
-                let rule = check(&policy, place.clone(), &vocabulary)?;
+                let rule = check(&policy, place.clone(), &vocabulary, &detectors)?;
                 all.add(policy).map_err(|error| Fault::Cedar {
                     message: error.to_string(),
                     help: None,
@@ -133,11 +147,11 @@ fn compile_here(sources: &[Source]) -> Result<PolicySet, PolicyError> {
     }
     let result = Validator::new(schema.clone()).validate(&all, ValidationMode::Strict);
     for error in result.validation_errors() {
-        problems.push(odd(error.policy_id(), &error.into(), &rules, sources));
+        problems.push(odd(error.policy_id(), &error.into(), &rules, &sources));
     }
     let warnings: Vec<Problem> = result
         .validation_warnings()
-        .map(|warning| odd(warning.policy_id(), &warning.into(), &rules, sources))
+        .map(|warning| odd(warning.policy_id(), &warning.into(), &rules, &sources))
         .collect();
     let slices = slice::by_action(&schema, &vocabulary, &all, &rules)?;
     for (id, rule) in &rules {
@@ -169,7 +183,8 @@ fn compile_here(sources: &[Source]) -> Result<PolicySet, PolicyError> {
         slices,
         rules,
         warnings,
-        version: version(sources),
+        detectors: Arc::new(detectors),
+        version,
     })
 }
 
@@ -239,10 +254,15 @@ fn name(policy: &Policy, rules: &BTreeMap<String, Rule>) -> Result<String, Fault
     }
 }
 
-fn check(policy: &Policy, place: Place, vocabulary: &Vocabulary) -> Result<Rule, Fault> {
-    let terms = annotation::read(policy)?;
+fn check(
+    policy: &Policy,
+    place: Place,
+    vocabulary: &Vocabulary,
+    detectors: &Detectors,
+) -> Result<Rule, Fault> {
+    let terms = annotation::read(policy, detectors)?;
     let tree = tree(policy)?;
-    shape::check(&tree, &terms, vocabulary)?;
+    shape::check(&tree, &terms, vocabulary, detectors)?;
     Ok(Rule {
         place,
         effect: policy.effect(),
@@ -268,7 +288,7 @@ fn odd(
     id: &PolicyId,
     error: &DetailedError,
     rules: &BTreeMap<String, Rule>,
-    sources: &[Source],
+    sources: &[&Source],
 ) -> Problem {
     let id = id.to_string();
     let mut place = rules.get(&id).map_or_else(

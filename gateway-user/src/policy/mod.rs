@@ -9,6 +9,7 @@ mod annotation;
 pub mod cases;
 mod decide;
 mod depth;
+mod detectors;
 mod error;
 mod evaluate;
 mod live;
@@ -21,6 +22,7 @@ mod vocabulary;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use cedar_policy::{Effect, Entity, EntityUid, ResourceConstraint, Schema};
 
@@ -31,12 +33,18 @@ pub use question::{Ask, Question};
 
 use annotation::Terms;
 
+use crate::detect::Detectors;
+
 /// The policies and cases that `tollgate init` writes: path below the policy folder, text.
 pub const DEFAULTS: &[(&str, &str)] = &[
     ("base.cedar", include_str!("../../../policies/base.cedar")),
     (
         "langchain.cedar",
         include_str!("../../../policies/langchain.cedar"),
+    ),
+    (
+        "detectors.toml",
+        include_str!("../../../policies/detectors.toml"),
     ),
     (
         "cases/base.toml",
@@ -55,6 +63,7 @@ pub struct PolicySet {
     slices: HashMap<String, Slice>,
     rules: BTreeMap<String, Rule>,
     warnings: Vec<Problem>,
+    detectors: Arc<Detectors>,
     version: String,
 }
 
@@ -139,6 +148,12 @@ impl PolicySet {
             .iter()
             .map(|(action, slice)| (action.as_str(), slice.set.num_of_policies()))
             .collect()
+    }
+
+    /// The detectors that belong to the set: what it calls findings, and what it masks.
+    #[must_use]
+    pub fn detectors(&self) -> &Arc<Detectors> {
+        &self.detectors
     }
 
     /// What the validator finds odd without refusing it.

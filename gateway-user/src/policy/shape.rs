@@ -11,12 +11,14 @@ use cedar_policy::pst::{BinaryOp, Clause, Effect, Expr, Literal, Template, Unary
 use super::annotation::Terms;
 use super::error::Fault;
 use super::vocabulary::Vocabulary;
+use crate::detect::Detectors;
 
 /// Checks the conditions of a policy.
 pub(super) fn check(
     policy: &Template,
     terms: &Terms,
     vocabulary: &Vocabulary,
+    detectors: &Detectors,
 ) -> Result<(), Fault> {
     let mut asked = Asked::default();
     for clause in policy.clauses() {
@@ -24,7 +26,7 @@ pub(super) fn check(
         if mentions_bare_context(condition) {
             return Err(Fault::BareContext);
         }
-        names_exist(condition)?;
+        names_exist(condition, detectors)?;
         let truth = match (policy.effect, clause) {
             (Effect::Forbid, Clause::Unless(_)) => {
                 asked.read(condition)?;
@@ -206,7 +208,7 @@ fn optional_presence(expr: &Expr, vocabulary: &Vocabulary) -> Option<String> {
 }
 
 /// Findings and credential kinds are closed lists: a name that is not on them would never match, and its forbid never apply.
-fn names_exist(condition: &Expr) -> Result<(), Fault> {
+fn names_exist(condition: &Expr, detectors: &Detectors) -> Result<(), Fault> {
     let compared = |with: &'static str| {
         find(condition, &move |expr| match expr {
             Expr::BinaryOp { op, left, right } if !matches!(op, BinaryOp::And | BinaryOp::Or) => {
@@ -221,9 +223,9 @@ fn names_exist(condition: &Expr) -> Result<(), Fault> {
     if let Some(name) = compared(FINDINGS)
         .concat()
         .into_iter()
-        .find(|name| !crate::detect::known(name))
+        .find(|name| !detectors.known(name))
     {
-        return Err(Fault::UnknownDetector { name });
+        return Err(Fault::unknown_detector(&name, detectors));
     }
     let kinds = compared(CREDENTIAL).concat();
     match kinds

@@ -65,7 +65,7 @@ pub(crate) struct Proxy {
     pub(crate) flows: Arc<Redirected>,
     listener: TcpListener,
     started: Duration,
-    policies: PathBuf,
+    pub(crate) policies: PathBuf,
     _folder: TempDir,
 }
 

@@ -146,3 +146,63 @@ async fn a_request_that_waits_for_its_answer_ends_too() -> anyhow::Result<()> {
     assert_eq!(exchanges[0]["outcome"], "aborted");
     Ok(())
 }
+
+const DETECTORS: &str = r#"
+[[detector]]
+id = "employee-id"
+class = "internal"
+regex = '\bEMP-[0-9]{6}\b'
+examples = ["EMP-004217"]
+"#;
+const OWN: &str = r#"
+@id("chat") permit (principal, action == Action::"llm.generate", resource == Service::"openai");
+@id("mask-internal") @mask("internal")
+forbid (principal, action in Action::"llm", resource) unless { context.masked.contains("internal") };
+@id("no-mail") forbid (principal, action in Action::"llm", resource) when { context.findings.contains("email") };
+"#;
+
+#[tokio::test]
+async fn detectors_come_into_force_with_the_policies_that_name_them() -> anyhow::Result<()> {
+    let proxy = Proxy::start().await?;
+    let (origin, said) = (proxy.tls_origin(), "badge EMP-004217 of the visitor");
+    let prompt = json!({"model": "gpt-5-mini", "stream": true, "messages": [{"role": "user", "content": said}]});
+    let host = format!("api.openai.com:{}", origin.port());
+    let file = proxy.policies.join("detectors.toml");
+    for (own, expected) in [
+        (false, said.to_owned()),
+        (true, said.replace("EMP-004217", "[REDACTED:employee-id]")),
+    ] {
+        if own {
+            std::fs::write(&file, DETECTORS)?;
+            proxy.govern(OWN)?;
+        }
+        let mut client = proxy.client(origin, "api.openai.com", "http/1.1").await?;
+        let request = client.request("POST", &host, "/v1/chat/completions", prompt.to_string())?;
+        assert_eq!(client.send(request).await?.0, 200);
+        let received = proxy.upstream.take();
+        assert!(
+            received[0].text().contains(&expected),
+            "{}",
+            received[0].text()
+        );
+    }
+    let exchanges = proxy.ended(2).await?;
+    assert_eq!(exchanges[1]["obligations"], json!(["mask:internal"]));
+    assert!(
+        exchanges[1]["findings"].to_string().contains("employee-id"),
+        "{:#}",
+        exchanges[1]
+    );
+    assert!(
+        !proxy
+            .transcript(&exchanges[1])
+            .await?
+            .contains("EMP-004217")
+    );
+    // A set that names what no detector is does not load.
+    std::fs::remove_file(&file)?;
+    let loaded = proxy.govern(OWN).map_err(|error| error.to_string());
+    let told = |error: &String| error.contains("there are pii, secrets");
+    assert!(loaded.as_ref().is_err_and(told), "{loaded:?}");
+    Ok(())
+}

@@ -3,15 +3,24 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::detect::samples;
 
 /// Everything a scanner gives out for these parts, neighbouring texts joined; what it holds is checked on the way.
 fn pieces<'a>(parts: impl IntoIterator<Item = &'a str>) -> Vec<Piece> {
+    pieces_with(&Detectors::default(), parts)
+}
+
+fn scan(text: &str) -> Vec<Finding> {
+    super::scan(text, &Detectors::default())
+}
+
+fn pieces_with<'a>(detectors: &Detectors, parts: impl IntoIterator<Item = &'a str>) -> Vec<Piece> {
     let mut scanner = Scanner::new();
     let mut out = Vec::new();
     let (mut taken, mut given) = (0, 0);
     for part in parts {
         let before = out.len();
-        scanner.push(part, &mut out);
+        scanner.push(part, detectors, &mut out);
         taken += part.len();
         given += out[before..].iter().map(length).sum::<usize>();
         assert!(scanner.held() <= HOLD, "held {}", scanner.held());
@@ -22,7 +31,7 @@ fn pieces<'a>(parts: impl IntoIterator<Item = &'a str>) -> Vec<Piece> {
             "nothing held, nothing missing"
         );
     }
-    scanner.finish(&mut out);
+    scanner.finish(detectors, &mut out);
     assert_eq!(scanner.held(), 0);
     let mut joined: Vec<Piece> = Vec::new();
     for piece in out {
@@ -43,9 +52,13 @@ fn length(piece: &Piece) -> usize {
 
 /// The pieces [`scan`] calls for.
 fn expected(text: &str) -> Vec<Piece> {
+    expected_with(&Detectors::default(), text)
+}
+
+fn expected_with(detectors: &Detectors, text: &str) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut at = 0;
-    for finding in scan(text) {
+    for finding in super::scan(text, detectors) {
         assert!(at <= finding.range.start && finding.range.start < finding.range.end);
         if at < finding.range.start {
             pieces.push(Piece::Text(text[at..finding.range.start].to_owned()));
@@ -139,6 +152,10 @@ fn texts() -> impl Strategy<Value = String> {
 
 /// The findings without any of the short cuts: every detector is asked about every place.
 fn everywhere(text: &str) -> Vec<Finding> {
+    everywhere_with(&Detectors::default(), text)
+}
+
+fn everywhere_with(detectors: &Detectors, text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut at = 0;
     while at < text.len() {
@@ -146,10 +163,13 @@ fn everywhere(text: &str) -> Vec<Finding> {
         let mut word = email::Word::default();
         let mut verdict = email::at(text.as_bytes(), at, true, &mut word).or(aws::at(place));
         verdict = verdict.or(key::at(place)).or(card::at(place));
+        if text.is_char_boundary(at) {
+            verdict = verdict.or(detectors.at(place));
+        }
         at += 1;
         if let Verdict::Match(detector, length) = verdict {
             let value = &text[at - 1..at - 1 + length];
-            findings.push(detector.finding(at - 1, length, value, value));
+            findings.push(detectors.finding(detector, at - 1, length, (value, value)));
             at += length - 1;
         }
     }
@@ -169,6 +189,31 @@ proptest! {
         prop_assert_eq!(&pieces(cut(&text, &[1])), &expected);
         prop_assert_eq!(&pieces([text.as_str()]), &expected);
         prop_assert_eq!(scan(&text), everywhere(&text));
+    }
+
+    #[test]
+    fn the_operators_detectors_do_not_depend_on_it_either(
+        text in texts(),
+        own in prop::collection::vec(
+            prop::sample::select(vec![
+                "EMP-", "1234", "EMP-123456", "-DE", "emp-4711-x", "Project ", "Falcon", "ÜBERflug", "Überflug",
+                "ada@", "hangar.example", "customer ", "79927398713", "\\n", "é", " ",
+            ]),
+            0..8,
+        ),
+        places in prop::collection::vec(any::<prop::sample::Index>(), 8),
+        sizes in prop::collection::vec(1_usize..40, 1..8),
+    ) {
+        let mut text = text;
+        for (part, place) in own.iter().zip(places) {
+            let at = text.floor_char_boundary(place.index(text.len() + 1));
+            text.insert_str(at, part);
+        }
+        let detectors = samples::detectors();
+        let expected = expected_with(&detectors, &text);
+        prop_assert_eq!(&pieces_with(&detectors, cut(&text, &sizes)), &expected);
+        prop_assert_eq!(&pieces_with(&detectors, cut(&text, &[1])), &expected);
+        prop_assert_eq!(super::super::scan(&text, &detectors), everywhere_with(&detectors, &text));
     }
 }
 
@@ -193,7 +238,7 @@ fn two_pieces_cut_anywhere_and_single_characters_find_the_same() {
     let found = expected
         .iter()
         .filter_map(|piece| match piece {
-            Piece::Found(finding, _) => Some(finding.detector),
+            Piece::Found(finding, _) => Some(finding.detector.to_string()),
             Piece::Text(_) => None,
         })
         .collect::<Vec<_>>();
@@ -270,7 +315,7 @@ fn a_key_without_an_end_is_one_finding_and_is_not_kept() {
     let mut scanner = Scanner::new();
     let mut out = Vec::new();
     for part in cut(&key, &[16]) {
-        scanner.push(part, &mut out);
+        scanner.push(part, &Detectors::default(), &mut out);
         assert!(scanner.text.len() <= HOLD + LOOKBEHIND);
     }
     assert!(out.is_empty());
@@ -291,10 +336,10 @@ fn plain_prose_is_held_for_a_word_at_most() {
         ("\n\n", 0),
         ("é", 0),
     ] {
-        scanner.push(text, &mut out);
+        scanner.push(text, &Detectors::default(), &mut out);
         assert_eq!(scanner.held(), held, "after {text:?}");
     }
-    scanner.push(&"x".repeat(100_000), &mut out);
+    scanner.push(&"x".repeat(100_000), &Detectors::default(), &mut out);
     assert_eq!(
         scanner.held(),
         64,

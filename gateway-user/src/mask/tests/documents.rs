@@ -1,5 +1,7 @@
 //! Whole bodies, and streams that are not a model's.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::super::{body, findings};
@@ -10,9 +12,12 @@ fn body_of(text: &str, shape: Shape) -> String {
     String::from_utf8(masked.bytes.to_vec()).unwrap()
 }
 
-fn found(text: &str, shape: Shape) -> Vec<&'static str> {
-    let found = findings(text.as_bytes(), shape).unwrap();
-    found.iter().map(|finding| finding.detector).collect()
+fn found(text: &str, shape: Shape) -> Vec<String> {
+    let found = findings(text.as_bytes(), shape, &Arc::default()).unwrap();
+    found
+        .iter()
+        .map(|finding| finding.detector.to_string())
+        .collect()
 }
 
 /// What the pieces of a call's arguments are put together to.
@@ -86,7 +91,10 @@ fn the_set_decides_what_is_masked_and_everything_is_found() {
         "[\"anna@example.com [REDACTED:credit-card]\"]"
     );
     assert_eq!(masked.findings.len(), 1);
-    assert_eq!(findings(&text, Shape::Json).unwrap().len(), 2);
+    assert_eq!(
+        findings(&text, Shape::Json, &Arc::default()).unwrap().len(),
+        2
+    );
     let class = body(&text, Shape::Json, &Set::new(["pii"])).unwrap();
     assert_eq!(class.findings.len(), 2);
     let other = body(&text, Shape::Json, &Set::new(["secrets"])).unwrap();
@@ -104,12 +112,18 @@ fn bytes_between_texts_survive() {
 #[test]
 fn bodies_that_cannot_be_read_are_errors() {
     let twice = br#"{"model":"a","mod\u0065l":"b"}"#;
-    let error = findings(twice, Shape::OpenAiChat).unwrap_err();
+    let error = findings(twice, Shape::OpenAiChat, &Arc::default()).unwrap_err();
     assert_eq!(error.to_string(), "an object has the key \"model\" twice");
-    assert!(findings(twice, Shape::Json).is_ok());
+    assert!(findings(twice, Shape::Json, &Arc::default()).is_ok());
     for text in [&b"{"[..], b"{} {}", b"\"\xff\"", b"a"] {
-        assert!(findings(text, Shape::Json).is_err(), "{text:?}");
-        assert!(findings(text, Shape::Text).is_ok(), "{text:?}");
+        assert!(
+            findings(text, Shape::Json, &Arc::default()).is_err(),
+            "{text:?}"
+        );
+        assert!(
+            findings(text, Shape::Text, &Arc::default()).is_ok(),
+            "{text:?}"
+        );
     }
 }
 

@@ -49,6 +49,8 @@ pub(super) struct Record {
     pub(super) entry: ExchangeEntry,
     pub(super) collector: Option<Collector>,
     pub(super) status: u16,
+    /// What is masked in the record: all that can be found.
+    pub(super) everything: mask::Set,
 }
 
 impl Relay {
@@ -273,7 +275,7 @@ impl Record {
     fn summarise(&mut self) -> Option<Summary> {
         let summary = self.collector.take()?.finish();
         let text = Bytes::from(summary.to_json().to_string());
-        if let Ok(masked) = mask::body(&text, mask::Shape::Json, &mask::Set::all()) {
+        if let Ok(masked) = mask::body(&text, mask::Shape::Json, &self.everything) {
             self.entry.response(&masked.bytes);
         }
         Some(summary)

@@ -290,7 +290,7 @@ impl Direction {
         if self.from == Peer::Server {
             return Ok(self.terms.opened());
         }
-        let found = mask::findings(says, shape)
+        let found = mask::findings(says, shape, self.terms.permit().detectors())
             .map_err(|error| Stop::refused(&format!("a message cannot be read: {error}")))?;
         self.found(&found);
         self.terms.of(&found)

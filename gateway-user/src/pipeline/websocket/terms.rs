@@ -80,7 +80,8 @@ impl Terms {
 
     /// What it was opened with.
     pub(super) fn opened(&self) -> mask::Set {
-        mask::Set::new(self.permit.masks().iter().map(String::as_str))
+        let names = self.permit.masks().iter().map(String::as_str);
+        mask::Set::new(names).with(self.permit.detectors())
     }
 
     /// What has to be masked in a message of the agent in which that was found.
@@ -90,12 +91,12 @@ impl Terms {
         }
         let names = found
             .iter()
-            .flat_map(|finding| [finding.detector, finding.class])
-            .map(str::to_owned);
+            .flat_map(|finding| [finding.detector.to_string(), finding.class.to_string()]);
         let policies = self.connection.gateway.policies.load();
         match self.permit.again(&policies, names.collect::<Fact>()) {
             Decision::Permit(permit) => {
-                Ok(mask::Set::new(permit.masks().iter().map(String::as_str)))
+                let names = permit.masks().iter().map(String::as_str);
+                Ok(mask::Set::new(names).with(self.permit.detectors()))
             }
             Decision::Deny(denial) => Err(Stop::refused(&denial.reason)),
             Decision::Ask(question) => Err(Stop::refused(&format!(

@@ -5,6 +5,7 @@ mod annotations;
 mod cases;
 mod decisions;
 mod depth;
+mod detectors;
 mod live;
 mod rules;
 mod slices;
