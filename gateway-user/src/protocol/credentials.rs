@@ -1,6 +1,6 @@
 //! Where agents put credentials in HTTP: the headers and query parameters that a held credential replaces.
 
-use http::{HeaderMap, HeaderName};
+use http::header::{HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 
 /// The headers agents put credentials in. At a service with a held credential all of them are removed.
 pub const HEADERS: &[&str] = &[
@@ -17,12 +17,34 @@ pub const HEADERS: &[&str] = &[
     "openai-project",
 ];
 
-/// Removes every credential header.
+/// Removes every credential header, and the WebSocket subprotocols that stand for one.
 pub fn strip(headers: &mut HeaderMap) {
     let carriers: Vec<HeaderName> = headers.keys().filter(|name| named(name)).cloned().collect();
     for name in carriers {
         headers.remove(name);
     }
+    let kept: Vec<&[u8]> = subprotocols(headers)
+        .filter(|offered| !SUBPROTOCOLS.iter().any(|prefix| starts(offered, prefix)))
+        .collect();
+    let kept = HeaderValue::from_bytes(&kept.join(&b", "[..])).ok();
+    headers.remove(SEC_WEBSOCKET_PROTOCOL);
+    if let Some(kept) = kept.filter(|kept| !kept.is_empty()) {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, kept);
+    }
+}
+
+/// Each subprotocol that a WebSocket handshake offers.
+fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let values = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let offered = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    offered
+        .map(<[u8]>::trim_ascii)
+        .filter(|offered| !offered.is_empty())
+}
+
+fn starts(offered: &[u8], prefix: &str) -> bool {
+    let start = offered.get(..prefix.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
 }
 
 /// Many servers read `x_api_key` as `x-api-key`.
@@ -44,7 +66,7 @@ pub fn strip_target(target: &str) -> String {
     }
 }
 
-/// The credential a request presents, in a header or in its query; the first one found.
+/// The credential a request presents, in a header, in its query or as a subprotocol; the first one found.
 #[must_use]
 pub fn presented<'a>(headers: &'a HeaderMap, target: &'a str) -> Option<&'a [u8]> {
     let secret = |name: &HeaderName| named(name) && !name.as_str().starts_with("openai");
@@ -61,9 +83,18 @@ pub fn presented<'a>(headers: &'a HeaderMap, target: &'a str) -> Option<&'a [u8]
                 .as_bytes(),
         )
     };
+    let in_subprotocol = || {
+        let secret = |offered: &&[u8]| {
+            SECRET_SUBPROTOCOLS
+                .iter()
+                .find(|prefix| starts(offered, prefix))
+        };
+        subprotocols(headers).find_map(|offered| offered.get(secret(&offered)?.len()..))
+    };
     in_header
         .map(|(_, value)| value.as_bytes())
         .or_else(in_query)
+        .or_else(in_subprotocol)
 }
 
 /// Percent-encoded names are decoded first: servers do.
@@ -106,6 +137,15 @@ const PARAMETERS: &[&str] = &[
     "x-amz-security-token",
 ];
 
+/// Browsers cannot set headers on a WebSocket, so that providers take credentials, and what picks an account, as subprotocols.
+const SUBPROTOCOLS: &[&str] = &[
+    "openai-insecure-api-key.",
+    "base64url.bearer.authorization.k8s.io.",
+    "openai-organization.",
+    "openai-project.",
+];
+const SECRET_SUBPROTOCOLS: &[&str] = &[SUBPROTOCOLS[0], SUBPROTOCOLS[1]];
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -127,5 +167,29 @@ mod tests {
         strip(&mut headers);
         assert!(headers.is_empty());
         assert_eq!(presented(&headers, "/p"), None);
+    }
+
+    #[test]
+    fn credentials_leave_subprotocols() {
+        let offered = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(SEC_WEBSOCKET_PROTOCOL, value.parse().unwrap());
+            }
+            headers
+        };
+        let mut headers = offered(&[
+            "realtime, OpenAI-insecure-api-key.sk-1",
+            "openai-project.p,x",
+        ]);
+        assert_eq!(presented(&headers, "/p"), Some(&b"sk-1"[..]));
+        strip(&mut headers);
+        let left: Vec<_> = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().collect();
+        assert_eq!(left, ["realtime, x"]);
+        assert_eq!(presented(&headers, "/p"), None);
+        let mut headers = offered(&["base64url.bearer.authorization.k8s.io.dG9rZW4"]);
+        assert_eq!(presented(&headers, "/p"), Some(&b"dG9rZW4"[..]));
+        strip(&mut headers);
+        assert!(headers.is_empty());
     }
 }
