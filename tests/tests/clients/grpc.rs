@@ -1,19 +1,13 @@
 //! The real gRPC client against the real gRPC server: one message, streams both ways at once, statuses, and its own error when refused.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-};
-
-use anyhow::Context;
 use serde_json::{Value, json};
 
-use crate::world::{GRPC, IDENTITY, Script, World, clients, python, text};
+use crate::world::{ECHO, IDENTITY, Script, Server, World, text};
 
 #[test]
 fn grpc_calls_return_what_they_return_without_tollgate() -> anyhow::Result<()> {
     let world = World::new()?;
-    let _server = Server::start(&world)?;
+    let _server = Server::start(&world, "grpc_server.py")?;
     let long = "x".repeat(100_000);
     let calls = [
         call("/test.Echo/Unary", &["hello"], false),
@@ -53,7 +47,7 @@ fn grpc_calls_return_what_they_return_without_tollgate() -> anyhow::Result<()> {
 #[test]
 fn a_refused_grpc_call_raises_permission_denied() -> anyhow::Result<()> {
     let world = World::new()?;
-    let _server = Server::start(&world)?;
+    let _server = Server::start(&world, "grpc_server.py")?;
     let calls = [
         call("/test.Other/Unary", &["hello"], false),
         call("/test.Other/Stream", &["hello"], true),
@@ -83,40 +77,5 @@ fn a_refused_grpc_call_raises_permission_denied() -> anyhow::Result<()> {
 }
 
 fn call(method: &str, messages: &[&str], stream: bool) -> Value {
-    json!({"client": "grpc", "target": format!("{GRPC}:443"), "method": method, "messages": messages, "stream": stream})
-}
-
-/// The server; it ends with this.
-struct Server(Child);
-
-impl Server {
-    fn start(world: &World) -> anyhow::Result<Self> {
-        let (certificate, key) = world.upstream.authority.certificate(&[GRPC.to_owned()])?;
-        let certificate = world.lab.write("grpc.pem", &certificate.pem())?;
-        let key = world.lab.write("grpc.key", &key.serialize_pem())?;
-        let mut child = Command::new(python()?)
-            .arg(clients("grpc_server.py"))
-            .arg(world.grpc.to_string())
-            .args([certificate, key])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start the gRPC server")?;
-        let mut ready = String::new();
-        let output = child.stdout.take().context("no output")?;
-        let server = Self(child);
-        BufReader::new(output).read_line(&mut ready)?;
-        anyhow::ensure!(
-            ready == "ready\n",
-            "the gRPC server did not start: {ready:?}"
-        );
-        Ok(server)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    json!({"client": "grpc", "target": format!("{ECHO}:443"), "method": method, "messages": messages, "stream": stream})
 }

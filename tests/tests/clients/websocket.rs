@@ -1,8 +1,11 @@
 //! WebSockets of the Python library: the same through Tollgate as without it, masked both ways, refused as the library tells refusals.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use tests::harness::{WAIT, finish};
 
-use crate::world::{FILES, FORBIDDEN, Script, World, text};
+use crate::world::{
+    ECHO, FILES, FORBIDDEN, IDENTITY, Script, Server, World, clients, python, text,
+};
 
 #[test]
 fn websockets_get_what_they_get_without_tollgate() -> anyhow::Result<()> {
@@ -66,5 +69,41 @@ fn websockets_are_masked_and_refused_in_the_librarys_terms() -> anyhow::Result<(
             .iter()
             .all(|received| !received.text().contains("bob@corp.com"))
     );
+    Ok(())
+}
+
+/// The cases of the Autobahn test suite against a strict server: what comes back is the same, to the closing code.
+#[test]
+fn frames_get_what_they_get_without_tollgate() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let _server = Server::start(&world, "frames_server.py")?;
+    let python = python()?;
+    let run = |mut command: std::process::Command| -> anyhow::Result<Vec<Value>> {
+        command.arg(clients("frames.py")).arg(format!("{ECHO}:443"));
+        let printed = finish(&command, "", WAIT)?.success()?;
+        Ok(printed
+            .lines()
+            .map(serde_json::from_str)
+            .collect::<Result<_, _>>()?)
+    };
+    let control = run(world.daemon.untagged(&python))?;
+    let closed_with = |code: u16| control.iter().filter(|case| case["close"] == code).count();
+    assert!(
+        control.len() > 80
+            && closed_with(1000) > 30
+            && closed_with(1002) > 35
+            && closed_with(1007) > 6,
+        "the control run failed: {control:#?}"
+    );
+    let results = run(world.daemon.tagged(IDENTITY, &python))?;
+    assert_eq!(results.len(), control.len());
+    let different: Vec<String> = results
+        .iter()
+        .zip(&control)
+        .filter(|(result, expected)| result != expected)
+        .map(|(result, expected)| format!("{result} without Tollgate: {expected}"))
+        .collect();
+    assert_eq!(different, Vec::<String>::new(), "{}", world.daemon.log());
+    world.daemon.ended_after(0, control.len())?;
     Ok(())
 }

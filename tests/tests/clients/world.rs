@@ -25,8 +25,8 @@ pub(crate) const FILES: &str = "files.example.test";
 /// A host that no service lists.
 pub(crate) const FORBIDDEN: &str = "paste.example.test";
 
-/// The name of the gRPC server, which a test starts itself.
-pub(crate) const GRPC: &str = "grpc.example.test";
+/// The name of a server that a test starts itself.
+pub(crate) const ECHO: &str = "echo.example.test";
 
 /// Chat clients in Python, each with a model that policy permits.
 pub(crate) const CHAT: &[(&str, &str)] = &[
@@ -97,8 +97,8 @@ pub(crate) struct World {
     pub(crate) daemon: Daemon,
     pub(crate) upstream: Upstream,
     pub(crate) lab: Lab,
-    /// Where [`GRPC`] leads.
-    pub(crate) grpc: SocketAddr,
+    /// Where [`ECHO`] leads.
+    pub(crate) echo: SocketAddr,
 }
 
 impl World {
@@ -111,10 +111,10 @@ impl World {
         start: impl FnOnce(&Lab) -> anyhow::Result<Daemon>,
     ) -> anyhow::Result<Self> {
         let tls = free_address(443)?;
-        let grpc = free_address(443)?;
+        let echo = free_address(443)?;
         let names = ["api.openai.com", "api.anthropic.com", FILES, FORBIDDEN];
         let mut hosts = names.map(|name| (tls.ip(), name)).to_vec();
-        hosts.push((grpc.ip(), GRPC));
+        hosts.push((echo.ip(), ECHO));
         let lab = Lab::enter("tollgate-clients-", &hosts)?;
         let upstream = Upstream::start(&Options {
             tls: vec![tls],
@@ -133,13 +133,13 @@ impl World {
             service("openai", "api.openai.com"),
             service("anthropic", "api.anthropic.com"),
             service("files", FILES),
-            service("echo", GRPC),
+            service("echo", ECHO),
         ))?;
         Ok(Self {
             daemon: start(&lab)?,
             upstream,
             lab,
-            grpc,
+            echo,
         })
     }
 
@@ -196,6 +196,39 @@ impl Drop for Conversation {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A server of the suite at [`ECHO`]; it ends with this.
+pub(crate) struct Server(Child);
+
+impl Server {
+    /// Starts a script, which gets an address, a certificate and its key, and says `ready` when it listens.
+    pub(crate) fn start(world: &World, script: &str) -> anyhow::Result<Self> {
+        let (certificate, key) = world.upstream.authority.certificate(&[ECHO.to_owned()])?;
+        let certificate = world.lab.write("echo.pem", &certificate.pem())?;
+        let key = world.lab.write("echo.key", &key.serialize_pem())?;
+        let mut child = Command::new(python()?)
+            .arg(clients(script))
+            .arg(world.echo.to_string())
+            .args([certificate, key])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start the server")?;
+        let mut ready = String::new();
+        let output = child.stdout.take().context("no output")?;
+        let server = Self(child);
+        BufReader::new(output).read_line(&mut ready)?;
+        anyhow::ensure!(ready == "ready\n", "{script} did not start: {ready:?}");
+        Ok(server)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
