@@ -5,6 +5,7 @@
 mod approvals;
 mod daemon;
 mod doctor;
+mod explain;
 mod flows;
 mod launch;
 mod logs;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
+use super::explain::Explained;
 use super::{Common, Failure, policy};
 use crate::config::Config;
 use crate::control::{Request, call};
@@ -44,6 +45,9 @@ pub(super) struct Explain {
     /// A proposed policy folder to compare with
     #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(common: &Common, command: Command) -> Result<ExitCode, Failure> {
@@ -112,7 +116,23 @@ fn explain(common: &Common, config: &Config, flags: Explain) -> Result<ExitCode,
         .policies
         .map(|folder| PolicySet::load(&folder).map(Arc::new))
         .transpose()?;
-    print!("{}", policy::explain(query, &set, proposed.as_ref()));
+    let told = |field: &str| recorded[field].as_str().unwrap_or_default().to_owned();
+    let explained = Explained::new(
+        &told("exchange"),
+        &told("decision"),
+        query,
+        &set,
+        proposed.as_ref(),
+    );
+    if flags.json {
+        let text = serde_json::to_string(&explained).map_err(|error| Failure {
+            code: 1,
+            message: error.to_string(),
+        })?;
+        println!("{text}");
+    } else {
+        print!("{}", explained.text());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
