@@ -185,7 +185,7 @@ impl Window {
 const LISTENERS: usize = 2;
 /// Files, maps, listeners and the control socket.
 const OWN_DESCRIPTORS: usize = 512;
-/// An idle connection takes some 70 KiB with its upstream's (docs/performance.md): all of them a little more than 1 GiB.
+/// An idle connection takes some 100 KiB with its upstream's (docs/performance.md): all of them less than 2 GiB.
 const MAX_CONNECTIONS: usize = 16_384;
 /// Each is gone within seconds; enough to tell every client of a flood sooner or later.
 const MAX_TOLD: usize = 256;

@@ -74,10 +74,13 @@ fn main() -> anyhow::Result<()> {
         println!("{}", report.table(says));
     }
     if arguments.only.is_none_or(|only| only == What::Idle) {
-        for contender in [Contender::HaProxy, Contender::Tollgate] {
+        for (name, contender) in [
+            ("HAProxy", Contender::HaProxy),
+            ("Tollgate", Contender::Tollgate),
+        ] {
             let each = world.idle(contender, IDLE)? as f64 / IDLE as f64 / 1024.0;
             println!(
-                "{contender:?}: {each:.0} KiB for each of {IDLE} connections that idle after a request"
+                "{name}: {each:.0} KiB for each of {IDLE} connections that idle after a request"
             );
         }
         println!();
