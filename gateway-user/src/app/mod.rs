@@ -70,17 +70,9 @@ pub async fn up(config: Config) -> Result<(), UpError> {
     let _lock = Lock::take(&config.paths.run)?;
     let live = Arc::new(Live::new(PolicySet::load(&config.paths.policies)?));
     let policies = Arc::new(Policies::new(&config.paths.policies, Arc::clone(&live)));
-    let keeper = Keeper::with_certificates(
-        &config.paths.state,
-        credentials(&config),
-        certificates(&config),
-    )?;
+    let keeper = keeper(&config)?;
     check_credentials(&config, &keeper)?;
-    let upstreams = Upstreams::new(
-        &Roots::host()?,
-        config.catalog.services(),
-        &keeper.client_certificates()?,
-    )?;
+    let upstreams = upstreams(&config, &keeper)?;
     let ledger = Ledger::open(&config.paths.state.join("ledger.db")).await?;
     let scraped = match config.metrics {
         Some(address) => Some(metrics::bind(address).await?),
@@ -231,6 +223,30 @@ fn ca_folder(paths: &Paths) -> std::path::PathBuf {
 
 fn ca_file(paths: &Paths, workload: &Workload) -> std::path::PathBuf {
     ca_folder(paths).join(format!("{}.pem", workload.number))
+}
+
+/// The keeper of what the configured services hold.
+///
+/// # Errors
+/// Its state cannot be used.
+pub fn keeper(config: &Config) -> Result<Keeper, UpError> {
+    Ok(Keeper::with_certificates(
+        &config.paths.state,
+        credentials(config),
+        certificates(config),
+    )?)
+}
+
+/// TLS towards the configured services.
+///
+/// # Errors
+/// Roots or client certificates that cannot be used.
+pub fn upstreams(config: &Config, keeper: &Keeper) -> Result<Upstreams, UpError> {
+    Ok(Upstreams::new(
+        &Roots::host()?,
+        config.catalog.services(),
+        &keeper.client_certificates()?,
+    )?)
 }
 
 fn credentials(config: &Config) -> HashMap<String, CredentialSpec> {

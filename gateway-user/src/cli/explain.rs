@@ -220,6 +220,7 @@ forbid (principal, action in Action::"llm", resource) unless { context.masked.co
             facts,
         }
     }
+
     #[test]
     fn explain_shows_why_and_what_a_proposed_set_changes() {
         let load = |policies: &str| {

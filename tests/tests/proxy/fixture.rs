@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use gateway_user::{
+    app::{keeper, upstreams},
     approve::Approvals,
     config::Mode,
     drain::Drain,
@@ -35,7 +36,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
     client::Client,
-    setup::{Setup, configuration, keeper, upstreams},
+    setup::{Setup, configuration},
 };
 
 /// Long for a test, short for a person: what takes longer hangs.

@@ -1,14 +1,8 @@
 //! What a gateway of this suite is configured with.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::time::Duration;
 
-use gateway_user::{
-    config::{Config, Service},
-    forward::Upstreams,
-    keeper::{CertificateSpec, CredentialSpec, Keeper},
-    load::Limits,
-    tls::Roots,
-};
+use gateway_user::{config::Config, load::Limits};
 use tempfile::TempDir;
 use tests::upstream::{OLD, Upstream};
 
@@ -38,49 +32,6 @@ impl Default for Setup {
             limits: Limits::fitting(20_000),
         }
     }
-}
-
-pub(crate) fn keeper(config: &Config) -> anyhow::Result<Keeper> {
-    Ok(Keeper::with_certificates(
-        &config.paths.state,
-        credentials(config),
-        certificates(config),
-    )?)
-}
-
-pub(crate) fn upstreams(config: &Config, keeper: &Keeper) -> anyhow::Result<Upstreams> {
-    Ok(Upstreams::new(
-        &Roots::host()?,
-        config.catalog.services(),
-        &keeper.client_certificates()?,
-    )?)
-}
-
-/// Where the held credentials lie.
-fn credentials(config: &Config) -> HashMap<String, CredentialSpec> {
-    let held = |service: &Arc<Service>| {
-        let held = service.credential.clone()?;
-        let spec = CredentialSpec {
-            header: held.header,
-            prefix: held.prefix,
-            file: held.file,
-        };
-        Some((service.name.clone(), spec))
-    };
-    config.catalog.services().filter_map(held).collect()
-}
-
-/// Where the client certificates lie.
-fn certificates(config: &Config) -> HashMap<String, CertificateSpec> {
-    let shown = |service: &Arc<Service>| {
-        let client = service.client.clone()?;
-        let spec = CertificateSpec {
-            certificate: client.certificate,
-            key: client.key,
-        };
-        Some((service.name.clone(), spec))
-    };
-    config.catalog.services().filter_map(shown).collect()
 }
 
 /// The suite's services, and more.
