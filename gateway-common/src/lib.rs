@@ -19,4 +19,4 @@ pub use record::Field;
 
 /// Version of everything in this crate that crosses the kernel boundary; part of the pin path, so that two versions never share
 /// a map.
-pub const ABI: u32 = 2;
+pub const ABI: u32 = 3;
