@@ -36,10 +36,10 @@ enum Command {
     },
     /// Static checks, then every suite; or only the tiers named.
     Test {
-        /// static, unit, proxy, kernel, clients, package, demo
+        /// static, unit, proxy, kernel, escape, clients, package, demo
         tiers: Vec<suites::Tier>,
     },
-    /// Import direction, module docs, file sizes, words that must not be in the tree.
+    /// Import direction, module docs, file sizes, words that must not be in the tree, ledgers of tests.
     Tidy,
     /// Builds the eBPF object into gateway-ebpf/prebuilt.
     Ebpf {

@@ -31,6 +31,8 @@ pub(crate) enum Tier {
     Proxy,
     /// The kernel part in throw-away cgroups; needs root.
     Kernel,
+    /// Every known way around Tollgate, tried with and without it; needs root.
+    Escape,
     /// Real clients under the real daemon; needs root.
     Clients,
     /// The Debian package in a system of its own: installed, upgraded under load, removed, purged; needs root.
@@ -123,6 +125,12 @@ const STAGES: &[Stage] = &[
         name: "kernel",
         needs: &[Group::Build],
         commands: || as_root("kernel"),
+    },
+    Stage {
+        tier: Tier::Escape,
+        name: "escape",
+        needs: &[Group::Build],
+        commands: || as_root("escape"),
     },
     Stage {
         tier: Tier::Clients,

@@ -18,7 +18,8 @@ pub(super) fn check(sources: &[Source]) -> Vec<String> {
             .step_by(2)
             .filter(|name| is_path(name))
             .collect();
-        if !named.iter().any(|name| tests.contains(&last(name))) {
+        let exists = |name: &&str| tests.iter().any(|(_, test)| *test == last(name));
+        if !named.iter().any(exists) {
             problems.push(format!(
                 "{DOCUMENT}:{number}: names no test that exists (in backquotes): {}",
                 statement.trim()
@@ -52,8 +53,8 @@ fn invariants(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// The names of all test functions: a `fn` after an attribute that ends in `test]` or opens a property test.
-fn tests(sources: &[Source]) -> Vec<String> {
+/// The file and name of each test function: a `fn` after an attribute that ends in `test]` or opens a property test.
+pub(super) fn tests(sources: &[Source]) -> Vec<(&str, String)> {
     let mut names = Vec::new();
     for source in sources.iter().filter(|source| source.is_rust()) {
         let code = code::only(&source.text);
@@ -62,7 +63,8 @@ fn tests(sources: &[Source]) -> Vec<String> {
             if line.starts_with("#[") {
                 marked |= line.contains("test]") || line.contains("test(");
             } else if let Some((_, rest)) = line.split_once("fn ").filter(|_| marked) {
-                names.push(rest.split(['(', '<']).next().unwrap_or_default().to_owned());
+                let name = rest.split(['(', '<']).next().unwrap_or_default();
+                names.push((source.path.as_str(), name.to_owned()));
                 marked = false;
             }
         }

@@ -3,6 +3,7 @@
 //! In: the configuration's path, and what the daemon says of itself if one answers. Out: findings, in the order in which one
 //! would mend them. Nothing is written, attached or changed. Each check looks for itself; none trusts another.
 
+pub mod escapes;
 mod files;
 mod host;
 

@@ -1,0 +1,7 @@
+//! The escape suite: every known way around Tollgate, tried against the real daemon, first without it, where it must succeed.
+//!
+//! In: root, and a host like the one that Tollgate runs on. A suite that cannot run fails. Out: each test stands in the bypass ledger of
+//! SECURITY.md (`cargo xtask tidy` checks both directions).
+
+mod sockets;
+mod world;
