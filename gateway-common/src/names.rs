@@ -44,6 +44,8 @@ pub const FREE: &str = "FREE";
 pub const SCOPES: &str = "SCOPES";
 /// Guarded endpoints.
 pub const LISTENERS: &str = "LISTENERS";
+/// Cookie of a governed network namespace to the workload whose own it is.
+pub const NAMESPACES: &str = "NAMESPACES";
 /// Addresses of the host's resolvers.
 pub const RESOLVERS: &str = "RESOLVERS";
 /// Origin of a client socket.
@@ -64,9 +66,9 @@ pub const COUNTERS: &str = "COUNTERS";
 pub const EVENTS: &str = "EVENTS";
 
 /// Every map, for pinning.
-pub const MAPS: [&str; 17] = [
-    FACTS, CGROUPS, PATHS, ARRIVALS, LINEAGE, FREE, SCOPES, LISTENERS, RESOLVERS, ORIGINS, MADE,
-    ACCEPTED, FLOWS, CLAIMS, LIVE, COUNTERS, EVENTS,
+pub const MAPS: [&str; 18] = [
+    FACTS, CGROUPS, PATHS, ARRIVALS, LINEAGE, FREE, SCOPES, LISTENERS, NAMESPACES, RESOLVERS,
+    ORIGINS, MADE, ACCEPTED, FLOWS, CLAIMS, LIVE, COUNTERS, EVENTS,
 ];
 
 /// Global that says whether the kernel knows the socket above an MPTCP subflow, and the kernel function that shows it.

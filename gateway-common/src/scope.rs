@@ -76,18 +76,22 @@ pub mod slot {
     pub const TAGGED: u32 = 0;
     /// 1 while any listener address is guarded.
     pub const GUARDED: u32 = 1;
-    /// Cookie of the network namespace that is governed.
-    pub const NETNS: u32 = 2;
     /// Thread group of the daemon, 0 when there is none.
-    pub const DAEMON: u32 = 3;
+    pub const DAEMON: u32 = 2;
     /// When the daemon started, in clock ticks since boot as `/proc/PID/stat` shows it.
-    pub const DAEMON_START: u32 = 4;
+    pub const DAEMON_START: u32 = 3;
     /// Who started at this time or later, in nanoseconds since boot, is not known to be free just because it has no lineage; 0
     /// while no lineage was ever lost.
-    pub const LOST: u32 = 5;
+    pub const LOST: u32 = 4;
     /// How many there are.
-    pub const COUNT: u32 = 6;
+    pub const COUNT: u32 = 5;
 }
+
+/// Stands for the host in the map of governed network namespaces, where other entries name a workload.
+pub const HOST: u32 = 0;
+
+/// Most network namespaces that are governed at a time: one for each launch or container.
+pub const MAX_NAMESPACES: u32 = 16_384;
 
 /// Nanoseconds in one clock tick of `/proc/PID/stat` (`USER_HZ` is 100 on every architecture Linux has kept).
 pub const TICK: u64 = 10_000_000;

@@ -4,6 +4,8 @@
 //! is never passed on to a destination of its choice; whatever is unknown is refused. The table in the tests is complete:
 //! it walks every combination of inputs.
 
+use crate::scope::HOST;
+
 /// What a hook does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -86,7 +88,7 @@ pub enum Transport {
 pub struct Connect {
     /// Transport of the socket.
     pub transport: Transport,
-    /// The socket lies in the governed network namespace.
+    /// The socket lies in a network namespace where this workload is governed ([`here`]).
     pub here: bool,
     /// The socket is bound to a device.
     pub device: bool,
@@ -101,7 +103,7 @@ pub struct Connect {
 /// A datagram sent with an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Send {
-    /// The socket lies in the governed network namespace.
+    /// The socket lies in a network namespace where this workload is governed ([`here`]).
     pub here: bool,
     /// The socket is bound to a device.
     pub device: bool,
@@ -160,6 +162,16 @@ pub fn standing(task: Task) -> Standing {
         class,
         workload,
         egress: class == Class::Tagged && task.cgroup.egress,
+    }
+}
+
+/// Is a network namespace one where this workload is governed: the host's, or its own? `owner` is what the map of governed namespaces says of it.
+#[inline(always)]
+pub fn here(owner: Option<u32>, workload: u32) -> bool {
+    match owner {
+        Some(HOST) => true,
+        Some(owner) => owner == workload,
+        None => false,
     }
 }
 

@@ -77,6 +77,20 @@ fn standing_table() {
 }
 
 #[test]
+fn here_table() {
+    // owner, workload -> here
+    let table = [
+        (None, 1, false),
+        (Some(HOST), 1, true),
+        (Some(1), 1, true),
+        (Some(2), 1, false),
+    ];
+    for (owner, workload, expected) in table {
+        assert_eq!(here(owner, workload), expected, "{owner:?} {workload}");
+    }
+}
+
+#[test]
 fn connect_table() {
     for standing in standings() {
         for call in connects() {

@@ -1,7 +1,7 @@
 //! bind4 and bind6: nobody but the daemon binds a listener's address, so that a crash cannot be squatted.
 //!
 //! User space lists each listener's own endpoint and the two wildcards with its port: a socket bound to a wildcard takes
-//! connections to every address that has no socket of its own.
+//! connections to every address that has no socket of its own. Every workload's are guarded in every governed network namespace.
 
 use gateway_common::{
     scope::slot,
@@ -27,7 +27,7 @@ pub fn bind(ctx: &SockAddr) -> Verdict {
     let guarded = fact(slot::GUARDED) != 0
         && ctx.transport() != Transport::Datagram
         && LISTENERS.get_ptr(wanted).is_some()
-        && ctx.netns() == fact(slot::NETNS);
+        && ctx.owner().is_some();
     let verdict = verdict::bind(standing, guarded, guarded && task::is_daemon());
     event::reported(verdict, standing, wanted, ctx.protocol())
 }

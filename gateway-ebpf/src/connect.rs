@@ -9,14 +9,14 @@ use aya_ebpf::helpers::{
 use gateway_common::{
     addr::Endpoint,
     flow::Origin,
-    scope::{Scope, slot},
+    scope::Scope,
     verdict::{self, Class, Connect, Reason, Transport, Verdict},
 };
 
 use crate::{
     context::{self, SockAddr},
     event,
-    maps::{LIVE, MADE, ORIGINS, SCOPES, fact, tagged},
+    maps::{LIVE, MADE, ORIGINS, SCOPES, tagged},
     task,
 };
 
@@ -38,7 +38,7 @@ pub fn connect(ctx: &SockAddr) -> Verdict {
     let listener = listener(workload, &dialled);
     let call = Connect {
         transport: ctx.transport(),
-        here: ctx.netns() == fact(slot::NETNS),
+        here: ctx.here(workload),
         device: ctx.bound_to_device(),
         own: context::stored(&MADE, ctx.socket()).is_some(),
         listener: listener.endpoint.exists(),

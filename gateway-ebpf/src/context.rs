@@ -15,7 +15,7 @@ use gateway_common::{
     verdict::{self, Transport},
 };
 
-use crate::maps::HAS_MPTCP;
+use crate::maps::{HAS_MPTCP, NAMESPACES};
 
 /// Address family of a hook, fixed by its attach point.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -144,11 +144,19 @@ impl SockAddr {
         field!(self.socket(), bpf_sock, bound_dev_if) != 0
     }
 
-    /// Cookie of the socket's network namespace.
+    /// Whose own the socket's network namespace is, or none where nothing is governed.
     #[inline(always)]
-    pub fn netns(&self) -> u64 {
+    pub fn owner(&self) -> Option<u32> {
         // SAFETY: the helper takes the hook's own context.
-        unsafe { bpf_get_netns_cookie(self.raw.cast()) }
+        let cookie = unsafe { bpf_get_netns_cookie(self.raw.cast()) };
+        // SAFETY: copied at once; an entry is one word.
+        unsafe { NAMESPACES.get(cookie) }.copied()
+    }
+
+    /// Does the socket lie where this workload is governed?
+    #[inline(always)]
+    pub fn here(&self, workload: u32) -> bool {
+        verdict::here(self.owner(), workload)
     }
 
     /// The MPTCP socket above this one, or null: the one that getpeername sees. Only where the kernel has the helper (Linux 5.19).

@@ -11,7 +11,7 @@ use gateway_common::{
     addr::{Addr, Endpoint},
     flow::{FlowKey, Origin},
     path::{KEY, Words},
-    scope::{Lineage, MAX_PATHS, MAX_TAGS, PathTag, Scope, Tag, slot},
+    scope::{Lineage, MAX_NAMESPACES, MAX_PATHS, MAX_TAGS, PathTag, Scope, Tag, slot},
     verdict,
 };
 
@@ -54,6 +54,11 @@ pub static SCOPES: HashMap<u32, Scope> = HashMap::with_max_entries(4_096, BPF_F_
 /// Endpoints nobody but the daemon may bind. Written by user space.
 #[map]
 pub static LISTENERS: HashMap<Endpoint, u32> = HashMap::with_max_entries(16_384, BPF_F_NO_PREALLOC);
+
+/// Cookie of a network namespace -> the workload whose own it is, or the host. Written by user space; absent = a governed call there is refused.
+#[map]
+pub static NAMESPACES: HashMap<u64, u32> =
+    HashMap::with_max_entries(MAX_NAMESPACES, BPF_F_NO_PREALLOC);
 
 /// Addresses of the host's resolvers. Written by user space.
 #[map]

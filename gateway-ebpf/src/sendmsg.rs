@@ -5,14 +5,13 @@
 
 use gateway_common::{
     addr::Endpoint,
-    scope::slot,
     verdict::{self, DNS_PORT, Send, Transport, Verdict},
 };
 
 use crate::{
     context::{self, SockAddr},
     event,
-    maps::{MADE, RESOLVERS, fact, tagged},
+    maps::{MADE, RESOLVERS, tagged},
     task,
 };
 
@@ -25,7 +24,7 @@ pub fn send(ctx: &SockAddr) -> Verdict {
     let standing = task::standing();
     let to = ctx.endpoint();
     let call = Send {
-        here: ctx.netns() == fact(slot::NETNS),
+        here: ctx.here(standing.workload),
         device: ctx.bound_to_device(),
         own: context::stored(&MADE, ctx.socket()).is_some(),
         resolver: ctx.transport() == Transport::Datagram && is_resolver(&to),

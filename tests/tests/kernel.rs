@@ -19,6 +19,8 @@ mod lifecycle;
 mod limits;
 #[path = "kernel/lineage.rs"]
 mod lineage;
+#[path = "kernel/namespace.rs"]
+mod namespace;
 #[path = "kernel/net.rs"]
 mod net;
 #[path = "kernel/paths.rs"]

@@ -126,6 +126,14 @@ pub enum KernelError {
         /// The workload.
         workload: u32,
     },
+    /// A network namespace that is the host's or another workload's.
+    #[error(
+        "the network namespace is not workload {workload}'s own: give each launch or container one of its own"
+    )]
+    BadNamespace {
+        /// The workload.
+        workload: u32,
+    },
     /// A listener on a port that the kernel hands out by itself.
     #[error(
         "listener port {port} lies in the range of automatic ports: choose one outside net.ipv4.ip_local_port_range, or list it in net.ipv4.ip_local_reserved_ports"
@@ -199,6 +207,7 @@ impl KernelError {
             | Self::BadProcess { .. }
             | Self::AlreadyTagged { .. }
             | Self::NoScope { .. }
+            | Self::BadNamespace { .. }
             | Self::EphemeralPort { .. } => Kind::Usage,
             Self::Feature { .. }
             | Self::NoCgroup2

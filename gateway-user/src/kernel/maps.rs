@@ -27,6 +27,7 @@ pub(super) struct Maps {
     lineage: HashMap<MapData, u32, [u8; 16]>,
     scopes: HashMap<MapData, u32, [u8; 44]>,
     listeners: HashMap<MapData, [u8; 20], u32>,
+    namespaces: HashMap<MapData, u64, u32>,
     resolvers: HashMap<MapData, [u8; 16], u32>,
     live: HashMap<MapData, u32, u64>,
     counters: PerCpuArray<MapData, u64>,
@@ -55,6 +56,7 @@ impl Maps {
             lineage: take(ebpf, names::LINEAGE)?,
             scopes: take(ebpf, names::SCOPES)?,
             listeners: take(ebpf, names::LISTENERS)?,
+            namespaces: take(ebpf, names::NAMESPACES)?,
             resolvers: take(ebpf, names::RESOLVERS)?,
             live: take(ebpf, names::LIVE)?,
             counters: take(ebpf, names::COUNTERS)?,
@@ -224,6 +226,26 @@ impl Maps {
     /// Number of a workload's live connections.
     pub(super) fn live(&self, workload: u32) -> Result<u64, KernelError> {
         Ok(optional(self.live.get(&workload, 0), names::LIVE)?.unwrap_or(0))
+    }
+
+    /// Every governed network namespace, and whose own it is.
+    pub(super) fn namespaces(&self) -> Result<Vec<(u64, u32)>, KernelError> {
+        let entries = self.namespaces.iter();
+        entries
+            .map(|entry| entry.map_err(failed(names::NAMESPACES)))
+            .collect()
+    }
+
+    /// Says whose own a network namespace is.
+    pub(super) fn set_namespace(&mut self, cookie: u64, owner: u32) -> Result<(), KernelError> {
+        self.namespaces
+            .insert(cookie, owner, 0)
+            .map_err(failed(names::NAMESPACES))
+    }
+
+    /// Governs nothing in a network namespace any more.
+    pub(super) fn remove_namespace(&mut self, cookie: u64) -> Result<(), KernelError> {
+        optional(self.namespaces.remove(&cookie), names::NAMESPACES).map(drop)
     }
 
     /// Replaces the resolvers.

@@ -16,6 +16,7 @@ mod event;
 mod flow;
 mod host;
 mod maps;
+mod namespaces;
 mod paths;
 mod pins;
 mod probe;
@@ -339,7 +340,7 @@ impl Kernel {
         let mut programs = Programs::load(&pins, parameters)?;
         let (mut maps, streams) = Maps::take(programs.object())?;
         check_successor(&maps)?;
-        maps.set_fact(slot::NETNS, netns)?;
+        namespaces::set_host(&mut maps, netns)?;
         let root = File::open(&mount).map_err(|source| KernelError::Host {
             what: "the cgroup2 mount",
             source,

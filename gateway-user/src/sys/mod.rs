@@ -6,5 +6,6 @@ pub mod bpf;
 pub mod descriptor;
 pub mod inherit;
 pub(crate) mod launch;
+pub mod namespace;
 pub mod ready;
 pub mod socket;
