@@ -31,5 +31,7 @@ mod redirect;
 mod report;
 #[path = "kernel/rig.rs"]
 mod rig;
+#[path = "kernel/sever.rs"]
+mod sever;
 #[path = "kernel/tagging.rs"]
 mod tagging;

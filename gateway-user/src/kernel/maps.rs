@@ -196,9 +196,10 @@ impl Maps {
         Ok(found)
     }
 
-    /// Is a workload governed?
-    pub(super) fn has_scope(&self, workload: u32) -> Result<bool, KernelError> {
-        Ok(optional(self.scopes.get(&workload, 0), names::SCOPES)?.is_some())
+    /// A workload's listeners, if it is governed.
+    pub(super) fn scope(&self, workload: u32) -> Result<Option<Scope>, KernelError> {
+        let bytes = optional(self.scopes.get(&workload, 0), names::SCOPES)?;
+        Ok(bytes.map(|bytes| Scope::from_bytes(&bytes)))
     }
 
     /// Sets a workload's listeners and guards their addresses, the new ones before the old are let go.

@@ -22,6 +22,8 @@ mod pins;
 mod probe;
 mod process;
 mod programs;
+mod sever;
+mod sockets;
 mod tagging;
 
 use std::{
@@ -216,7 +218,11 @@ impl Kernel {
         let place = cgroup::place(&state.mount, cgroup)?;
         let found = Cgroup::find(&state.mount, &place);
         let cgroup = found.ok_or(KernelError::NoCgroup { path: place })?;
-        state.take_in(pid, &cgroup)
+        let tag = state.maps.tag(cgroup.id)?;
+        let tag = tag.ok_or_else(|| KernelError::NotTagged {
+            path: cgroup.path.clone(),
+        })?;
+        state.take_in(pid, &cgroup, tag.workload)
     }
 
     /// The place of a cgroup, there or not: its path from the root of the hierarchy. Given as that path or as a folder.

@@ -161,7 +161,7 @@ impl State {
 
     /// Refuses a workload that is not known, and tags above, below or in place of others.
     pub(super) fn check_tag(&mut self, place: &Path, workload: u32) -> Result<(), KernelError> {
-        if !self.maps.has_scope(workload)? {
+        if self.maps.scope(workload)?.is_none() {
             return Err(KernelError::NoScope { workload });
         }
         let near = self.tags()?.into_iter().find(|tag| {
@@ -183,6 +183,6 @@ impl State {
         }
         let Some(cgroup) = here else { return Ok(()) };
         self.check_own(&cgroup)?;
-        self.govern_cgroup(&cgroup, workload)
+        self.take_over(&cgroup, workload)
     }
 }

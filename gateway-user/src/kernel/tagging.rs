@@ -2,7 +2,7 @@
 //!
 //! Order when tagging: the egress program first, then the tag, then the lineage of every task that is already there, walked twice, because
 //! a task that forks during the first walk can hide its child from it. From the moment the tag stands, forks inherit.
-//! Connections that were open before keep their sockets, but the egress program drops their packets.
+//! Then what was open before is ended ([`super::sever`]).
 
 use std::{fs::File, io, path::PathBuf};
 
@@ -34,7 +34,7 @@ impl State {
         let place = cgroup::place(&self.mount, &cgroup.path)?;
         self.check_tag(&place, workload)?;
         self.check_own(cgroup)?;
-        let result = self.govern_cgroup(cgroup, workload);
+        let result = self.take_over(cgroup, workload);
         if result.is_err() {
             // Nothing half tagged; the first error is the one to report.
             let _ = self.untag(cgroup.id);
@@ -137,6 +137,16 @@ impl State {
         }
         self.settle()?;
         self.maps.switch()
+    }
+
+    /// Governs a cgroup, and ends what was open in it when nobody governed it.
+    pub(super) fn take_over(&mut self, cgroup: &Cgroup, workload: u32) -> Result<(), KernelError> {
+        let before = self.maps.tag(cgroup.id)?;
+        self.govern_cgroup(cgroup, workload)?;
+        match before {
+            Some(_) => Ok(()),
+            None => self.sever(cgroup, workload),
+        }
     }
 
     pub(super) fn govern_cgroup(

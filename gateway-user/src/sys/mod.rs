@@ -4,6 +4,7 @@
 
 pub mod bpf;
 pub mod descriptor;
+pub mod diag;
 pub mod inherit;
 pub(crate) mod launch;
 pub mod namespace;

@@ -175,6 +175,7 @@ impl Agent {
                     .status()?;
                 Ok(status.success().to_string())
             }
+            ["own-table", rest @ ..] => own_table(rest),
             ["storm", count] => {
                 // All at once: none ends before the last has begun.
                 let script = "exec 3<> <(:); for ((i = 0; i < $0; i++)); do read -u 3 _ & done; kill $(jobs -p); wait";
@@ -236,6 +237,22 @@ impl Agent {
     fn socket(&self) -> Result<&Socket> {
         self.socket.as_ref().context("no socket")
     }
+}
+
+/// A thread with a table of descriptors of its own runs one command, and stays with what it has opened.
+fn own_table(words: &[&str]) -> Result<String> {
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    let (done, answer) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut agent = Agent::default();
+        let apart = sched::unshare(sched::CloneFlags::CLONE_FILES).map_err(anyhow::Error::from);
+        let _ = done.send(apart.and_then(|()| agent.run(&words)));
+        loop {
+            thread::park();
+        }
+    });
+    answer.recv()?
 }
 
 /// A child that runs one command.
