@@ -64,12 +64,9 @@ impl State {
     }
 
     /// Moves the process and its descendants into a tagged cgroup, and ends their connections.
-    pub(super) fn take_in(
-        &mut self,
-        pid: u32,
-        cgroup: &Cgroup,
-        workload: u32,
-    ) -> Result<(), KernelError> {
+    pub(super) fn take_in(&mut self, pid: u32, cgroup: &Cgroup) -> Result<(), KernelError> {
+        let tag = self.maps.tag(cgroup.id)?;
+        let workload = tag.map_or(0, |tag| tag.workload);
         for _ in 0..MAX_PASSES {
             let mut outside = Vec::new();
             for member in tree(pid) {

@@ -218,11 +218,7 @@ impl Kernel {
         let place = cgroup::place(&state.mount, cgroup)?;
         let found = Cgroup::find(&state.mount, &place);
         let cgroup = found.ok_or(KernelError::NoCgroup { path: place })?;
-        let tag = state.maps.tag(cgroup.id)?;
-        let tag = tag.ok_or_else(|| KernelError::NotTagged {
-            path: cgroup.path.clone(),
-        })?;
-        state.take_in(pid, &cgroup, tag.workload)
+        state.take_in(pid, &cgroup)
     }
 
     /// The place of a cgroup, there or not: its path from the root of the hierarchy. Given as that path or as a folder.
