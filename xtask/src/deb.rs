@@ -97,12 +97,14 @@ fn fill(tree: &Path, binary: &Path, version: &str, date: &str) -> anyhow::Result
     }
 
     let deploy = shell::workspace().join("deploy");
-    let unit = fs::read(deploy.join("tollgate.service"))?;
-    put(
-        &tree.join("usr/lib/systemd/system/tollgate.service"),
-        &unit,
-        0o644,
-    )?;
+    for unit in ["tollgate.service", "tollgate-guard.service"] {
+        let text = fs::read(deploy.join(unit))?;
+        put(
+            &tree.join("usr/lib/systemd/system").join(unit),
+            &text,
+            0o644,
+        )?;
+    }
     // The package is for nobody's archive, so it closes no request to take it in.
     let overrides = "tollgate: initial-upload-closes-no-bugs\n";
     put(

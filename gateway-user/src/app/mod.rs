@@ -6,6 +6,7 @@
 mod control;
 pub mod doctor;
 mod error;
+mod guard;
 mod launches;
 mod lock;
 mod metrics;
@@ -42,6 +43,7 @@ use crate::tasks::Tasks;
 use crate::tls::Roots;
 
 pub use error::UpError;
+pub use guard::{GuardError, Guarded, guard};
 use lock::Lock;
 use reload::Policies;
 use workloads::Workloads;

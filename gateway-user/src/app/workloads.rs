@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{UpError, launches, systemd};
 use crate::config::{Config, ExecutableRule, Identity, Mode, Paths, Subject};
-use crate::identity::{Rules, Saved, Workload};
+use crate::identity::{Place, Rules, Saved, Workload};
 use crate::kernel::{Hold, Kernel, KernelError, Scope, Tagged};
 use crate::listener::Listeners;
 use crate::pipeline::Gateway;
@@ -145,9 +145,27 @@ impl Workloads {
             }
         };
         self.switch(&workload, mode)?;
-        self.kernel.tag_path(place, workload.number, hold)?;
+        self.hold(place, workload.number, hold)?;
         self.publish_ca(&workload)?;
         Ok(workload)
+    }
+
+    /// Tags a place, on record before it stands, so that a reboot closes it again.
+    fn hold(&self, place: &Path, workload: u32, hold: Hold) -> Result<(), UpError> {
+        let registry = &self.gateway.registry;
+        registry.hold(
+            workload,
+            Place {
+                path: place.to_owned(),
+                configured: hold == Hold::Configured,
+            },
+        )?;
+        let tagged = self.kernel.tag_path(place, workload, hold);
+        // An earlier tag stands, and stays on record.
+        if tagged.is_err() && !self.kernel.tags()?.iter().any(|tag| tag.place == place) {
+            registry.let_go(place)?;
+        }
+        Ok(tagged?)
     }
 
     /// What is open is decided again where it was only observed before.
@@ -191,7 +209,8 @@ impl Workloads {
 
     /// Stops governing a place.
     pub(super) fn untag(&self, place: &Path) -> Result<(), UpError> {
-        Ok(self.kernel.untag(place)?)
+        self.kernel.untag(place)?;
+        Ok(self.gateway.registry.let_go(place)?)
     }
 
     /// A fresh cgroup for one launch as `identity`, tagged before anything runs in it.
@@ -345,7 +364,7 @@ impl Workloads {
 }
 
 /// Where a workload's cgroup is or will be.
-async fn place(kernel: &Kernel, subject: &Subject) -> Result<PathBuf, UpError> {
+pub(super) async fn place(kernel: &Kernel, subject: &Subject) -> Result<PathBuf, UpError> {
     let path = match subject {
         Subject::Cgroup(path) => path.clone(),
         Subject::Unit(unit) => {

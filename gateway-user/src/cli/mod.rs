@@ -7,6 +7,7 @@ mod daemon;
 mod doctor;
 mod explain;
 mod flows;
+mod guard;
 mod launch;
 mod logs;
 mod policies;
@@ -61,6 +62,9 @@ Examples:
   sudo tollgate up
   sudo TOLLGATE_LOG=debug tollgate up --log-format json")]
     Up(daemon::Up),
+    /// Close what is to be governed until a daemon governs it: for boot
+    #[command(after_help = guard::AFTER)]
+    Guard,
     /// Stop governing: end the daemon, detach and unpin everything
     #[command(after_help = "Example: sudo tollgate down")]
     Down,
@@ -173,6 +177,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Init => init(common),
         Command::Up(flags) => daemon::up(common, &flags),
+        Command::Guard => guard::guard(common),
         Command::Down => daemon::down(common),
         Command::Status(flags) => daemon::status(common, &flags),
         Command::Run(flags) => launch::run(common, flags),

@@ -10,6 +10,7 @@ mod init;
 mod launch;
 mod mode;
 mod raw;
+mod salvage;
 mod workload;
 
 use std::collections::HashSet;
@@ -25,6 +26,7 @@ pub use executable::{Executable, ExecutableRule};
 pub use init::{DEFAULT_PATH, init};
 pub use launch::{Account, Launch, NotAdmitted, Taker};
 pub use mode::Mode;
+pub use salvage::{Named, NamedWorkload};
 pub use workload::{Subject, Workload};
 
 /// A checked configuration.

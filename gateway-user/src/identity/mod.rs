@@ -16,7 +16,7 @@ use crate::kernel::Flow;
 
 pub use executable::{RuleError, Rules};
 pub use process::Process;
-pub use registry::{Registry, RegistryError, Saved, Switch, Workload};
+pub use registry::{Place, Registry, RegistryError, Saved, Switch, Workload};
 
 /// Who is calling.
 #[derive(Clone, Debug)]

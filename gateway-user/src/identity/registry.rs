@@ -87,7 +87,14 @@ pub enum RegistryError {
 #[derive(Debug)]
 pub struct Registry {
     path: PathBuf,
-    workloads: RwLock<Vec<Arc<Workload>>>,
+    entries: RwLock<Vec<Entry>>,
+}
+
+/// What the file has of a workload, and the workload once this daemon governs it. What is not governed yet stays in the file.
+#[derive(Debug)]
+struct Entry {
+    saved: Saved,
+    live: Option<Arc<Workload>>,
 }
 
 /// What the file keeps of a workload.
@@ -106,31 +113,32 @@ pub struct Saved {
     /// As [`Workload::mode`]. Files of earlier versions have none.
     #[serde(default)]
     pub mode: Mode,
+    /// The paths that are tagged as it, so that they can be tagged again after a reboot. Files of earlier versions have none.
+    #[serde(default)]
+    pub places: Vec<Place>,
+}
+
+/// A path that is tagged as a workload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// From the root of the cgroup hierarchy.
+    pub path: PathBuf,
+    /// The configuration listed it, as opposed to somebody who asked for it.
+    pub configured: bool,
 }
 
 impl Registry {
-    /// An empty registry that keeps itself in `path`, and what an earlier daemon left there.
+    /// A registry that keeps itself in `path`, and what an earlier daemon left there.
     ///
     /// # Errors
     /// The file is there but cannot be read or understood.
     pub fn open(path: &Path) -> Result<(Self, Vec<Saved>), RegistryError> {
-        let saved = match std::fs::read(path) {
-            Ok(text) => serde_json::from_slice(&text).map_err(|source| RegistryError::Damaged {
-                path: path.to_owned(),
-                source,
-            })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(source) => {
-                return Err(RegistryError::File {
-                    path: path.to_owned(),
-                    source,
-                });
-            }
-        };
+        let saved = read(path)?;
+        let entries = saved.iter().cloned();
         Ok((
             Self {
                 path: path.to_owned(),
-                workloads: RwLock::default(),
+                entries: RwLock::new(entries.map(|saved| Entry { saved, live: None }).collect()),
             },
             saved,
         ))
@@ -142,19 +150,69 @@ impl Registry {
     /// The file cannot be written; the workload is not added.
     pub fn add(&self, workload: Workload) -> Result<Arc<Workload>, RegistryError> {
         let workload = Arc::new(workload);
-        let mut workloads = self
-            .workloads
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        workloads.push(Arc::clone(&workload));
-        if let Err(source) = self.save(&workloads) {
-            workloads.pop();
-            return Err(RegistryError::File {
-                path: self.path.clone(),
-                source,
+        self.change(|entries| {
+            let at = entries
+                .iter()
+                .position(|entry| entry.saved.number == workload.number);
+            let places = at.map_or_else(Vec::new, |at| entries.swap_remove(at).saved.places);
+            entries.push(Entry {
+                saved: Saved {
+                    number: workload.number,
+                    name: workload.name.clone(),
+                    identity: workload.identity.id.clone(),
+                    v4: workload.v4,
+                    v6: workload.v6,
+                    mode: workload.mode.get(),
+                    places,
+                },
+                live: Some(Arc::clone(&workload)),
             });
-        }
+        })?;
         Ok(workload)
+    }
+
+    /// Keeps a workload that is only closed, with its places, for the daemon that will govern it.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn reserve(&self, saved: Saved) -> Result<(), RegistryError> {
+        self.change(|entries| entries.push(Entry { saved, live: None }))
+    }
+
+    /// Forgets a workload.
+    ///
+    /// # Errors
+    /// The file cannot be written; nothing is forgotten.
+    pub fn forget(&self, number: u32) -> Result<(), RegistryError> {
+        self.change(|entries| entries.retain(|entry| entry.saved.number != number))
+    }
+
+    /// Notes that a path is tagged as a workload. To be called before the tag stands.
+    ///
+    /// # Errors
+    /// The file cannot be written; nothing is noted.
+    pub fn hold(&self, number: u32, place: Place) -> Result<(), RegistryError> {
+        self.change(|entries| {
+            for entry in entries {
+                let places = &mut entry.saved.places;
+                places.retain(|held| held.path != place.path);
+                if entry.saved.number == number {
+                    places.push(place.clone());
+                }
+            }
+        })
+    }
+
+    /// Notes that a path is no longer tagged. To be called after the tag is gone.
+    ///
+    /// # Errors
+    /// The file cannot be written; the path would be tagged again after a reboot.
+    pub fn let_go(&self, path: &Path) -> Result<(), RegistryError> {
+        self.change(|entries| {
+            for entry in entries {
+                entry.saved.places.retain(|held| held.path != path);
+            }
+        })
     }
 
     /// Switches how a workload is governed; says whether that is new. What is open has to be looked at again.
@@ -162,21 +220,21 @@ impl Registry {
     /// # Errors
     /// The file cannot be written; nothing is switched.
     pub fn switch(&self, workload: &Workload, mode: Mode) -> Result<bool, RegistryError> {
-        let workloads = self
-            .workloads
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
         let before = workload.mode.get();
         if before == mode {
             return Ok(false);
         }
         workload.mode.set(mode);
-        if let Err(source) = self.save(&workloads) {
+        let changed = self.change(|entries| {
+            for entry in entries {
+                if entry.saved.number == workload.number {
+                    entry.saved.mode = mode;
+                }
+            }
+        });
+        if let Err(error) = changed {
             workload.mode.set(before);
-            return Err(RegistryError::File {
-                path: self.path.clone(),
-                source,
-            });
+            return Err(error);
         }
         Ok(true)
     }
@@ -196,110 +254,60 @@ impl Registry {
     /// All workloads.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Workload>> {
-        self.workloads
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries
+            .iter()
+            .filter_map(|entry| entry.live.clone())
+            .collect()
     }
 
     fn find(&self, wanted: impl Fn(&Workload) -> bool) -> Option<Arc<Workload>> {
-        let workloads = self
-            .workloads
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        workloads.iter().find(|workload| wanted(workload)).cloned()
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let mut live = entries.iter().filter_map(|entry| entry.live.as_ref());
+        live.find(|workload| wanted(workload)).cloned()
     }
 
-    fn save(&self, workloads: &[Arc<Workload>]) -> io::Result<()> {
-        let saved: Vec<Saved> = workloads
+    /// Changes the entries and the file, or neither.
+    fn change(&self, change: impl FnOnce(&mut Vec<Entry>)) -> Result<(), RegistryError> {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut next: Vec<Entry> = entries
             .iter()
-            .map(|workload| Saved {
-                number: workload.number,
-                name: workload.name.clone(),
-                identity: workload.identity.id.clone(),
-                v4: workload.v4,
-                v6: workload.v6,
-                mode: workload.mode.get(),
+            .map(|entry| Entry {
+                saved: entry.saved.clone(),
+                live: entry.live.clone(),
             })
             .collect();
-        let partial = self.path.with_extension("partial");
-        std::fs::write(&partial, serde_json::to_vec_pretty(&saved)?)?;
-        std::fs::File::open(&partial)?.sync_all()?;
-        std::fs::rename(partial, &self.path)
+        change(&mut next);
+        let saved: Vec<&Saved> = next.iter().map(|entry| &entry.saved).collect();
+        write(&self.path, &saved).map_err(|source| RegistryError::File {
+            path: self.path.clone(),
+            source,
+        })?;
+        *entries = next;
+        Ok(())
     }
+}
+
+fn read(path: &Path) -> Result<Vec<Saved>, RegistryError> {
+    match std::fs::read(path) {
+        Ok(text) => serde_json::from_slice(&text).map_err(|source| RegistryError::Damaged {
+            path: path.to_owned(),
+            source,
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(RegistryError::File {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+fn write(path: &Path, saved: &[&Saved]) -> io::Result<()> {
+    let partial = path.with_extension("partial");
+    std::fs::write(&partial, serde_json::to_vec_pretty(saved)?)?;
+    std::fs::File::open(&partial)?.sync_all()?;
+    std::fs::rename(partial, path)
 }
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-    use std::net::Ipv4Addr;
-
-    use super::*;
-    use crate::config::Credentials;
-
-    #[test]
-    fn a_cgroup_that_changes_hands_is_another_workload() {
-        let folder = tempfile::tempdir().unwrap();
-        let (registry, _) = Registry::open(&folder.path().join("workloads.json")).unwrap();
-        let identity = |id: &str| {
-            Arc::new(Identity {
-                id: id.to_owned(),
-                groups: Vec::new(),
-                launch: None,
-                credentials: Credentials::Served,
-            })
-        };
-        let (first, second) = (identity("first"), identity("second"));
-        let add = |number, identity: &Arc<Identity>| {
-            registry.add(Workload {
-                number,
-                name: "cgroup:/agents".to_owned(),
-                identity: Arc::clone(identity),
-                rules: Rules::default(),
-                v4: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 15001),
-                v6: None,
-                bodies: Workload::body_budget(),
-                mode: Mode::Enforce.into(),
-            })
-        };
-        add(1, &first).unwrap();
-        assert!(registry.by_name("cgroup:/agents", &second).is_none());
-        add(2, &second).unwrap();
-        let number = |identity| registry.by_name("cgroup:/agents", identity).unwrap().number;
-        assert_eq!((number(&first), number(&second)), (1, 2));
-    }
-
-    #[test]
-    fn a_switched_mode_outlives_the_daemon() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("workloads.json");
-        let (registry, _) = Registry::open(&file).unwrap();
-        let workload = registry
-            .add(Workload {
-                number: 1,
-                name: "cgroup:/agents".to_owned(),
-                identity: Arc::new(Identity {
-                    id: "first".to_owned(),
-                    groups: Vec::new(),
-                    launch: None,
-                    credentials: Credentials::Served,
-                }),
-                rules: Rules::default(),
-                v4: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 15001),
-                v6: None,
-                bodies: Workload::body_budget(),
-                mode: Mode::Enforce.into(),
-            })
-            .unwrap();
-        assert!(!registry.switch(&workload, Mode::Enforce).unwrap());
-        assert!(registry.switch(&workload, Mode::Observe).unwrap());
-        assert_eq!(workload.mode.get(), Mode::Observe);
-        let (_, saved) = Registry::open(&file).unwrap();
-        assert_eq!(saved[0].mode, Mode::Observe);
-        // A file that cannot be written leaves all as it was.
-        std::fs::remove_dir_all(folder.path()).unwrap();
-        assert!(registry.switch(&workload, Mode::Enforce).is_err());
-        assert_eq!(workload.mode.get(), Mode::Observe);
-    }
-}
+mod tests;

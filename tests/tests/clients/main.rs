@@ -3,6 +3,7 @@
 //! Needs root, the Python environment of `cargo xtask setup`, curl and Node. A suite that lacks them fails.
 
 mod allowed;
+mod boot;
 mod crash;
 mod grpc;
 mod held;

@@ -1,6 +1,13 @@
 //! A cgroup that is tagged while something runs in it.
 
-use std::{fs, net::SocketAddr, path::PathBuf, process::Command, thread, time::Instant};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Instant,
+};
 
 use anyhow::Context;
 use serde_json::Value;
@@ -231,10 +238,14 @@ fn until(world: &World, state: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes a cgroup once the last process has left it.
 fn remove(cgroup: &Cgroup) -> anyhow::Result<()> {
+    removed(&cgroup.0)
+}
+
+/// Removes a cgroup once the last process has left it.
+pub(crate) fn removed(cgroup: &Path) -> anyhow::Result<()> {
     let started = Instant::now();
-    while let Err(error) = fs::remove_dir(&cgroup.0) {
+    while let Err(error) = fs::remove_dir(cgroup) {
         anyhow::ensure!(started.elapsed() < WAIT, "{error}");
         thread::yield_now();
     }

@@ -29,6 +29,7 @@ const CONFIG: &str = "/etc/tollgate/tollgate.toml";
 const PINS: &str = "/sys/fs/bpf/tollgate";
 
 const UNIT: &str = include_str!("../../../deploy/tollgate.service");
+const GUARD: &str = include_str!("../../../deploy/tollgate-guard.service");
 
 const POLICY: &str = r#"
 @id("files")
@@ -74,6 +75,7 @@ fn story(lab: &Lab, tls: SocketAddr, cache: &Path) -> anyhow::Result<()> {
     for installed in [
         "/usr/share/man/man1/tollgate-run.1.gz",
         "/usr/share/bash-completion/completions/tollgate",
+        "/usr/lib/systemd/system/tollgate-guard.service",
     ] {
         ensure!(
             machine.path(installed).exists(),
@@ -190,41 +192,82 @@ fn story(lab: &Lab, tls: SocketAddr, cache: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Without the gateway at its place, the unit is checked with another program there.
+/// Without the gateway at its place, the units are checked with another program there.
 #[test]
-fn the_unit_is_well_formed_and_tight() -> anyhow::Result<()> {
+fn the_units_are_well_formed_and_tight() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let unit = folder.path().join("tollgate.service");
-    let text = include_str!("../../../deploy/tollgate.service");
-    fs::write(
-        &unit,
-        text.replace(PROGRAM, "/bin/true")
-            .replace("Documentation=man:tollgate(1)\n", ""),
-    )?;
-    let analyze = |arguments: &[&str]| -> anyhow::Result<()> {
+    let mut units = Vec::new();
+    for (name, text) in [
+        ("tollgate.service", UNIT),
+        ("tollgate-guard.service", GUARD),
+    ] {
+        let text = text.replace(PROGRAM, "/bin/true");
+        let lines = text
+            .lines()
+            .filter(|line| !line.starts_with("Documentation="));
+        let unit = folder.path().join(name);
+        fs::write(
+            &unit,
+            lines.map(|line| format!("{line}\n")).collect::<String>(),
+        )?;
+        units.push(unit);
+    }
+    // Both at once, since one needs the other.
+    let verified = Command::new("systemd-analyze")
+        .args(["verify", "--man=no"])
+        .args(&units)
+        .output()?;
+    let said = String::from_utf8_lossy(&verified.stdout).into_owned()
+        + &String::from_utf8_lossy(&verified.stderr);
+    ensure!(
+        verified.status.success() && !said.contains("tollgate"),
+        "{said}"
+    );
+    for unit in units {
+        // Of 100; what it has to have, capabilities for BPF among them, makes up most of it.
         let output = Command::new("systemd-analyze")
-            .args(arguments)
+            .args(["security", "--offline=yes", "--threshold=40", "--no-pager"])
             .arg(&unit)
             .output()?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned()
-            + &String::from_utf8_lossy(&output.stderr);
         ensure!(
-            output.status.success() && !said.contains("tollgate.service:"),
-            "{arguments:?}: {said}"
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stdout)
         );
-        Ok(())
+    }
+    Ok(())
+}
+
+/// What is governed must not run before the guard, and the daemon not without it.
+#[test]
+fn the_guard_comes_before_everything_that_could_be_governed() -> anyhow::Result<()> {
+    let values = |text: &'static str, key: &str| -> Vec<&'static str> {
+        let lines = text.lines().filter_map(|line| line.split_once('='));
+        lines
+            .filter(|(name, _)| *name == key)
+            .flat_map(|(_, value)| value.split(' '))
+            .collect()
     };
-    analyze(&["verify", "--man=no"])?;
-    // Of 100; what it has to have, capabilities for BPF among them, makes up most of it.
-    let output = Command::new("systemd-analyze")
-        .args(["security", "--offline=yes", "--threshold=40", "--no-pager"])
-        .arg(&unit)
-        .output()?;
-    ensure!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stdout)
-    );
+    let before = values(GUARD, "Before");
+    for later in [
+        "sysinit.target",
+        "basic.target",
+        "docker.service",
+        "containerd.service",
+    ] {
+        ensure!(
+            before.contains(&later),
+            "the guard does not come before {later}"
+        );
+    }
+    ensure!(values(GUARD, "DefaultDependencies") == ["no"]);
+    ensure!(values(GUARD, "WantedBy") == ["sysinit.target"]);
+    for key in ["After", "Requires"] {
+        ensure!(
+            values(UNIT, key).contains(&"tollgate-guard.service"),
+            "the daemon does not wait for the guard"
+        );
+    }
     Ok(())
 }
 

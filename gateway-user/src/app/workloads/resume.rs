@@ -1,5 +1,6 @@
 //! What a daemon does with the workloads of the one before: lets go what is no longer configured, listens again for the rest.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Workloads;
@@ -22,7 +23,7 @@ impl Workloads {
                     place = %tag.place.display(),
                     "no longer configured, so no longer governed"
                 );
-                self.kernel.untag(&tag.place)?;
+                self.untag(&tag.place)?;
             }
         }
         Ok(())
@@ -33,16 +34,23 @@ impl Workloads {
         let tags = self.kernel.tags()?;
         let mut kept = crate::sys::inherit::listeners();
         for saved in saved {
-            let mut own = tags.iter().filter(|tag| tag.workload == saved.number);
-            let place = own.next().map(|tag| tag.place.as_path());
+            let own = tags.iter().filter(|tag| tag.workload == saved.number);
+            let place = own.clone().next().map(|tag| tag.place.as_path());
+            let by_hand: Vec<&Path> = saved
+                .places
+                .iter()
+                .filter(|place| !place.configured)
+                .map(|place| place.path.as_path())
+                .collect();
             let Some(identity) = config.identity(&saved.identity) else {
-                if place.is_some() {
+                if place.is_some() || !by_hand.is_empty() {
                     return Err(UpError::Orphan {
                         name: saved.name,
                         identity: saved.identity,
                     });
                 }
                 self.kernel.release(saved.number)?;
+                self.gateway.registry.forget(saved.number)?;
                 continue;
             };
             let listeners = Listeners::rebind(saved.v4, saved.v6, &mut kept).await;
@@ -62,6 +70,13 @@ impl Workloads {
                 listeners,
             )?;
             self.switch(&workload, mode)?;
+            // After a reboot they are on record alone; what an earlier version had tagged is in the kernel alone.
+            let tagged = own
+                .filter(|tag| tag.hold == Hold::ByHand)
+                .map(|tag| tag.place.as_path());
+            for place in by_hand.into_iter().chain(tagged) {
+                self.hold(place, saved.number, Hold::ByHand)?;
+            }
         }
         // What nobody has a use for gives its address back.
         drop(kept);
