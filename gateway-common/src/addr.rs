@@ -29,6 +29,14 @@ impl Addr {
     /// The wildcard address of IPv6, which also stands for "no address".
     pub const UNSPECIFIED: Self = Self { words: [0; 4] };
 
+    /// 127.0.0.1.
+    pub const LOOPBACK_V4: Self = Self::from_v4((FIRST_V4 + 1).to_be());
+
+    /// ::1.
+    pub const LOOPBACK_V6: Self = Self {
+        words: [0, 0, 0, ONE],
+    };
+
     /// An IPv4 address from a word in network byte order.
     #[inline(always)]
     pub const fn from_v4(word: u32) -> Self {
@@ -41,6 +49,31 @@ impl Addr {
     #[inline(always)]
     pub const fn is_v4(&self) -> bool {
         self.words[0] == 0 && self.words[1] == 0 && self.words[2] == MAPPED
+    }
+
+    /// Does this address lead to one socket of this host and nowhere else? The ends of 127.0.0.0/8 are broadcast addresses, which
+    /// lead to many.
+    #[inline(always)]
+    pub const fn is_loopback(&self) -> bool {
+        if self.is_v4() {
+            let host = u32::from_be(self.words[3]);
+            host > FIRST_V4 && host < LAST_V4
+        } else {
+            let [a, b, c, d] = self.words;
+            a | b | c == 0 && d == ONE
+        }
+    }
+
+    /// Where the kernel goes when this address is dialled: the wildcard stands for the loopback address of its family.
+    #[inline(always)]
+    pub const fn dialled(self) -> Self {
+        if self.is_v4() && self.words[3] == 0 {
+            Self::LOOPBACK_V4
+        } else if self.words[0] | self.words[1] | self.words[2] | self.words[3] == 0 {
+            Self::LOOPBACK_V6
+        } else {
+            self
+        }
     }
 
     /// The address as the standard library knows it; IPv4 in its own form.
@@ -112,6 +145,9 @@ pub const WILDCARDS: [IpAddr; 2] = [
 ];
 
 const MAPPED: u32 = 0xffff_u32.to_be();
+const ONE: u32 = 1_u32.to_be();
+const FIRST_V4: u32 = 0x7f00_0000;
+const LAST_V4: u32 = 0x7fff_ffff;
 
 #[cfg(test)]
 mod tests {
@@ -138,6 +174,48 @@ mod tests {
         );
         assert_eq!(bytes[16..], [1, 2, 0, 0]);
         assert_eq!(Endpoint::from_bytes(&bytes), endpoint);
+    }
+
+    #[test]
+    fn loopback_is_one_socket_of_this_host() {
+        for (ip, loopback) in [
+            ("127.0.0.0", false),
+            ("127.0.0.1", true),
+            ("127.84.3.2", true),
+            ("127.255.255.254", true),
+            ("127.255.255.255", false),
+            ("126.255.255.255", false),
+            ("128.0.0.0", false),
+            ("0.0.0.0", false),
+            ("10.0.0.127", false),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("::", false),
+            ("::2", false),
+            ("fe80::1", false),
+            ("1::1", false),
+        ] {
+            let addr = Addr::from(ip.parse::<IpAddr>().unwrap());
+            assert_eq!(addr.is_loopback(), loopback, "{ip}");
+        }
+    }
+
+    #[test]
+    fn the_wildcard_dials_the_loopback_of_its_family() {
+        for (ip, dialled) in [
+            ("0.0.0.0", "127.0.0.1"),
+            ("::ffff:0.0.0.0", "127.0.0.1"),
+            ("::", "::1"),
+            ("10.0.0.1", "10.0.0.1"),
+            ("2001:db8::", "2001:db8::"),
+        ] {
+            let addr = Addr::from(ip.parse::<IpAddr>().unwrap());
+            assert_eq!(
+                addr.dialled(),
+                Addr::from(dialled.parse::<IpAddr>().unwrap()),
+                "{ip}"
+            );
+        }
     }
 
     #[test]

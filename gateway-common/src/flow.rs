@@ -35,7 +35,15 @@ record! {
         uid: u32,
         /// The calling thread.
         tid: u32,
-        /// Zero.
-        pad: u32,
+        /// [`kind`] of the connection.
+        kind: u32,
     }
+}
+
+/// What became of a connection of a tagged task.
+pub mod kind {
+    /// It was redirected to the workload's listener.
+    pub const REDIRECTED: u32 = 0;
+    /// It stays inside the workload: nobody claims it, and it is not counted.
+    pub const INSIDE: u32 = 1;
 }

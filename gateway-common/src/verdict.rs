@@ -94,6 +94,8 @@ pub struct Connect {
     pub device: bool,
     /// The socket was made in a tagged cgroup, so that the egress program sees its packets.
     pub own: bool,
+    /// To a loopback address where a socket listens that the same workload made.
+    pub inside: bool,
     /// The workload has a listener of that family.
     pub listener: bool,
     /// The workload holds fewer connections than its quota.
@@ -109,8 +111,21 @@ pub struct Send {
     pub device: bool,
     /// The socket was made in a tagged cgroup, so that the egress program sees its packets.
     pub own: bool,
+    /// To a loopback address where a socket receives that the same workload made.
+    pub inside: bool,
     /// To port 53 of one of the host's resolvers.
     pub resolver: bool,
+}
+
+/// A `bind` call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bind {
+    /// To the address of a listener.
+    pub guarded: bool,
+    /// By the daemon.
+    pub daemon: bool,
+    /// Beside a socket of somebody else, as SO_REUSEPORT allows to the same user: which of them receives is then not up to the kernel alone.
+    pub shared: bool,
 }
 
 /// A packet that leaves a socket of a tagged cgroup.
@@ -120,6 +135,8 @@ pub struct Packet {
     pub tagged: bool,
     /// TCP to the workload's own listener on interface 1.
     pub listener: bool,
+    /// On interface 1 to a socket that the same workload made, or to what is left of one that closed.
+    pub inside: bool,
     /// UDP to port 53 of one of the host's resolvers.
     pub resolver: bool,
 }
@@ -191,6 +208,8 @@ pub fn connect(standing: Standing, call: Connect) -> Verdict {
         return Verdict::Refuse(Reason::BoundDevice);
     }
     match call.transport {
+        // Both ends are the workload's own, and the egress program looks at every packet of either.
+        Transport::Stream if call.inside && standing.egress && call.own => Verdict::Pass,
         Transport::Stream if !call.listener => Verdict::Refuse(Reason::NoListener),
         Transport::Stream if !call.room => Verdict::Refuse(Reason::Quota),
         Transport::Stream => Verdict::Redirect,
@@ -216,7 +235,7 @@ pub fn send(standing: Standing, call: Send) -> Verdict {
     if call.device {
         return Verdict::Refuse(Reason::BoundDevice);
     }
-    if !call.resolver {
+    if !call.resolver && !call.inside {
         return Verdict::Refuse(Reason::Datagram);
     }
     // IP options can send an admitted datagram elsewhere; only the egress program sees the packet itself.
@@ -238,13 +257,16 @@ pub fn create(standing: Standing, transport: Transport) -> Verdict {
     }
 }
 
-/// Decides `bind`: nobody but the daemon takes a listener's address, tagged or not.
+/// Decides `bind`: nobody but the daemon takes a listener's address, tagged or not; and nobody tagged shares a port with sockets of others.
 #[inline(always)]
-pub fn bind(standing: Standing, guarded: bool, daemon: bool) -> Verdict {
+pub fn bind(standing: Standing, call: Bind) -> Verdict {
     match standing.refusal() {
-        _ if guarded && daemon => Verdict::Pass,
-        _ if guarded => Verdict::Refuse(Reason::ListenerAddress),
+        _ if call.guarded && call.daemon => Verdict::Pass,
+        _ if call.guarded => Verdict::Refuse(Reason::ListenerAddress),
         Some(reason) => Verdict::Refuse(reason),
+        None if standing.class == Class::Tagged && call.shared => {
+            Verdict::Refuse(Reason::SharedAddress)
+        }
         None => Verdict::Pass,
     }
 }
@@ -252,7 +274,7 @@ pub fn bind(standing: Standing, guarded: bool, daemon: bool) -> Verdict {
 /// Decides a packet.
 #[inline(always)]
 pub fn packet(packet: Packet) -> Verdict {
-    if packet.tagged && (packet.listener || packet.resolver) {
+    if packet.tagged && (packet.listener || packet.inside || packet.resolver) {
         Verdict::Pass
     } else {
         Verdict::Refuse(Reason::Packet)
@@ -322,6 +344,8 @@ reasons! {
     Untracked = 12, "untracked";
     /// A refusal that could not be reported, because the ring was full.
     EventLost = 13, "event-lost";
+    /// An address that a socket of somebody else has, to be shared with it.
+    SharedAddress = 14, "shared-address";
 }
 
 /// Counter of redirected connections.

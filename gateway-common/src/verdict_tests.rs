@@ -32,13 +32,14 @@ fn standings() -> [Standing; 5] {
 
 fn connects() -> impl Iterator<Item = Connect> {
     TRANSPORTS.into_iter().flat_map(|transport| {
-        (0..32_u8).map(move |bits| Connect {
+        (0..64_u8).map(move |bits| Connect {
             transport,
             here: bit(bits, 0),
             device: bit(bits, 1),
             listener: bit(bits, 2),
             room: bit(bits, 3),
             own: bit(bits, 4),
+            inside: bit(bits, 5),
         })
     })
 }
@@ -100,6 +101,11 @@ fn connect_table() {
                 (Class::Unknown, ..) => Verdict::Refuse(Reason::LineageLost),
                 (Class::Tagged, false, ..) => Verdict::Refuse(Reason::OtherNetns),
                 (Class::Tagged, true, true, _) => Verdict::Refuse(Reason::BoundDevice),
+                (Class::Tagged, true, false, Transport::Stream)
+                    if call.inside && standing.egress && call.own =>
+                {
+                    Verdict::Pass
+                }
                 (Class::Tagged, true, false, Transport::Stream) => match (call.listener, call.room)
                 {
                     (true, true) => Verdict::Redirect,
@@ -122,11 +128,12 @@ fn connect_table() {
 }
 
 #[test]
-fn only_free_tasks_pass_a_stream_on() {
+fn only_free_tasks_pass_a_stream_on_to_others() {
     for standing in standings() {
         for call in connects().filter(|call| call.transport == Transport::Stream) {
-            if connect(standing, call) == Verdict::Pass {
-                assert_eq!(standing.class, Class::Free);
+            if connect(standing, call) == Verdict::Pass && standing.class != Class::Free {
+                assert_eq!(standing.class, Class::Tagged);
+                assert!(call.inside && call.own && standing.egress, "{call:?}");
             }
         }
     }
@@ -135,14 +142,16 @@ fn only_free_tasks_pass_a_stream_on() {
 #[test]
 fn send_table() {
     for standing in standings() {
-        for bits in 0..16_u8 {
+        for bits in 0..32_u8 {
             let call = Send {
+                inside: bit(bits, 4),
                 here: bit(bits, 0),
                 device: bit(bits, 1),
                 resolver: bit(bits, 2),
                 own: bit(bits, 3),
             };
-            let expected = match (standing.class, call.here, call.device, call.resolver) {
+            let open = call.resolver || call.inside;
+            let expected = match (standing.class, call.here, call.device, open) {
                 (Class::Free, ..) => Verdict::Pass,
                 (Class::Left, ..) => Verdict::Refuse(Reason::LeftCgroup),
                 (Class::Unknown, ..) => Verdict::Refuse(Reason::LineageLost),
@@ -181,34 +190,36 @@ fn create_table() {
 #[test]
 fn bind_table() {
     for standing in standings() {
-        for bits in 0..4_u8 {
-            let (guarded, daemon) = (bit(bits, 0), bit(bits, 1));
-            let expected = match (guarded, daemon, standing.class) {
+        for bits in 0..8_u8 {
+            let call = Bind {
+                guarded: bit(bits, 0),
+                daemon: bit(bits, 1),
+                shared: bit(bits, 2),
+            };
+            let expected = match (call.guarded, call.daemon, standing.class) {
                 (true, true, _) => Verdict::Pass,
                 (true, false, _) => Verdict::Refuse(Reason::ListenerAddress),
                 (false, _, Class::Left) => Verdict::Refuse(Reason::LeftCgroup),
                 (false, _, Class::Unknown) => Verdict::Refuse(Reason::LineageLost),
+                (false, _, Class::Tagged) if call.shared => Verdict::Refuse(Reason::SharedAddress),
                 (false, _, Class::Free | Class::Tagged) => Verdict::Pass,
             };
-            assert_eq!(
-                bind(standing, guarded, daemon),
-                expected,
-                "{standing:?} {guarded} {daemon}"
-            );
+            assert_eq!(bind(standing, call), expected, "{standing:?} {call:?}");
         }
     }
 }
 
 #[test]
 fn packet_table() {
-    for bits in 0..8_u8 {
+    for bits in 0..16_u8 {
         let call = Packet {
+            inside: bit(bits, 3),
             tagged: bit(bits, 0),
             listener: bit(bits, 1),
             resolver: bit(bits, 2),
         };
-        let expected = match (call.tagged, call.listener, call.resolver) {
-            (true, true, _) | (true, _, true) => Verdict::Pass,
+        let expected = match (call.tagged, call.listener, call.inside, call.resolver) {
+            (true, true, ..) | (true, _, true, _) | (true, .., true) => Verdict::Pass,
             _ => Verdict::Refuse(Reason::Packet),
         };
         assert_eq!(packet(call), expected, "{call:?}");

@@ -2,17 +2,20 @@
 //!
 //! User space lists each listener's own endpoint and the two wildcards with its port: a socket bound to a wildcard takes
 //! connections to every address that has no socket of its own. Every workload's are guarded in every governed network namespace.
+//!
+//! A tagged task does not share a port (SO_REUSEPORT, or SO_REUSEADDR of datagrams) with sockets of others: any member of such a group decides which of
+//! them receives, so that nobody could tell from a packet whom it reaches.
 
 use gateway_common::{
     scope::slot,
-    verdict::{self, Standing, Transport, Verdict},
+    verdict::{self, Bind, Class, Standing, Transport, Verdict},
 };
 
 use crate::{
     context::SockAddr,
     event,
     maps::{LISTENERS, fact, tagged},
-    task,
+    receiver, task,
 };
 
 /// Decides one `bind`.
@@ -28,6 +31,13 @@ pub fn bind(ctx: &SockAddr) -> Verdict {
         && ctx.transport() != Transport::Datagram
         && LISTENERS.get_ptr(wanted).is_some()
         && ctx.owner().is_some();
-    let verdict = verdict::bind(standing, guarded, guarded && task::is_daemon());
+    let call = Bind {
+        guarded,
+        daemon: guarded && task::is_daemon(),
+        shared: standing.class == Class::Tagged
+            && ctx.shares_port()
+            && receiver::is_taken(ctx, standing.workload),
+    };
+    let verdict = verdict::bind(standing, call);
     event::reported(verdict, standing, wanted, ctx.protocol())
 }

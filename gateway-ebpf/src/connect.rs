@@ -1,4 +1,4 @@
-//! connect4 and connect6: to the workload's own listener; getpeername4 and getpeername6: the address that was dialled.
+//! connect4 and connect6: to the workload's own listener, or on to a server of the same workload; getpeername4 and getpeername6: the address that was dialled.
 //!
 //! TCP fast open passes here too (`tcp_sendmsg_fastopen` runs the pre-connect hook), and so do MPTCP's first subflow and IPv4 in
 //! mapped form, which reaches connect6 only.
@@ -8,7 +8,7 @@ use aya_ebpf::helpers::{
 };
 use gateway_common::{
     addr::Endpoint,
-    flow::Origin,
+    flow::{Origin, kind},
     scope::Scope,
     verdict::{self, Class, Connect, Reason, Transport, Verdict},
 };
@@ -16,8 +16,8 @@ use gateway_common::{
 use crate::{
     context::{self, SockAddr},
     event,
-    maps::{LIVE, MADE, ORIGINS, SCOPES, tagged},
-    task,
+    maps::{LIVE, ORIGINS, SCOPES, tagged},
+    receiver, socket, task,
 };
 
 /// Decides and carries out one `connect`.
@@ -36,16 +36,19 @@ pub fn connect(ctx: &SockAddr) -> Verdict {
     let dialled = ctx.endpoint();
     let workload = standing.workload;
     let listener = listener(workload, &dialled);
+    let transport = ctx.transport();
     let call = Connect {
-        transport: ctx.transport(),
+        transport,
         here: ctx.here(workload),
         device: ctx.bound_to_device(),
-        own: context::stored(&MADE, ctx.socket()).is_some(),
+        own: socket::is_own(ctx.socket()),
+        inside: transport == Transport::Stream && receiver::listens(ctx, workload),
         listener: listener.endpoint.exists(),
         room: live(workload).is_some_and(|live| live < u64::from(listener.quota)),
     };
     let verdict = match verdict::connect(standing, call) {
         Verdict::Redirect => redirect(ctx, workload, dialled, &listener.endpoint),
+        Verdict::Pass if transport == Transport::Stream => stay(ctx, workload),
         other => other,
     };
     event::reported(verdict, standing, dialled, ctx.protocol())
@@ -57,7 +60,9 @@ pub fn peer(ctx: &SockAddr) {
     if !tagged() {
         return;
     }
-    if let Some(origin) = context::stored(&ORIGINS, ctx.socket()) {
+    if let Some(origin) = context::stored(&ORIGINS, ctx.socket())
+        && origin.kind == kind::REDIRECTED
+    {
         ctx.rewrite(&origin.dialled);
     }
 }
@@ -104,8 +109,28 @@ fn live(workload: u32) -> Option<u64> {
 
 #[inline(always)]
 fn redirect(ctx: &SockAddr, workload: u32, dialled: Endpoint, listener: &Endpoint) -> Verdict {
+    if !file(ctx, origin(workload, dialled, kind::REDIRECTED)) {
+        return Verdict::Refuse(Reason::Untracked);
+    }
+    ctx.rewrite(listener);
+    event::count(verdict::REDIRECTED);
+    Verdict::Redirect
+}
+
+/// Lets a connection go where it was dialled, inside the workload, and notes that nobody is to be told of it.
+#[inline(always)]
+fn stay(ctx: &SockAddr, workload: u32) -> Verdict {
+    if file(ctx, origin(workload, Endpoint::NONE, kind::INSIDE)) {
+        Verdict::Pass
+    } else {
+        Verdict::Refuse(Reason::Untracked)
+    }
+}
+
+#[inline(always)]
+fn origin(workload: u32, dialled: Endpoint, kind: u32) -> Origin {
     let pid_tgid = bpf_get_current_pid_tgid();
-    let mut origin = Origin {
+    Origin {
         // SAFETY: no arguments.
         cgroup: unsafe { bpf_get_current_cgroup_id() },
         start: task::start(),
@@ -114,19 +139,19 @@ fn redirect(ctx: &SockAddr, workload: u32, dialled: Endpoint, listener: &Endpoin
         tgid: (pid_tgid >> 32) as u32,
         uid: bpf_get_current_uid_gid() as u32,
         tid: pid_tgid as u32,
-        pad: 0,
-    };
-    if !context::store(&ORIGINS, ctx.socket(), &mut origin) {
-        return Verdict::Refuse(Reason::Untracked);
+        kind,
     }
+}
+
+#[inline(always)]
+fn file(ctx: &SockAddr, mut origin: Origin) -> bool {
+    let filed = context::store(&ORIGINS, ctx.socket(), &mut origin);
     let above = ctx.mptcp();
     if !above.is_null() {
         // For getpeername alone, which may go without.
         context::store(&ORIGINS, above, &mut origin);
     }
-    ctx.rewrite(listener);
-    event::count(verdict::REDIRECTED);
-    Verdict::Redirect
+    filed
 }
 
 /// The facts of a call that are not looked at when the task is not tagged.
@@ -135,6 +160,7 @@ const NOWHERE: Connect = Connect {
     here: false,
     device: false,
     own: false,
+    inside: false,
     listener: false,
     room: false,
 };

@@ -6,7 +6,6 @@ use core::{ffi::c_void, ptr};
 
 use aya_ebpf::{
     bindings::{BPF_SK_STORAGE_GET_F_CREATE, bpf_sock, bpf_sock_addr},
-    btf_maps::SkStorage,
     helpers::{bpf_get_netns_cookie, bpf_probe_read_kernel, generated},
     programs::SockAddrContext,
 };
@@ -15,7 +14,10 @@ use gateway_common::{
     verdict::{self, Transport},
 };
 
-use crate::maps::{HAS_MPTCP, NAMESPACES};
+use crate::{
+    maps::{HAS_MPTCP, NAMESPACES},
+    storage::Storage,
+};
 
 /// Address family of a hook, fixed by its attach point.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -159,14 +161,54 @@ impl SockAddr {
         verdict::here(self.owner(), workload)
     }
 
-    /// The MPTCP socket above this one, or null: the one that getpeername sees. Only where the kernel has the helper (Linux 5.19).
+    /// The address a datagram goes out with, as far as it is known: of the message, else of the socket.
+    #[inline(always)]
+    pub fn source(&self) -> Endpoint {
+        let addr = match self.family {
+            Family::V4 => Addr::from_v4(field!(self.raw, bpf_sock_addr, msg_src_ip4)),
+            Family::V6 => Addr {
+                words: [
+                    field!(self.raw, bpf_sock_addr, msg_src_ip6[0]),
+                    field!(self.raw, bpf_sock_addr, msg_src_ip6[1]),
+                    field!(self.raw, bpf_sock_addr, msg_src_ip6[2]),
+                    field!(self.raw, bpf_sock_addr, msg_src_ip6[3]),
+                ],
+            },
+        };
+        // The socket's own port is in host order.
+        let port = field!(self.socket(), bpf_sock, src_port) as u16;
+        Endpoint::new(addr, port.to_be())
+    }
+
+    /// The MPTCP socket above this one, or null: the one that getpeername sees.
     #[inline(always)]
     pub fn mptcp(&self) -> *mut bpf_sock {
-        if HAS_MPTCP.load() == 0 {
-            return ptr::null_mut();
-        }
-        // SAFETY: the helper takes any socket and returns null for those that are not of MPTCP.
-        unsafe { generated::bpf_skc_to_mptcp_sock(self.socket().cast()).cast() }
+        mptcp(self.socket())
+    }
+
+    /// May the socket share its port with others? Kernels that do not say so here (before 6.1) are taken to mean yes.
+    #[inline(always)]
+    pub fn shares_port(&self) -> bool {
+        let reuse_address =
+            self.transport() == Transport::Datagram && self.option(SO_REUSEADDR) != Some(0);
+        reuse_address || self.option(SO_REUSEPORT) != Some(0)
+    }
+
+    /// A number among the socket's options.
+    #[inline(always)]
+    fn option(&self, name: i32) -> Option<i32> {
+        let mut value = 0;
+        let place = ptr::from_mut(&mut value).cast();
+        // SAFETY: the place holds as many bytes as are said.
+        let result =
+            unsafe { generated::bpf_getsockopt(self.raw.cast(), SOL_SOCKET, name, place, 4) };
+        (result == 0).then_some(value)
+    }
+
+    /// The context as helpers take it.
+    #[inline(always)]
+    pub fn raw(&self) -> *mut c_void {
+        self.raw.cast()
     }
 
     /// The socket. Never null in these hooks (Linux 5.1 and later).
@@ -176,20 +218,30 @@ impl SockAddr {
     }
 }
 
+/// The MPTCP socket above a TCP socket, or null. Only where the kernel has the helper (Linux 5.19).
+#[inline(always)]
+pub fn mptcp(socket: *mut bpf_sock) -> *mut bpf_sock {
+    if HAS_MPTCP.load() == 0 {
+        return ptr::null_mut();
+    }
+    // SAFETY: the helper takes any socket and returns null for those that are not of MPTCP.
+    unsafe { generated::bpf_skc_to_mptcp_sock(socket.cast()).cast() }
+}
+
 /// The value a socket holds in `map`, or null.
 #[inline(always)]
-pub fn stored<T>(map: &'static SkStorage<T>, socket: *mut bpf_sock) -> Option<&'static mut T> {
+pub fn stored<M: Storage>(map: &'static M, socket: *mut bpf_sock) -> Option<&'static mut M::Value> {
     // SAFETY: the map is a socket storage; the verifier checks the socket and bounds the use of the value.
     unsafe {
         generated::bpf_sk_storage_get(handle(map), socket.cast(), ptr::null_mut(), 0)
-            .cast::<T>()
+            .cast::<M::Value>()
             .as_mut()
     }
 }
 
 /// Puts `value` into the socket's storage; false when there is no memory.
 #[inline(always)]
-pub fn store<T: Copy>(map: &'static SkStorage<T>, socket: *mut bpf_sock, value: &mut T) -> bool {
+pub fn store<M: Storage>(map: &'static M, socket: *mut bpf_sock, value: &mut M::Value) -> bool {
     let place = ptr::from_mut(value);
     // SAFETY: as above; an existing value is returned instead of replaced, so it is written again.
     let kept = unsafe {
@@ -199,7 +251,7 @@ pub fn store<T: Copy>(map: &'static SkStorage<T>, socket: *mut bpf_sock, value: 
             place.cast(),
             u64::from(BPF_SK_STORAGE_GET_F_CREATE),
         )
-        .cast::<T>()
+        .cast::<M::Value>()
         .as_mut()
     };
     match kept {
@@ -213,7 +265,7 @@ pub fn store<T: Copy>(map: &'static SkStorage<T>, socket: *mut bpf_sock, value: 
 
 /// Forgets what a socket holds in `map`.
 #[inline(always)]
-pub fn forget<T>(map: &'static SkStorage<T>, socket: *mut bpf_sock) {
+pub fn forget<M: Storage>(map: &'static M, socket: *mut bpf_sock) {
     // SAFETY: as above. An absent value is the aim.
     let _ = unsafe { generated::bpf_sk_storage_delete(handle(map), socket.cast()) };
 }
@@ -235,6 +287,10 @@ pub fn kernel<T>(object: *const u8, offset: u32) -> Option<T> {
 }
 
 #[inline(always)]
-fn handle<T>(map: &'static SkStorage<T>) -> *mut c_void {
+fn handle<M: Storage>(map: &'static M) -> *mut c_void {
     ptr::from_ref(map).cast_mut().cast()
 }
+
+const SOL_SOCKET: i32 = 1;
+const SO_REUSEADDR: i32 = 2;
+const SO_REUSEPORT: i32 = 15;

@@ -13,7 +13,27 @@ use gateway_common::{
     verdict::{self, Packet, Reason, TCP, UDP, Verdict},
 };
 
-use crate::{context::field, event, maps::SCOPES, sendmsg, task};
+use crate::{context::field, event, maps::SCOPES, receiver, sendmsg, task};
+
+/// A whole packet with a plain header.
+pub struct Seen {
+    /// Transport protocol.
+    pub protocol: u8,
+    /// Where it comes from.
+    pub from: Endpoint,
+    /// Where it goes.
+    pub to: Endpoint,
+    /// Flags of TCP; 0 for others.
+    flags: u8,
+}
+
+impl Seen {
+    /// Does it open a connection?
+    #[inline(always)]
+    pub fn opens(&self) -> bool {
+        self.flags & (SYN | ACK) == SYN
+    }
+}
 
 /// Decides one packet.
 #[inline(always)]
@@ -21,45 +41,68 @@ pub fn packet(ctx: &SkBuffContext) -> Verdict {
     let skb = ctx.skb.skb;
     // SAFETY: the helper takes the hook's own context.
     let tag = task::nearest(|level| unsafe { bpf_skb_ancestor_cgroup_id(skb, level) });
-    let (tcp, udp) = match destination(ctx) {
-        Some((TCP, to)) => (Some(to), None),
-        Some((UDP, to)) => (None, Some(to)),
-        _ => (None, None),
+    let verdict = match seen(ctx) {
+        Some(seen) if tag.workload != 0 => decide(skb, tag.workload, &seen),
+        _ => Verdict::Refuse(Reason::Packet),
     };
-    let loopback = field!(skb, __sk_buff, ifindex) == LOOPBACK;
-    let verdict = verdict::packet(Packet {
-        tagged: tag.workload != 0,
-        listener: loopback && tcp.is_some_and(|to| is_listener(tag.workload, &to)),
-        resolver: udp.is_some_and(|to| sendmsg::is_resolver(&to)),
-    });
     if verdict != Verdict::Pass {
         event::count(Reason::Packet as u32);
     }
     verdict
 }
 
-/// Protocol and destination of a whole packet with a plain header; anything else has none.
 #[inline(always)]
-fn destination(ctx: &SkBuffContext) -> Option<(u8, Endpoint)> {
+fn decide(skb: *mut __sk_buff, workload: u32, seen: &Seen) -> Verdict {
+    let loopback = field!(skb, __sk_buff, ifindex) == LOOPBACK;
+    let listener = loopback && seen.protocol == TCP && is_listener(workload, &seen.to);
+    verdict::packet(Packet {
+        tagged: true,
+        listener,
+        inside: loopback && !listener && receiver::is_inside(skb.cast(), workload, seen),
+        resolver: seen.protocol == UDP && sendmsg::is_resolver(&seen.to),
+    })
+}
+
+/// What a packet says; anything but a whole one with a plain header says nothing.
+#[inline(always)]
+fn seen(ctx: &SkBuffContext) -> Option<Seen> {
     let first: u8 = ctx.load(0).ok()?;
-    let (protocol, addr, transport) = match first {
+    let (protocol, from, to, transport): (u8, Addr, Addr, usize) = match first {
         V4_WITHOUT_OPTIONS => {
             let fragment: u16 = ctx.load(6).ok()?;
             if u16::from_be(fragment) & V4_FRAGMENT != 0 {
                 return None;
             }
-            (ctx.load(9).ok()?, Addr::from_v4(ctx.load(16).ok()?), 20)
+            let from = Addr::from_v4(ctx.load(12).ok()?);
+            (
+                ctx.load(9).ok()?,
+                from,
+                Addr::from_v4(ctx.load(16).ok()?),
+                20,
+            )
         }
-        first if first >> 4 == 6 => (
-            ctx.load(6).ok()?,
-            Addr {
-                words: ctx.load(24).ok()?,
-            },
-            40,
-        ),
+        first if first >> 4 == 6 => {
+            let (from, to) = (ctx.load(8).ok()?, ctx.load(24).ok()?);
+            (
+                ctx.load(6).ok()?,
+                Addr { words: from },
+                Addr { words: to },
+                40,
+            )
+        }
         _ => return None,
     };
-    Some((protocol, Endpoint::new(addr, ctx.load(transport + 2).ok()?)))
+    let flags = if protocol == TCP {
+        ctx.load(transport + 13).ok()?
+    } else {
+        0
+    };
+    Some(Seen {
+        protocol,
+        from: Endpoint::new(from, ctx.load(transport).ok()?),
+        to: Endpoint::new(to, ctx.load(transport + 2).ok()?),
+        flags,
+    })
 }
 
 #[inline(always)]
@@ -73,3 +116,5 @@ const LOOPBACK: u32 = 1;
 const V4_WITHOUT_OPTIONS: u8 = 0x45;
 /// More fragments, or an offset.
 const V4_FRAGMENT: u16 = 0x3fff;
+const SYN: u8 = 0x02;
+const ACK: u8 = 0x10;

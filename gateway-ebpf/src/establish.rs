@@ -7,14 +7,15 @@
 use aya_ebpf::{
     bindings::{
         BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB,
-        BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_STATE_CB_FLAG, BPF_TCP_CLOSE, bpf_sock, bpf_sock_ops,
+        BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_STATE_CB_FLAG, BPF_SOCK_OPS_TCP_LISTEN_CB,
+        BPF_TCP_CLOSE, bpf_sock, bpf_sock_ops,
     },
     helpers::generated::{bpf_get_netns_cookie, bpf_get_socket_cookie},
     programs::SockOpsContext,
 };
 use gateway_common::{
     addr::{Addr, Endpoint},
-    flow::FlowKey,
+    flow::{FlowKey, Origin, kind},
     verdict::Reason,
 };
 
@@ -23,12 +24,14 @@ use crate::{
     context::{self, field, socket_field},
     event,
     maps::{ACCEPTED, CLAIMS, FLOWS, ORIGINS, tagged},
+    socket,
 };
 
 /// One callback of a TCP socket.
 #[inline(always)]
 pub fn callback(ctx: &SockOpsContext) {
     match ctx.op() {
+        BPF_SOCK_OPS_TCP_LISTEN_CB if tagged() => listens(ctx),
         BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB if tagged() => client_established(ctx),
         BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB if tagged() => server_established(ctx),
         // Only sockets that were flagged below come here, tagged or no longer.
@@ -37,9 +40,17 @@ pub fn callback(ctx: &SockOpsContext) {
     }
 }
 
+/// A socket begins to listen. What it accepts inherits its mark, which the subflow that listens for MPTCP gets only here.
+#[inline(always)]
+fn listens(ctx: &SockOpsContext) {
+    if let Some(socket) = of(ctx) {
+        socket::is_own(socket);
+    }
+}
+
 #[inline(always)]
 fn client_established(ctx: &SockOpsContext) {
-    let Some(socket) = socket(ctx) else { return };
+    let Some(socket) = of(ctx) else { return };
     let Some(origin) = context::stored(&ORIGINS, socket) else {
         return;
     };
@@ -50,7 +61,7 @@ fn client_established(ctx: &SockOpsContext) {
     };
     let kept = FLOWS.insert(key, &*origin, 0).is_ok() && watch(ctx);
     if kept {
-        connect::count(origin.workload, 1);
+        count(origin, 1);
     } else {
         let _ = FLOWS.remove(key);
         event::count(Reason::Untracked as u32);
@@ -68,7 +79,11 @@ fn server_established(ctx: &SockOpsContext) {
     let Some(origin) = (unsafe { FLOWS.get(key) }) else {
         return;
     };
-    let Some(socket) = socket(ctx) else { return };
+    if origin.kind == kind::INSIDE {
+        let _ = FLOWS.remove(key);
+        return;
+    }
+    let Some(socket) = of(ctx) else { return };
     let mut workload = origin.workload;
     let kept = watch(ctx)
         && context::store(&ACCEPTED, socket, &mut workload)
@@ -84,7 +99,7 @@ fn server_established(ctx: &SockOpsContext) {
 
 #[inline(always)]
 fn closed(ctx: &SockOpsContext) {
-    let Some(socket) = socket(ctx) else { return };
+    let Some(socket) = of(ctx) else { return };
     if let Some(workload) = context::stored(&ACCEPTED, socket) {
         connect::count(*workload, -1);
         context::forget(&ACCEPTED, socket);
@@ -101,7 +116,15 @@ fn closed(ctx: &SockOpsContext) {
     };
     // Still filed: the server's side never came.
     if FLOWS.remove(key).is_ok() {
-        connect::count(origin.workload, -1);
+        count(origin, -1);
+    }
+}
+
+/// Counts a connection, unless it stays inside the workload.
+#[inline(always)]
+fn count(origin: &Origin, change: i64) {
+    if origin.kind != kind::INSIDE {
+        connect::count(origin.workload, change);
     }
 }
 
@@ -113,7 +136,7 @@ fn watch(ctx: &SockOpsContext) -> bool {
 }
 
 #[inline(always)]
-fn socket(ctx: &SockOpsContext) -> Option<*mut bpf_sock> {
+fn of(ctx: &SockOpsContext) -> Option<*mut bpf_sock> {
     let socket = socket_field!(ctx.ops, bpf_sock_ops, __bindgen_anon_2);
     (!socket.is_null()).then_some(socket)
 }

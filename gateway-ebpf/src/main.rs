@@ -16,8 +16,10 @@ mod establish;
 mod event;
 mod lineage;
 mod maps;
+mod receiver;
 mod sendmsg;
 mod socket;
+mod storage;
 mod task;
 
 use aya_ebpf::{

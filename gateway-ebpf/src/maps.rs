@@ -15,6 +15,8 @@ use gateway_common::{
     verdict,
 };
 
+use crate::storage::Inherited;
+
 /// Host facts by [`slot`]. Written by user space, and by the exit and fork programs (daemon gone, lineage lost).
 #[map]
 pub static FACTS: Array<u64> = Array::with_max_entries(slot::COUNT, 0);
@@ -68,9 +70,10 @@ pub static RESOLVERS: HashMap<Addr, u32> = HashMap::with_max_entries(64, BPF_F_N
 #[btf_map]
 pub static ORIGINS: SkStorage<Origin> = SkStorage::new();
 
-/// Socket -> the workload in whose cgroup it was made, with the egress program attached. Written by sock_create; dies with the socket.
+/// Socket -> the workload in whose cgroup it was made, with the egress program attached. Written by sock_create, copied to accepted sockets;
+/// dies with the socket.
 #[btf_map]
-pub static MADE: SkStorage<u32> = SkStorage::new();
+pub static MADE: Inherited<u32> = Inherited::new();
 
 /// Accepted socket -> its workload, for the count of live connections. Written by sock_ops; dies with the socket.
 #[btf_map]

@@ -5,14 +5,14 @@
 
 use gateway_common::{
     addr::Endpoint,
-    verdict::{self, DNS_PORT, Send, Transport, Verdict},
+    verdict::{self, Class, DNS_PORT, Send, Transport, Verdict},
 };
 
 use crate::{
     context::{self, SockAddr},
     event,
     maps::{MADE, RESOLVERS, tagged},
-    task,
+    receiver, task,
 };
 
 /// Decides one datagram.
@@ -23,11 +23,15 @@ pub fn send(ctx: &SockAddr) -> Verdict {
     }
     let standing = task::standing();
     let to = ctx.endpoint();
+    let datagram = ctx.transport() == Transport::Datagram;
     let call = Send {
         here: ctx.here(standing.workload),
         device: ctx.bound_to_device(),
         own: context::stored(&MADE, ctx.socket()).is_some(),
-        resolver: ctx.transport() == Transport::Datagram && is_resolver(&to),
+        inside: datagram
+            && standing.class == Class::Tagged
+            && receiver::receives(ctx, standing.workload),
+        resolver: datagram && is_resolver(&to),
     };
     event::reported(verdict::send(standing, call), standing, to, ctx.protocol())
 }

@@ -34,3 +34,23 @@ pub fn create(ctx: &SockContext) -> Verdict {
     }
     event::reported(verdict, standing, Endpoint::NONE, protocol)
 }
+
+/// Does the egress program see what this socket sends, because it was made in a tagged cgroup? A subflow of MPTCP lies in the cgroup of the
+/// socket above it (`mptcp_attach_cgroup`), and is marked like it when it is first seen.
+#[inline(always)]
+pub fn is_own(socket: *mut bpf_sock) -> bool {
+    if context::stored(&MADE, socket).is_some() {
+        return true;
+    }
+    let above = context::mptcp(socket);
+    if above.is_null() {
+        return false;
+    }
+    match context::stored(&MADE, above) {
+        Some(made) => {
+            let mut workload = *made;
+            context::store(&MADE, socket, &mut workload)
+        }
+        None => false,
+    }
+}

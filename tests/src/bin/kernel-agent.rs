@@ -17,6 +17,9 @@ use anyhow::{Context, Result, bail};
 use nix::{libc, sched, sys::socket as raw, unistd};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+#[path = "kernel-agent/ways.rs"]
+mod ways;
+
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words == ["serve"] {
@@ -121,7 +124,7 @@ impl Agent {
                 self.open(to, Type::STREAM, Protocol::TCP)?;
                 self.socket()?.set_reuse_address(true)?;
                 self.socket()?.bind(&address(to)?)?;
-                Ok(String::new())
+                Ok(socket_addr(&self.socket()?.local_addr()?)?.to_string())
             }
             ["listen"] => Ok(self.socket()?.listen(8).map(|()| String::new())?),
             ["from", here] => {
@@ -199,7 +202,7 @@ impl Agent {
                     .context("the thread panicked")?
             }
             ["leaderless", rest @ ..] => leaderless(rest),
-            _ => bail!("unknown command"),
+            _ => ways::act(self, words),
         }
     }
 
@@ -232,6 +235,10 @@ impl Agent {
             .socket()?
             .send_to(b"datagram", &address(to)?)?
             .to_string())
+    }
+
+    fn replace(&mut self, socket: Socket) {
+        self.socket = Some(socket);
     }
 
     fn socket(&self) -> Result<&Socket> {
