@@ -3,9 +3,10 @@
 use std::{
     io::ErrorKind,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener},
+    os::fd::AsFd,
 };
 
-use gateway_user::kernel::Scope;
+use gateway_user::{kernel::Scope, sys::namespace};
 
 use crate::{
     agent::Agent,
@@ -164,6 +165,32 @@ fn a_listener_of_an_untagged_process_is_not_inside() {
     client.does(format!("tcp {addr}"));
     let (_stream, flow) = rig.accept(&rig.v4);
     assert_eq!(flow.unwrap().origin, addr);
+}
+
+#[test]
+fn in_a_namespace_of_its_own_it_is_the_same() {
+    let rig = Rig::tagged();
+    let (mut server, mut client) = (rig.agent(), rig.agent());
+    server.does("new-netns");
+    client.does(format!("join-netns {}", server.pid()));
+    let namespace = namespace::of_process(server.pid()).unwrap();
+    let cookie = namespace::cookie_of(namespace.as_fd()).unwrap();
+    let addr = serves(&mut server, "tcp 127.0.0.1:0");
+    // The control: nothing passes in a namespace that is not governed.
+    assert_eq!(client.ask(format!("tcp {addr}")), "err EPERM");
+
+    rig.kernel().govern_namespace(cookie, WORKLOAD).unwrap();
+    talk(&mut client, &mut server, &format!("tcp {addr}"));
+    // The same address on the host is another one.
+    let mut elsewhere = rig.agent();
+    elsewhere.does(format!("tcp {addr}"));
+    let (_stream, flow) = rig.accept(&rig.v4);
+    assert_eq!(flow.unwrap().origin, addr);
+
+    let bound = server.does("bind udp [::1]:0");
+    client.does(format!("udp-sendto {bound}"));
+    server.does("echo");
+    assert_eq!(client.does("receive"), "echo");
 }
 
 #[test]

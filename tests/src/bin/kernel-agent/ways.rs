@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use nix::libc;
+use nix::{libc, sched};
 use socket2::{Protocol, Socket, Type};
 
 use crate::{Agent, address, socket_addr};
@@ -47,6 +47,11 @@ pub(crate) fn act(agent: &mut Agent, words: &[&str]) -> Result<String> {
             agent.open(to, Type::DGRAM, Protocol::UDP)?;
             agent.socket()?.set_broadcast(true)?;
             Ok(agent.socket()?.send_to(b"x", &address(to)?)?.to_string())
+        }
+        ["join-netns", pid] => {
+            let namespace = std::fs::File::open(format!("/proc/{pid}/ns/net"))?;
+            sched::setns(namespace, sched::CloneFlags::CLONE_NEWNET).map_err(io::Error::from)?;
+            Ok(String::new())
         }
         ["disconnect"] => disconnect(agent.socket()?),
         ["nothing-received"] => nothing_received(agent.socket()?),
