@@ -52,6 +52,17 @@ pub enum UpError {
         address: SocketAddr,
         source: io::Error,
     },
+    #[error("no async runtime: {0}")]
+    Runtime(io::Error),
+    #[error("{name} cannot be started: {source}")]
+    Part {
+        name: &'static str,
+        source: io::Error,
+    },
+    #[error(
+        "{name} has ended, so nothing is governed any more but what is refused: see its last line above"
+    )]
+    PartEnded { name: &'static str },
     #[error("signals cannot be received: {0}")]
     Signal(io::Error),
     #[error("the control socket {} failed: {source}", path.display())]
@@ -63,6 +74,8 @@ impl UpError {
     #[must_use]
     pub fn code(&self) -> u8 {
         match self {
+            // Nothing to mend: a service manager starts all of them again.
+            Self::PartEnded { .. } => 1,
             Self::Policy(_) => 4,
             Self::Privilege => 5,
             Self::Kernel(error) => match error.kind() {
@@ -72,6 +85,7 @@ impl UpError {
                 Kind::NotFound => 9,
                 Kind::Usage => 2,
             },
+            Self::Runtime(_) | Self::Part { .. } => 6,
             Self::Unit(_) => 2,
             Self::AlreadyRunning { .. } => 7,
             _ => 3,

@@ -10,6 +10,7 @@ mod guard;
 mod launches;
 mod lock;
 mod metrics;
+mod parts;
 mod refusals;
 mod reload;
 mod settle;
@@ -45,6 +46,8 @@ use crate::tls::Roots;
 pub use error::UpError;
 pub use guard::{GuardError, Guarded, guard};
 use lock::Lock;
+use parts::Parts;
+pub use parts::part;
 use reload::Policies;
 use workloads::Workloads;
 
@@ -59,21 +62,32 @@ struct Daemon {
     began: Instant,
 }
 
-/// Governs until a signal or `tollgate down`.
+/// Governs until a signal or `tollgate down`. `environment` is what the other processes are started with.
 ///
 /// # Errors
 /// [`UpError`]: nothing is half attached; what was governed before stays closed.
-pub async fn up(config: Config) -> Result<(), UpError> {
+pub fn up(config: Config, environment: &[(&str, String)]) -> Result<(), UpError> {
     if !nix::unistd::Uid::effective().is_root() {
         return Err(UpError::Privilege);
     }
+    // Before there are threads, for it ends with the thread that starts it.
+    let parts = Parts::start(environment)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime
+        .map_err(UpError::Runtime)?
+        .block_on(govern(config, parts))
+}
+
+async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
     let limits = Limits::fitting(raise_descriptor_limit());
     folders(&config.paths)?;
     let _lock = Lock::take(&config.paths.run)?;
     let live = Arc::new(Live::new(PolicySet::load(&config.paths.policies)?));
     let policies = Arc::new(Policies::new(&config.paths.policies, Arc::clone(&live)));
-    let keeper = keeper(&config)?;
-    check_credentials(&config, &keeper)?;
+    let (keeper, mut parts) = parts.open(&config)?;
+    keeper.check()?;
     let upstreams = upstreams(&config, &keeper)?;
     let ledger = Ledger::open(&config.paths.state.join("ledger.db")).await?;
     let scraped = match config.metrics {
@@ -134,7 +148,10 @@ pub async fn up(config: Config) -> Result<(), UpError> {
     if let Some(listener) = scraped {
         services.spawn(metrics::serve(listener, Arc::clone(&daemon)));
     }
-    serve(&daemon).await?;
+    tokio::select! {
+        served = serve(&daemon) => served?,
+        error = parts.ended() => return Err(error),
+    }
     systemd::notify("STOPPING=1");
     // No new connection is accepted while those that are open finish.
     services.shutdown().await;
@@ -279,18 +296,6 @@ fn certificates(config: &Config) -> HashMap<String, CertificateSpec> {
         Some((service.name.clone(), spec))
     };
     config.catalog.services().filter_map(shown).collect()
-}
-
-/// A credential that cannot be used is found now, not at the first request.
-fn check_credentials(config: &Config, keeper: &Keeper) -> Result<(), UpError> {
-    for service in config
-        .catalog
-        .services()
-        .filter(|service| service.credential.is_some())
-    {
-        keeper.fill(&service.name)?;
-    }
-    Ok(())
 }
 
 /// The host's resolvers, which tagged workloads may ask until names are decided by policy.

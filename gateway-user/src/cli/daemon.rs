@@ -101,14 +101,7 @@ pub(super) struct Replay {
 pub(super) fn up(common: &Common, flags: &Up) -> Result<ExitCode, Failure> {
     logs::start(flags.log_format)?;
     let config = common.load()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
-    let runtime = runtime.map_err(|error| Failure {
-        code: 6,
-        message: format!("no async runtime: {error}"),
-    })?;
-    runtime.block_on(app::up(config))?;
+    app::up(config, &logs::environment(flags.log_format))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -23,7 +23,7 @@ pub(super) enum Format {
 /// Starts logging, once.
 pub(super) fn start(format: Format) -> Result<(), Failure> {
     let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter(std::env::var("TOLLGATE_LOG").ok().as_deref())?)
+        .with_env_filter(filter(std::env::var(FILTER).ok().as_deref())?)
         .with_writer(std::io::stderr)
         .with_target(false);
     match format {
@@ -33,6 +33,20 @@ pub(super) fn start(format: Format) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What makes a process of the gateway log as this one does.
+pub(super) fn environment(format: Format) -> Vec<(&'static str, String)> {
+    let word = format.to_possible_value();
+    let word = word.map(|word| (FORMAT, word.get_name().to_owned()));
+    let filter = std::env::var(FILTER).ok().map(|filter| (FILTER, filter));
+    word.into_iter().chain(filter).collect()
+}
+
+/// The format of a process of the gateway.
+pub(super) fn inherited() -> Format {
+    let word = std::env::var(FORMAT).unwrap_or_default();
+    Format::from_str(&word, false).unwrap_or(Format::Text)
+}
+
 fn filter(wanted: Option<&str>) -> Result<EnvFilter, Failure> {
     let text = wanted.filter(|text| !text.is_empty()).unwrap_or("info");
     EnvFilter::try_new(text).map_err(|error| Failure {
@@ -40,6 +54,9 @@ fn filter(wanted: Option<&str>) -> Result<EnvFilter, Failure> {
         message: format!("TOLLGATE_LOG=\"{text}\" is no filter: {error} (try `info` or `gateway_user::policy=debug`)"),
     })
 }
+
+const FILTER: &str = "TOLLGATE_LOG";
+const FORMAT: &str = "TOLLGATE_LOG_FORMAT";
 
 #[cfg(test)]
 mod tests {

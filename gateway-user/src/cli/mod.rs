@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
-use crate::app::UpError;
+use crate::app::{self, UpError};
 use crate::config::{Config, ConfigError, DEFAULT_PATH, Mode};
 use crate::control::ClientError;
 
@@ -160,6 +160,12 @@ struct Failure {
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(part) = std::env::args_os().next().as_deref().and_then(app::part) {
+        return match logs::start(logs::inherited()) {
+            Ok(()) => part(),
+            Err(failure) => ExitCode::from(failure.code),
+        };
+    }
     let cli = Cli::parse();
     match run(cli) {
         Ok(code) => code,

@@ -9,12 +9,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::ProducesTickets;
 use rustls::sign::CertifiedKey;
 
-use super::vault::{Reply, Request, Vault, now};
+use super::line::Line;
+use super::vault::{Reply, Request, now};
 use super::{KeeperError, encodings, subject};
 
 /// The CA of one workload.
 pub struct Authority {
-    vault: Arc<Vault>,
+    line: Line,
     workload: String,
     certificate: CertificateDer<'static>,
     pem: String,
@@ -30,14 +31,14 @@ struct Cached {
 
 impl Authority {
     pub(super) fn new(
-        vault: Arc<Vault>,
+        line: Line,
         workload: &str,
         certificate: CertificateDer<'static>,
     ) -> Result<Self, KeeperError> {
         let (_, parsed) = x509_parser::parse_x509_certificate(&certificate)
             .map_err(|_| KeeperError::Key(rustls::CertificateError::BadEncoding.into()))?;
         Ok(Self {
-            vault,
+            line,
             workload: workload.to_owned(),
             pem: encodings::pem(&certificate),
             subject_hash: subject::hash(parsed.subject()),
@@ -79,7 +80,7 @@ impl Authority {
             workload: self.workload.clone(),
             name: name.clone(),
         };
-        let Reply::Leaf(minted) = self.vault.ask(request)? else {
+        let Reply::Leaf(minted) = self.line.ask(request)? else {
             return Err(KeeperError::Mismatch);
         };
         let key = sign::any_ecdsa_type(&PrivateKeyDer::Pkcs8(minted.key))?;

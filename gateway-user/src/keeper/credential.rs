@@ -5,7 +5,8 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use http::{HeaderName, HeaderValue};
@@ -13,7 +14,8 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
-use super::scrub::Needles;
+use super::KeeperError;
+use super::vault::Echoes;
 
 /// Where the credential of a service lies and how it is presented there.
 #[derive(Clone, Debug)]
@@ -97,8 +99,8 @@ pub enum CredentialError {
 
 pub(super) struct Credentials {
     held: HashMap<String, Held>,
-    /// Built again when a file has a new value.
-    needles: Mutex<Arc<Needles>>,
+    /// Counts what changes the answer to what may be echoed: a value is new, or is sent for the first time.
+    changes: AtomicU64,
 }
 
 struct Held {
@@ -110,7 +112,13 @@ struct Held {
 #[derive(Default)]
 struct Values {
     stamp: Option<Stamp>,
-    newest_last: Vec<SecretString>,
+    newest_last: Vec<Value>,
+}
+
+struct Value {
+    secret: SecretString,
+    /// Whether it has left this place: only then can others than its own service know it.
+    sent: bool,
 }
 
 /// What changes when a file does.
@@ -130,48 +138,62 @@ impl Credentials {
         };
         Self {
             held: specs.into_iter().map(held).collect(),
-            needles: Mutex::default(),
+            changes: AtomicU64::new(1),
         }
     }
 
-    pub(super) fn holds(&self, service: &str) -> bool {
-        self.held.contains_key(service)
+    /// Reads every file.
+    pub(super) fn check(&self) -> Result<(), KeeperError> {
+        for (service, held) in &self.held {
+            held.read(&self.changes)
+                .map_err(|error| KeeperError::Credential {
+                    service: service.clone(),
+                    error,
+                })?;
+        }
+        Ok(())
     }
 
     pub(super) fn fill(&self, service: &str) -> Result<Fill, CredentialError> {
         let held = self.held.get(service).ok_or(CredentialError::Unknown)?;
-        let secret = held.read()?;
+        let secret = held.read(&self.changes)?;
         let text = Zeroizing::new(format!("{}{}", held.spec.prefix, secret.expose_secret()));
         let mut value = HeaderValue::from_str(&text)
             .map_err(|_| held.unusable("its prefix cannot stand in a header"))?;
         value.set_sensitive(true);
+        held.sent(&self.changes);
         Ok(Fill {
             header: held.spec.header.clone(),
             value,
         })
     }
 
-    /// What to look for in echoes: every value read since the start. A file that cannot be read adds nothing, for it cannot be
-    /// sent either.
-    pub(super) fn needles(&self) -> Result<Arc<Needles>, aho_corasick::BuildError> {
-        let mut secrets = Vec::new();
-        for held in self.held.values() {
-            if let Err(error) = held.read() {
-                tracing::debug!(%error, "a credential cannot be read for scrubbing");
-            }
-            secrets.extend(held.values().newest_last.iter().cloned());
+    /// What to look for in echoes by a service. A file that cannot be read adds nothing, for it cannot be sent either.
+    pub(super) fn echoes(&self, service: &str, known: u64) -> Echoes {
+        if let Some(own) = self.held.get(service)
+            && let Err(error) = own.read(&self.changes)
+        {
+            tracing::debug!(%error, "a credential cannot be read for scrubbing");
         }
-        let mut needles = self.needles.lock().unwrap_or_else(PoisonError::into_inner);
-        if !needles.covers(&secrets) {
-            *needles = Arc::new(Needles::new(secrets)?);
-        }
-        Ok(needles.clone())
+        // Taken before the values: what changes meanwhile is asked for once more, and not missed.
+        let version = self.changes.load(Ordering::Acquire);
+        let secrets = (version != known).then(|| {
+            let known_there = |(name, held): (&String, &Held)| {
+                let own = name == service;
+                let values = held.values();
+                let values = values.newest_last.iter();
+                let values = values.filter(|value| own || value.sent);
+                values.map(|value| value.secret.clone()).collect::<Vec<_>>()
+            };
+            self.held.iter().flat_map(known_there).collect()
+        });
+        Echoes { version, secrets }
     }
 }
 
 impl Held {
     /// The value in the file now; the file is read only when it has changed.
-    fn read(&self) -> Result<SecretString, CredentialError> {
+    fn read(&self, changes: &AtomicU64) -> Result<SecretString, CredentialError> {
         let file = self.open()?;
         let metadata = file.metadata().map_err(|error| self.failed(error))?;
         let stamp = Some(Stamp::of(&metadata));
@@ -179,21 +201,36 @@ impl Held {
         if values.stamp == stamp
             && let Some(value) = values.newest_last.last()
         {
-            return Ok(value.clone());
+            return Ok(value.secret.clone());
         }
         if metadata.mode() & 0o077 != 0 {
             tracing::warn!(file = %self.spec.file.display(), "other users may use this credential's file");
         }
         let value = self.parse(file)?;
-        values
-            .newest_last
-            .retain(|old| old.expose_secret() != value.expose_secret());
-        values.newest_last.push(value.clone());
+        let same = |old: &Value| old.secret.expose_secret() == value.expose_secret();
+        let sent = values.newest_last.iter().any(|old| same(old) && old.sent);
+        values.newest_last.retain(|old| !same(old));
+        values.newest_last.push(Value {
+            secret: value.clone(),
+            sent,
+        });
         if values.newest_last.len() > MAX_VALUES {
             values.newest_last.remove(0);
         }
         values.stamp = stamp;
+        changes.fetch_add(1, Ordering::Release);
         Ok(value)
+    }
+
+    /// The value that was read last is sent.
+    fn sent(&self, changes: &AtomicU64) {
+        let mut values = self.values();
+        if let Some(value) = values.newest_last.last_mut()
+            && !value.sent
+        {
+            value.sent = true;
+            changes.fetch_add(1, Ordering::Release);
+        }
     }
 
     fn open(&self) -> Result<File, CredentialError> {

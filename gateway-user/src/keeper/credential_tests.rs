@@ -106,7 +106,7 @@ fn no_debug_text_shows_a_value() {
     fs::write(&file, "sk-real-0123456789").unwrap();
     let fill = keeper.fill("openai").unwrap();
     let authority = keeper.authority("agent").unwrap();
-    let scrub = keeper.scrub().unwrap();
+    let scrub = keeper.scrub("openai").unwrap();
     let shown = format!("{keeper:?} {fill:?} {authority:?} {scrub:?}");
     assert!(!shown.contains("sk-real"), "{shown}");
     assert!(!shown.contains("PRIVATE"), "{shown}");
@@ -116,7 +116,7 @@ fn no_debug_text_shows_a_value() {
 fn echoes_are_scrubbed_also_of_the_value_before_a_rotation() {
     let (_state, file, keeper) = keeper("Bearer ");
     let echo = |text: &str| {
-        let mut scrub = keeper.scrub().unwrap();
+        let mut scrub = keeper.scrub("openai").unwrap();
         let mut out = BytesMut::new();
         scrub.push(text.as_bytes(), &mut out);
         scrub.finish(&mut out);
@@ -139,4 +139,30 @@ fn echoes_are_scrubbed_also_of_the_value_before_a_rotation() {
         echo(text),
         "you sent Bearer [credential]*******, not [credential]********"
     );
+}
+
+#[test]
+fn a_service_is_told_of_anothers_credential_only_once_that_was_sent() {
+    let state = tempfile::tempdir().unwrap();
+    let spec = |name: &str| {
+        let file = state.path().join(name);
+        fs::write(&file, format!("sk-{name}-0123456789")).unwrap();
+        let spec = CredentialSpec {
+            header: AUTHORIZATION,
+            prefix: String::new(),
+            file,
+        };
+        (name.to_owned(), spec)
+    };
+    let specs = HashMap::from([spec("first"), spec("other")]);
+    let keeper = Keeper::new(state.path(), specs).unwrap();
+    let echo = |service: &str| {
+        let scrub = keeper.scrub(service).unwrap();
+        String::from_utf8(scrub.whole(b"sk-first-0123456789 sk-other-0123456789")).unwrap()
+    };
+    keeper.check().unwrap();
+    assert_eq!(echo("first"), "[credential]******* sk-other-0123456789");
+    keeper.fill("other").unwrap();
+    assert_eq!(echo("first"), "[credential]******* [credential]*******");
+    assert_eq!(echo("first"), "[credential]******* [credential]*******");
 }

@@ -1,7 +1,7 @@
 //! Credentials and CA keys behind a closed, message-shaped request set.
 //!
 //! [`Vault`](vault::Vault) is the side with the secrets: CA keys, credential values, the salt. [`Keeper`] is the side that asks
-//! it, with nothing but [`Request`] and [`Reply`] in between, so that the vault can become a process of its own.
+//! it, with nothing but [`Request`] and [`Reply`] in between: in the daemon the vault is a process of its own ([`process`]).
 //!
 //! In: a state directory and where each service's credential lies. Out: leaves signed by a workload's own CA, header
 //! values, fingerprints, and what to remove from echoes.
@@ -17,16 +17,20 @@ mod credential;
 mod encodings;
 mod files;
 mod issuer;
+mod line;
+pub mod process;
+mod remote;
 mod scrub;
 mod subject;
 mod vault;
+mod wire;
 
 #[cfg(test)]
 mod credential_tests;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,6 +44,8 @@ use thiserror::Error;
 pub use authority::Authority;
 pub use certificate::CertificateSpec;
 pub use credential::{CredentialClass, CredentialError, CredentialSpec, Fill, Fingerprint};
+use line::Line;
+use scrub::Needles;
 pub use scrub::Scrub;
 pub use subject::is_own;
 pub use vault::{Leaf, Reply, Request};
@@ -47,8 +53,17 @@ pub use vault::{Leaf, Reply, Request};
 /// Asks the vault. Cheap to clone.
 #[derive(Clone)]
 pub struct Keeper {
-    vault: Arc<vault::Vault>,
+    line: Line,
     authorities: Arc<Mutex<HashMap<String, Arc<Authority>>>>,
+    needles: Arc<Mutex<HashMap<String, Known>>>,
+    filled: Arc<HashSet<String>>,
+    shown: Arc<HashSet<String>>,
+}
+
+/// What a service may echo, as of a version.
+struct Known {
+    version: u64,
+    needles: Arc<Needles>,
 }
 
 /// Why the keeper could not answer. Texts name files and services, never a value.
@@ -117,9 +132,24 @@ pub enum KeeperError {
     /// What to look for in echoes could not be prepared.
     #[error("preparing to scrub echoes of credentials failed: {0}")]
     Needles(#[from] aho_corasick::BuildError),
+    /// A service has no client certificate, or its key cannot sign so.
+    #[error("the client certificate of service {service} cannot sign so")]
+    Unsignable {
+        /// The service's name.
+        service: String,
+    },
     /// The vault answered another question.
     #[error("the keeper gave an answer to another question")]
     Mismatch,
+    /// The keeper's process could not answer; one of the other errors, in words.
+    #[error("{message}")]
+    Answered {
+        /// What it said.
+        message: String,
+    },
+    /// The keeper's process is gone.
+    #[error("the keeper's process does not answer")]
+    Gone,
 }
 
 impl Keeper {
@@ -139,23 +169,47 @@ impl Keeper {
         specs: HashMap<String, CredentialSpec>,
         certificates: HashMap<String, CertificateSpec>,
     ) -> Result<Self, KeeperError> {
-        Ok(Self {
-            vault: Arc::new(vault::Vault::open(state, specs, certificates)?),
-            authorities: Arc::default(),
-        })
+        let (filled, shown) = (
+            specs.keys().cloned().collect(),
+            certificates.keys().cloned().collect(),
+        );
+        let vault = vault::Vault::open(state, specs, certificates)?;
+        Ok(Self::asking(Line::Here(Arc::new(vault)), filled, shown))
     }
 
-    /// The client certificates by service, each with a signer for its key.
-    pub fn client_certificates(&self) -> Result<HashMap<String, Arc<CertifiedKey>>, KeeperError> {
-        match self.vault.ask(Request::ClientCertificates)? {
-            Reply::ClientCertificates(certificates) => Ok(certificates),
+    fn asking(line: Line, filled: HashSet<String>, shown: HashSet<String>) -> Self {
+        Self {
+            line,
+            authorities: Arc::default(),
+            needles: Arc::default(),
+            filled: Arc::new(filled),
+            shown: Arc::new(shown),
+        }
+    }
+
+    /// Whether every credential can be used: found now, not at the first request.
+    pub fn check(&self) -> Result<(), KeeperError> {
+        match self.line.ask(Request::Check)? {
+            Reply::Checked => Ok(()),
             _ => Err(KeeperError::Mismatch),
         }
     }
 
+    /// The client certificates by service, each with a signer that asks the vault.
+    pub fn client_certificates(&self) -> Result<HashMap<String, Arc<CertifiedKey>>, KeeperError> {
+        let Reply::ClientCertificates(shown) = self.line.ask(Request::ClientCertificates)? else {
+            return Err(KeeperError::Mismatch);
+        };
+        let certified = |shown: vault::Shown| {
+            let service = shown.service.clone();
+            (service, remote::certified(shown, self.line.clone()))
+        };
+        Ok(shown.into_iter().map(certified).collect())
+    }
+
     /// Does this service have a credential that goes into a header?
     pub fn fills(&self, service: &str) -> bool {
-        self.vault.fills(service)
+        self.filled.contains(service)
     }
 
     /// The CA of a workload, made or renewed where needed. Renewal happens once after start, when less than half of its life
@@ -171,17 +225,17 @@ impl Keeper {
         let request = Request::Authority {
             workload: workload.to_owned(),
         };
-        let Reply::Authority { certificate } = self.vault.ask(request)? else {
+        let Reply::Authority { certificate } = self.line.ask(request)? else {
             return Err(KeeperError::Mismatch);
         };
-        let authority = Arc::new(Authority::new(self.vault.clone(), workload, certificate)?);
+        let authority = Arc::new(Authority::new(self.line.clone(), workload, certificate)?);
         authorities.insert(workload.to_owned(), authority.clone());
         Ok(authority)
     }
 
     /// Does this service have a held credential, of whatever kind?
     pub fn holds(&self, service: &str) -> bool {
-        self.vault.holds(service)
+        self.fills(service) || self.shown.contains(service)
     }
 
     /// The header that carries a service's held credential, read anew when its file has changed.
@@ -189,7 +243,7 @@ impl Keeper {
         let request = Request::Fill {
             service: service.to_owned(),
         };
-        match self.vault.ask(request)? {
+        match self.line.ask(request)? {
             Reply::Fill(fill) => Ok(fill),
             _ => Err(KeeperError::Mismatch),
         }
@@ -225,18 +279,40 @@ impl Keeper {
         let request = Request::Fingerprint {
             credential: SecretSlice::from(credential.to_vec()),
         };
-        match self.vault.ask(request)? {
+        match self.line.ask(request)? {
             Reply::Fingerprint(fingerprint) => Ok(fingerprint),
             _ => Err(KeeperError::Mismatch),
         }
     }
 
-    /// Starts to remove echoes of held credentials from one body.
-    pub fn scrub(&self) -> Result<Scrub, KeeperError> {
-        match self.vault.ask(Request::Needles)? {
-            Reply::Needles(needles) => Ok(Scrub::new(needles)),
-            _ => Err(KeeperError::Mismatch),
-        }
+    /// Starts to remove echoes of held credentials from one body of a service's.
+    pub fn scrub(&self, service: &str) -> Result<Scrub, KeeperError> {
+        let known = self.known(service);
+        let request = Request::Needles {
+            service: service.to_owned(),
+            known: known.as_ref().map_or(0, |known| known.0),
+        };
+        let Reply::Needles(echoes) = self.line.ask(request)? else {
+            return Err(KeeperError::Mismatch);
+        };
+        let needles = match (echoes.secrets, known) {
+            (Some(secrets), _) => Arc::new(Needles::new(secrets)?),
+            (None, Some((_, needles))) => return Ok(Scrub::new(needles)),
+            (None, None) => return Err(KeeperError::Mismatch),
+        };
+        let known = Known {
+            version: echoes.version,
+            needles: Arc::clone(&needles),
+        };
+        let mut all = self.needles.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(service.to_owned(), known);
+        Ok(Scrub::new(needles))
+    }
+
+    fn known(&self, service: &str) -> Option<(u64, Arc<Needles>)> {
+        let all = self.needles.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.get(service)?;
+        Some((known.version, Arc::clone(&known.needles)))
     }
 }
 

@@ -63,8 +63,7 @@ impl fmt::Debug for Scrub {
 /// The forms of the held credentials, ready to be looked for. They lie in memory in the clear, as the credentials do that are
 /// being sent; `Debug` is left out so that they show nowhere.
 #[derive(Default)]
-pub struct Needles {
-    secrets: Vec<SecretString>,
+pub(super) struct Needles {
     sorted: Vec<Vec<u8>>,
     longest: usize,
     automaton: Option<AhoCorasick>,
@@ -90,19 +89,9 @@ impl Needles {
         };
         Ok(Self {
             longest: sorted.iter().map(Vec::len).max().unwrap_or(0),
-            secrets,
             sorted,
             automaton,
         })
-    }
-
-    /// Are these the credentials it was made of, in any order?
-    pub(super) fn covers(&self, secrets: &[SecretString]) -> bool {
-        let known = |secret: &SecretString| {
-            let same = |own: &SecretString| own.expose_secret() == secret.expose_secret();
-            self.secrets.iter().any(same)
-        };
-        self.secrets.len() == secrets.len() && secrets.iter().all(known)
     }
 
     /// Appends `text` to `out`, scrubbed, as far as it is certain, and says how far that is.

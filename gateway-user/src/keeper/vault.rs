@@ -9,18 +9,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use aws_lc_rs::hmac;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::sign::CertifiedKey;
+use rustls::{SignatureAlgorithm, SignatureScheme};
 use secrecy::zeroize::Zeroizing;
-use secrecy::{ExposeSecret, SecretSlice};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use super::KeeperError;
 use super::certificate::{self, CertificateSpec};
 use super::credential::{CredentialSpec, Credentials, Fill, Fingerprint};
 use super::files;
 use super::issuer::Issuer;
-use super::scrub::Needles;
+use super::remote;
 
 /// Everything that can be asked of the vault.
 pub enum Request {
+    /// Whether every credential can be used.
+    Check,
     /// The CA certificate of a workload.
     Authority {
         /// The workload's name.
@@ -45,12 +48,28 @@ pub enum Request {
     },
     /// The client certificates of all services.
     ClientCertificates,
-    /// What to remove from echoes.
-    Needles,
+    /// A signature with the key of a service's client certificate.
+    Sign {
+        /// The service's name.
+        service: String,
+        /// How.
+        scheme: SignatureScheme,
+        /// What is signed: the transcript of a handshake.
+        message: Vec<u8>,
+    },
+    /// What to remove from echoes by a service.
+    Needles {
+        /// The service's name.
+        service: String,
+        /// The version that the asker has; 0 for none.
+        known: u64,
+    },
 }
 
 /// The answers, one for each request.
 pub enum Reply {
+    /// To [`Request::Check`].
+    Checked,
     /// To [`Request::Authority`].
     Authority {
         /// The CA certificate.
@@ -62,10 +81,32 @@ pub enum Reply {
     Fill(Fill),
     /// To [`Request::Fingerprint`].
     Fingerprint(Fingerprint),
-    /// To [`Request::ClientCertificates`]; the keys stay behind their signers.
-    ClientCertificates(HashMap<String, Arc<CertifiedKey>>),
+    /// To [`Request::ClientCertificates`]; the keys stay here.
+    ClientCertificates(Vec<Shown>),
+    /// To [`Request::Sign`].
+    Signature(Vec<u8>),
     /// To [`Request::Needles`].
-    Needles(Arc<Needles>),
+    Needles(Echoes),
+}
+
+/// A client certificate without its key.
+pub struct Shown {
+    /// The service it is shown to.
+    pub service: String,
+    /// The certificate, then what leads to its root.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// What kind of key it has.
+    pub algorithm: SignatureAlgorithm,
+    /// How the key can sign, the best first.
+    pub schemes: Vec<SignatureScheme>,
+}
+
+/// What a service may echo: its own credential, and whatever was sent anywhere since the start.
+pub struct Echoes {
+    /// Changes when the values may have.
+    pub version: u64,
+    /// The values; `None` where the asker has them.
+    pub secrets: Option<Vec<SecretString>>,
 }
 
 /// A leaf certificate with its key, as the TLS side needs it.
@@ -111,16 +152,9 @@ impl Vault {
         })
     }
 
-    pub(super) fn holds(&self, service: &str) -> bool {
-        self.fills(service) || self.certificates.contains_key(service)
-    }
-
-    pub(super) fn fills(&self, service: &str) -> bool {
-        self.credentials.holds(service)
-    }
-
     pub(super) fn ask(&self, request: Request) -> Result<Reply, KeeperError> {
         Ok(match request {
+            Request::Check => self.credentials.check().map(|()| Reply::Checked)?,
             Request::Authority { workload } => Reply::Authority {
                 certificate: self.with_issuer(&workload, |issuer| Ok(issuer.certificate()))?,
             },
@@ -136,9 +170,31 @@ impl Vault {
                 let bytes = tag.as_ref().try_into().map_err(|_| KeeperError::Mismatch)?;
                 Reply::Fingerprint(Fingerprint(bytes))
             }
-            Request::ClientCertificates => Reply::ClientCertificates(self.certificates.clone()),
-            Request::Needles => Reply::Needles(self.credentials.needles()?),
+            Request::ClientCertificates => Reply::ClientCertificates(self.shown()),
+            Request::Sign {
+                service,
+                scheme,
+                message,
+            } => {
+                let held = self.certificates.get(&service);
+                let signer = held.and_then(|held| held.key.choose_scheme(&[scheme]));
+                let signer = signer.ok_or(KeeperError::Unsignable { service })?;
+                Reply::Signature(signer.sign(&message)?)
+            }
+            Request::Needles { service, known } => {
+                Reply::Needles(self.credentials.echoes(&service, known))
+            }
         })
+    }
+
+    fn shown(&self) -> Vec<Shown> {
+        let shown = |(service, held): (&String, &Arc<CertifiedKey>)| Shown {
+            service: service.clone(),
+            chain: held.cert.clone(),
+            algorithm: held.key.algorithm(),
+            schemes: remote::schemes(&*held.key),
+        };
+        self.certificates.iter().map(shown).collect()
     }
 
     fn with_issuer<T>(

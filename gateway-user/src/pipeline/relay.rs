@@ -53,14 +53,14 @@ pub(super) fn shape_of(family: Family) -> Shape {
     }
 }
 
-/// Turns the upstream's response into the agent's.
+/// Turns the upstream's response into the agent's; `held` is the service, where its credential is held.
 pub(super) async fn start(
     connection: &Connection,
     entry: ExchangeEntry,
     response: Response<Incoming>,
     family: Option<Family>,
     masks: mask::Set,
-    held: bool,
+    held: Option<&str>,
     mut revoked: Revoked,
 ) -> Result<Response<Body>, ConnectionError> {
     let (mut parts, upstream) = response.into_parts();
@@ -68,8 +68,8 @@ pub(super) async fn start(
     parts.version = http::Version::default();
     let framed = chunked_only(&parts.headers);
     end_to_end(&mut parts.headers);
-    let scrub = if held {
-        let scrub = connection.gateway.keeper.scrub()?;
+    let scrub = if let Some(service) = held {
+        let scrub = connection.gateway.keeper.scrub(service)?;
         scrub_values(&scrub, &mut parts.headers);
         // The words behind the status of HTTP/1 are the upstream's too.
         parts.extensions.remove::<hyper::ext::ReasonPhrase>();
@@ -77,7 +77,7 @@ pub(super) async fn start(
     } else {
         None
     };
-    let edited = held || !masks.is_empty();
+    let edited = held.is_some() || !masks.is_empty();
     let coding = coding::of(&parts.headers);
     let readable = coding.is_ok();
     let collector = family.filter(|_| readable).map(Collector::new);

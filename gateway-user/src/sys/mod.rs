@@ -3,10 +3,13 @@
 //! In: owned or borrowed descriptors and paths. Out: `io::Result`. Invariant: no function here can be misused from safe code.
 
 pub mod bpf;
+pub mod confine;
 pub mod descriptor;
 pub mod diag;
 pub mod inherit;
 pub(crate) mod launch;
 pub mod namespace;
+pub mod part;
 pub mod ready;
+pub mod seccomp;
 pub mod socket;

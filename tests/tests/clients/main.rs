@@ -9,6 +9,7 @@ mod grpc;
 mod held;
 mod masked;
 mod outside;
+mod processes;
 mod refused;
 mod restart;
 mod tagged;

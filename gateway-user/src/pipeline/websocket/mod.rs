@@ -58,9 +58,10 @@ pub(super) async fn open(
         described,
         parts,
     } = &mut handshake;
-    let held = connection.gateway.keeper.holds(&ready.resource.name);
+    let service = ready.resource.name.as_str();
+    let held = connection.gateway.keeper.holds(service).then_some(service);
     let terms = Terms::new(Arc::clone(connection), permit);
-    if held || terms.inspect() {
+    if held.is_some() || terms.inspect() {
         parts.headers.remove(SEC_WEBSOCKET_EXTENSIONS);
     }
     if let Err(error) = protocol::with_key(&mut parts.headers) {
@@ -124,18 +125,9 @@ async fn accepted(
         return unopened(context, &handshake, entry, Why::Unavailable, &error).await;
     };
     end_to_end(&mut parts.headers);
-    let scrub = match connection
-        .gateway
-        .keeper
-        .holds(&handshake.ready.resource.name)
-    {
-        true => Some(
-            connection
-                .gateway
-                .keeper
-                .scrub()
-                .map_err(ConnectionError::from)?,
-        ),
+    let (keeper, service) = (&connection.gateway.keeper, &handshake.ready.resource.name);
+    let scrub = match keeper.holds(service) {
+        true => Some(keeper.scrub(service).map_err(ConnectionError::from)?),
         false => None,
     };
     if let Some(scrub) = &scrub {

@@ -1,0 +1,105 @@
+//! What a process of the gateway gives up for good, by its own calls.
+//!
+//! In: nothing but the calling process. Out: fewer privileges. Fails loudly: a process that could not give something up must not go on.
+
+use std::io;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{self, SigHandler, Signal};
+
+/// Nobody looks into this process: no core dump, no ptrace and no `/proc/PID/mem` but by `CAP_SYS_PTRACE`.
+///
+/// # Errors
+/// The kernel refused.
+pub fn hide() -> io::Result<()> {
+    prctl::set_dumpable(false)?;
+    Ok(setrlimit(Resource::RLIMIT_CORE, 0, 0)?)
+}
+
+/// Ends with the thread that started this process, also where that is killed. To be called by a process that has its final user; one
+/// whose parent has ended before finds its socket closed.
+///
+/// # Errors
+/// The kernel refused.
+pub fn die_with_parent() -> io::Result<()> {
+    Ok(prctl::set_pdeathsig(Signal::SIGKILL)?)
+}
+
+/// Whoever stops the gateway tells one process, which tells the others; a terminal and a service manager tell all.
+///
+/// # Errors
+/// The kernel refused.
+pub fn ignore_stop_signals() -> io::Result<()> {
+    for of in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        #[expect(unsafe_code, reason = "signal handlers are unsafe in general")]
+        // SAFETY: ignoring runs no code of this process.
+        unsafe { signal::signal(of, SigHandler::SigIgn) }?;
+    }
+    Ok(())
+}
+
+/// Keeps these capabilities at most, and no program it runs gets more; `kept` are numbers of capability(7).
+///
+/// # Errors
+/// The kernel refused.
+pub fn keep_capabilities(kept: &[u32]) -> io::Result<()> {
+    for capability in (0..=HIGHEST).filter(|capability| !kept.contains(capability)) {
+        #[expect(unsafe_code, reason = "no crate wraps PR_CAPBSET_DROP")]
+        // SAFETY: takes integers only.
+        let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+        match Errno::result(dropped) {
+            // The running kernel knows no more.
+            Err(Errno::EINVAL) if capability > 0 => break,
+            // Without SETPCAP the bounding set stays; no_new_privs does the same.
+            Err(Errno::EPERM) => break,
+            other => other.map(drop)?,
+        }
+    }
+    let mut sets = [Sets::default(); 2];
+    let header = Header {
+        version: VERSION_3,
+        pid: 0,
+    };
+    #[expect(unsafe_code, reason = "no crate wraps capget(2)")]
+    // SAFETY: both point to live values of the layout of version 3.
+    let got = unsafe { libc::syscall(libc::SYS_capget, &raw const header, sets.as_mut_ptr()) };
+    Errno::result(got)?;
+    for (half, set) in (0..).zip(&mut sets) {
+        let mask = kept.iter().filter(|number| *number / 32 == half);
+        let mask = mask.fold(0, |mask, number| mask | 1 << (number % 32));
+        *set = Sets {
+            effective: set.effective & mask,
+            permitted: set.permitted & mask,
+            inheritable: 0,
+        };
+    }
+    #[expect(unsafe_code, reason = "no crate wraps capset(2)")]
+    // SAFETY: both point to live values of the layout of version 3.
+    let set = unsafe { libc::syscall(libc::SYS_capset, &raw const header, sets.as_ptr()) };
+    Errno::result(set)?;
+    Ok(())
+}
+
+#[repr(C)]
+struct Header {
+    version: u32,
+    pid: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Sets {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// `_LINUX_CAPABILITY_VERSION_3`.
+const VERSION_3: u32 = 0x2008_0522;
+/// Capability sets have 64 bits.
+const HIGHEST: u32 = 63;
+/// `CAP_DAC_READ_SEARCH`: reads files whoever they belong to.
+pub const DAC_READ_SEARCH: u32 = 2;

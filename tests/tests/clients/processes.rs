@@ -1,0 +1,208 @@
+//! The gateway's processes: what each can do, what none of them gives away, and that all end with each.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use tests::{
+    harness::{Daemon, Lab, WAIT, finish, free_address},
+    upstream::{Options, Upstream},
+};
+
+use crate::world::IDENTITY;
+
+/// A service whose credential is held.
+const HELD: &str = "held.example.test";
+const SECRET: &str = "sk-live-held-0123456789abcdef";
+const KEEPER: &str = "tollgate-keeper";
+/// What the daemon starts.
+const PARTS: &[&str] = &[KEEPER];
+
+/// An upstream, and a daemon that holds its credential. Dropped in this order.
+struct Holding {
+    daemon: Daemon,
+    upstream: Upstream,
+    lab: Lab,
+}
+
+impl Holding {
+    fn start() -> anyhow::Result<Self> {
+        let address = free_address(443)?;
+        let lab = Lab::enter("tollgate-processes-", &[(address.ip(), HELD)])?;
+        let upstream = Upstream::start(&Options {
+            tls: vec![address],
+            names: vec![HELD.to_owned()],
+            ..Options::default()
+        })?;
+        let ca = lab.write("upstream-ca.pem", upstream.authority.pem())?;
+        let key = lab.write("held.key", SECRET)?;
+        lab.write(
+            "policies/all.cedar",
+            "@id(\"all\") permit (principal, action, resource);",
+        )?;
+        lab.configure(&format!(
+            "[[identity]]\nid = {IDENTITY:?}\n\n[[service]]\nname = \"held\"\nhosts = [{HELD:?}]\nca = {ca:?}\n\
+             credential = {{ header = \"authorization\", prefix = \"Bearer \", file = {key:?} }}\n"
+        ))?;
+        Ok(Self {
+            daemon: Daemon::start(&lab)?,
+            upstream,
+            lab,
+        })
+    }
+
+    /// A request of a tagged process: curl's exit status.
+    fn call(&self) -> anyhow::Result<Option<i32>> {
+        let mut command = self.daemon.tagged(IDENTITY, "curl");
+        command.args(["-sS", "-o", "/dev/null", &format!("https://{HELD}/")]);
+        Ok(finish(&command, "", WAIT)?.status.code())
+    }
+
+    /// The process of this name that the daemon started.
+    fn part(&self, name: &str) -> anyhow::Result<u32> {
+        let parts = parts(self.daemon.pid())?;
+        let found = parts.iter().find(|(_, own)| own == name);
+        Ok(found
+            .with_context(|| format!("no {name} among {parts:?}"))?
+            .0)
+    }
+}
+
+/// The children of a process, with their names.
+fn parts(of: u32) -> anyhow::Result<Vec<(u32, String)>> {
+    let listed = fs::read_to_string(format!("/proc/{of}/task/{of}/children"))?;
+    let children = listed.split_whitespace().map(|pid| {
+        let pid = pid.parse()?;
+        let line = fs::read_to_string(format!("/proc/{pid}/cmdline"))?;
+        let name = line.split('\0').next().unwrap_or_default();
+        Ok((pid, name.to_owned()))
+    });
+    children.collect()
+}
+
+/// A field of `/proc/PID/status`.
+fn status(pid: u32, field: &str) -> anyhow::Result<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field));
+    Ok(line.context("no such field")?.trim().to_owned())
+}
+
+/// Whether any writable memory of a process holds these bytes.
+fn remembers(pid: u32, wanted: &[u8]) -> anyhow::Result<bool> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
+    let memory = File::open(format!("/proc/{pid}/mem"))?;
+    for line in maps.lines() {
+        let mut fields = line.split_whitespace();
+        let (range, access) = (fields.next().context("range")?, fields.next());
+        if !access.is_some_and(|access| access.starts_with("rw")) {
+            continue;
+        }
+        let (from, to) = range.split_once('-').context("a range")?;
+        let (from, to) = (u64::from_str_radix(from, 16)?, u64::from_str_radix(to, 16)?);
+        let mut bytes = vec![0; usize::try_from(to - from)?];
+        // A mapping can go meanwhile.
+        if memory.read_exact_at(&mut bytes, from).is_ok()
+            && bytes.windows(wanted.len()).any(|window| window == wanted)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Waits until a process has ended.
+fn ended(pid: u32) -> anyhow::Result<()> {
+    let started = Instant::now();
+    while fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
+        if started.elapsed() > Duration::from_secs(5) {
+            bail!("process {pid} goes on");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+#[test]
+fn the_keeper_has_no_network_and_no_privilege_but_to_read() -> anyhow::Result<()> {
+    let holding = Holding::start()?;
+    let keeper = holding.part(KEEPER)?;
+    // CAP_DAC_READ_SEARCH.
+    for set in ["CapEff:", "CapPrm:"] {
+        assert_eq!(status(keeper, set)?, "0000000000000004");
+    }
+    for (field, value) in [
+        ("CapInh:", "0000000000000000"),
+        ("NoNewPrivs:", "1"),
+        ("Seccomp:", "2"),
+    ] {
+        assert_eq!(status(keeper, field)?, value, "{field}");
+    }
+    let network = |pid| fs::read_link(format!("/proc/{pid}/ns/net"));
+    assert_ne!(network(keeper)?, network(holding.daemon.pid())?);
+    // Its sockets are nobody's but the daemon's: they have no name, and nothing listens.
+    for kind in ["tcp", "tcp6", "udp", "udp6", "raw", "packet"] {
+        let table = fs::read_to_string(format!("/proc/{keeper}/net/{kind}"))?;
+        assert_eq!(table.lines().count(), 1, "{kind}: {table}");
+    }
+    for descriptor in fs::read_dir(format!("/proc/{keeper}/fd"))? {
+        let target = fs::read_link(descriptor?.path())?;
+        let target = target.to_string_lossy();
+        assert!(
+            target.starts_with("socket:")
+                || target.starts_with("/dev/null")
+                || target.ends_with("daemon.log"),
+            "the keeper has {target} open"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_credential_leaves_the_keeper_when_it_is_used_and_a_ca_key_never() -> anyhow::Result<()> {
+    let holding = Holding::start()?;
+    let (daemon, keeper) = (holding.daemon.pid(), holding.part(KEEPER)?);
+    assert!(remembers(keeper, SECRET.as_bytes())?, "the control run");
+    assert!(!remembers(daemon, SECRET.as_bytes())?);
+    assert_eq!(holding.call()?, Some(0));
+    assert_eq!(holding.upstream.take().len(), 1);
+    let mut keys = 0;
+    for file in fs::read_dir(holding.lab.path("state/ca"))? {
+        let pem = fs::read_to_string(file?.path())?;
+        let lines: Vec<&str> = pem.lines().skip(1).take(2).collect();
+        assert!(!remembers(daemon, lines.concat().as_bytes())?);
+        assert!(!remembers(daemon, lines[1].as_bytes())?);
+        keys += 1;
+    }
+    assert_eq!(keys, 1);
+    Ok(())
+}
+
+#[test]
+fn when_a_process_is_killed_all_end_and_connects_are_refused() -> anyhow::Result<()> {
+    let mut holding = Holding::start()?;
+    for name in PARTS {
+        let (daemon, part) = (holding.daemon.pid(), holding.part(name)?);
+        assert_eq!(holding.call()?, Some(0), "the control run");
+        holding.daemon.note_launches()?;
+        nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(part.try_into()?),
+            nix::sys::signal::Signal::SIGKILL,
+        )?;
+        ended(daemon)?;
+        assert!(
+            holding.daemon.log().contains(&format!("{name} has ended")),
+            "{}",
+            holding.daemon.log()
+        );
+        holding.daemon = Daemon::start(&holding.lab)?;
+        assert_eq!(holding.call()?, Some(0));
+    }
+    // The one that started the others.
+    let keeper = holding.part(KEEPER)?;
+    holding.daemon.crash()?;
+    ended(keeper)
+}
