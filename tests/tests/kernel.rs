@@ -37,3 +37,5 @@ mod rig;
 mod sever;
 #[path = "kernel/tagging.rs"]
 mod tagging;
+#[path = "kernel/upgrade.rs"]
+mod upgrade;

@@ -69,7 +69,10 @@ pub enum KernelError {
         source: io::Error,
     },
     /// Another version of Tollgate has pinned its programs here.
-    #[error("another version of Tollgate governs here ({}): stop it with its own `tollgate down` first", path.display())]
+    #[error(
+        "another version of Tollgate governs here ({}), whose records this one cannot take over: stop it with its own `tollgate down` first",
+        path.display()
+    )]
     OtherVersion {
         /// Its folder.
         path: PathBuf,

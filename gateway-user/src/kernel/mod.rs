@@ -17,6 +17,7 @@ mod flow;
 mod host;
 mod maps;
 mod namespaces;
+mod options;
 mod paths;
 mod pins;
 mod probe;
@@ -51,30 +52,11 @@ pub use self::{
     error::{KernelError, Kind},
     event::{Arrivals, Refusal, Refusals},
     flow::{ClaimError, Flow, FlowTable, Flows},
+    options::{Limits, Options},
     paths::{Here, Hold, Tagged},
 };
 
 pub use self::probe::{Probe, pinned, probe};
-
-/// How to open the kernel part.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Folder for the pins; a bpffs is mounted where there is none.
-    pub pins: PathBuf,
-    /// Sizes.
-    pub limits: Limits,
-}
-
-/// Sizes of the kernel part. They take effect when the maps are made, not when they are adopted.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Most connections a workload may hold at once.
-    pub connections: u32,
-    /// Most connections of the host between being established and being claimed.
-    pub unclaimed: u32,
-    /// Most tagged thread groups. Further ones are governed by their cgroup alone, and refused outside of it.
-    pub processes: u32,
-}
 
 /// A workload and its listeners.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,29 +78,6 @@ pub struct Kernel {
     connections: u32,
 }
 
-impl Options {
-    /// Pins in this folder, with the default sizes.
-    pub fn new(pins: impl Into<PathBuf>) -> Self {
-        Self {
-            pins: pins.into(),
-            limits: Limits::default(),
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        // An agent with a busy connection pool holds tens; a thousand is a runaway that should not take the host's memory with it.
-        // The unclaimed ones are few in good order; room for 64 workloads at their limit.
-        Self {
-            connections: 1024,
-            unclaimed: 65_536,
-            // Allocated ahead: some 6 MB, and more processes than agents have.
-            processes: 65_536,
-        }
-    }
-}
-
 impl Kernel {
     /// Checks privilege and features, then loads the programs or takes over what is pinned, and attaches at the cgroup2 root. Nothing
     /// is tagged by this, and what was tagged stays so. On an error nothing is left that was not there before.
@@ -137,14 +96,21 @@ impl Kernel {
             ],
         };
         let netns = host::netns_cookie()?;
-        let pins = Pins::at(&options.pins);
+        let pins = Pins::of(&options.pins, options.abi);
         pins.prepare()?;
         let lock = pins.lock()?;
         let fresh = !pins.exist();
+        let earlier = pins.inherit()?;
         let opened = Self::load(pins, mount, &parameters, netns, options.limits.connections);
+        match (&opened, &earlier) {
+            (Ok(_), Some(earlier)) => earlier.unpin()?,
+            // What the earlier version has pinned stays in force by its own pins.
+            (Err(_), Some(_)) if fresh => Pins::of(&options.pins, options.abi).unpin()?,
+            _ => {}
+        }
         drop(lock);
-        if opened.is_err() && fresh {
-            Pins::at(&options.pins).remove()?;
+        if opened.is_err() && fresh && earlier.is_none() {
+            Pins::of(&options.pins, options.abi).remove()?;
         }
         opened
     }
@@ -348,6 +314,7 @@ impl Kernel {
             source,
         })?;
         programs.attach(&pins, &root)?;
+        pins.drop_unknown()?;
         let mut state = State {
             programs,
             maps,
@@ -376,10 +343,10 @@ fn taken(ring: &Mutex<Option<Ring>>) -> Result<Ring, KernelError> {
     ring.ok_or(KernelError::RingTaken)
 }
 
-/// Detaches and unpins everything in this folder, with or without a daemon.
+/// Detaches and unpins everything in this folder, with or without a daemon, also what earlier versions left.
 pub fn down(pins: &Path) -> Result<(), KernelError> {
     host::check_privilege()?;
-    Pins::at(pins).remove()
+    (1..=ABI).try_for_each(|abi| Pins::of(pins, abi).remove())
 }
 
 /// Refuses to take over from a daemon that is alive.

@@ -1,4 +1,4 @@
-//! The three commands of bpf(2) that aya lacks for cgroup links: open a pin, put another program in place, detach.
+//! Commands of bpf(2) that aya lacks for cgroup links: open a pin, pin again, put another program in place, detach.
 //!
 //! Attribute layouts are those of `union bpf_attr` in include/uapi/linux/bpf.h (Linux 5.9 and later); bytes past a layout
 //! are zero to the kernel.
@@ -27,6 +27,17 @@ pub fn open_pin(path: &Path) -> io::Result<OwnedFd> {
     #[expect(unsafe_code, reason = "takes the descriptor the kernel has just made")]
     // SAFETY: a successful BPF_OBJ_GET returns a new descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Pins an object at a path where nothing is.
+pub fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attr = ObjGet {
+        pathname: path.as_ptr() as u64,
+        bpf_fd: u32::try_from(object.as_raw_fd()).unwrap_or_default(),
+        file_flags: 0,
+    };
+    bpf(BPF_OBJ_PIN, &mut attr).map(drop)
 }
 
 /// Puts another program into a link, without a moment in which none is attached.
@@ -93,6 +104,7 @@ fn bpf<A: Attr>(command: libc::c_long, attr: &mut A) -> io::Result<RawFd> {
         .ok_or_else(io::Error::last_os_error)
 }
 
+const BPF_OBJ_PIN: libc::c_long = 6;
 const BPF_OBJ_GET: libc::c_long = 7;
 const BPF_LINK_UPDATE: libc::c_long = 29;
 const BPF_LINK_DETACH: libc::c_long = 34;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Programs and links in the kernel that use the maps of this rig.
-fn in_kernel(maps: &[u32]) -> (usize, usize) {
+pub fn in_kernel(maps: &[u32]) -> (usize, usize) {
     let programs: Vec<u32> = programs::loaded_programs()
         .flatten()
         .filter(|program| {

@@ -78,9 +78,16 @@ impl Rig {
 
     /// Opens the kernel part on this rig's pins, as a daemon does when it starts.
     pub fn open(&self, limits: Limits) -> Kernel {
+        self.open_as(limits, kernel::ABI)
+    }
+
+    /// The same as a build of another ABI does.
+    pub fn open_as(&self, limits: Limits, abi: u32) -> Kernel {
+        let options = Options::new(&self.pins);
         let kernel = Kernel::open(Options {
-            pins: self.pins.clone(),
             limits,
+            abi,
+            ..options
         })
         .unwrap();
         kernel.set_daemon(std::process::id()).unwrap();
@@ -164,7 +171,12 @@ impl Rig {
 
     /// Ids of the maps that the programs of this rig use.
     pub fn maps(&self) -> Vec<u32> {
-        let pins = fs::read_dir(self.pinned("maps")).unwrap();
+        self.maps_of(kernel::ABI)
+    }
+
+    /// The same, as a version has pinned them.
+    pub fn maps_of(&self, abi: u32) -> Vec<u32> {
+        let pins = fs::read_dir(self.pins.join(format!("v{abi}/maps"))).unwrap();
         pins.map(|pin| MapInfo::from_pin(pin.unwrap().path()).unwrap().id())
             .collect()
     }
@@ -172,7 +184,10 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        self.kernel = None;
+        // Another version's goes with its own.
+        if let Some(Err(error)) = self.kernel.take().map(|kernel| kernel.down()) {
+            eprintln!("{}: {error}", self.pins.display());
+        }
         if let Err(error) = kernel::down(&self.pins) {
             eprintln!("{}: {error}", self.pins.display());
         }
@@ -269,6 +284,8 @@ fn sweep() {
         };
         for pins in stale(Path::new(BPFFS)) {
             kernel::down(&pins).unwrap();
+            // What an upgrade test had pinned under other versions.
+            let _ = fs::remove_dir_all(&pins);
         }
         for cgroup in stale(&kernel::cgroup::mount().unwrap()) {
             remove_cgroup(&cgroup);
