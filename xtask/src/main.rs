@@ -14,6 +14,7 @@ mod shell;
 mod suites;
 mod tidy;
 mod unpacked;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,8 @@ enum Command {
     Test {
         /// static, unit, proxy, kernel, escape, clients, package, demo
         tiers: Vec<suites::Tier>,
+        #[command(flatten)]
+        vm: vm::Options,
     },
     /// Import direction, module docs, file sizes, words that must not be in the tree, ledgers of tests.
     Tidy,
@@ -95,7 +98,8 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Setup { check: true } => setup::report(),
         Command::Setup { check: false } => setup::ensure(setup::ALL),
-        Command::Test { tiers } => suites::run(&tiers),
+        Command::Test { tiers, vm } if vm.asked() => vm::run(&tiers, &vm),
+        Command::Test { tiers, .. } => suites::run(&tiers),
         Command::Tidy => tidy::check(),
         Command::Ebpf { check } => {
             setup::ensure(&[setup::Group::Ebpf])?;

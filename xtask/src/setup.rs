@@ -28,6 +28,8 @@ pub(crate) enum Group {
     Package,
     /// What libFuzzer is built with.
     Fuzz,
+    /// Emulation of machines with other kernels, and what is put into them. Only `test --vm` asks for it.
+    Vm,
     /// What is measured beside the gateway. Only `bench` asks for it.
     Bench,
 }
@@ -85,7 +87,7 @@ fn steps(groups: &[Group]) -> anyhow::Result<Vec<Step>> {
     let mut steps = Vec::new();
     for group in groups {
         match group {
-            Group::Build | Group::Package | Group::Fuzz => {}
+            Group::Build | Group::Package | Group::Fuzz | Group::Vm => {}
             Group::Ebpf => steps.push(Step {
                 says: BPF_LINKER.says,
                 present: || BPF_LINKER.present(),
@@ -151,6 +153,11 @@ const PACKAGES: &[(Group, Proof, &[&str])] = &[
         &["systemd"],
     ),
     (Group::Fuzz, Proof::Program("c++"), &["g++"]),
+    (Group::Vm, Proof::Program(QEMU), &["qemu-system-x86"]),
+    (Group::Vm, Proof::Program("busybox"), &["busybox-static"]),
+    (Group::Vm, Proof::Program("ip"), &["iproute2"]),
+    (Group::Vm, Proof::Program("strip"), &["binutils"]),
+    (Group::Vm, Proof::Program("xz"), &["xz-utils"]),
     (Group::Clients, Proof::Program("python3"), &["python3"]),
     (Group::Clients, Proof::Program("node"), &["nodejs"]),
     (Group::Clients, Proof::Program("npm"), &["npm"]),
@@ -161,6 +168,8 @@ const PACKAGES: &[(Group, Proof, &[&str])] = &[
         &["ca-certificates"],
     ),
 ];
+
+const QEMU: &str = "qemu-system-x86_64";
 
 fn missing_packages(groups: &[Group]) -> Vec<&'static str> {
     let mut missing: Vec<&str> = PACKAGES

@@ -16,6 +16,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use nix::{libc, sched, sys::socket as raw, unistd};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use tests::harness::patience;
 
 #[path = "kernel-agent/ways.rs"]
 mod ways;
@@ -210,8 +211,8 @@ impl Agent {
         self.socket = None;
         let socket = Socket::new(Domain::for_address(to.parse()?), kind, Some(protocol))?;
         // What a test waits for is an answer; a hang is a failure.
-        socket.set_write_timeout(Some(PATIENCE))?;
-        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_write_timeout(Some(patience(SOON)))?;
+        socket.set_read_timeout(Some(patience(SOON)))?;
         self.socket = Some(socket);
         Ok(self)
     }
@@ -375,6 +376,6 @@ fn socket_addr(addr: &SockAddr) -> Result<SocketAddr> {
     addr.as_socket().context("not an internet address")
 }
 
-const PATIENCE: Duration = Duration::from_secs(3);
+const SOON: Duration = Duration::from_secs(3);
 const IPOPT_NOP: u8 = 1;
 const IPOPT_LSRR: u8 = 131;

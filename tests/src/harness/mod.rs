@@ -28,3 +28,12 @@ pub fn built() -> anyhow::Result<std::path::PathBuf> {
         .find(|folder| !folder.ends_with("deps"));
     Ok(folder.map(std::path::Path::to_path_buf).unwrap_or_default())
 }
+
+/// A deadline of a test on this machine: `TOLLGATE_TEST_PATIENCE` times as long, where a test runs under emulation.
+pub fn patience(usually: std::time::Duration) -> std::time::Duration {
+    static FACTOR: std::sync::LazyLock<u32> = std::sync::LazyLock::new(|| {
+        let told = std::env::var("TOLLGATE_TEST_PATIENCE").ok();
+        told.and_then(|factor| factor.parse().ok()).unwrap_or(1)
+    });
+    usually * *FACTOR
+}

@@ -129,7 +129,7 @@ fn remove(folder: &Path) -> anyhow::Result<()> {
     // Busy until the last killed process is gone.
     let started = Instant::now();
     while let Err(error) = fs::remove_dir(folder) {
-        if started.elapsed() > Duration::from_secs(5) {
+        if started.elapsed() > tests::harness::patience(Duration::from_secs(5)) {
             bail!("cannot remove {}: {error}", folder.display());
         }
         thread::sleep(Duration::from_millis(5));

@@ -19,7 +19,9 @@ struct Server {
 impl Server {
     fn on(addr: SocketAddr) -> Self {
         let socket = UdpSocket::bind(addr).unwrap();
-        socket.set_read_timeout(Some(crate::net::DEADLINE)).unwrap();
+        socket
+            .set_read_timeout(Some(crate::net::deadline()))
+            .unwrap();
         Self {
             addr: socket.local_addr().unwrap(),
             socket,

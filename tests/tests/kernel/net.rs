@@ -7,6 +7,7 @@ use std::{
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
+use tests::harness::patience;
 
 /// A destination that answers to everybody who reaches it.
 pub struct Upstream {
@@ -93,13 +94,13 @@ pub fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     let accepted = eventually("a connection", || listener.accept().ok());
     listener.set_nonblocking(false).unwrap();
     accepted.0.set_nonblocking(false).unwrap();
-    accepted.0.set_read_timeout(Some(DEADLINE)).unwrap();
+    accepted.0.set_read_timeout(Some(deadline())).unwrap();
     accepted
 }
 
 /// Asks again until there is an answer.
 pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + DEADLINE;
+    let end = Instant::now() + deadline();
     loop {
         if let Some(found) = ask() {
             return found;
@@ -110,6 +111,9 @@ pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 }
 
 /// How long anything may take before the test has failed.
-pub const DEADLINE: Duration = Duration::from_secs(10);
+pub fn deadline() -> Duration {
+    patience(Duration::from_secs(10))
+}
+
 const UPSTREAM_V4: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 const ETH_P_ALL: u16 = 3;

@@ -232,7 +232,7 @@ fn with_nobody_listening_the_refusal_is_immediate() {
     let before = std::time::Instant::now();
     assert_eq!(agent.ask(&command), "err ECONNREFUSED");
     assert_eq!(agent.ask("tcp [2001:db8::1]:443"), "err ECONNREFUSED");
-    assert!(before.elapsed() < std::time::Duration::from_secs(1));
+    assert!(before.elapsed() < tests::harness::patience(std::time::Duration::from_secs(1)));
     upstream.untouched();
 
     let mut control = Agent::new();

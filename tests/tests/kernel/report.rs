@@ -1,7 +1,5 @@
 //! Refusals are counted by reason and reported with what the kernel knows.
 
-use std::time::Duration;
-
 use gateway_user::kernel::{KernelError, Reason};
 
 use crate::rig::{Rig, WORKLOAD};
@@ -18,7 +16,7 @@ fn refusals_are_reported_with_their_facts() {
     assert_eq!(agent.ask("open-raw 3 255"), "err EPERM");
     runtime.block_on(async {
         let mut refusals = rig.kernel().events().unwrap();
-        let first = tokio::time::timeout(Duration::from_secs(5), refusals.next())
+        let first = tokio::time::timeout(crate::net::deadline(), refusals.next())
             .await
             .unwrap()
             .unwrap();
@@ -31,7 +29,7 @@ fn refusals_are_reported_with_their_facts() {
             (first.comm.as_str(), first.protocol, first.uid),
             ("kernel-agent", 17, 0)
         );
-        let second = tokio::time::timeout(Duration::from_secs(5), refusals.next())
+        let second = tokio::time::timeout(crate::net::deadline(), refusals.next())
             .await
             .unwrap()
             .unwrap();
@@ -43,7 +41,7 @@ fn refusals_are_reported_with_their_facts() {
 
         // One that happens while somebody waits.
         agent.tell("udp-sendto 192.0.2.8:443");
-        let third = tokio::time::timeout(Duration::from_secs(5), refusals.next())
+        let third = tokio::time::timeout(crate::net::deadline(), refusals.next())
             .await
             .unwrap()
             .unwrap();

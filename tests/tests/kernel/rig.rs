@@ -21,7 +21,7 @@ use gateway_user::{
 
 use crate::{
     agent::Agent,
-    net::{DEADLINE, accept},
+    net::{accept, deadline},
 };
 
 /// Workload number of every rig.
@@ -313,7 +313,7 @@ fn remove_cgroup(path: &Path) {
         }
     }
     // Busy until the last killed process is gone.
-    let end = Instant::now() + DEADLINE;
+    let end = Instant::now() + deadline();
     while path.exists() && fs::remove_dir(path).is_err() && Instant::now() < end {
         std::thread::yield_now();
     }
