@@ -28,6 +28,13 @@ pub struct Seen {
 }
 
 impl Seen {
+    const NOTHING: Self = Self {
+        protocol: 0,
+        from: Endpoint::NONE,
+        to: Endpoint::NONE,
+        flags: 0,
+    };
+
     /// Does it open a connection?
     #[inline(always)]
     pub fn opens(&self) -> bool {
@@ -41,9 +48,13 @@ pub fn packet(ctx: &SkBuffContext) -> Verdict {
     let skb = ctx.skb.skb;
     // SAFETY: the helper takes the hook's own context.
     let tag = task::nearest(|level| unsafe { bpf_skb_ancestor_cgroup_id(skb, level) });
-    let verdict = match seen(ctx) {
-        Some(seen) if tag.workload != 0 => decide(skb, tag.workload, &seen),
-        _ => Verdict::Refuse(Reason::Packet),
+    // Filled in place: of an `Option` the compiler would carry the fields along also where there are none, in stack slots that kernels before 6.3
+    // do not let a program read unwritten.
+    let mut seen = Seen::NOTHING;
+    let verdict = if tag.workload != 0 && look(ctx, &mut seen).is_some() {
+        decide(skb, tag.workload, &seen)
+    } else {
+        Verdict::Refuse(Reason::Packet)
     };
     if verdict != Verdict::Pass {
         event::count(Reason::Packet as u32);
@@ -65,44 +76,31 @@ fn decide(skb: *mut __sk_buff, workload: u32, seen: &Seen) -> Verdict {
 
 /// What a packet says; anything but a whole one with a plain header says nothing.
 #[inline(always)]
-fn seen(ctx: &SkBuffContext) -> Option<Seen> {
+fn look(ctx: &SkBuffContext, seen: &mut Seen) -> Option<()> {
     let first: u8 = ctx.load(0).ok()?;
-    let (protocol, from, to, transport): (u8, Addr, Addr, usize) = match first {
-        V4_WITHOUT_OPTIONS => {
-            let fragment: u16 = ctx.load(6).ok()?;
-            if u16::from_be(fragment) & V4_FRAGMENT != 0 {
-                return None;
-            }
-            let from = Addr::from_v4(ctx.load(12).ok()?);
-            (
-                ctx.load(9).ok()?,
-                from,
-                Addr::from_v4(ctx.load(16).ok()?),
-                20,
-            )
+    let transport: usize = if first == V4_WITHOUT_OPTIONS {
+        let fragment: u16 = ctx.load(6).ok()?;
+        if u16::from_be(fragment) & V4_FRAGMENT != 0 {
+            return None;
         }
-        first if first >> 4 == 6 => {
-            let (from, to) = (ctx.load(8).ok()?, ctx.load(24).ok()?);
-            (
-                ctx.load(6).ok()?,
-                Addr { words: from },
-                Addr { words: to },
-                40,
-            )
-        }
-        _ => return None,
-    };
-    let flags = if protocol == TCP {
-        ctx.load(transport + 13).ok()?
+        seen.protocol = ctx.load(9).ok()?;
+        seen.from.addr = Addr::from_v4(ctx.load(12).ok()?);
+        seen.to.addr = Addr::from_v4(ctx.load(16).ok()?);
+        20
+    } else if first >> 4 == 6 {
+        seen.protocol = ctx.load(6).ok()?;
+        seen.from.addr.words = ctx.load(8).ok()?;
+        seen.to.addr.words = ctx.load(24).ok()?;
+        40
     } else {
-        0
+        return None;
     };
-    Some(Seen {
-        protocol,
-        from: Endpoint::new(from, ctx.load(transport).ok()?),
-        to: Endpoint::new(to, ctx.load(transport + 2).ok()?),
-        flags,
-    })
+    if seen.protocol == TCP {
+        seen.flags = ctx.load(transport + 13).ok()?;
+    }
+    seen.from.port = ctx.load(transport).ok()?;
+    seen.to.port = ctx.load(transport + 2).ok()?;
+    Some(())
 }
 
 #[inline(always)]
