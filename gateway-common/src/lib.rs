@@ -10,6 +10,7 @@ mod record;
 pub mod addr;
 pub mod event;
 pub mod flow;
+pub mod inbound;
 pub mod names;
 pub mod path;
 pub mod scope;

@@ -54,6 +54,16 @@ pub const ORIGINS: &str = "ORIGINS";
 pub const MADE: &str = "MADE";
 /// Workload of an accepted socket.
 pub const ACCEPTED: &str = "ACCEPTED";
+/// Workload and process of a listening socket, and of what it accepts.
+pub const LISTENING: &str = "LISTENING";
+/// Workload of an accepted socket whose flow from outside was admitted.
+pub const ADMITTED: &str = "ADMITTED";
+/// Workload and endpoint it may serve to the number of flows it may hold.
+pub const OFFERS: &str = "OFFERS";
+/// Workload to number of admitted flows.
+pub const ENTRANTS: &str = "ENTRANTS";
+/// Beginnings and ends of admitted flows.
+pub const ENTRIES: &str = "ENTRIES";
 /// 4-tuple to origin, between the two callbacks.
 pub const FLOWS: &str = "FLOWS";
 /// Accepted socket's cookie to origin, until it is claimed.
@@ -66,9 +76,10 @@ pub const COUNTERS: &str = "COUNTERS";
 pub const EVENTS: &str = "EVENTS";
 
 /// Every map, for pinning.
-pub const MAPS: [&str; 18] = [
+pub const MAPS: [&str; 23] = [
     FACTS, CGROUPS, PATHS, ARRIVALS, LINEAGE, FREE, SCOPES, LISTENERS, NAMESPACES, RESOLVERS,
-    ORIGINS, MADE, ACCEPTED, FLOWS, CLAIMS, LIVE, COUNTERS, EVENTS,
+    ORIGINS, MADE, ACCEPTED, FLOWS, CLAIMS, LIVE, COUNTERS, EVENTS, LISTENING, ADMITTED, OFFERS,
+    ENTRANTS, ENTRIES,
 ];
 
 /// Global that says whether the kernel knows the socket above an MPTCP subflow, and the kernel function that shows it.

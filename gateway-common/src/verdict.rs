@@ -126,6 +126,9 @@ pub struct Bind {
     pub daemon: bool,
     /// Beside a socket of somebody else, as SO_REUSEPORT allows to the same user: which of them receives is then not up to the kernel alone.
     pub shared: bool,
+    /// TCP to an address and port that others can reach and the workload may not serve. A wildcard is not: who binds one mostly wants to be reached over
+    /// loopback, and others are not answered.
+    pub exposed: bool,
 }
 
 /// A packet that leaves a socket of a tagged cgroup.
@@ -137,6 +140,8 @@ pub struct Packet {
     pub listener: bool,
     /// On interface 1 to a socket that the same workload made, or to what is left of one that closed.
     pub inside: bool,
+    /// TCP of a connection from outside that was admitted, or the answer of a listener to one that can be.
+    pub inbound: bool,
     /// UDP to port 53 of one of the host's resolvers.
     pub resolver: bool,
 }
@@ -267,6 +272,9 @@ pub fn bind(standing: Standing, call: Bind) -> Verdict {
         None if standing.class == Class::Tagged && call.shared => {
             Verdict::Refuse(Reason::SharedAddress)
         }
+        None if standing.class == Class::Tagged && call.exposed => {
+            Verdict::Refuse(Reason::NotOffered)
+        }
         None => Verdict::Pass,
     }
 }
@@ -274,7 +282,7 @@ pub fn bind(standing: Standing, call: Bind) -> Verdict {
 /// Decides a packet.
 #[inline(always)]
 pub fn packet(packet: Packet) -> Verdict {
-    if packet.tagged && (packet.listener || packet.inside || packet.resolver) {
+    if packet.tagged && (packet.listener || packet.inside || packet.inbound || packet.resolver) {
         Verdict::Pass
     } else {
         Verdict::Refuse(Reason::Packet)
@@ -346,6 +354,12 @@ reasons! {
     EventLost = 13, "event-lost";
     /// An address that a socket of somebody else has, to be shared with it.
     SharedAddress = 14, "shared-address";
+    /// An endpoint that the workload may not serve.
+    NotOffered = 15, "not-offered";
+    /// A connection to a server of a workload that holds as many as it may, or while no daemon runs.
+    InboundLimit = 16, "inbound-limit";
+    /// A socket made elsewhere, on which a tagged task listens: it hears nobody.
+    ForeignListener = 17, "foreign-listener";
 }
 
 /// Counter of redirected connections.

@@ -190,8 +190,9 @@ fn create_table() {
 #[test]
 fn bind_table() {
     for standing in standings() {
-        for bits in 0..8_u8 {
+        for bits in 0..16_u8 {
             let call = Bind {
+                exposed: bit(bits, 3),
                 guarded: bit(bits, 0),
                 daemon: bit(bits, 1),
                 shared: bit(bits, 2),
@@ -202,6 +203,7 @@ fn bind_table() {
                 (false, _, Class::Left) => Verdict::Refuse(Reason::LeftCgroup),
                 (false, _, Class::Unknown) => Verdict::Refuse(Reason::LineageLost),
                 (false, _, Class::Tagged) if call.shared => Verdict::Refuse(Reason::SharedAddress),
+                (false, _, Class::Tagged) if call.exposed => Verdict::Refuse(Reason::NotOffered),
                 (false, _, Class::Free | Class::Tagged) => Verdict::Pass,
             };
             assert_eq!(bind(standing, call), expected, "{standing:?} {call:?}");
@@ -211,15 +213,17 @@ fn bind_table() {
 
 #[test]
 fn packet_table() {
-    for bits in 0..16_u8 {
+    for bits in 0..32_u8 {
         let call = Packet {
+            inbound: bit(bits, 4),
             inside: bit(bits, 3),
             tagged: bit(bits, 0),
             listener: bit(bits, 1),
             resolver: bit(bits, 2),
         };
-        let expected = match (call.tagged, call.listener, call.inside, call.resolver) {
-            (true, true, ..) | (true, _, true, _) | (true, .., true) => Verdict::Pass,
+        let open = call.listener || call.inside || call.inbound || call.resolver;
+        let expected = match (call.tagged, open) {
+            (true, true) => Verdict::Pass,
             _ => Verdict::Refuse(Reason::Packet),
         };
         assert_eq!(packet(call), expected, "{call:?}");

@@ -13,7 +13,7 @@ use gateway_common::{
 
 use crate::{
     context::SockAddr,
-    event,
+    event, inbound,
     maps::{LISTENERS, fact, tagged},
     receiver, task,
 };
@@ -37,6 +37,9 @@ pub fn bind(ctx: &SockAddr) -> Verdict {
         shared: standing.class == Class::Tagged
             && ctx.shares_port()
             && receiver::is_taken(ctx, standing.workload),
+        exposed: standing.class == Class::Tagged
+            && ctx.transport() == Transport::Stream
+            && inbound::exposes(standing.workload, &wanted),
     };
     let verdict = verdict::bind(standing, call);
     event::reported(verdict, standing, wanted, ctx.protocol())

@@ -15,7 +15,7 @@ use gateway_common::{
 
 use crate::{
     context::{self, SockAddr},
-    event,
+    event, inbound,
     maps::{LIVE, ORIGINS, SCOPES, tagged},
     receiver, socket, task,
 };
@@ -26,6 +26,8 @@ pub fn connect(ctx: &SockAddr) -> Verdict {
     if !tagged() {
         return Verdict::Pass;
     }
+    // Whoever dials is no server: what this socket listened for, or was accepted for, must not speak for what it opens now.
+    inbound::forget(ctx.socket());
     let standing = task::standing();
     if standing.class != Class::Tagged {
         // A socket can change hands: what an earlier governed connect left must not speak for this one.

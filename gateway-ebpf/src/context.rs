@@ -86,6 +86,24 @@ macro_rules! socket_field {
 }
 pub(crate) use socket_field;
 
+/// Reads a 64-bit number of a context.
+macro_rules! wide_field {
+    ($base:expr, $ty:ty, $field:tt) => {{
+        let word: u64;
+        // SAFETY: as for the other fields.
+        unsafe {
+            core::arch::asm!(
+                "{word} = *(u64 *)({base} + {offset})",
+                word = out(reg) word,
+                base = in(reg) $base,
+                offset = const core::mem::offset_of!($ty, $field),
+            )
+        };
+        word
+    }};
+}
+pub(crate) use wide_field;
+
 impl SockAddr {
     #[inline(always)]
     pub fn new(ctx: &SockAddrContext, family: Family) -> Self {

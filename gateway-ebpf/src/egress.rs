@@ -13,7 +13,7 @@ use gateway_common::{
     verdict::{self, Packet, Reason, TCP, UDP, Verdict},
 };
 
-use crate::{context::field, event, maps::SCOPES, receiver, sendmsg, task};
+use crate::{context::field, event, inbound, maps::SCOPES, receiver, sendmsg, task};
 
 /// A whole packet with a plain header.
 pub struct Seen {
@@ -39,6 +39,12 @@ impl Seen {
     #[inline(always)]
     pub fn opens(&self) -> bool {
         self.flags & (SYN | ACK) == SYN
+    }
+
+    /// Does it answer one that opens a connection?
+    #[inline(always)]
+    pub fn answers(&self) -> bool {
+        self.flags & (SYN | ACK) == SYN | ACK
     }
 }
 
@@ -66,10 +72,15 @@ pub fn packet(ctx: &SkBuffContext) -> Verdict {
 fn decide(skb: *mut __sk_buff, workload: u32, seen: &Seen) -> Verdict {
     let loopback = field!(skb, __sk_buff, ifindex) == LOOPBACK;
     let listener = loopback && seen.protocol == TCP && is_listener(workload, &seen.to);
+    let inside = loopback && !listener && receiver::is_inside(skb.cast(), workload, seen);
     verdict::packet(Packet {
         tagged: true,
         listener,
-        inside: loopback && !listener && receiver::is_inside(skb.cast(), workload, seen),
+        inside,
+        inbound: seen.protocol == TCP
+            && !listener
+            && !inside
+            && inbound::passes(skb, workload, seen),
         resolver: seen.protocol == UDP && sendmsg::is_resolver(&seen.to),
     })
 }

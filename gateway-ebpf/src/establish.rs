@@ -22,9 +22,8 @@ use gateway_common::{
 use crate::{
     connect,
     context::{self, field, socket_field},
-    event,
+    event, inbound,
     maps::{ACCEPTED, CLAIMS, FLOWS, ORIGINS, tagged},
-    socket,
 };
 
 /// One callback of a TCP socket.
@@ -44,7 +43,7 @@ pub fn callback(ctx: &SockOpsContext) {
 #[inline(always)]
 fn listens(ctx: &SockOpsContext) {
     if let Some(socket) = of(ctx) {
-        socket::is_own(socket);
+        inbound::listens(ctx, socket);
     }
 }
 
@@ -77,7 +76,7 @@ fn server_established(ctx: &SockOpsContext) {
     };
     // SAFETY: copied into the other map before it is removed here.
     let Some(origin) = (unsafe { FLOWS.get(key) }) else {
-        return;
+        return arrived(ctx);
     };
     if origin.kind == kind::INSIDE {
         let _ = FLOWS.remove(key);
@@ -97,9 +96,22 @@ fn server_established(ctx: &SockOpsContext) {
     }
 }
 
+/// A connection that no governed task opened, perhaps to a workload's server.
+#[inline(always)]
+fn arrived(ctx: &SockOpsContext) {
+    let Some(socket) = of(ctx) else { return };
+    let (local, peer) = (local(ctx), remote(ctx));
+    if inbound::is_server(socket) && watch(ctx) {
+        inbound::admits(ctx, socket, &local, &peer);
+    }
+}
+
 #[inline(always)]
 fn closed(ctx: &SockOpsContext) {
     let Some(socket) = of(ctx) else { return };
+    if inbound::is_admitted(socket) {
+        return inbound::ends(ctx, socket, &local(ctx), &remote(ctx));
+    }
     if let Some(workload) = context::stored(&ACCEPTED, socket) {
         connect::count(*workload, -1);
         context::forget(&ACCEPTED, socket);
@@ -142,13 +154,13 @@ fn of(ctx: &SockOpsContext) -> Option<*mut bpf_sock> {
 }
 
 #[inline(always)]
-fn netns(ctx: &SockOpsContext) -> u64 {
+pub fn netns(ctx: &SockOpsContext) -> u64 {
     // SAFETY: the helper takes the hook's own context.
     unsafe { bpf_get_netns_cookie(ctx.ops.cast()) }
 }
 
 #[inline(always)]
-fn cookie(ctx: &SockOpsContext) -> u64 {
+pub fn cookie(ctx: &SockOpsContext) -> u64 {
     // SAFETY: the helper takes the hook's own context.
     unsafe { bpf_get_socket_cookie(ctx.ops.cast()) }
 }

@@ -14,6 +14,7 @@ mod context;
 mod egress;
 mod establish;
 mod event;
+mod inbound;
 mod lineage;
 mod maps;
 mod receiver;

@@ -10,6 +10,7 @@ use aya_ebpf::{
 use gateway_common::{
     addr::{Addr, Endpoint},
     flow::{FlowKey, Origin},
+    inbound::{Listening, Offer},
     path::{KEY, Words},
     scope::{Lineage, MAX_NAMESPACES, MAX_PATHS, MAX_TAGS, PathTag, Scope, Tag, slot},
     verdict,
@@ -78,6 +79,26 @@ pub static MADE: Inherited<u32> = Inherited::new();
 /// Accepted socket -> its workload, for the count of live connections. Written by sock_ops; dies with the socket.
 #[btf_map]
 pub static ACCEPTED: SkStorage<u32> = SkStorage::new();
+
+/// Listening socket -> workload and process. Written by sock_ops, copied to accepted sockets, taken away by connect; dies with the socket.
+#[btf_map]
+pub static LISTENING: Inherited<Listening> = Inherited::new();
+
+/// Accepted socket -> its workload, when the flow was admitted. Written by sock_ops; dies with the socket, or when it is closed or connected.
+#[btf_map]
+pub static ADMITTED: SkStorage<u32> = SkStorage::new();
+
+/// Workload and endpoint -> most flows from outside at a time. Written by user space; absent = not answered.
+#[map]
+pub static OFFERS: HashMap<Offer, u32> = HashMap::with_max_entries(16_384, BPF_F_NO_PREALLOC);
+
+/// Workload -> number of its flows from outside. Entries are made by user space; absent = not answered.
+#[map]
+pub static ENTRANTS: HashMap<u32, u64> = HashMap::with_max_entries(4_096, BPF_F_NO_PREALLOC);
+
+/// Beginnings and ends of flows from outside. Full = a flow that begins is not answered; of one that ends, user space does not hear.
+#[map]
+pub static ENTRIES: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
 
 /// 4-tuple -> origin, from the client's side being established to the server's. Full = the accepted socket cannot be claimed.
 #[map]

@@ -13,6 +13,8 @@ mod bind;
 mod claim;
 #[path = "kernel/datagram.rs"]
 mod datagram;
+#[path = "kernel/inbound.rs"]
+mod inbound;
 #[path = "kernel/inside.rs"]
 mod inside;
 #[path = "kernel/lifecycle.rs"]

@@ -13,7 +13,7 @@ use std::{
 use gateway_common::{event::Event, verdict::Reason};
 use tokio::io::unix::AsyncFd;
 
-use super::maps::Ring;
+use super::{Kernel, KernelError, maps::Ring, taken};
 use crate::sys;
 
 /// Something the hooks refused.
@@ -91,6 +91,24 @@ impl Arrivals {
             }
             self.ready.readable().await?.clear_ready();
         }
+    }
+}
+
+impl Kernel {
+    /// The stream of refusals, once. Needs a running tokio runtime.
+    pub fn events(&self) -> Result<Refusals, KernelError> {
+        Refusals::new(taken(&self.events)?).map_err(|source| KernelError::Host {
+            what: "the ring of refusals",
+            source,
+        })
+    }
+
+    /// Tells when the kernel has tagged a new cgroup, once. Needs a running tokio runtime.
+    pub fn arrivals(&self) -> Result<Arrivals, KernelError> {
+        Arrivals::new(taken(&self.arrivals)?).map_err(|source| KernelError::Host {
+            what: "the ring of new cgroups",
+            source,
+        })
     }
 }
 

@@ -17,7 +17,7 @@ use gateway_common::{
     verdict::{self, Reason},
 };
 
-use super::error::KernelError;
+use super::{error::KernelError, inbound::Offers};
 
 /// What the daemon reads and writes.
 pub(super) struct Maps {
@@ -30,14 +30,16 @@ pub(super) struct Maps {
     namespaces: HashMap<MapData, u64, u32>,
     resolvers: HashMap<MapData, [u8; 16], u32>,
     live: HashMap<MapData, u32, u64>,
+    pub(super) offers: Offers,
     counters: PerCpuArray<MapData, u64>,
 }
 
-/// What is read in other places than the rest: flows, refusals, and cgroups that mkdir has tagged.
+/// What is read in other places than the rest: flows, refusals, cgroups that mkdir has tagged, and flows from outside.
 pub(super) struct Streams {
     pub(super) claims: Claims,
     pub(super) events: Ring,
     pub(super) arrivals: Ring,
+    pub(super) entries: Ring,
 }
 
 /// Records on their way from the kernel, in order.
@@ -59,12 +61,14 @@ impl Maps {
             namespaces: take(ebpf, names::NAMESPACES)?,
             resolvers: take(ebpf, names::RESOLVERS)?,
             live: take(ebpf, names::LIVE)?,
+            offers: Offers::take(ebpf)?,
             counters: take(ebpf, names::COUNTERS)?,
         };
         let streams = Streams {
             claims: take(ebpf, names::CLAIMS)?,
             events: take(ebpf, names::EVENTS)?,
             arrivals: take(ebpf, names::ARRIVALS)?,
+            entries: take(ebpf, names::ENTRIES)?,
         };
         Ok((maps, streams))
     }
@@ -205,11 +209,7 @@ impl Maps {
     /// Sets a workload's listeners and guards their addresses, the new ones before the old are let go.
     pub(super) fn set_scope(&mut self, workload: u32, scope: Scope) -> Result<(), KernelError> {
         // An entry that exists counts connections that exist.
-        match self.live.insert(workload, 0, NO_EXIST) {
-            Err(MapError::SyscallError(error))
-                if error.io_error.raw_os_error() == Some(nix::libc::EEXIST) => {}
-            other => other.map_err(failed(names::LIVE))?,
-        }
+        insert_new(&mut self.live, workload, 0, names::LIVE)?;
         self.guard(guarded(&scope))?;
         self.scopes
             .insert(workload, scope.to_bytes(), 0)
@@ -221,6 +221,7 @@ impl Maps {
     pub(super) fn remove_scope(&mut self, workload: u32) -> Result<(), KernelError> {
         optional(self.scopes.remove(&workload), names::SCOPES)?;
         optional(self.live.remove(&workload), names::LIVE)?;
+        self.offers.forget(workload)?;
         self.guard_exactly_scopes()
     }
 
@@ -328,7 +329,24 @@ fn replace<K: Pod + Eq + Hash>(
     Ok(())
 }
 
-fn take<M: TryFrom<Map, Error = MapError>>(
+/// Adds an entry unless there is one.
+pub(super) fn insert_new<K: Pod, V: Pod>(
+    map: &mut HashMap<MapData, K, V>,
+    key: K,
+    value: V,
+    name: &'static str,
+) -> Result<(), KernelError> {
+    match map.insert(key, value, NO_EXIST) {
+        Err(MapError::SyscallError(error))
+            if error.io_error.raw_os_error() == Some(nix::libc::EEXIST) =>
+        {
+            Ok(())
+        }
+        other => other.map_err(failed(name)),
+    }
+}
+
+pub(super) fn take<M: TryFrom<Map, Error = MapError>>(
     ebpf: &mut Ebpf,
     name: &'static str,
 ) -> Result<M, KernelError> {

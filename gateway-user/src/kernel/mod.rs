@@ -15,6 +15,7 @@ mod error;
 mod event;
 mod flow;
 mod host;
+mod inbound;
 mod maps;
 mod namespaces;
 mod options;
@@ -52,6 +53,7 @@ pub use self::{
     error::{KernelError, Kind},
     event::{Arrivals, Refusal, Refusals},
     flow::{ClaimError, Flow, FlowTable, Flows},
+    inbound::{Entrant, Entries, Entry},
     options::{Limits, Options},
     paths::{Here, Hold, Tagged},
 };
@@ -75,6 +77,7 @@ pub struct Kernel {
     flows: Flows,
     events: Mutex<Option<Ring>>,
     arrivals: Mutex<Option<Ring>>,
+    entries: Mutex<Option<Ring>>,
     connections: u32,
 }
 
@@ -275,22 +278,6 @@ impl Kernel {
         self.flows.clone()
     }
 
-    /// The stream of refusals, once. Needs a running tokio runtime.
-    pub fn events(&self) -> Result<Refusals, KernelError> {
-        Refusals::new(taken(&self.events)?).map_err(|source| KernelError::Host {
-            what: "the ring of refusals",
-            source,
-        })
-    }
-
-    /// Tells when the kernel has tagged a new cgroup, once. Needs a running tokio runtime.
-    pub fn arrivals(&self) -> Result<Arrivals, KernelError> {
-        Arrivals::new(taken(&self.arrivals)?).map_err(|source| KernelError::Host {
-            what: "the ring of new cgroups",
-            source,
-        })
-    }
-
     /// Detaches and unpins everything: from here on nothing is governed, and nothing more is attached.
     pub fn down(&self) -> Result<(), KernelError> {
         let mut state = self.state();
@@ -328,6 +315,7 @@ impl Kernel {
             flows: Flows::new(streams.claims),
             events: Mutex::new(Some(streams.events)),
             arrivals: Mutex::new(Some(streams.arrivals)),
+            entries: Mutex::new(Some(streams.entries)),
             connections,
         })
     }

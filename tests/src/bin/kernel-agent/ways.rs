@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use nix::{libc, sched};
 use socket2::{Protocol, Socket, Type};
 
-use crate::{Agent, address, socket_addr};
+use crate::{Agent, address, option, socket_addr};
 
 /// Runs one command.
 pub(crate) fn act(agent: &mut Agent, words: &[&str]) -> Result<String> {
@@ -41,6 +41,21 @@ pub(crate) fn act(agent: &mut Agent, words: &[&str]) -> Result<String> {
         ["bind-shared", "udp", here] => {
             agent.open(here, Type::DGRAM, Protocol::UDP)?;
             agent.socket()?.set_reuse_port(true)?;
+            bind(agent, here)
+        }
+        ["bind-free", "tcp", here] => {
+            agent.open(here, Type::STREAM, Protocol::TCP)?;
+            let free = 1_u32.to_ne_bytes();
+            if here.starts_with('[') {
+                option(
+                    agent.socket()?,
+                    libc::IPPROTO_IPV6,
+                    libc::IPV6_FREEBIND,
+                    &free,
+                )?;
+            } else {
+                option(agent.socket()?, libc::IPPROTO_IP, libc::IP_FREEBIND, &free)?;
+            }
             bind(agent, here)
         }
         ["udp-broadcast", to] => {
