@@ -6,7 +6,7 @@ use gateway_user::kernel::{Entrant, Entries, Entry};
 
 use crate::{
     agent::Agent,
-    net::{DEADLINE, eventually},
+    net::{deadline, eventually},
     rig::{Cgroup, Rig, WORKLOAD},
 };
 
@@ -49,7 +49,7 @@ impl Reports {
     }
 
     fn next(&mut self) -> Entrant {
-        let next = async { tokio::time::timeout(DEADLINE, self.entries.next()).await };
+        let next = async { tokio::time::timeout(deadline(), self.entries.next()).await };
         self.runtime.block_on(next).unwrap().unwrap()
     }
 
