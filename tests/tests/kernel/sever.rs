@@ -47,7 +47,12 @@ fn connections_made_in_a_cgroup_end_when_it_is_tagged() {
         assert!(answer.starts_with("err"), "{answer}");
         silent(arrived);
     }
-    assert_eq!(sender.ask("send two"), "err ECONNABORTED");
+    // The first error is the destruction's, unless a packet's own came before it; then it is not connected any more.
+    let answer = sender.ask("send two");
+    assert!(
+        ["err ECONNABORTED", "err EDESTADDRREQ"].contains(&answer.as_str()),
+        "{answer}"
+    );
     datagrams.set_nonblocking(true).unwrap();
     datagrams.recv(&mut [0; 16]).unwrap_err();
     // Made anew, it goes to the listener.
