@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::scratch::Scratch;
 use super::{Daemon, UpError, tagging};
 use crate::approve::{ApproveError, Approver};
 use crate::config::{Config, Identity, Mode, Paths, Taker};
@@ -15,6 +16,14 @@ use crate::record::{Change, Event, Filter, LookupError};
 
 /// An exit code with a message.
 pub(super) type Refused = (u8, String);
+
+/// What is undone when the connection closes that it was granted on.
+pub(super) enum Held {
+    /// A launch.
+    Launch(#[expect(dead_code, reason = "held for its end")] Launched),
+    /// A workload of the doctor's.
+    Scratch(#[expect(dead_code, reason = "held for its end")] Scratch),
+}
 
 /// A launch that is under way; its cgroup goes when it ends.
 pub(super) struct Launched {
@@ -29,7 +38,7 @@ impl Drop for Launched {
 }
 
 impl Handler for Arc<Daemon> {
-    type Held = Launched;
+    type Held = Held;
 
     async fn admit(&self, peer: Peer) -> Result<(), Refused> {
         // An agent that runs as root must not answer its own questions or untag itself.
@@ -46,7 +55,7 @@ impl Handler for Arc<Daemon> {
         Ok(())
     }
 
-    async fn handle(&self, request: Request, peer: Peer) -> Result<Answer<Launched>, Refused> {
+    async fn handle(&self, request: Request, peer: Peer) -> Result<Answer<Held>, Refused> {
         if let Request::Run {
             identity,
             user,
@@ -57,10 +66,18 @@ impl Handler for Arc<Daemon> {
             let items = vec![to_value(&grant)?];
             return Ok(Answer {
                 items,
-                held: Some(Launched {
+                held: Some(Held::Launch(Launched {
                     daemon: Arc::clone(self),
                     cgroup: grant.cgroup,
-                }),
+                })),
+                changes: None,
+            });
+        }
+        if let Request::Scratch = request {
+            let (grant, scratch) = self.scratch().await?;
+            return Ok(Answer {
+                items: vec![to_value(&grant)?],
+                held: Some(Held::Scratch(scratch)),
                 changes: None,
             });
         }
@@ -80,7 +97,7 @@ impl Daemon {
     async fn answer(&self, request: Request, peer: Peer) -> Result<Vec<Value>, Refused> {
         match request {
             Request::Status => Ok(vec![self.status()?]),
-            Request::Run { .. } => {
+            Request::Run { .. } | Request::Scratch => {
                 Err((2, "a launch needs a connection that stays open".to_owned()))
             }
             Request::Tag {
@@ -185,6 +202,7 @@ impl Daemon {
             "open_sessions": self.gateway.ledger.totals().0,
             "workloads": workloads,
             "services": self.config.catalog.configured(),
+            "object": crate::kernel::object_digest(),
             "policies": policies.len(),
             "policy_version": policies.version(),
             "policies_loaded": folder.loaded,
@@ -195,7 +213,7 @@ impl Daemon {
     }
 
     /// What is open, then what changes. A session that is opened in between is told twice rather than never.
-    fn follow(&self) -> Result<Answer<Launched>, Refused> {
+    fn follow(&self) -> Result<Answer<Held>, Refused> {
         let changes = self.gateway.ledger.changes();
         let open = self.gateway.ledger.flows().into_iter().map(|flow| Change {
             event: Event::Open,
@@ -278,7 +296,7 @@ fn scratch(paths: &Paths, id: &str) -> PathBuf {
 }
 
 /// What an agent that runs as root could otherwise read, undo, or write for the next reload.
-fn hidden(config: &Config) -> Vec<PathBuf> {
+pub(super) fn hidden(config: &Config) -> Vec<PathBuf> {
     let paths = &config.paths;
     let credentials = config.catalog.services().flat_map(|service| {
         let value = service.credential.as_ref().map(|held| held.file.clone());

@@ -13,6 +13,7 @@ mod metrics;
 mod parts;
 mod refusals;
 mod reload;
+mod scratch;
 mod settle;
 mod status;
 mod systemd;

@@ -123,10 +123,14 @@ Examples:
     Flows(flows::Flows),
     /// Say what stands in the way of governing, and what to do about it
     #[command(after_help = "\
-Needs no daemon, and changes nothing. Exit code 1 when something fails.
+Needs no daemon, and changes nothing. Exit code 1 when something fails. With --escapes it makes a scratch workload and
+observers on this machine's loopback, tries the known ways around Tollgate, each first without it, and removes all of it
+again; exit code 1 when one gets through that is said to be closed.
 
 Examples:
   sudo tollgate doctor
+  sudo tollgate doctor --escapes
+  sudo tollgate doctor --escapes --only tcp-v4 --only quic
   sudo tollgate doctor --json")]
     Doctor(doctor::Doctor),
     /// Print the daemon's metrics as Prometheus reads them

@@ -4,6 +4,7 @@
 //! is shown without its control characters, so that a recorded text cannot drive the terminal of the person who reads it.
 
 mod conversation;
+mod escapes;
 mod findings;
 mod flows;
 mod replay;
@@ -12,6 +13,7 @@ mod table;
 
 use std::fmt::Write;
 
+pub(crate) use escapes::escapes;
 pub(crate) use findings::findings;
 pub(crate) use flows::{change, flows};
 pub(crate) use replay::replay;

@@ -31,6 +31,8 @@ pub enum Request {
         /// How it is governed.
         mode: Mode,
     },
+    /// Prepares a workload that exists to be attacked: answered with a [`ScratchGrant`]. It is over when the connection closes.
+    Scratch,
     /// Governs something as `identity`.
     Tag {
         /// The identity its processes take on.
@@ -131,6 +133,19 @@ pub struct RunGrant {
     pub scratch: PathBuf,
     /// Files and folders of the gateway that the launch must not see.
     pub hide: Vec<PathBuf>,
+}
+
+/// A workload for attempts at getting around the gateway.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ScratchGrant {
+    /// Its identity, which no configuration has.
+    pub identity: String,
+    /// The tagged cgroup to join, an absolute folder.
+    pub cgroup: PathBuf,
+    /// How it is contained.
+    pub containment: String,
+    /// What an ordinary user must not read.
+    pub files: Vec<PathBuf>,
 }
 
 /// Longer than any request; longer ones are refused unread.

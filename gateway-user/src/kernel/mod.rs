@@ -59,6 +59,7 @@ pub use self::{
 };
 
 pub use self::probe::{Probe, pinned, probe};
+pub use self::programs::object_digest;
 
 /// A workload and its listeners.
 #[derive(Clone, Debug, PartialEq, Eq)]

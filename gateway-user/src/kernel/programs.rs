@@ -26,6 +26,14 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(
     "/../gateway-ebpf/prebuilt/tollgate.bpf.o"
 ));
 
+/// SHA-256 of the embedded object, in hexadecimal.
+#[must_use]
+pub fn object_digest() -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, OBJECT);
+    let bytes = digest.as_ref().iter();
+    bytes.map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Map sizes and kernel structures that are only known on the running host.
 pub(super) struct Parameters {
     /// The kernel's structures.

@@ -199,7 +199,7 @@ fn drop_bounding_set() -> nix::Result<()> {
 }
 
 /// Empties the permitted, effective and inheritable sets, and with them the ambient one.
-fn clear_capabilities() -> nix::Result<()> {
+pub(crate) fn clear_capabilities() -> nix::Result<()> {
     let header = CapabilityHeader {
         version: LINUX_CAPABILITY_VERSION_3,
         pid: 0,

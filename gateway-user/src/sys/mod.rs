@@ -2,6 +2,7 @@
 //!
 //! In: owned or borrowed descriptors and paths. Out: `io::Result`. Invariant: no function here can be misused from safe code.
 
+pub(crate) mod attempt;
 pub mod bpf;
 pub mod confine;
 pub mod descriptor;
@@ -13,3 +14,4 @@ pub mod part;
 pub mod ready;
 pub mod seccomp;
 pub mod socket;
+pub(crate) mod uring;

@@ -1,7 +1,9 @@
-//! A daemon, an identity that may do nothing, a cgroup that is tagged as it, and observers outside of every policy.
+//! A daemon, an identity that may do nothing unless a test says so, a cgroup that is tagged as it, and one that is not.
 
 use std::{
     fs,
+    net::IpAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{self, Command},
     sync::atomic::{AtomicU32, Ordering},
@@ -9,12 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
-use gateway_user::app::doctor::escapes::Observers;
+use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use tests::harness::{Daemon, Lab, cgroup_root};
 
-/// The identity of everything that is governed here. No policy permits it anything.
+/// The identity of everything that is governed here.
 pub(crate) const IDENTITY: &str = "hostile-agent";
 
 /// Fields are dropped in this order: the processes and their cgroup go, then the daemon, then what it runs in.
@@ -24,31 +25,50 @@ pub(crate) struct World {
     /// Not tagged: for control runs.
     pub(crate) free: Cgroup,
     pub(crate) daemon: Daemon,
-    pub(crate) observers: Observers,
-    #[expect(
-        dead_code,
-        reason = "holds the namespace and the folders of the daemon"
-    )]
     pub(crate) lab: Lab,
 }
 
 impl World {
+    /// No policy, no service.
     pub(crate) fn new() -> anyhow::Result<Self> {
-        Self::with("")
+        Self::with("", "")
     }
 
-    /// With more in its `tollgate.toml`.
-    pub(crate) fn with(more: &str) -> anyhow::Result<Self> {
+    /// With more in its `tollgate.toml`, and with policies.
+    pub(crate) fn with(more: &str, policies: &str) -> anyhow::Result<Self> {
+        Self::begin(&[], policies, |_| Ok(more.to_owned()))
+    }
+
+    /// With a service that holds a bearer token, at this address; reading there is permitted.
+    pub(crate) fn holding(name: &str, at: IpAddr, ca: &str, secret: &str) -> anyhow::Result<Self> {
+        let policy = "@id(\"all\") permit (principal, action, resource == Service::\"held\");";
+        Self::begin(&[(at, name)], policy, |lab| {
+            let ca = lab.write("service-ca.pem", ca)?;
+            let file = lab.write("secret", secret)?;
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+            let held =
+                format!("{{ header = \"authorization\", prefix = \"Bearer \", file = {file:?} }}");
+            Ok(format!(
+                "[[service]]\nname = \"held\"\nhosts = [{name:?}]\nca = {ca:?}\ncredential = {held}\n"
+            ))
+        })
+    }
+
+    fn begin(
+        names: &[(IpAddr, &str)],
+        policies: &str,
+        more: impl FnOnce(&Lab) -> anyhow::Result<String>,
+    ) -> anyhow::Result<Self> {
         Lab::sweep(PREFIX)?;
         sweep()?;
-        let lab = Lab::enter(PREFIX, &[])?;
-        lab.write("policies/none.cedar", "")?;
-        lab.configure(&format!("[[identity]]\nid = {IDENTITY:?}\n{more}"))?;
+        let lab = Lab::enter(PREFIX, names)?;
+        lab.write("policies/policies.cedar", policies)?;
+        let more = more(&lab)?;
+        lab.configure(&format!("[[identity]]\nid = {IDENTITY:?}\n\n{more}"))?;
         let daemon = Daemon::start(&lab)?;
         let world = Self {
             governed: Cgroup::new("governed")?,
             free: Cgroup::new("free")?,
-            observers: Observers::new()?,
             daemon,
             lab,
         };
@@ -60,10 +80,47 @@ impl World {
         Ok(world)
     }
 
+    /// The CA of the governed cgroup.
+    pub(crate) fn ca(&self) -> anyhow::Result<String> {
+        let status = self.status()?;
+        let path = status["workloads"][0]["ca"].as_str().context("a CA")?;
+        Ok(fs::read_to_string(path)?)
+    }
+
     /// Refusals of the kernel part so far, by reason.
     pub(crate) fn refused(&self) -> anyhow::Result<Value> {
+        Ok(self.status()?["refused"].take())
+    }
+
+    /// What `tollgate status` says.
+    pub(crate) fn status(&self) -> anyhow::Result<Value> {
         let status = self.daemon.run(&["status", "--json"])?.success()?;
-        Ok(serde_json::from_str::<Value>(&status)?["refused"].take())
+        Ok(serde_json::from_str(&status)?)
+    }
+
+    /// Has the doctor try these ways; the head of its report, and a row for each. The exit code agrees with the rows.
+    pub(crate) fn tried(&self, ways: &[&str]) -> anyhow::Result<(Value, Vec<Value>)> {
+        let mut arguments = vec!["doctor", "--escapes", "--json"];
+        arguments.extend(ways.iter().flat_map(|way| ["--only", way]));
+        let report = self.daemon.run(&arguments)?;
+        let mut lines = report.stdout.lines().map(serde_json::from_str);
+        let head = lines.next().context(report.stderr)??;
+        let rows: Vec<Value> = lines.collect::<Result<_, _>>()?;
+        ensure!(rows.len() == ways.len(), "{rows:#?}");
+        let escaped = rows.iter().any(|row| row["verdict"] == "escaped");
+        ensure!(report.status.success() != escaped, "{rows:#?}");
+        Ok((head, rows))
+    }
+
+    /// Wants each of these ways to work without Tollgate, and to end in an error, soon, when it is governed.
+    pub(crate) fn closed(&self, ways: &[&str]) -> anyhow::Result<Vec<Value>> {
+        let rows = self.tried(ways)?.1;
+        for row in &rows {
+            ensure!(row["control"] == "arrived", "without Tollgate: {row}");
+            ensure!(row["verdict"] == "closed", "{row}");
+            ensure!(row["ms"].as_u64() < Some(1500), "a hang is no error: {row}");
+        }
+        Ok(rows)
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Workloads;
-use crate::app::UpError;
+use crate::app::{UpError, scratch};
 use crate::config::Config;
 use crate::identity::Saved;
 use crate::kernel::Hold;
@@ -43,7 +43,10 @@ impl Workloads {
                 .map(|place| place.path.as_path())
                 .collect();
             let Some(identity) = config.identity(&saved.identity) else {
-                if place.is_some() || !by_hand.is_empty() {
+                if saved.identity == scratch::IDENTITY {
+                    // Nobody plays in it any more.
+                    place.map_or(Ok(()), |place| self.kernel.untag(place))?;
+                } else if place.is_some() || !by_hand.is_empty() {
                     return Err(UpError::Orphan {
                         name: saved.name,
                         identity: saved.identity,

@@ -5,8 +5,13 @@
 
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 use std::time::Duration;
 
+use super::datagrams::IPPROTO_UDPLITE;
+use super::others::ETHERTYPE;
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -17,6 +22,24 @@ pub struct Targets {
     pub v4: SocketAddr,
     /// TCP and UDP on IPv6; none where the host has none.
     pub v6: Option<SocketAddr>,
+    /// TCP and UDP at port 53 of an address that is no resolver of the host.
+    pub resolver: Option<SocketAddr>,
+    /// UDP at port 443.
+    pub quic: Option<SocketAddr>,
+    /// A port of AF_VSOCK on this machine itself.
+    pub vsock: Option<u32>,
+    /// A name of an abstract UNIX socket.
+    pub unix: String,
+}
+
+impl Targets {
+    pub(super) fn resolver(&self) -> io::Result<SocketAddr> {
+        self.resolver.ok_or(io::ErrorKind::AddrNotAvailable.into())
+    }
+
+    pub(super) fn quic(&self) -> io::Result<SocketAddr> {
+        self.quic.ok_or(io::ErrorKind::AddrNotAvailable.into())
+    }
 }
 
 /// The observers.
@@ -36,6 +59,10 @@ impl Observers {
             targets: Targets {
                 v4: (Ipv4Addr::UNSPECIFIED, 0).into(),
                 v6: None,
+                resolver: None,
+                quic: None,
+                vsock: None,
+                unix: format!("tollgate-doctor-{}", std::process::id()),
             },
             listeners: Vec::new(),
             datagrams: Vec::new(),
@@ -43,12 +70,25 @@ impl Observers {
         observers.targets.v4 = observers.both((Ipv4Addr::LOCALHOST, 0).into())?;
         // A host may have no IPv6; attempts over it then reach nobody, with Tollgate and without.
         observers.targets.v6 = observers.both((Ipv6Addr::LOCALHOST, 0).into()).ok();
+        let own = own_address();
+        observers.targets.resolver = observers.both((own, 53).into()).ok();
+        if let Ok(socket) = bound(Type::DGRAM, Some(Protocol::UDP), (own, 443).into()) {
+            observers.targets.quic = Some((own, 443).into());
+            observers.datagrams.push(socket);
+        }
+        observers.targets.vsock = observers.vsock().ok();
+        observers.unix()?;
         let udplite = Protocol::from(IPPROTO_UDPLITE);
         if let Ok(socket) = bound(Type::DGRAM, Some(udplite), observers.targets.v4) {
             observers.datagrams.push(socket);
         }
         // Every ICMP packet that this host gets comes here; only those with a token count.
         if let Ok(socket) = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4)) {
+            observers.datagrams.push(socket);
+        }
+        // Bare packets on any interface, of a type that only the attempts have.
+        let bare = Protocol::from(i32::from(ETHERTYPE.to_be()));
+        if let Ok(socket) = Socket::new(Domain::PACKET, Type::DGRAM, Some(bare)) {
             observers.datagrams.push(socket);
         }
         for socket in observers.listeners.iter().chain(&observers.datagrams) {
@@ -81,6 +121,25 @@ impl Observers {
             }
         }
         Ok(arrived)
+    }
+
+    /// Where the kernel has AF_VSOCK.
+    fn vsock(&mut self) -> io::Result<u32> {
+        let socket = Socket::new(Domain::VSOCK, Type::STREAM, None)?;
+        socket.bind(&SockAddr::vsock(VMADDR_CID_ANY, VMADDR_PORT_ANY))?;
+        socket.listen(BACKLOG)?;
+        let taken = socket.local_addr()?.as_vsock_address();
+        self.listeners.push(socket);
+        taken
+            .map(|(_, port)| port)
+            .ok_or(io::ErrorKind::InvalidData.into())
+    }
+
+    fn unix(&mut self) -> io::Result<()> {
+        let name = UnixAddr::from_abstract_name(&self.targets.unix)?;
+        self.listeners
+            .push(Socket::from(OwnedFd::from(UnixListener::bind_addr(&name)?)));
+        Ok(())
     }
 
     /// TCP and UDP at the same free port.
@@ -127,6 +186,12 @@ fn all_of(mut connection: Socket) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// An address of loopback that nobody else uses, also not in another doctor at the same time.
+fn own_address() -> Ipv4Addr {
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, 83, high, low.clamp(1, 254))
+}
+
 fn unless_empty<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -137,7 +202,8 @@ fn unless_empty<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-const IPPROTO_UDPLITE: i32 = 136;
+const VMADDR_CID_ANY: u32 = u32::MAX;
+const VMADDR_PORT_ANY: u32 = u32::MAX;
 /// Tokens are short.
 const LONGEST: usize = 2048;
 /// Many attempts may lie in it before the next look.
