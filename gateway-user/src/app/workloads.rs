@@ -4,6 +4,7 @@
 //! the cgroups they are.
 
 mod resume;
+mod scratch;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -266,25 +267,6 @@ impl Workloads {
         }
     }
 
-    /// Lets a scratch workload go, and removes its cgroups with whatever is left in them.
-    pub(super) fn scratch_ended(&self, folder: &Path) {
-        let _ = std::fs::write(folder.join("cgroup.kill"), "1");
-        for folder in [Some(folder), folder.parent()].into_iter().flatten() {
-            // Busy until the last killed process is gone; what stays is governed, and swept at the next start.
-            for _ in 0..REMOVALS {
-                if std::fs::remove_dir(folder).is_ok() {
-                    break;
-                }
-                std::thread::sleep(std::time::Duration::from_millis(2));
-            }
-            let place = self.kernel.place(folder);
-            if let Err(error) = place.and_then(|place| self.kernel.untag(&place)) {
-                tracing::debug!(%error, folder = %folder.display(), "was not tagged");
-            }
-        }
-        let _ = std::fs::remove_dir(&self.launches);
-    }
-
     /// Refusals by reason.
     pub(super) fn counters(&self) -> Result<Vec<(&'static str, u64)>, UpError> {
         Ok(self.kernel.counters()?)
@@ -381,9 +363,6 @@ impl Workloads {
         Ok(workload)
     }
 }
-
-/// Attempts at removing a cgroup whose processes have just been killed: a fifth of a second.
-const REMOVALS: usize = 100;
 
 /// Where a workload's cgroup is or will be.
 pub(super) async fn place(kernel: &Kernel, subject: &Subject) -> Result<PathBuf, UpError> {
