@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::scratch::Scratch;
 use super::{Daemon, UpError, tagging};
 use crate::approve::{ApproveError, Approver};
-use crate::config::{Config, Identity, Mode, Paths, Taker};
+use crate::config::{Config, Identity, Mode, Offer, Paths, Taker};
 use crate::control::{Answer, Handler, Peer, Request, RunGrant};
 use crate::identity::Workload;
 use crate::keeper::Authority;
@@ -60,9 +60,10 @@ impl Handler for Arc<Daemon> {
             identity,
             user,
             mode,
+            listen,
         } = request
         {
-            let grant = self.run(&identity, user, mode).await?;
+            let grant = self.run(&identity, user, mode, &listen).await?;
             let items = vec![to_value(&grant)?];
             return Ok(Answer {
                 items,
@@ -104,7 +105,8 @@ impl Daemon {
                 identity,
                 what,
                 mode,
-            } => self.tag(&identity, &what, mode).await,
+                listen,
+            } => self.tag(&identity, &what, mode, &listen).await,
             Request::Untag { what } => self.untag(&what).await,
             Request::Approvals => {
                 let waiting = self
@@ -233,6 +235,7 @@ impl Daemon {
         identity: &str,
         user: Option<u32>,
         mode: Mode,
+        listen: &[Offer],
     ) -> Result<RunGrant, Refused> {
         let identity = self.identity(identity)?;
         match user {
@@ -251,7 +254,7 @@ impl Daemon {
             .to_string();
         let (workload, cgroup) = self
             .workloads
-            .launch(identity, &id, mode)
+            .launch(identity, &id, mode, listen)
             .await
             .map_err(|error| failed(&error))?;
         let authority = self.authority(&workload)?;

@@ -155,6 +155,7 @@ impl Closing {
             v6,
             mode: listed.mode,
             places: Vec::new(),
+            listen: Vec::new(),
         };
         if let Some(registry) = &self.registry {
             registry.reserve(saved.clone())?;

@@ -7,6 +7,7 @@ mod control;
 pub mod doctor;
 mod error;
 mod guard;
+mod inbound;
 mod launches;
 mod lock;
 mod metrics;

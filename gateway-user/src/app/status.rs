@@ -28,6 +28,7 @@ impl Daemon {
             "containment": "hooks",
             "listener": workload.v4,
             "listener6": workload.v6,
+            "listen": self.workloads.offers(workload.number),
             "ca": super::ca_file(&self.config.paths, workload),
             "cgroups": folders.collect::<Vec<_>>(),
             "tags": rows,

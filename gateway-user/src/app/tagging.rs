@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Daemon;
 use super::control::{Refused, failed};
-use crate::config::{Account, Identity, Mode, Subject, Taker};
+use crate::config::{Account, Identity, Mode, Offer, Subject, Taker};
 use crate::control::What;
 use crate::identity::Workload;
 use crate::kernel::Hold;
@@ -22,6 +22,7 @@ impl Daemon {
         identity: &str,
         what: &What,
         mode: Mode,
+        listen: &[Offer],
     ) -> Result<Vec<Value>, Refused> {
         let identity = self.identity(identity)?;
         if let What::Pid(pid) = what {
@@ -31,6 +32,7 @@ impl Daemon {
             admit(identity, taker(&owner))?;
             let adopted = self.workloads.adopt(identity, *pid, mode).await;
             let (workload, place) = adopted.map_err(|error| failed(&error))?;
+            self.offer(&workload, listen)?;
             return Ok(vec![self.answer_tag(&workload, mode, &place, true)]);
         }
         let (subject, place) = self.locate(what).await?;
@@ -50,7 +52,13 @@ impl Daemon {
             .tag(identity, &subject, &place, Hold::ByHand, mode)
             .await
             .map_err(|error| failed(&error))?;
+        self.offer(&workload, listen)?;
         Ok(vec![self.answer_tag(&workload, mode, &place, exists)])
+    }
+
+    fn offer(&self, workload: &Workload, listen: &[Offer]) -> Result<(), Refused> {
+        let offered = self.workloads.offer(workload, listen);
+        offered.map_err(|error| failed(&error))
     }
 
     fn answer_tag(&self, workload: &Workload, mode: Mode, place: &Path, exists: bool) -> Value {
@@ -60,6 +68,7 @@ impl Daemon {
             "mode": mode,
             "cgroup": place,
             "exists": exists,
+            "listen": self.workloads.offers(workload.number),
             "ca": super::ca_file(&self.config.paths, workload),
         })
     }

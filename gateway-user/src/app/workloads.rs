@@ -3,14 +3,16 @@
 //! A tag holds on to a path, so that a unit or container that restarts is governed from its first instruction; only launches are tagged as
 //! the cgroups they are.
 
+mod offer;
 mod resume;
 mod scratch;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::inbound::Inbound;
 use super::{UpError, launches, systemd};
-use crate::config::{Config, ExecutableRule, Identity, Mode, Paths, Subject};
+use crate::config::{Config, ExecutableRule, Identity, Mode, Offer, Paths, Subject};
 use crate::identity::{Place, Rules, Saved, Workload};
 use crate::kernel::{Hold, Kernel, KernelError, Scope, Tagged};
 use crate::listener::Listeners;
@@ -28,6 +30,7 @@ pub(super) struct Workloads {
     configured: Vec<Configured>,
     launches: PathBuf,
     paths: Paths,
+    inbound: Arc<Inbound>,
     next: Mutex<u32>,
     /// Numbers are given out and listeners bound one after the other.
     adding: tokio::sync::Mutex<()>,
@@ -40,6 +43,7 @@ struct Configured {
     place: PathBuf,
     executables: Vec<ExecutableRule>,
     mode: Mode,
+    listen: Vec<Offer>,
 }
 
 impl Workloads {
@@ -59,10 +63,15 @@ impl Workloads {
                 place: place(&kernel, &workload.subject).await?,
                 executables: workload.executables.clone(),
                 mode: workload.mode,
+                listen: workload.listen.clone(),
             });
         }
+        let inbound = Arc::new(Inbound::new(Arc::clone(&kernel), Arc::clone(&gateway)));
+        services.spawn(Arc::clone(&inbound).watch());
+        services.spawn(Arc::clone(&inbound).record(kernel.entries()?));
         let workloads = Self {
             configured,
+            inbound,
             launches: launches::folder(&config.paths)?,
             kernel,
             gateway,
@@ -90,7 +99,8 @@ impl Workloads {
                     Hold::Configured,
                     listed.mode,
                 )
-                .await?;
+                .await
+                .and_then(|workload| workloads.offer(&workload, &listed.listen))?;
         }
         Ok(workloads)
     }
@@ -220,6 +230,7 @@ impl Workloads {
         identity: &Arc<Identity>,
         id: &str,
         mode: Mode,
+        listen: &[Offer],
     ) -> Result<(Arc<Workload>, PathBuf), UpError> {
         // Launches of both modes can run at a time. No identity has an `@` in its name.
         let who = match mode {
@@ -231,6 +242,7 @@ impl Workloads {
         let parent = self.launches.join(who);
         launches::make(&parent)?;
         self.kernel.tag(&parent, workload.number)?;
+        self.offer_launch(&workload, &parent, listen)?;
         let folder = parent.join(id);
         launches::make(&folder)?;
         Ok((workload, folder))
@@ -360,6 +372,7 @@ impl Workloads {
             v4,
             v6,
         })?;
+        self.inbound.apply(&workload)?;
         Ok(workload)
     }
 }

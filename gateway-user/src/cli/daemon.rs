@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::show::{self, Paint};
 use super::{Common, Failure, logs};
 use crate::app;
-use crate::config::Mode;
+use crate::config::{Mode, Offer};
 use crate::control::{ClientError, Request, What, call, call_within};
 
 #[derive(Args)]
@@ -48,6 +48,9 @@ pub(super) struct Tag {
     /// `observe`: record what policy would decide, and refuse nothing
     #[arg(long, value_parser = super::mode(), default_value = "enforce")]
     mode: Mode,
+    /// An endpoint that others may reach, if policy permits `net.listen`: a port, or an address with one
+    #[arg(long, value_name = "ENDPOINT")]
+    listen: Vec<Offer>,
 }
 
 #[derive(Args)]
@@ -202,6 +205,7 @@ pub(super) fn tag(common: &Common, flags: Tag) -> Result<ExitCode, Failure> {
             identity: flags.identity,
             what: what(flags.target)?,
             mode: flags.mode,
+            listen: flags.listen,
         },
     )?;
     if let Some(tagged) = items.first() {

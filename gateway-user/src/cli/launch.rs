@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{Common, Failure, run as child};
-use crate::config::Mode;
+use crate::config::{Mode, Offer};
 use crate::control::{Request, RunGrant, call_held};
 use crate::trust::{Launch, RunAs, launch};
 
@@ -18,6 +18,9 @@ pub(super) struct Run {
     /// `observe`: record what policy would decide, and refuse nothing
     #[arg(long, value_parser = super::mode(), default_value = "enforce")]
     mode: Mode,
+    /// An endpoint that others may reach, if policy permits `net.listen`: a port, or an address with one
+    #[arg(long, value_name = "ENDPOINT")]
+    listen: Vec<Offer>,
     /// The user to run as; the one who called sudo, if not given
     #[arg(long)]
     user: Option<String>,
@@ -52,6 +55,7 @@ pub(super) fn run(common: &Common, flags: Run) -> Result<ExitCode, Failure> {
                 message: error.to_string(),
             })?,
             mode: flags.mode,
+            listen: flags.listen,
         },
     )?;
     let grant = serde_json::from_value(items.pop().unwrap_or_default());

@@ -76,7 +76,10 @@ Examples:
   sudo tollgate status --json")]
     Status(daemon::Status),
     /// Run a command as an identity
-    #[command(after_help = "Example: sudo tollgate run --as research-agent -- python agent.py")]
+    #[command(after_help = "\
+Examples:
+  sudo tollgate run --as research-agent -- python agent.py
+  sudo tollgate run --as research-agent --listen 8000 -- python server.py")]
     Run(launch::Run),
     /// Govern a cgroup, with everything below it, as an identity
     #[command(

@@ -20,7 +20,7 @@ pub(crate) use replay::replay;
 use table::table;
 
 use crate::approve::Waiting;
-use crate::record::{Decision, Session, Time};
+use crate::record::{Decision, Direction, Session, Time};
 
 /// Whether to use colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,9 +97,17 @@ fn columns(session: &Session, paint: Paint) -> [String; 6] {
         moment(session.started),
         line(&session.identity),
         format!("{} ({})", line(program), session.process.pid),
-        line(session.name.as_deref().unwrap_or(&session.origin)),
+        other_side(session.direction, session.name.as_deref(), &session.origin),
         decisions(session, paint),
     ]
+}
+
+/// Where a connection goes, or where it came from.
+fn other_side(direction: Direction, name: Option<&str>, origin: &str) -> String {
+    match direction {
+        Direction::Outbound => line(name.unwrap_or(origin)),
+        Direction::Inbound => format!("from {}", line(origin)),
+    }
 }
 
 fn decisions(session: &Session, paint: Paint) -> String {

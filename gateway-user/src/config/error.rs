@@ -48,6 +48,8 @@ pub enum ConfigError {
         "cgroup \"{path}\" is not an absolute path below the cgroup2 root, such as \"/agents/research\""
     )]
     CgroupPath { path: String },
+    #[error(transparent)]
+    Offer(#[from] super::listen::NoOffer),
     #[error(
         "workloads {first} and {second} overlap: a cgroup, with everything below it, belongs to one workload"
     )]

@@ -78,6 +78,8 @@ pub(super) struct Workload {
     pub(super) executable: Vec<Executable>,
     #[serde(default)]
     pub(super) mode: Mode,
+    #[serde(default)]
+    pub(super) listen: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{ConfigError, ExecutableRule, Identity, Mode, Taker, executable, raw};
+use super::{ConfigError, ExecutableRule, Identity, Mode, Offer, Taker, executable, raw};
 use crate::unit::Unit;
 
 /// A configured workload: whatever runs there, now or later, runs as an identity.
@@ -18,6 +18,8 @@ pub struct Workload {
     pub executables: Vec<ExecutableRule>,
     /// How it is governed.
     pub mode: Mode,
+    /// Where it serves others, if policy permits.
+    pub listen: Vec<Offer>,
 }
 
 /// Where the processes of a workload run. It shows as the workload's name.
@@ -82,6 +84,11 @@ pub(super) fn check(
         subject,
         executables,
         mode: raw.mode,
+        listen: raw
+            .listen
+            .iter()
+            .map(|text| text.parse())
+            .collect::<Result<_, _>>()?,
     })
 }
 

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::Mode;
+use crate::config::{Mode, Offer};
 
 pub use client::{ClientError, call, call_held, call_within, follow};
 pub use server::{Answer, Handler, Peer, serve};
@@ -30,6 +30,9 @@ pub enum Request {
         user: Option<u32>,
         /// How it is governed.
         mode: Mode,
+        /// Where it serves others.
+        #[serde(default)]
+        listen: Vec<Offer>,
     },
     /// Prepares a workload that exists to be attacked: answered with a [`ScratchGrant`]. It is over when the connection closes.
     Scratch,
@@ -41,6 +44,9 @@ pub enum Request {
         what: What,
         /// How it is governed.
         mode: Mode,
+        /// Where it serves others.
+        #[serde(default)]
+        listen: Vec<Offer>,
     },
     /// Stops governing something.
     Untag {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::Rules;
-use crate::config::{Identity, Mode};
+use crate::config::{Identity, Mode, Offer};
 
 /// One workload: how the kernel knows it and who it is.
 #[derive(Debug)]
@@ -116,6 +116,9 @@ pub struct Saved {
     /// The paths that are tagged as it, so that they can be tagged again after a reboot. Files of earlier versions have none.
     #[serde(default)]
     pub places: Vec<Place>,
+    /// Where it serves others, if policy permits. Files of earlier versions have none.
+    #[serde(default)]
+    pub listen: Vec<Offer>,
 }
 
 /// A path that is tagged as a workload.
@@ -154,7 +157,10 @@ impl Registry {
             let at = entries
                 .iter()
                 .position(|entry| entry.saved.number == workload.number);
-            let places = at.map_or_else(Vec::new, |at| entries.swap_remove(at).saved.places);
+            let (places, listen) = at.map_or_else(Default::default, |at| {
+                let saved = entries.swap_remove(at).saved;
+                (saved.places, saved.listen)
+            });
             entries.push(Entry {
                 saved: Saved {
                     number: workload.number,
@@ -164,6 +170,7 @@ impl Registry {
                     v6: workload.v6,
                     mode: workload.mode.get(),
                     places,
+                    listen,
                 },
                 live: Some(Arc::clone(&workload)),
             });
@@ -211,6 +218,31 @@ impl Registry {
         self.change(|entries| {
             for entry in entries {
                 entry.saved.places.retain(|held| held.path != path);
+            }
+        })
+    }
+
+    /// Where a workload serves others, if policy permits.
+    #[must_use]
+    pub fn offers(&self, number: u32) -> Vec<Offer> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let of = entries.iter().find(|entry| entry.saved.number == number);
+        of.map_or_else(Vec::new, |entry| entry.saved.listen.clone())
+    }
+
+    /// Notes where a workload serves others.
+    ///
+    /// # Errors
+    /// The file cannot be written; nothing is noted.
+    pub fn offer(&self, number: u32, listen: &[Offer]) -> Result<(), RegistryError> {
+        if self.offers(number) == listen {
+            return Ok(());
+        }
+        self.change(|entries| {
+            for entry in entries {
+                if entry.saved.number == number {
+                    entry.saved.listen = listen.to_vec();
+                }
             }
         })
     }

@@ -46,7 +46,7 @@ use crate::kernel::FlowTable;
 use crate::load::{Load, Place, Share};
 use crate::mask;
 use crate::policy::{Live, Query};
-use crate::record::{Ledger, LedgerError, Process, SessionEntry, SessionStart, Time};
+use crate::record::{Direction, Ledger, LedgerError, Process, SessionEntry, SessionStart, Time};
 use crate::sniff::{self, Deadlines, Prefixed, SniffError, Wire};
 use crate::tasks::Tasks;
 use crate::telemetry::Metered;
@@ -265,22 +265,27 @@ fn masked(word: &str, everything: &mask::Set) -> String {
     )
 }
 
-fn session_start(gateway: &Gateway, caller: &Caller, origin: SocketAddr) -> SessionStart {
+/// A process as the record keeps it.
+pub(crate) fn recorded(gateway: &Gateway, process: &identity::Process) -> Process {
     let everything = mask::Set::all().with(gateway.policies.load().detectors());
-    let argv = caller.process.argv.iter();
-    let process = &caller.process;
+    let argv = process.argv.iter();
+    Process {
+        pid: process.pid,
+        start: Time::since_boot(process.start),
+        exe: process.exe.clone(),
+        argv: argv.map(|word| masked(word, &everything)).collect(),
+        cgroup: process.cgroup.clone(),
+    }
+}
+
+fn session_start(gateway: &Gateway, caller: &Caller, origin: SocketAddr) -> SessionStart {
     SessionStart {
         identity: caller.identity.id.clone(),
         workload: caller.workload.name.clone(),
         mode: caller.workload.mode.get().to_string(),
-        process: Process {
-            pid: process.pid,
-            start: Time::since_boot(process.start),
-            exe: process.exe.clone(),
-            argv: argv.map(|word| masked(word, &everything)).collect(),
-            cgroup: process.cgroup.clone(),
-        },
+        process: recorded(gateway, &caller.process),
         containment: "hooks".to_owned(),
+        direction: Direction::Outbound,
         origin,
         name: None,
     }

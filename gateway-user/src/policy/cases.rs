@@ -287,9 +287,11 @@ fn defaults(case: &Case) -> Facts {
         None => (case.service.as_str(), HTTPS),
     };
     let mut facts = Facts::default();
-    facts.set("host", host.trim_start_matches('[').trim_end_matches(']'));
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    facts.set("host", host);
+    facts.set("address", host);
     facts.set("port", i64::from(port));
-    facts.set("tls", true);
+    facts.set("tls", case.action != "net.listen");
     facts.set("credential", "none");
     facts.set("findings", Fact::Set(BTreeSet::new()));
     let (method, path) = match case.action.as_str() {

@@ -219,10 +219,11 @@ async fn bodies(db: &mut SqliteConnection, end: &End) -> Result<(), Error> {
 
 /// `->` gives JSON text, as the columns of lists and objects hold it; `->>` gives a value.
 const SESSION_OPENED: &str = "
-    INSERT INTO session (id, started, ended, identity, workload, mode, process, containment, origin, name, sni, alpn)
+    INSERT INTO session (id, started, ended, identity, workload, mode, process, containment, direction, origin, name, sni, alpn)
     SELECT value->>'id', value->>'$.opened.at', value->>'ended', value->>'$.opened.start.identity',
            value->>'$.opened.start.workload', value->>'$.opened.start.mode', value->'$.opened.start.process',
-           value->>'$.opened.start.containment', value->>'$.opened.start.origin',
+           value->>'$.opened.start.containment', COALESCE(value->>'$.opened.start.direction', 'outbound'),
+           value->>'$.opened.start.origin',
            COALESCE(value->>'$.tls.name', value->>'$.opened.start.name'), value->>'$.tls.sni', value->>'$.tls.alpn'
     FROM json_each(?1)";
 

@@ -14,7 +14,7 @@ use tokio::sync::broadcast;
 
 use super::id::Id;
 use super::time::Time;
-use super::types::{Decision, ExchangeStart, Outcome, Process, SessionStart};
+use super::types::{Decision, Direction, ExchangeStart, Outcome, Process, SessionStart};
 use crate::telemetry::{self, Metrics, Traffic};
 
 /// What is open, and what is counted.
@@ -56,6 +56,8 @@ pub struct Flow {
     pub mode: String,
     pub process: Process,
     pub containment: String,
+    #[serde(default)]
+    pub direction: Direction,
     pub origin: String,
     pub name: Option<String>,
     /// What the latest exchange spoke; absent before the first.
@@ -215,6 +217,7 @@ impl Open {
             mode: start.mode,
             process: start.process,
             containment: start.containment,
+            direction: start.direction,
             origin: start.origin.to_string(),
             name: self.name.get().cloned().or(start.name),
             protocol: self.protocol.load().as_deref().cloned(),

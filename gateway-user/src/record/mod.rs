@@ -43,8 +43,8 @@ pub use read::{Explained, Filter, Reader};
 pub(crate) use standing::Standing;
 pub use time::Time;
 pub use types::{
-    Approval, ApprovalState, Closed, Decided, Decision, Exchange, ExchangeStart, Finding, Outcome,
-    Process, Replay, Session, SessionStart, Text, Usage,
+    Approval, ApprovalState, Closed, Decided, Decision, Direction, Exchange, ExchangeStart,
+    Finding, Outcome, Process, Replay, Session, SessionStart, Text, Usage,
 };
 
 #[cfg(test)]

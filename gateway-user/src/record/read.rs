@@ -16,7 +16,8 @@ use super::store;
 use super::time::Time;
 use super::transcript;
 use super::types::{
-    Approval, ApprovalState, Decision, Exchange, Outcome, Process, Replay, Session, Text, Usage,
+    Approval, ApprovalState, Decision, Direction, Exchange, Outcome, Process, Replay, Session,
+    Text, Usage,
 };
 
 /// The reading side of a ledger. It works beside a running writer, and without one; then what lies in the spool is not seen.
@@ -252,6 +253,8 @@ fn session(row: &SqliteRow) -> Result<Session, LedgerError> {
         mode: get(row, "mode")?,
         process: json::<Process>(row, "process")?,
         containment: get(row, "containment")?,
+        direction: word(row, "direction", Direction::from_word)?
+            .ok_or_else(|| damaged(row, "direction"))?,
         origin: get(row, "origin")?,
         name: get(row, "name")?,
         sni: get(row, "sni")?,

@@ -113,6 +113,11 @@ fn migrations() -> Migrator {
             include_str!("migrations/0002_approval_used.sql"),
         ),
         migration(3, "spool", include_str!("migrations/0003_spool.sql")),
+        migration(
+            4,
+            "direction",
+            include_str!("migrations/0004_direction.sql"),
+        ),
     ])
 }
 

@@ -22,7 +22,10 @@ pub struct SessionStart {
     pub process: Process,
     /// How far the containment reaches: `by construction`, `hooks`, `hooks + LSM`.
     pub containment: String,
-    /// Where the process wanted to connect to.
+    /// Who opened the connection. What earlier versions left in the spool was opened by workloads.
+    #[serde(default)]
+    pub direction: Direction,
+    /// Where the process wanted to connect to; of an inbound connection, where the peer is.
     pub origin: SocketAddr,
     /// The destination's name, where it is known already.
     pub name: Option<String>,
@@ -142,6 +145,8 @@ pub struct Session {
     pub mode: String,
     pub process: Process,
     pub containment: String,
+    #[serde(default)]
+    pub direction: Direction,
     pub origin: String,
     pub name: Option<String>,
     /// The server name in the ClientHello.
@@ -263,6 +268,22 @@ words! {
         Ask = "ask",
         /// It is refused.
         Deny = "deny",
+    }
+}
+
+words! {
+    /// Who opened a connection.
+    Direction {
+        /// A process of the workload.
+        Outbound = "outbound",
+        /// Somebody who came to a server of the workload.
+        Inbound = "inbound",
+    }
+}
+
+impl Default for Direction {
+    fn default() -> Self {
+        Self::Outbound
     }
 }
 

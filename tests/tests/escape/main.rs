@@ -7,5 +7,6 @@
 mod attempts;
 mod doctor;
 mod doors;
+mod inbound;
 mod names;
 mod world;

@@ -12,7 +12,9 @@ use tokio::task::JoinHandle;
 use tokio::time::advance;
 
 use super::*;
-use crate::record::{Decision, ExchangeEntry, ExchangeStart, Process, SessionEntry, SessionStart};
+use crate::record::{
+    Decision, Direction, ExchangeEntry, ExchangeStart, Process, SessionEntry, SessionStart,
+};
 
 mod answers;
 mod limits;
@@ -174,6 +176,7 @@ fn session_start() -> SessionStart {
             cgroup: "/agents/research".into(),
         },
         containment: "hooks".into(),
+        direction: Direction::Outbound,
         origin: "127.0.0.2:443".parse().unwrap(),
         name: None,
     }

@@ -47,7 +47,7 @@ fn columns(flow: &Flow) -> [String; 8] {
         left(flow.ms),
         line(&flow.identity),
         format!("{} ({})", line(program), flow.process.pid),
-        line(flow.name.as_deref().unwrap_or(&flow.origin)),
+        super::other_side(flow.direction, flow.name.as_deref(), &flow.origin),
         line(flow.protocol.as_deref().unwrap_or("-")),
         exchanges,
         format!("{} / {}", size(flow.bytes_in), size(flow.bytes_out)),

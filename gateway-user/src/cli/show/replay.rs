@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::conversation::{self, Turn};
 use super::{Paint, line, lines, moment};
-use crate::record::{Exchange, Replay, Session, Text};
+use crate::record::{Direction, Exchange, Replay, Session, Text};
 
 /// The session, each exchange with its decision and what was said, in the order in which it happened.
 pub(crate) fn replay(replay: &Replay, paint: Paint) -> String {
@@ -23,6 +23,7 @@ fn head(session: &Session, paint: Paint) -> String {
     let process = &session.process;
     let argv: Vec<String> = process.argv.iter().map(|arg| line(arg)).collect();
     let destination = match &session.name {
+        _ if session.direction == Direction::Inbound => format!("from {}", line(&session.origin)),
         Some(name) => format!("{} ({})", line(name), line(&session.origin)),
         None => line(&session.origin),
     };

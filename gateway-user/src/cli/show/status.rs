@@ -15,8 +15,20 @@ pub(crate) fn workloads(status: &Value) -> Vec<String> {
             text(workload, "listener"),
         ));
         lines.extend(items(workload, "tags").map(tag));
+        lines.extend(items(workload, "listen").map(offer));
     }
     lines
+}
+
+fn offer(offer: &Value) -> String {
+    let endpoint = text(offer, "endpoint");
+    match offer.get("answered").and_then(Value::as_bool) {
+        Some(true) => format!("    serves others at {endpoint}"),
+        _ => format!(
+            "    does not serve others at {endpoint}: {}",
+            text(offer, "reason")
+        ),
+    }
 }
 
 /// What `tollgate tag` answers.

@@ -77,6 +77,7 @@ fn places_and_workloads_that_are_not_taken_over_yet_stay_in_the_file() {
     let file = folder.path().join("workloads.json");
     let (registry, _) = Registry::open(&file).unwrap();
     let saved = |number: u32| Saved {
+        listen: Vec::new(),
         number,
         name: format!("cgroup:/{number}"),
         identity: "first".to_owned(),

@@ -34,7 +34,7 @@ async fn a_session_prints_the_agreed_fields() {
             "identity": "research-agent", "workload": "/agents/research", "mode": "enforce",
             "process": { "pid": 4711, "start": "2026-11-20T11:39:28.007Z", "exe": "/usr/bin/python3.13",
                          "argv": ["python", "agent.py"], "cgroup": "/agents/research" },
-            "containment": "hooks", "origin": "127.0.0.2:443", "name": "api.openai.com", "sni": "api.openai.com",
+            "containment": "hooks", "direction": "outbound", "origin": "127.0.0.2:443", "name": "api.openai.com", "sni": "api.openai.com",
             "alpn": "h2",
             "exchanges": [{
                 "id": exchange_id, "at": exchange.at, "protocol": "h2", "action": "llm.generate", "service": "openai",

@@ -39,6 +39,7 @@ fn session_start() -> SessionStart {
             cgroup: "/agents/research".into(),
         },
         containment: "hooks".into(),
+        direction: Direction::Outbound,
         origin: "127.0.0.2:443".parse().unwrap(),
         name: None,
     }
