@@ -175,8 +175,8 @@ expect = "deny"
         assert_eq!(lines[1], "  connect       1 policy");
         assert_eq!(lines[7], "  llm.generate  3 policies, reads whole bodies");
         assert!(
-            lines[10].starts_with("warning: ")
-                && lines[10].contains("chat.cedar:6: policy \"odd\":"),
+            lines[11].starts_with("warning: ")
+                && lines[11].contains("chat.cedar:6: policy \"odd\":"),
             "{text}"
         );
         let broken = folder("permit (principal, action, resource);", "");

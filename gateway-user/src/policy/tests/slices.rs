@@ -123,6 +123,7 @@ fn slices_are_closed_over_the_hierarchy() {
         ("llm.generate", 4),
         ("llm.read", 3),
         ("llm.write", 3),
+        ("net.listen", 1),
     ];
     assert_eq!(
         counts,
