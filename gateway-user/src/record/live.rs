@@ -56,7 +56,7 @@ pub struct Flow {
     pub mode: String,
     pub process: Process,
     pub containment: String,
-    #[serde(default)]
+    #[serde(default = "Direction::unsaid")]
     pub direction: Direction,
     pub origin: String,
     pub name: Option<String>,

@@ -23,7 +23,7 @@ pub struct SessionStart {
     /// How far the containment reaches: `by construction`, `hooks`, `hooks + LSM`.
     pub containment: String,
     /// Who opened the connection. What earlier versions left in the spool was opened by workloads.
-    #[serde(default)]
+    #[serde(default = "Direction::unsaid")]
     pub direction: Direction,
     /// Where the process wanted to connect to; of an inbound connection, where the peer is.
     pub origin: SocketAddr,
@@ -145,7 +145,7 @@ pub struct Session {
     pub mode: String,
     pub process: Process,
     pub containment: String,
-    #[serde(default)]
+    #[serde(default = "Direction::unsaid")]
     pub direction: Direction,
     pub origin: String,
     pub name: Option<String>,
@@ -281,8 +281,9 @@ words! {
     }
 }
 
-impl Default for Direction {
-    fn default() -> Self {
+impl Direction {
+    /// What is meant where nothing is said: earlier versions recorded nothing else.
+    pub(super) fn unsaid() -> Self {
         Self::Outbound
     }
 }
