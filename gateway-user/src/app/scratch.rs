@@ -44,7 +44,7 @@ impl Daemon {
         });
         let launched = self
             .workloads
-            .launch(&identity, "scratch", Mode::Enforce)
+            .launch(&identity, "scratch", Mode::Enforce, &[])
             .await;
         let (_, cgroup) = launched.map_err(|error| failed(&error))?;
         // Made first, so that whatever fails from here on is undone.
