@@ -11,6 +11,7 @@ pub mod addr;
 pub mod event;
 pub mod flow;
 pub mod inbound;
+pub mod lsm;
 pub mod names;
 pub mod path;
 pub mod scope;

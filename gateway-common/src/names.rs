@@ -28,6 +28,17 @@ pub const TRACEPOINTS: [(&str, &str); 6] = [
     ("tg_join", "cgroup_attach_task"),
 ];
 
+/// LSM programs and the hook of each, where the kernel loads them.
+pub const LSM: [(&str, &str); 7] = [
+    ("tg_lsm_create", "socket_create"),
+    ("tg_lsm_connect", "socket_connect"),
+    ("tg_lsm_send", "socket_sendmsg"),
+    ("tg_lsm_receive", "file_receive"),
+    ("tg_lsm_inspect", "ptrace_access_check"),
+    ("tg_lsm_signal", "task_kill"),
+    ("tg_lsm_bpf", "bpf"),
+];
+
 /// Host facts, indexed by [`crate::scope::slot`].
 pub const FACTS: &str = "FACTS";
 /// Cgroup id to tag.
@@ -86,7 +97,7 @@ pub const MAPS: [&str; 23] = [
 pub const HAS_MPTCP: (&str, &str) = ("HAS_MPTCP", "bpf_mptcp_sock_from_subflow");
 
 /// Globals that hold offsets into kernel structures, with the type and member each stands for.
-pub const OFFSETS: [(&str, &str, &str); 13] = [
+pub const OFFSETS: [(&str, &str, &str); 15] = [
     ("TASK_TGID", "task_struct", "tgid"),
     ("TASK_LEADER", "task_struct", "group_leader"),
     ("TASK_SIGNAL", "task_struct", "signal"),
@@ -100,4 +111,6 @@ pub const OFFSETS: [(&str, &str, &str); 13] = [
     ("ROOT_HIERARCHY", "cgroup_root", "hierarchy_id"),
     ("STATE_PARENT", "cgroup_subsys_state", "parent"),
     ("NODE_ID", "kernfs_node", "id"),
+    ("SOCKET_SK", "socket", "sk"),
+    ("SOCK_FAMILY", "sock_common", "skc_family"),
 ];

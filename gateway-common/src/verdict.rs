@@ -360,6 +360,14 @@ reasons! {
     InboundLimit = 16, "inbound-limit";
     /// A socket made elsewhere, on which a tagged task listens: it hears nobody.
     ForeignListener = 17, "foreign-listener";
+    /// A socket that was not made by the workload. Seen only by LSM programs, like the following.
+    PassedSocket = 18, "passed-socket";
+    /// A socket of a family that is not governed.
+    Family = 19, "family";
+    /// A process outside the workload, to be looked into or stopped.
+    Neighbour = 20, "neighbour";
+    /// A call of bpf(2).
+    Bpf = 21, "bpf";
 }
 
 /// Counter of redirected connections.

@@ -16,6 +16,7 @@ mod establish;
 mod event;
 mod inbound;
 mod lineage;
+mod lsm;
 mod maps;
 mod receiver;
 mod sendmsg;
@@ -24,8 +25,8 @@ mod storage;
 mod task;
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, cgroup_skb, cgroup_sock, cgroup_sock_addr, sock_ops},
-    programs::{BtfTracePointContext, SkBuffContext, SockAddrContext, SockContext, SockOpsContext},
+    macros::{btf_tracepoint, cgroup_skb, cgroup_sock, cgroup_sock_addr, lsm, sock_ops},
+    programs::{BtfTracePointContext, LsmContext, SkBuffContext, SockAddrContext, SockContext, SockOpsContext},
 };
 use context::{Family, SockAddr};
 use gateway_common::verdict::Verdict;
@@ -124,6 +125,50 @@ pub fn tg_join(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+#[lsm(hook = "socket_create")]
+pub fn tg_lsm_create(ctx: LsmContext) -> i32 {
+    error(lsm::create(ctx.arg(0), ctx.arg(3)))
+}
+
+#[lsm(hook = "socket_connect")]
+pub fn tg_lsm_connect(ctx: LsmContext) -> i32 {
+    error(lsm::uses(ctx.arg(0)))
+}
+
+#[lsm(hook = "socket_sendmsg")]
+pub fn tg_lsm_send(ctx: LsmContext) -> i32 {
+    error(lsm::uses(ctx.arg(0)))
+}
+
+#[lsm(hook = "file_receive")]
+pub fn tg_lsm_receive(ctx: LsmContext) -> i32 {
+    error(lsm::receive(ctx.arg(0)))
+}
+
+#[lsm(hook = "ptrace_access_check")]
+pub fn tg_lsm_inspect(ctx: LsmContext) -> i32 {
+    error(lsm::inspect(ctx.arg(0), ctx.arg(1)))
+}
+
+#[lsm(hook = "task_kill")]
+pub fn tg_lsm_signal(ctx: LsmContext) -> i32 {
+    error(lsm::signal(ctx.arg(0)))
+}
+
+#[lsm(hook = "bpf")]
+pub fn tg_lsm_bpf(_ctx: LsmContext) -> i32 {
+    error(lsm::bpf())
+}
+
+/// What each verdict is to an LSM hook.
+#[inline(always)]
+fn error(verdict: Verdict) -> i32 {
+    match verdict {
+        Verdict::Pass | Verdict::Redirect => 0,
+        Verdict::Refuse(_) => -EPERM,
+    }
+}
+
 /// What each verdict is to the kernel: for the address hooks 0 is EPERM, for egress a dropped packet. A redirect has by
 /// now rewritten the address and then lets the call go on.
 #[inline(always)]
@@ -135,6 +180,7 @@ fn answer(verdict: Verdict) -> i32 {
     }
 }
 
+const EPERM: i32 = 1;
 const ALLOW: i32 = 1;
 const REFUSE: i32 = 0;
 

@@ -144,6 +144,8 @@ offsets! {
     ROOT_HIERARCHY
     STATE_PARENT
     NODE_ID
+    SOCKET_SK
+    SOCK_FAMILY
 }
 
 /// A host fact; a slot that cannot be read is 0, and 0 is the refusing value of every fact but the two flags, which are

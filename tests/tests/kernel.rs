@@ -23,6 +23,8 @@ mod lifecycle;
 mod limits;
 #[path = "kernel/lineage.rs"]
 mod lineage;
+#[path = "kernel/lsm.rs"]
+mod lsm;
 #[path = "kernel/namespace.rs"]
 mod namespace;
 #[path = "kernel/net.rs"]

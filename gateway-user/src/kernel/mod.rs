@@ -16,6 +16,7 @@ mod event;
 mod flow;
 mod host;
 mod inbound;
+mod lsm;
 mod maps;
 mod namespaces;
 mod options;
@@ -54,6 +55,7 @@ pub use self::{
     event::{Arrivals, Refusal, Refusals},
     flow::{ClaimError, Flow, FlowTable, Flows},
     inbound::{Entrant, Entries, Entry},
+    lsm::Lsm,
     options::{Limits, Options},
     paths::{Here, Hold, Tagged},
 };
@@ -80,6 +82,7 @@ pub struct Kernel {
     arrivals: Mutex<Option<Ring>>,
     entries: Mutex<Option<Ring>>,
     connections: u32,
+    lsm: Lsm,
 }
 
 impl Kernel {
@@ -274,6 +277,11 @@ impl Kernel {
         Ok(self.state().maps.fact(slot::LOST)? != 0)
     }
 
+    /// Whether the LSM programs are in force too.
+    pub fn lsm(&self) -> &Lsm {
+        &self.lsm
+    }
+
     /// The table of redirected connections.
     pub fn flows(&self) -> Flows {
         self.flows.clone()
@@ -302,6 +310,7 @@ impl Kernel {
             source,
         })?;
         programs.attach(&pins, &root)?;
+        let lsm = Lsm::attach(&mut programs, &pins)?;
         pins.drop_unknown()?;
         let mut state = State {
             programs,
@@ -318,6 +327,7 @@ impl Kernel {
             arrivals: Mutex::new(Some(streams.arrivals)),
             entries: Mutex::new(Some(streams.entries)),
             connections,
+            lsm,
         })
     }
 

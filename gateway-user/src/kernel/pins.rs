@@ -129,6 +129,7 @@ impl Pins {
                     || names::TRACEPOINTS
                         .iter()
                         .any(|(program, _)| *program == name)
+                    || names::LSM.iter().any(|(program, _)| *program == name)
                     || name.starts_with(names::EGRESS)
             });
             if !known {

@@ -9,7 +9,7 @@ use gateway_common::names;
 use super::error::KernelError;
 use super::pins::{self, Pins};
 use super::programs::{Parameters, Programs};
-use super::{cgroup, host};
+use super::{cgroup, host, lsm};
 
 /// Something that was tried.
 pub struct Probe {
@@ -51,6 +51,7 @@ pub fn probe(pins: &Path) -> Vec<Probe> {
             host::netns_cookie().map(|_| "SO_NETNS_COOKIE".to_owned()),
         ),
         of("bpffs", bpffs(pins)),
+        of("LSM programs", Ok(lsm::outlook())),
     ];
     if let (true, Ok(layout)) = (may_load, layout) {
         let one = |name| (name, 1);

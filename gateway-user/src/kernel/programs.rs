@@ -54,9 +54,10 @@ impl Programs {
         Self::load_with(parameters, &pinned)
     }
 
-    /// Loads the object with maps of its own and lets it go again; how many programs it has.
+    /// Loads the object with maps of its own and lets it go again; how many programs it takes, not counting those that only some kernels take.
     pub(super) fn probe(parameters: &Parameters) -> Result<usize, KernelError> {
-        Self::load_with(parameters, &[]).map(|programs| programs.ebpf.programs().count())
+        let programs = Self::load_with(parameters, &[])?.ebpf.programs().count();
+        Ok(programs - names::LSM.len())
     }
 
     fn load_with(parameters: &Parameters, pinned: &[(&str, PathBuf)]) -> Result<Self, KernelError> {
@@ -148,7 +149,7 @@ impl Programs {
     }
 
     /// Makes the program the one behind `pin`, attaching it where there is none yet.
-    fn place(
+    pub(super) fn place(
         &mut self,
         name: &'static str,
         target: Option<&File>,
@@ -185,7 +186,7 @@ impl Programs {
         Ok(())
     }
 
-    fn program(&mut self, name: &str) -> Result<&mut Program, KernelError> {
+    pub(super) fn program(&mut self, name: &str) -> Result<&mut Program, KernelError> {
         self.ebpf
             .program_mut(name)
             .ok_or_else(|| KernelError::Rejected {
@@ -216,6 +217,10 @@ fn attach(program: &mut Program, target: Option<&File>) -> Result<FdLink, Progra
             let id = program.attach(cgroup, mode)?;
             program.take_link(id)?.try_into().map_err(invalid)
         }
+        (Program::Lsm(program), None) => {
+            let id = program.attach()?;
+            Ok(program.take_link(id)?.into())
+        }
         (Program::BtfTracePoint(program), None) => {
             let id = program.attach()?;
             Ok(program.take_link(id)?.into())
@@ -237,7 +242,7 @@ fn refused(what: &str, error: &EbpfError) -> KernelError {
     }
 }
 
-fn rejected(name: &str, error: ProgramError) -> KernelError {
+pub(super) fn rejected(name: &str, error: ProgramError) -> KernelError {
     match error {
         ProgramError::LoadError { io_error, .. }
             if io_error.raw_os_error() == Some(nix::libc::EPERM) =>
@@ -277,7 +282,7 @@ fn cause(error: ProgramError) -> io::Error {
     }
 }
 
-fn unexpected(name: &str, program: &Program) -> KernelError {
+pub(super) fn unexpected(name: &str, program: &Program) -> KernelError {
     KernelError::Rejected {
         program: name.into(),
         reason: format!("unexpected type {:?}", program.prog_type()),

@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use nix::{libc, sched};
 use socket2::{Protocol, Socket, Type};
 
-use crate::{Agent, address, option, socket_addr};
+use crate::{Agent, address, neighbours, option, socket_addr};
 
 /// Runs one command.
 pub(crate) fn act(agent: &mut Agent, words: &[&str]) -> Result<String> {
@@ -74,7 +74,7 @@ pub(crate) fn act(agent: &mut Agent, words: &[&str]) -> Result<String> {
             agent.socket()?.shutdown(Shutdown::Write)?;
             Ok(String::new())
         }
-        _ => bail!("unknown command"),
+        _ => neighbours::act(agent, words),
     }
 }
 
