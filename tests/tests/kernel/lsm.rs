@@ -127,19 +127,19 @@ fn nothing_is_taken_out_of_a_neighbour() {
     let mut free = Agent::new();
     free.does(format!("take-from {pid} {socket}"));
     free.does("send x");
-    free.does(format!("environment {pid}"));
+    free.does(format!("memory {pid}"));
 
     let rig = rig();
     let mut agent = rig.agent();
     assert_eq!(agent.ask(format!("take-from {pid} {socket}")), "err EPERM");
-    let answer = agent.ask(format!("environment {pid}"));
+    let answer = agent.ask(format!("memory {pid}"));
     assert!(
         ["err EACCES", "err EPERM"].contains(&answer.as_str()),
         "{answer}"
     );
     assert!(rig.counter("neighbour") >= 1);
     let own = rig.agent();
-    agent.does(format!("environment {}", own.pid()));
+    agent.does(format!("memory {}", own.pid()));
 }
 
 #[test]

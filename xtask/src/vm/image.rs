@@ -36,8 +36,6 @@ pub(super) fn build(
     for name in PROGRAMS {
         image.program(&program(name)?)?;
     }
-    let shell = program("bash")?;
-    image.put("usr/bin/bash", FILE, fs::read(&shell)?);
     let built = shell::built()?;
     for suite in suites {
         image.stripped(&suite.program, &work)?;
@@ -209,7 +207,7 @@ fn read_module(modules: &Path, module: &str) -> anyhow::Result<Option<Vec<u8>>> 
 
 /// What the guest does once its root is a tmpfs: mounts, modules, the suites, and a line with the result of each.
 fn second_stage(load: &str, suites: &[Suite], filter: Option<&str>) -> String {
-    let mut text = format!("{MOUNTS}{load}echo \"{MARK} booted $(uname -r)\"\n");
+    let mut text = format!("{MOUNTS}{load}{NETWORK}echo \"{MARK} booted $(uname -r)\"\n");
     for suite in suites {
         let filter = filter.map(|name| format!(" '{name}'")).unwrap_or_default();
         text.push_str(&format!(
@@ -246,14 +244,23 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t bpf bpf /sys/fs/bpf
 mount -t tracefs tracefs /sys/kernel/tracing
 mount -t securityfs securityfs /sys/kernel/security
-ip link set lo up
 mount --make-rshared /
 cd /tmp
 ";
 
+/// Everything on the host has a way out, which ends nowhere.
+const NETWORK: &str = "ip link set lo up
+ip link add wire type dummy
+ip link set wire up
+ip addr add 198.51.100.1/24 dev wire
+ip -6 addr add 2001:db8::1/64 dev wire nodad
+ip route add default dev wire
+ip -6 route add default dev wire
+";
+
 /// What suites call, besides busybox for the rest: where both have a program, the host's is the one they were written for.
 const PROGRAMS: &[&str] = &[
-    "busybox", "setpriv", "ip", "unshare", "nsenter", "mount", "umount", "env", "sleep",
+    "bash", "busybox", "setpriv", "ip", "unshare", "nsenter", "mount", "umount", "env", "sleep",
 ];
 
 /// In the order of their dependencies: socket diagnosis, and families and devices that agents try.

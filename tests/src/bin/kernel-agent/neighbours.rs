@@ -38,7 +38,7 @@ pub(crate) fn act(agent: &mut Agent, words: &[&str]) -> Result<String> {
             agent.replace(Socket::new(family, Type::from(kind.parse::<i32>()?), None)?);
             Ok(String::new())
         }
-        ["environment", pid] => Ok(fs::read(format!("/proc/{pid}/environ"))?.len().to_string()),
+        ["memory", pid] => Ok(fs::File::open(format!("/proc/{pid}/mem")).map(|_| String::new())?),
         ["signal", pid] => {
             kill(Pid::from_raw(pid.parse()?), Signal::SIGCONT).map_err(io::Error::from)?;
             Ok(String::new())
@@ -61,13 +61,13 @@ fn take(path: &str) -> Result<Socket> {
         MsgFlags::empty(),
     )
     .map_err(io::Error::from)?;
-    let received = message
-        .cmsgs()
-        .map_err(io::Error::from)?
-        .find_map(|control| match control {
+    // A list that was cut short is one from which something was withheld.
+    let received = message.cmsgs().ok().and_then(|mut controls| {
+        controls.find_map(|control| match control {
             ControlMessageOwned::ScmRights(descriptors) => descriptors.first().copied(),
             _ => None,
-        });
+        })
+    });
     match received {
         Some(descriptor) => Ok(own(descriptor).into()),
         None => Err(io::Error::from_raw_os_error(libc::EPERM)).context("it was withheld"),
