@@ -101,6 +101,7 @@ async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
 
     let kernel = Arc::new(Kernel::open(Options::new(&config.paths.pins))?);
     kernel.set_daemon(std::process::id())?;
+    tracing::info!(containment = kernel.lsm().level(), lsm = %kernel.lsm(), "the kernel part is in force");
     kernel.resolvers(&resolvers())?;
     let (events, arrivals) = (kernel.events()?, kernel.arrivals()?);
     let (services, connections) = (Tasks::default(), Tasks::default());
@@ -118,6 +119,7 @@ async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
         tasks: connections.clone(),
         drain: Drain::default(),
         unopened: Unopened::default(),
+        containment: kernel.lsm().level(),
     });
     services.spawn(refusals::report(events, registry));
     services.spawn(Arc::clone(&policies).watch());

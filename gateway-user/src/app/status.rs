@@ -25,7 +25,7 @@ impl Daemon {
             "identity": workload.identity.id,
             "rule": rule,
             "mode": workload.mode.get(),
-            "containment": "hooks",
+            "containment": self.gateway.containment,
             "listener": workload.v4,
             "listener6": workload.v6,
             "listen": self.workloads.offers(workload.number),

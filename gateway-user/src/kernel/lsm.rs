@@ -3,7 +3,7 @@
 //! In: what /sys/kernel/security says, a trial load. Out: whether they are all attached, or why none is. Invariant: all or none, so that the
 //! containment level says what holds. A kernel without the LSM would load programs that it never calls: the list decides, not the load.
 
-use std::{fs, path::Path};
+use std::{fmt, fs, path::Path};
 
 use aya::{Btf, programs::Program};
 use gateway_common::names;
@@ -51,6 +51,15 @@ impl Lsm {
             pins::unpin_link(&pin).map_err(|source| KernelError::Pins { path: pin, source })?;
         }
         Ok(Self::Absent { reason })
+    }
+}
+
+impl fmt::Display for Lsm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Attached => f.write_str("attached"),
+            Self::Absent { reason } => write!(f, "absent: {reason}"),
+        }
     }
 }
 

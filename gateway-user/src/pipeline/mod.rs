@@ -83,6 +83,8 @@ pub struct Gateway {
     pub drain: Drain,
     /// What observed workloads open in vain.
     pub unopened: Unopened,
+    /// How far the containment of hooks reaches on this kernel.
+    pub containment: &'static str,
 }
 
 /// The agent's side of a connection.
@@ -284,7 +286,7 @@ fn session_start(gateway: &Gateway, caller: &Caller, origin: SocketAddr) -> Sess
         workload: caller.workload.name.clone(),
         mode: caller.workload.mode.get().to_string(),
         process: recorded(gateway, &caller.process),
-        containment: "hooks".to_owned(),
+        containment: gateway.containment.to_owned(),
         direction: Direction::Outbound,
         origin,
         name: None,

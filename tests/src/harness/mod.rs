@@ -37,3 +37,10 @@ pub fn patience(usually: std::time::Duration) -> std::time::Duration {
     });
     usually * *FACTOR
 }
+
+/// The containment level that hooks reach on this kernel, by what the kernel itself lists.
+pub fn hooks_level() -> &'static str {
+    let listed = std::fs::read_to_string("/sys/kernel/security/lsm")
+        .is_ok_and(|list| list.trim().split(',').any(|module| module == "bpf"));
+    if listed { "hooks+lsm" } else { "hooks" }
+}

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context;
 use serde_json::Value;
-use tests::harness::{WAIT, cgroup_root, finish};
+use tests::harness::{WAIT, cgroup_root, finish, hooks_level};
 
 use crate::world::{Conversation, IDENTITY, LISTED, World, python, text};
 
@@ -171,7 +171,10 @@ fn a_process_is_taken_in_and_let_go() -> anyhow::Result<()> {
     assert_eq!(agent.ask()?, "failed ConnectionResetError");
     assert_eq!(world.upstream.connections(), connections);
     let status = world.daemon.run(&["status"])?.success()?;
-    let row = format!("  pid:{pid} as {IDENTITY}, enforce, containment: hooks, listener 127.");
+    let row = format!(
+        "  pid:{pid} as {IDENTITY}, enforce, containment: {}, listener 127.",
+        hooks_level()
+    );
     assert!(status.contains(&row), "{status}");
     assert!(status.contains("tagged by hand, 2 processes"), "{status}");
 

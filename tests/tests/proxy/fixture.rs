@@ -173,6 +173,7 @@ impl Proxy {
             tasks: Tasks::default(),
             drain: Drain::default(),
             unopened: Unopened::default(),
+            containment: "hooks",
         });
         Ok(Self {
             upstream,
