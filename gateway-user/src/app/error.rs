@@ -54,6 +54,8 @@ pub enum UpError {
     },
     #[error("no async runtime: {0}")]
     Runtime(io::Error),
+    #[error("the daemon cannot give up privileges: {0}")]
+    Confine(io::Error),
     #[error("{name} cannot be started: {source}")]
     Part {
         name: &'static str,
@@ -85,7 +87,7 @@ impl UpError {
                 Kind::NotFound => 9,
                 Kind::Usage => 2,
             },
-            Self::Runtime(_) | Self::Part { .. } => 6,
+            Self::Confine(_) | Self::Runtime(_) | Self::Part { .. } => 6,
             Self::Unit(_) => 2,
             Self::AlreadyRunning { .. } => 7,
             _ => 3,

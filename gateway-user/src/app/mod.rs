@@ -42,6 +42,7 @@ use crate::load::{Limits, Load};
 use crate::pipeline::{self, Gateway, Unopened};
 use crate::policy::{Live, PolicySet};
 use crate::record::Ledger;
+use crate::sys::{confine, seccomp};
 use crate::tasks::Tasks;
 use crate::tls::Roots;
 
@@ -74,12 +75,21 @@ pub fn up(config: Config, environment: &[(&str, String)]) -> Result<(), UpError>
     }
     // Before there are threads, for it ends with the thread that starts it.
     let parts = Parts::start(environment)?;
+    confine().map_err(UpError::Confine)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
     runtime
         .map_err(UpError::Runtime)?
         .block_on(govern(config, parts))
+}
+
+/// What the daemon does not work with is given up before it reads a byte of anybody's. Programs it asks, such as systemctl, get no more.
+fn confine() -> std::io::Result<()> {
+    confine::hide()?;
+    confine::keep_capabilities(KEPT)?;
+    nix::sys::prctl::set_no_new_privs()?;
+    seccomp::refuse(seccomp::NEVER)
 }
 
 async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
@@ -331,6 +341,21 @@ pub fn remove_leftovers(paths: &Paths) -> Result<(), UpError> {
     launches::forget_all(paths)
 }
 
+/// The kernel part, other processes and their namespaces, files and cgroups whoever they belong to, a listener for metrics.
+const KEPT: &[u32] = &[
+    confine::CHOWN,
+    confine::DAC_OVERRIDE,
+    confine::DAC_READ_SEARCH,
+    confine::FOWNER,
+    confine::KILL,
+    confine::NET_BIND_SERVICE,
+    confine::NET_ADMIN,
+    confine::SYS_PTRACE,
+    confine::SYS_ADMIN,
+    confine::SYS_RESOURCE,
+    confine::PERFMON,
+    confine::BPF,
+];
 /// What a shell leaves.
 const SHELL_DESCRIPTORS: u64 = 1024;
 /// Short enough for a restart, long enough for most answers that stream.

@@ -46,18 +46,7 @@ pub fn ignore_stop_signals() -> io::Result<()> {
 /// # Errors
 /// The kernel refused.
 pub fn keep_capabilities(kept: &[u32]) -> io::Result<()> {
-    for capability in (0..=HIGHEST).filter(|capability| !kept.contains(capability)) {
-        #[expect(unsafe_code, reason = "no crate wraps PR_CAPBSET_DROP")]
-        // SAFETY: takes integers only.
-        let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
-        match Errno::result(dropped) {
-            // The running kernel knows no more.
-            Err(Errno::EINVAL) if capability > 0 => break,
-            // Without SETPCAP the bounding set stays; no_new_privs does the same.
-            Err(Errno::EPERM) => break,
-            other => other.map(drop)?,
-        }
-    }
+    bound_capabilities(kept)?;
     let mut sets = [Sets::default(); 2];
     let header = Header {
         version: VERSION_3,
@@ -83,6 +72,22 @@ pub fn keep_capabilities(kept: &[u32]) -> io::Result<()> {
     Ok(())
 }
 
+fn bound_capabilities(kept: &[u32]) -> io::Result<()> {
+    for capability in (0..=HIGHEST).filter(|capability| !kept.contains(capability)) {
+        #[expect(unsafe_code, reason = "no crate wraps PR_CAPBSET_DROP")]
+        // SAFETY: takes integers only.
+        let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+        match Errno::result(dropped) {
+            // The running kernel knows no more.
+            Err(Errno::EINVAL) if capability > 0 => break,
+            // Without SETPCAP the bounding set stays; no_new_privs does the same.
+            Err(Errno::EPERM) => break,
+            other => other.map(drop)?,
+        }
+    }
+    Ok(())
+}
+
 #[repr(C)]
 struct Header {
     version: u32,
@@ -101,5 +106,27 @@ struct Sets {
 const VERSION_3: u32 = 0x2008_0522;
 /// Capability sets have 64 bits.
 const HIGHEST: u32 = 63;
-/// `CAP_DAC_READ_SEARCH`: reads files whoever they belong to.
+/// `CAP_CHOWN`.
+pub const CHOWN: u32 = 0;
+/// `CAP_DAC_OVERRIDE`.
+pub const DAC_OVERRIDE: u32 = 1;
+/// `CAP_DAC_READ_SEARCH`.
 pub const DAC_READ_SEARCH: u32 = 2;
+/// `CAP_FOWNER`.
+pub const FOWNER: u32 = 3;
+/// `CAP_KILL`.
+pub const KILL: u32 = 5;
+/// `CAP_NET_BIND_SERVICE`.
+pub const NET_BIND_SERVICE: u32 = 10;
+/// `CAP_NET_ADMIN`.
+pub const NET_ADMIN: u32 = 12;
+/// `CAP_SYS_PTRACE`.
+pub const SYS_PTRACE: u32 = 19;
+/// `CAP_SYS_ADMIN`.
+pub const SYS_ADMIN: u32 = 21;
+/// `CAP_SYS_RESOURCE`.
+pub const SYS_RESOURCE: u32 = 24;
+/// `CAP_PERFMON`.
+pub const PERFMON: u32 = 38;
+/// `CAP_BPF`.
+pub const BPF: u32 = 39;

@@ -128,6 +128,28 @@ fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
     }
 }
 
+/// What no process of the gateway does once it has begun: trace other processes and write to their memory, leave its root, load code into
+/// the kernel, use keyrings, and ask for system calls by a way that filters do not see.
+pub const NEVER: &[Rule] = &[
+    Rule::Call(libc::SYS_ptrace),
+    Rule::Call(libc::SYS_process_vm_readv),
+    Rule::Call(libc::SYS_process_vm_writev),
+    Rule::Call(libc::SYS_userfaultfd),
+    Rule::Call(libc::SYS_pivot_root),
+    Rule::Call(libc::SYS_chroot),
+    Rule::Call(libc::SYS_keyctl),
+    Rule::Call(libc::SYS_add_key),
+    Rule::Call(libc::SYS_request_key),
+    Rule::Call(libc::SYS_io_uring_setup),
+    Rule::Call(libc::SYS_io_uring_enter),
+    Rule::Call(libc::SYS_io_uring_register),
+    Rule::Call(libc::SYS_init_module),
+    Rule::Call(libc::SYS_finit_module),
+    Rule::Call(libc::SYS_delete_module),
+    Rule::Call(libc::SYS_kexec_load),
+    Rule::Call(libc::SYS_kexec_file_load),
+];
+
 /// Offsets in `struct seccomp_data`.
 const NUMBER_AT: u32 = 0;
 const ARCHITECTURE_AT: u32 = 4;

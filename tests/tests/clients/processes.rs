@@ -164,7 +164,8 @@ fn the_keeper_has_no_network_and_no_privilege_but_to_read() -> anyhow::Result<()
 #[test]
 fn a_credential_leaves_the_keeper_when_it_is_used_and_a_ca_key_never() -> anyhow::Result<()> {
     let holding = Holding::start()?;
-    let (daemon, keeper) = (holding.daemon.pid(), holding.part(KEEPER)?);
+    let daemon = holding.daemon.pid();
+    let keeper = holding.part(KEEPER)?;
     assert!(remembers(keeper, SECRET.as_bytes())?, "the control run");
     assert!(!remembers(daemon, SECRET.as_bytes())?);
     assert_eq!(holding.call()?, Some(0));
@@ -172,9 +173,9 @@ fn a_credential_leaves_the_keeper_when_it_is_used_and_a_ca_key_never() -> anyhow
     let mut keys = 0;
     for file in fs::read_dir(holding.lab.path("state/ca"))? {
         let pem = fs::read_to_string(file?.path())?;
-        let lines: Vec<&str> = pem.lines().skip(1).take(2).collect();
-        assert!(!remembers(daemon, lines.concat().as_bytes())?);
-        assert!(!remembers(daemon, lines[1].as_bytes())?);
+        let key = der(&pem)?;
+        assert!(!remembers(daemon, &key)?);
+        assert!(remembers(keeper, &key)?, "the control run");
         keys += 1;
     }
     assert_eq!(keys, 1);
@@ -202,7 +203,75 @@ fn when_a_process_is_killed_all_end_and_connects_are_refused() -> anyhow::Result
         assert_eq!(holding.call()?, Some(0));
     }
     // The one that started the others.
-    let keeper = holding.part(KEEPER)?;
+    let parts = parts(holding.daemon.pid())?;
+    assert_eq!(parts.len(), PARTS.len(), "{parts:?}");
     holding.daemon.crash()?;
-    ended(keeper)
+    parts.iter().try_for_each(|(part, _)| ended(*part))
+}
+
+#[test]
+fn the_daemon_has_given_up_what_it_does_not_need() -> anyhow::Result<()> {
+    let holding = Holding::start()?;
+    let daemon = holding.daemon.pid();
+    // CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, KILL, NET_BIND_SERVICE, NET_ADMIN, SYS_PTRACE, SYS_ADMIN, SYS_RESOURCE, PERFMON, BPF.
+    let kept = 0xc0_0128_142f_u64;
+    for set in ["CapEff:", "CapPrm:", "CapBnd:"] {
+        let more = u64::from_str_radix(&status(daemon, set)?, 16)? & !kept;
+        assert_eq!(more, 0, "{set} {more:x}");
+    }
+    for (field, value) in [("NoNewPrivs:", "1"), ("Seccomp:", "2")] {
+        assert_eq!(status(daemon, field)?, value, "{field}");
+    }
+    assert_eq!(holding.call()?, Some(0));
+    Ok(())
+}
+
+/// Prints what of each process it can open or trace.
+const PRYING: &str = "
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+for pid in map(int, sys.argv[1:]):
+    for name in ('mem', 'environ'):
+        try:
+            with open(f'/proc/{pid}/{name}', 'rb') as file: file.read(0 if name == 'mem' else 1)
+            print('open', name)
+        except OSError: pass
+    try:
+        os.readlink(f'/proc/{pid}/fd/0')
+        print('read fd')
+    except OSError: pass
+    if libc.ptrace(0x4206, pid, 0, 0) == 0:
+        print('traced')
+        libc.ptrace(17, pid, 0, 0)
+print('done')
+";
+
+#[test]
+fn an_agent_looks_into_no_process_of_the_gateway() -> anyhow::Result<()> {
+    let holding = Holding::start()?;
+    let pids = [holding.daemon.pid(), holding.part(KEEPER)?];
+    let pids = pids.map(|pid| pid.to_string());
+    let pry = |mut command: std::process::Command| {
+        command.args(["-c", PRYING]).args(&pids);
+        finish(&command, "", WAIT)?.success()
+    };
+    // Also as root, without capabilities: the identity runs as whoever called.
+    let told = pry(holding.daemon.tagged(IDENTITY, "python3"))?;
+    assert_eq!(told, "done\n");
+    let control = pry(std::process::Command::new("python3"))?;
+    assert_eq!(control.matches("read fd").count(), pids.len(), "{control}");
+    assert_eq!(control.matches("open environ").count(), pids.len());
+    Ok(())
+}
+
+/// The private key of a PEM file, as its owner has it in memory: the number that the key is, not its wrapping.
+fn der(pem: &str) -> anyhow::Result<Vec<u8>> {
+    use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
+    let key = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes())?;
+    // PKCS #8 of P-256: 36 bytes of wrapping before the 32 of the scalar.
+    Ok(key
+        .secret_pkcs8_der()
+        .get(36..68)
+        .context("a short key")?
+        .to_vec())
 }
