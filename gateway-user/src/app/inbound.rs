@@ -180,7 +180,7 @@ impl Inbound {
             workload: workload.name.clone(),
             mode: workload.mode.get().to_string(),
             process: pipeline::recorded(&self.gateway, &process),
-            containment: "hooks".to_owned(),
+            containment: self.gateway.containment.to_owned(),
             direction: record::Direction::Inbound,
             origin: entrant.peer,
             name: None,

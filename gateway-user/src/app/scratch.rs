@@ -55,7 +55,7 @@ impl Daemon {
         let grant = ScratchGrant {
             identity: IDENTITY.to_owned(),
             cgroup,
-            containment: "hooks".to_owned(),
+            containment: self.gateway.containment.to_owned(),
             // Policies may be read by whoever may.
             files: hidden(&self.config)
                 .into_iter()
