@@ -37,3 +37,26 @@ pub(crate) fn run(quick: bool) -> anyhow::Result<()> {
         .args(quick.then_some("--quick"));
     Err(command.exec()).with_context(|| format!("cannot start {}", shell::words(&command)))
 }
+
+/// The cost for the untagged host. The loops spend their time in the kernel, so that the profile of the build does not matter.
+pub(crate) fn untagged() -> anyhow::Result<()> {
+    setup::ensure(&[setup::Group::Build])?;
+    let build = [
+        "build",
+        "--quiet",
+        "--locked",
+        "--package",
+        "tests",
+        "--bin",
+        "untagged",
+    ];
+    shell::run(&mut shell::cargo(&build))?;
+    let program = shell::built()?.join("untagged");
+    let words: Vec<String> = shell::root_prefix()?
+        .into_iter()
+        .chain([program.display().to_string()])
+        .collect();
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    Err(command.exec()).with_context(|| format!("cannot start {}", shell::words(&command)))
+}

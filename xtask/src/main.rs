@@ -81,6 +81,9 @@ enum Command {
         /// Fewer and shorter rounds.
         #[arg(long)]
         quick: bool,
+        /// What processes pay that nobody governs, for each connect, packet, fork and cgroup, instead.
+        #[arg(long)]
+        untagged: bool,
     },
 }
 
@@ -120,6 +123,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Demo { keep } => demo::run(keep),
-        Command::Bench { quick } => bench::run(quick),
+        Command::Bench { untagged: true, .. } => bench::untagged(),
+        Command::Bench { quick, .. } => bench::run(quick),
     }
 }

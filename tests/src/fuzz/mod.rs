@@ -3,7 +3,9 @@
 //! In: any bytes. Out: nothing; a property that does not hold is a panic. The committed corpus is replayed by the proxy suite, and
 //! `cargo xtask fuzz` searches for more with libFuzzer.
 
+mod control;
 mod head;
+mod hello;
 mod json;
 mod mask;
 mod sse;
@@ -42,6 +44,14 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "websocket",
         run: websocket::run,
+    },
+    Target {
+        name: "hello",
+        run: hello::run,
+    },
+    Target {
+        name: "control",
+        run: control::run,
     },
 ];
 
