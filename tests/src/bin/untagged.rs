@@ -6,7 +6,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+    net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket},
     path::PathBuf,
     process::Command,
     time::{Duration, Instant},
@@ -31,6 +31,9 @@ const ACTS: [Act; 5] = [
     ("fork, exec and exit (/bin/true)", 150, fork),
     ("make and remove a cgroup", 150, cgroup),
 ];
+
+/// The listener of the tagged cgroup, in which nothing runs.
+const NOBODYS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 84, 250, 250), 20_084);
 
 /// Whom the acts reach.
 struct Peers {
@@ -118,16 +121,12 @@ impl Governing {
     }
 
     fn open(mut self) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::new(127, 84, 250, 250), 0))?;
-        let SocketAddr::V4(v4) = listener.local_addr()? else {
-            anyhow::bail!("not an IPv4 address");
-        };
         let kernel = Kernel::open(Options::new(&self.pins))?;
         kernel.set_daemon(std::process::id())?;
         let opened = self.kernel.insert(kernel);
         opened.govern(&Scope {
             workload: 1,
-            v4,
+            v4: NOBODYS,
             v6: None,
         })?;
         opened.tag(&self.tagged, 1)?;

@@ -6,6 +6,7 @@
 pub mod escapes;
 mod files;
 mod host;
+mod trust;
 
 use std::path::Path;
 
@@ -161,6 +162,7 @@ fn daemon(status: &Result<Value, String>) -> Vec<Finding> {
         };
         Finding::new(check, State::Note, found, "")
     }));
+    findings.extend(workloads.iter().filter_map(trust::authority));
     findings
 }
 

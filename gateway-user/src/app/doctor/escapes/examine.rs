@@ -175,7 +175,10 @@ impl Stage<'_> {
             control: control.text(),
             ms: attack.account.ms,
             governed: attack.text(),
-            by,
+            by: match (attempt.promise, verdict) {
+                (Promise::Open(_), Verdict::Closed) => "the containment level of this host",
+                _ => by,
+            },
         })
     }
 
