@@ -39,6 +39,8 @@ mod report;
 mod rig;
 #[path = "kernel/sever.rs"]
 mod sever;
+#[path = "kernel/sockets.rs"]
+mod sockets;
 #[path = "kernel/tagging.rs"]
 mod tagging;
 #[path = "kernel/upgrade.rs"]

@@ -20,6 +20,10 @@ use tests::harness::patience;
 
 #[path = "kernel-agent/neighbours.rs"]
 mod neighbours;
+#[path = "kernel-agent/odd.rs"]
+mod odd;
+#[path = "kernel-agent/ring.rs"]
+mod ring;
 #[path = "kernel-agent/ways.rs"]
 mod ways;
 

@@ -44,7 +44,7 @@ pub(crate) fn act(agent: &mut Agent, words: &[&str]) -> Result<String> {
             Ok(String::new())
         }
         ["make-map"] => make_map(),
-        _ => bail!("unknown command"),
+        _ => crate::odd::act(agent, words),
     }
 }
 
