@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use nix::{
     libc,
     sys::{
