@@ -77,7 +77,8 @@ impl Listeners {
     }
 }
 
-async fn accept(gateway: Arc<Gateway>, listener: TcpListener, share: Arc<Share>) {
+/// Accepts until the task is shut down.
+pub async fn accept(gateway: Arc<Gateway>, listener: TcpListener, share: Arc<Share>) {
     loop {
         // A full workload waits in its own backlog; others do not notice.
         let place = share.next().await;

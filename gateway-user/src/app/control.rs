@@ -106,7 +106,11 @@ impl Daemon {
                 what,
                 mode,
                 listen,
-            } => self.tag(&identity, &what, mode, &listen).await,
+                accept_uncontained,
+            } => {
+                let accepting = accept_uncontained.then_some(peer.uid);
+                self.tag(&identity, &what, mode, &listen, accepting).await
+            }
             Request::Untag { what } => self.untag(&what).await,
             Request::Approvals => {
                 let waiting = self

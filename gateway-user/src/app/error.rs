@@ -40,6 +40,12 @@ pub enum UpError {
     #[error("no listener for workload {name}: {source}")]
     Listen { name: String, source: io::Error },
     #[error(transparent)]
+    Namespace(#[from] crate::sys::namespace::NamespaceError),
+    #[error(
+        "it has listeners in {most} network namespaces already, which is as many as a workload may have"
+    )]
+    Namespaces { most: usize },
+    #[error(transparent)]
     Unit(#[from] crate::unit::UnitError),
     #[error(transparent)]
     Rule(#[from] crate::identity::RuleError),

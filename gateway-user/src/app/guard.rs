@@ -156,6 +156,7 @@ impl Closing {
             mode: listed.mode,
             places: Vec::new(),
             listen: Vec::new(),
+            accepted: Vec::new(),
         };
         if let Some(registry) = &self.registry {
             registry.reserve(saved.clone())?;

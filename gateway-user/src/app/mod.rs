@@ -3,6 +3,7 @@
 //! Order: everything that can be wrong with files first, then the ledger, then the kernel, then listeners, then tags. Until the
 //! last step nothing new is governed, and what an earlier daemon pinned stays closed throughout.
 
+mod containment;
 mod control;
 pub mod doctor;
 mod error;
@@ -11,6 +12,7 @@ mod inbound;
 mod launches;
 mod lock;
 mod metrics;
+mod namespaces;
 mod parts;
 mod refusals;
 mod reload;
@@ -46,6 +48,7 @@ use crate::sys::{confine, seccomp};
 use crate::tasks::Tasks;
 use crate::tls::Roots;
 
+use containment::Watch;
 pub use error::UpError;
 pub use guard::{GuardError, Guarded, guard};
 use lock::Lock;
@@ -59,6 +62,7 @@ struct Daemon {
     config: Config,
     gateway: Arc<Gateway>,
     workloads: Workloads,
+    watch: Arc<Watch>,
     policies: Arc<Policies>,
     stop: Notify,
     /// When it began to govern.
@@ -134,6 +138,8 @@ async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
     services.spawn(refusals::report(events, registry));
     services.spawn(Arc::clone(&policies).watch());
     services.spawn(settle::settle(Arc::clone(&kernel), arrivals));
+    let watch = Arc::new(Watch::new(Arc::clone(&kernel), Arc::clone(&gateway)));
+    services.spawn(Arc::clone(&watch).run());
     let fresh = saved.is_empty() && kernel.tags()?.is_empty();
     let governing = Workloads::new(
         kernel,
@@ -155,6 +161,7 @@ async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
         config,
         gateway,
         workloads,
+        watch,
         policies,
         stop: Notify::new(),
         began: Instant::now(),

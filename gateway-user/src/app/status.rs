@@ -1,5 +1,7 @@
 //! What is tagged, by what rule, and how it stands: a row of `tollgate status` for each workload.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::Daemon;
@@ -17,6 +19,7 @@ impl Daemon {
             .iter()
             .map(|tag| self.tag_row(rule, tag))
             .collect::<Result<Vec<_>, _>>()?;
+        let places: Vec<&Path> = tags.iter().map(|tag| tag.place.as_path()).collect();
         let folders = tags
             .iter()
             .filter_map(|tag| Some(&tag.here.as_ref()?.folder));
@@ -32,6 +35,8 @@ impl Daemon {
             "ca": super::ca_file(&self.config.paths, workload),
             "cgroups": folders.collect::<Vec<_>>(),
             "tags": rows,
+            "uncontained": self.watch.rows(places.iter().copied()),
+            "accepted": self.workloads.accepted(workload, &places),
         }))
     }
 

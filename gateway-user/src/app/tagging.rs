@@ -7,12 +7,13 @@ use nix::errno::Errno;
 use nix::unistd::{Group, Uid, User, getgrouplist};
 use serde_json::{Value, json};
 
-use super::Daemon;
 use super::control::{Refused, failed};
+use super::workloads::{Accepted, Wanted};
+use super::{Daemon, containment};
 use crate::config::{Account, Identity, Mode, Offer, Subject, Taker};
 use crate::control::What;
 use crate::identity::Workload;
-use crate::kernel::Hold;
+use crate::kernel::{Gap, Hold};
 use crate::unit::Unit;
 
 impl Daemon {
@@ -23,6 +24,7 @@ impl Daemon {
         what: &What,
         mode: Mode,
         listen: &[Offer],
+        accepting: Option<u32>,
     ) -> Result<Vec<Value>, Refused> {
         let identity = self.identity(identity)?;
         if let What::Pid(pid) = what {
@@ -30,10 +32,18 @@ impl Daemon {
             let owner = tokio::task::spawn_blocking(move || account(owner)).await;
             let owner = owner.map_err(|error| (1, error.to_string()))??;
             admit(identity, taker(&owner))?;
-            let adopted = self.workloads.adopt(identity, *pid, mode).await;
+            let gaps = self
+                .workloads
+                .gaps_of(*pid)
+                .map_err(|error| failed(&error))?;
+            let named = format!("process {pid}");
+            containment::admit(&named, &gaps, mode, accepting.is_some())?;
+            let accepted = accepted(accepting, &gaps);
+            let adopted = self.workloads.adopt(identity, *pid, mode, accepted).await;
             let (workload, place) = adopted.map_err(|error| failed(&error))?;
             self.offer(&workload, listen)?;
-            return Ok(vec![self.answer_tag(&workload, mode, &place, true)]);
+            self.watch.look_now().await;
+            return Ok(vec![self.answer_tag(&workload, mode, &place, true, &gaps)]);
         }
         let (subject, place) = self.locate(what).await?;
         admit(identity, subject.taker())?;
@@ -47,13 +57,32 @@ impl Daemon {
                 ),
             ));
         }
+        let gaps = self
+            .workloads
+            .gaps(&place)
+            .await
+            .map_err(|error| failed(&error))?;
+        containment::admit(
+            &place.display().to_string(),
+            &gaps,
+            mode,
+            accepting.is_some(),
+        )?;
+        let wanted = Wanted {
+            hold: Hold::ByHand,
+            mode,
+            accepted: accepted(accepting, &gaps),
+        };
         let workload = self
             .workloads
-            .tag(identity, &subject, &place, Hold::ByHand, mode)
+            .tag(identity, &subject, &place, wanted)
             .await
             .map_err(|error| failed(&error))?;
         self.offer(&workload, listen)?;
-        Ok(vec![self.answer_tag(&workload, mode, &place, exists)])
+        self.watch.look_now().await;
+        Ok(vec![
+            self.answer_tag(&workload, mode, &place, exists, &gaps),
+        ])
     }
 
     fn offer(&self, workload: &Workload, listen: &[Offer]) -> Result<(), Refused> {
@@ -61,7 +90,14 @@ impl Daemon {
         offered.map_err(|error| failed(&error))
     }
 
-    fn answer_tag(&self, workload: &Workload, mode: Mode, place: &Path, exists: bool) -> Value {
+    fn answer_tag(
+        &self,
+        workload: &Workload,
+        mode: Mode,
+        place: &Path,
+        exists: bool,
+        gaps: &[Gap],
+    ) -> Value {
         json!({
             "workload": workload.name,
             "identity": workload.identity.id,
@@ -70,6 +106,7 @@ impl Daemon {
             "exists": exists,
             "listen": self.workloads.offers(workload.number),
             "ca": super::ca_file(&self.config.paths, workload),
+            "uncontained": containment::rows(gaps.iter()),
         })
     }
 
@@ -129,6 +166,17 @@ impl Daemon {
             unit => Ok((unit, place)),
         }
     }
+}
+
+/// What is accepted, where somebody accepts and there is something to accept.
+fn accepted(by: Option<u32>, gaps: &[Gap]) -> Option<Accepted> {
+    let found: Vec<Gap> = gaps
+        .iter()
+        .filter(|gap| gap.class.needs_acceptance())
+        .cloned()
+        .collect();
+    let by = by.filter(|_| !found.is_empty())?;
+    Some(Accepted { by, found })
 }
 
 /// Refuses who may not take on the identity.

@@ -3,6 +3,7 @@
 //! A tag holds on to a path, so that a unit or container that restarts is governed from its first instruction; only launches are tagged as
 //! the cgroups they are.
 
+mod gaps;
 mod offer;
 mod resume;
 mod scratch;
@@ -18,6 +19,8 @@ use crate::kernel::{Hold, Kernel, KernelError, Scope, Tagged};
 use crate::listener::Listeners;
 use crate::pipeline::Gateway;
 use crate::tasks::Tasks;
+
+pub(super) use gaps::{Accepted, Wanted};
 
 /// A workload and what is tagged as it.
 pub(super) type Governed = (Arc<Workload>, Vec<Tagged>);
@@ -44,6 +47,7 @@ struct Configured {
     executables: Vec<ExecutableRule>,
     mode: Mode,
     listen: Vec<Offer>,
+    accept_uncontained: bool,
 }
 
 impl Workloads {
@@ -64,6 +68,7 @@ impl Workloads {
                 executables: workload.executables.clone(),
                 mode: workload.mode,
                 listen: workload.listen.clone(),
+                accept_uncontained: workload.accept_uncontained,
             });
         }
         let inbound = Arc::new(Inbound::new(Arc::clone(&kernel), Arc::clone(&gateway)));
@@ -96,8 +101,11 @@ impl Workloads {
                     identity,
                     subject,
                     &listed.place,
-                    Hold::Configured,
-                    listed.mode,
+                    Wanted {
+                        hold: Hold::Configured,
+                        mode: listed.mode,
+                        accepted: None,
+                    },
                 )
                 .await
                 .and_then(|workload| workloads.offer(&workload, &listed.listen))?;
@@ -134,19 +142,13 @@ impl Workloads {
         self.kernel.exists(place)
     }
 
-    /// Number of processes below a folder.
-    pub(super) fn processes(&self, folder: &Path) -> Result<usize, UpError> {
-        Ok(self.kernel.processes(folder)?)
-    }
-
     /// Governs whatever is or comes at `place` as `identity`. What cannot be governed leaves no workload behind.
     pub(super) async fn tag(
         &self,
         identity: &Arc<Identity>,
         subject: &Subject,
         place: &Path,
-        hold: Hold,
-        mode: Mode,
+        wanted: Wanted,
     ) -> Result<Arc<Workload>, UpError> {
         let workload = match self.holder(identity, place)? {
             Some(workload) => workload,
@@ -155,8 +157,9 @@ impl Workloads {
                     .await?
             }
         };
-        self.switch(&workload, mode)?;
-        self.hold(place, workload.number, hold)?;
+        self.accept(&workload, place, wanted.accepted)?;
+        self.switch(&workload, wanted.mode)?;
+        self.hold(place, workload.number, wanted.hold)?;
         self.publish_ca(&workload)?;
         Ok(workload)
     }
@@ -254,12 +257,15 @@ impl Workloads {
         identity: &Arc<Identity>,
         pid: u32,
         mode: Mode,
+        accepted: Option<Accepted>,
     ) -> Result<(Arc<Workload>, PathBuf), UpError> {
         let start = self.kernel.check_process(pid)?;
         let workload = self.named(format!("pid:{pid}"), identity, None).await?;
         self.switch(&workload, mode)?;
         // No identity has a colon in its name.
         let folder = self.launches.join(format!("pid:{pid}-{start}"));
+        let place = self.kernel.place(&folder)?;
+        self.accept(&workload, &place, accepted)?;
         launches::make(&folder)?;
         self.kernel.tag(&folder, workload.number)?;
         if let Err(error) = self.kernel.take_in(pid, &folder) {
@@ -269,7 +275,7 @@ impl Workloads {
             return Err(error.into());
         }
         self.publish_ca(&workload)?;
-        Ok((workload, self.kernel.place(&folder)?))
+        Ok((workload, place))
     }
 
     /// Removes the cgroup of a launch, which fails while processes of it are left; they stay governed.

@@ -51,6 +51,9 @@ pub(super) struct Tag {
     /// An endpoint that others may reach, if policy permits `net.listen`: a port, or an address with one
     #[arg(long, value_name = "ENDPOINT")]
     listen: Vec<Offer>,
+    /// Govern it although hooks cannot contain all of what runs there; that is recorded
+    #[arg(long)]
+    accept_uncontained: bool,
 }
 
 #[derive(Args)]
@@ -206,6 +209,7 @@ pub(super) fn tag(common: &Common, flags: Tag) -> Result<ExitCode, Failure> {
             what: what(flags.target)?,
             mode: flags.mode,
             listen: flags.listen,
+            accept_uncontained: flags.accept_uncontained,
         },
     )?;
     if let Some(tagged) = items.first() {

@@ -20,6 +20,8 @@ pub struct Workload {
     pub mode: Mode,
     /// Where it serves others, if policy permits.
     pub listen: Vec<Offer>,
+    /// What hooks cannot judge in it is accepted.
+    pub accept_uncontained: bool,
 }
 
 /// Where the processes of a workload run. It shows as the workload's name.
@@ -89,6 +91,7 @@ pub(super) fn check(
             .iter()
             .map(|text| text.parse())
             .collect::<Result<_, _>>()?,
+        accept_uncontained: raw.accept_uncontained,
     })
 }
 

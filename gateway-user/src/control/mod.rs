@@ -47,6 +47,9 @@ pub enum Request {
         /// Where it serves others.
         #[serde(default)]
         listen: Vec<Offer>,
+        /// What hooks cannot judge in it is accepted, on record.
+        #[serde(default)]
+        accept_uncontained: bool,
     },
     /// Stops governing something.
     Untag {

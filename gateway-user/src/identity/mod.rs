@@ -4,6 +4,7 @@
 //! looked at where rules want it. The workload comes from the kernel alone; an executable can only make its identity stricter. What else
 //! `/proc` adds is for the record, and a process that is gone by now keeps its identity where no rule asks.
 
+mod acceptance;
 mod executable;
 mod process;
 mod registry;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use crate::config::Identity;
 use crate::kernel::Flow;
 
+pub use acceptance::Acceptance;
 pub use executable::{RuleError, Rules};
 pub use process::Process;
 pub use registry::{Place, Registry, RegistryError, Saved, Switch, Workload};

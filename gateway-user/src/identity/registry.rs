@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use super::Rules;
+use super::{Acceptance, Rules};
 use crate::config::{Identity, Mode, Offer};
 
 /// One workload: how the kernel knows it and who it is.
@@ -119,6 +119,9 @@ pub struct Saved {
     /// Where it serves others, if policy permits. Files of earlier versions have none.
     #[serde(default)]
     pub listen: Vec<Offer>,
+    /// What was accepted of it although hooks cannot judge it. Files of earlier versions have none.
+    #[serde(default)]
+    pub accepted: Vec<Acceptance>,
 }
 
 /// A path that is tagged as a workload.
@@ -157,10 +160,10 @@ impl Registry {
             let at = entries
                 .iter()
                 .position(|entry| entry.saved.number == workload.number);
-            let (places, listen) = at.map_or_else(Default::default, |at| {
-                let saved = entries.swap_remove(at).saved;
-                (saved.places, saved.listen)
-            });
+            let before = at.map(|at| entries.swap_remove(at).saved);
+            let (places, listen, accepted) = before
+                .map(|saved| (saved.places, saved.listen, saved.accepted))
+                .unwrap_or_default();
             entries.push(Entry {
                 saved: Saved {
                     number: workload.number,
@@ -171,6 +174,7 @@ impl Registry {
                     mode: workload.mode.get(),
                     places,
                     listen,
+                    accepted,
                 },
                 live: Some(Arc::clone(&workload)),
             });
@@ -215,10 +219,9 @@ impl Registry {
     /// # Errors
     /// The file cannot be written; the path would be tagged again after a reboot.
     pub fn let_go(&self, path: &Path) -> Result<(), RegistryError> {
-        self.change(|entries| {
-            for entry in entries {
-                entry.saved.places.retain(|held| held.path != path);
-            }
+        self.change_saved(|saved| {
+            saved.places.retain(|held| held.path != path);
+            saved.accepted.retain(|accepted| accepted.path != path);
         })
     }
 
@@ -297,6 +300,22 @@ impl Registry {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         let mut live = entries.iter().filter_map(|entry| entry.live.as_ref());
         live.find(|workload| wanted(workload)).cloned()
+    }
+
+    /// What the file keeps of a workload.
+    pub(super) fn saved(&self, number: u32) -> Option<Saved> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let mut saved = entries.iter().map(|entry| &entry.saved);
+        saved.find(|saved| saved.number == number).cloned()
+    }
+
+    /// Changes what is kept of each workload.
+    pub(super) fn change_saved(&self, change: impl Fn(&mut Saved)) -> Result<(), RegistryError> {
+        self.change(|entries| {
+            entries
+                .iter_mut()
+                .for_each(|entry| change(&mut entry.saved))
+        })
     }
 
     /// Changes the entries and the file, or neither.

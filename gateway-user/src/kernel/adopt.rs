@@ -3,7 +3,7 @@
 //! It is moved into a cgroup that is tagged already, which marks it at that moment (`cgroup_attach_task`); from then on what it forks is
 //! governed. Its children are looked for until none is left outside. What it had open before is ended ([`super::sever`]); the hooks treat its old sockets as made elsewhere, which the egress program does not
 //! see.
-//! What cannot be held is refused before anything is moved: see [`State::check_process`]. A child that was handed to somebody else before, by
+//! Who cannot be taken in is refused before anything is moved: see [`State::check_process`]. A child that was handed to somebody else before, by
 //! a parent that ended, is nobody's descendant any more.
 
 use std::{
@@ -19,7 +19,6 @@ use super::{
     error::KernelError,
     host,
     process::{self, Process},
-    sockets::{self, Kind},
     tagging::State,
 };
 
@@ -47,18 +46,6 @@ impl State {
             return Err(bad(
                 "it is governed already; untag what it belongs to first",
             ));
-        }
-        let own = fs::read_link("/proc/self/ns/net").ok();
-        if fs::read_link(format!("/proc/{pid}/ns/net")).ok() != own {
-            return Err(bad(
-                "it lives in another network namespace, where it would reach nothing",
-            ));
-        }
-        for member in tree(pid) {
-            sockets::each(member, |_, _, kind| match kind {
-                Kind::Local | Kind::Open => Ok(()),
-                Kind::Unfit => Err(bad(UNFIT)),
-            })?;
         }
         Ok(process)
     }
@@ -101,7 +88,7 @@ fn enter(pid: u32, cgroup: &Cgroup) -> Result<(), KernelError> {
 }
 
 /// A process and its descendants that live.
-fn tree(root: u32) -> BTreeSet<u32> {
+pub(super) fn tree(root: u32) -> BTreeSet<u32> {
     let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     for pid in processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()) {
@@ -135,7 +122,6 @@ fn descends(pid: u32, ancestor: u32) -> bool {
     true
 }
 
-const UNFIT: &str = "it holds a socket that no hook sees (raw, packet, vsock or the like); it has to be started anew, with `tollgate run`";
 /// Scans for children outside, before it is said that they multiply too fast.
 const MAX_PASSES: u32 = 100;
 /// Deeper than processes are nested.

@@ -27,6 +27,7 @@ mod process;
 mod programs;
 mod sever;
 mod sockets;
+mod survey;
 mod tagging;
 
 use std::{
@@ -58,9 +59,10 @@ pub use self::{
     lsm::Lsm,
     options::{Limits, Options},
     paths::{Here, Hold, Tagged},
+    probe::{Probe, pinned, probe},
+    survey::{Class, Gap, Look},
 };
 
-pub use self::probe::{Probe, pinned, probe};
 pub use self::programs::object_digest;
 
 /// A workload and its listeners.

@@ -104,7 +104,7 @@ pub(super) fn socket(name: &str) -> Option<u64> {
     number.parse().ok()
 }
 
-fn kind(socket: &OwnedFd) -> io::Result<Kind> {
+pub(super) fn kind(socket: &OwnedFd) -> io::Result<Kind> {
     let socket = SockRef::from(socket);
     let domain = socket.domain()?;
     if [libc::AF_UNIX, libc::AF_NETLINK, libc::AF_ALG].contains(&i32::from(domain)) {

@@ -139,6 +139,12 @@ impl Daemon {
         finish(&self.tollgate(arguments), "", WAIT)
     }
 
+    /// Tags something, such as `["--cgroup", path]`. What a suite starts runs as root, and so has to be accepted.
+    pub fn tag(&self, identity: &str, what: [&str; 2]) -> anyhow::Result<Finished> {
+        let [kind, name] = what;
+        self.run(&["tag", "--as", identity, kind, name, "--accept-uncontained"])
+    }
+
     /// A program as a tagged workload of this identity, with nothing else set.
     pub fn tagged(&self, identity: &str, program: &str) -> Command {
         self.tollgate(&["run", "--as", identity, "--", program])

@@ -4,6 +4,7 @@
 
 mod allowed;
 mod boot;
+mod container;
 mod crash;
 mod grpc;
 mod held;
@@ -13,6 +14,7 @@ mod processes;
 mod refused;
 mod restart;
 mod tagged;
+mod uncontained;
 mod websocket;
 mod withheld;
 mod world;

@@ -16,7 +16,7 @@ use tests::harness::{WAIT, cgroup_root, finish, hooks_level};
 use crate::world::{Conversation, IDENTITY, LISTED, World, python, text};
 
 /// For each line, sends bytes to an address and prints what comes back.
-const SEND: &str = "
+pub(crate) const SEND: &str = "
 import socket, sys
 for line in sys.stdin:
     try:
@@ -67,7 +67,7 @@ fn a_running_process_is_governed_from_the_tag_to_the_untag() -> anyhow::Result<(
     assert_eq!(agent.ask()?, "got b'hello?\\n'", "the control run");
     world
         .daemon
-        .run(&["tag", "--as", IDENTITY, "--cgroup", folder])?
+        .tag(IDENTITY, ["--cgroup", folder])?
         .success()?;
     let connections = world.upstream.connections();
     assert_eq!(agent.ask()?, "failed ConnectionResetError");
@@ -161,10 +161,7 @@ fn a_process_is_taken_in_and_let_go() -> anyhow::Result<()> {
     )?;
     assert_eq!(agent.ask()?, "got b'hello?\\n'", "the control run");
     let pid = agent.pid().to_string();
-    world
-        .daemon
-        .run(&["tag", "--as", IDENTITY, "--pid", &pid])?
-        .success()?;
+    world.daemon.tag(IDENTITY, ["--pid", &pid])?.success()?;
     world.daemon.note_launches()?;
     let connections = world.upstream.connections();
     // The shell was named; its child is meant as well.

@@ -102,7 +102,9 @@ fn servers_are_reached_where_policy_permits_it() -> anyhow::Result<()> {
     world.lab.write("policies/listen.cedar", permit)?;
     world.daemon.run(&["policy", "reload"])?.success()?;
     let folder = world.governed.path().to_str().context("a path")?;
-    let tag = ["tag", "--as", IDENTITY, "--cgroup", folder];
+    // The servers run as root.
+    let accept = "--accept-uncontained";
+    let tag = ["tag", "--as", IDENTITY, "--cgroup", folder, accept];
     let mut served = Server::at(&world.governed, 8100)?;
     let mut closed = Server::at(&world.governed, 8101)?;
     // Not declared: not answered, whatever policy says.

@@ -129,6 +129,7 @@ fn daemon(status: &Result<Value, String>) -> Vec<Finding> {
         ));
     }
     let workloads = status["workloads"].as_array().cloned().unwrap_or_default();
+    findings.extend(workloads.iter().flat_map(gaps));
     findings.extend(workloads.iter().map(|workload| {
         let check = format!("workload {}", text(workload, "name"));
         let level = text(workload, "containment");
@@ -145,17 +146,12 @@ fn daemon(status: &Result<Value, String>) -> Vec<Finding> {
                 "wait a second and look again; then see the daemon's log",
             );
         }
-        let listed = workload["uncontained"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        let mut open: Vec<&str> = listed.iter().filter_map(Value::as_str).collect();
-        open.extend(match level.as_str() {
+        let open: &[&str] = match level.as_str() {
             "hooks" => BESIDE_HOOKS,
             // The programs that only LSM has close the last of them.
             "hooks+lsm" => &BESIDE_HOOKS[..2],
             _ => &[],
-        });
+        };
         let found = match open.is_empty() {
             true => format!("contained {level}"),
             false => format!("contained by {level}; not contained: {}", open.join("; ")),
@@ -164,6 +160,36 @@ fn daemon(status: &Result<Value, String>) -> Vec<Finding> {
     }));
     findings.extend(workloads.iter().filter_map(trust::authority));
     findings
+}
+
+/// What the daemon has found in one workload that hooks cannot judge.
+fn gaps(workload: &Value) -> Vec<Finding> {
+    let text = |of: &Value, key: &str| of[key].as_str().unwrap_or_default().to_owned();
+    let accepted = workload["accepted"]
+        .as_array()
+        .is_some_and(|accepted| !accepted.is_empty());
+    let found = workload["uncontained"].as_array().into_iter().flatten();
+    found
+        .map(|gap| {
+            let open = gap["needs_acceptance"].as_bool().unwrap_or(true);
+            let (state, word) = match (open, accepted) {
+                (true, false) => (State::Warn, ""),
+                (true, true) => (State::Note, "accepted: "),
+                (false, _) => (State::Note, ""),
+            };
+            let (what, exe) = (text(gap, "what"), text(gap, "exe"));
+            Finding::new(
+                format!("workload {}", text(workload, "name")),
+                state,
+                format!(
+                    "{word}{what} (pid {}, {exe}): {}",
+                    gap["pid"],
+                    text(gap, "why")
+                ),
+                text(gap, "remedy"),
+            )
+        })
+        .collect()
 }
 
 /// What programs at the cgroup's root cannot judge; SECURITY.md has the reasons.
@@ -208,6 +234,7 @@ mod tests {
             "workloads": [
                 {"name": "unit:a.service", "containment": "hooks", "tags": [{"path": "/a", "state": "governed"}]},
                 {"name": "cgroup:/b", "containment": "hooks", "tags": [{"path": "/b", "state": "closed"}]},
+                {"name": "cgroup:/c", "uncontained": [{"what": "CAP_BPF", "pid": 7, "exe": "/a", "needs_acceptance": true, "why": "it can", "remedy": "drop it"}]},
             ],
         });
         let findings = daemon(&Ok(status));
@@ -225,6 +252,11 @@ mod tests {
                 "not contained: UNIX sockets",
             ),
             ("workload cgroup:/b", State::Warn, "/b is closed"),
+            (
+                "workload cgroup:/c",
+                State::Warn,
+                "CAP_BPF (pid 7, /a): it can",
+            ),
         ] {
             let found = find(&findings, check);
             assert!(

@@ -16,6 +16,8 @@ pub(crate) fn workloads(status: &Value) -> Vec<String> {
         ));
         lines.extend(items(workload, "tags").map(tag));
         lines.extend(items(workload, "listen").map(offer));
+        lines.extend(items(workload, "uncontained").map(gap));
+        lines.extend(items(workload, "accepted").map(acceptance));
     }
     lines
 }
@@ -37,13 +39,48 @@ pub(crate) fn tagged(answer: &Value) -> String {
         Some(false) => " (not there now; it is governed as soon as it is)",
         _ => "",
     };
-    format!(
+    let mut told = format!(
         "governed: {} as {}, {}{later}\nits clients have to trust {} (`tollgate run` does that by itself)\n",
         text(answer, "cgroup"),
         text(answer, "identity"),
         text(answer, "mode"),
         text(answer, "ca"),
+    );
+    for found in items(answer, "uncontained") {
+        told += &format!("{}\n", gap(found));
+    }
+    told
+}
+
+/// Something that hooks cannot judge.
+fn gap(found: &Value) -> String {
+    let word = match found.get("needs_acceptance").and_then(Value::as_bool) {
+        Some(false) => "worth knowing",
+        _ => "not contained",
+    };
+    let pid = found.get("pid").and_then(Value::as_u64).unwrap_or_default();
+    let more = match found.get("processes").and_then(Value::as_u64) {
+        None | Some(0 | 1) => String::new(),
+        Some(number) => format!(", and in {} more", number - 1),
+    };
+    format!(
+        "    {word}: {} (pid {pid}, {}{more}): {}",
+        text(found, "what"),
+        text(found, "exe"),
+        text(found, "why"),
     )
+}
+
+fn acceptance(accepted: &Value) -> String {
+    let (by, at) = (text(accepted, "by"), text(accepted, "at"));
+    let path = text(accepted, "path");
+    match accepted.get("found").and_then(Value::as_array) {
+        Some(found) => format!(
+            "    accepted for {path} by {by} at {at}: {} found",
+            found.len()
+        ),
+        None => format!("    accepted for {path} by {by}"),
+    }
 }
 
 fn tag(tag: &Value) -> String {
@@ -92,6 +129,11 @@ mod tests {
                 tag("/b", "hand", "absent", 0),
                 tag("/c", "hand", "closed", 2),
             ],
+            "uncontained": [
+                {"what": "CAP_BPF", "pid": 7, "exe": "/bin/a", "processes": 3, "needs_acceptance": true, "why": "it can"},
+                {"what": "an io_uring", "pid": 8, "exe": "/bin/b", "processes": 1, "needs_acceptance": false, "why": "threads"},
+            ],
+            "accepted": [{"path": "/b", "by": "uid 0", "at": "then", "found": ["CAP_BPF"]}, {"path": "/a", "by": "configuration"}],
         }]});
         assert_eq!(
             workloads(&status),
@@ -100,6 +142,10 @@ mod tests {
                 "    /a  configured, 1 process",
                 "    /b  tagged by hand, not there now, governed as soon as it is",
                 "    /c  tagged by hand, 2 processes, closed: its egress program is not attached",
+                "    not contained: CAP_BPF (pid 7, /bin/a, and in 2 more): it can",
+                "    worth knowing: an io_uring (pid 8, /bin/b): threads",
+                "    accepted for /b by uid 0 at then: 1 found",
+                "    accepted for /a by configuration",
             ]
         );
     }

@@ -85,6 +85,7 @@ fn places_and_workloads_that_are_not_taken_over_yet_stay_in_the_file() {
         v6: None,
         mode: Mode::Enforce,
         places: Vec::new(),
+        accepted: Vec::new(),
     };
     let place = |path: &str| Place {
         path: path.into(),

@@ -44,6 +44,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
                     identity: "tollgate-doctor-none".to_owned(),
                     what,
                     mode: Mode::Observe,
+                    accept_uncontained: true,
                     listen: Vec::new(),
                 },
             )
