@@ -103,6 +103,7 @@ fn newest<'a>(version: &str, releases: impl Iterator<Item = &'a str>) -> Option<
 /// 6.1.0-9 is older than 6.1.0-10.
 fn numbers(release: &str) -> Vec<u64> {
     release
+        .trim_end_matches(FLAVOUR)
         .split(|letter: char| !letter.is_ascii_digit())
         .filter_map(|number| number.parse().ok())
         .collect()
