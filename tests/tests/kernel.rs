@@ -13,6 +13,8 @@ mod bind;
 mod claim;
 #[path = "kernel/datagram.rs"]
 mod datagram;
+#[path = "kernel/foreign.rs"]
+mod foreign;
 #[path = "kernel/inbound.rs"]
 mod inbound;
 #[path = "kernel/inside.rs"]

@@ -11,6 +11,7 @@ mod ebpf;
 mod fuzz;
 mod setup;
 mod shell;
+mod soak;
 mod suites;
 mod tidy;
 mod unpacked;
@@ -76,6 +77,15 @@ enum Command {
         #[arg(long)]
         keep: bool,
     },
+    /// Random legal and hostile calls of governed and free processes while the daemon is killed, restarted and reloaded.
+    Soak {
+        /// How long; parts of a minute count.
+        #[arg(long, default_value_t = 1.0)]
+        minutes: f64,
+        /// Repeats the calls of an earlier run.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// What Tollgate costs: the same load straight, through HAProxy and through Tollgate, in alternating rounds.
     Bench {
         /// Fewer and shorter rounds.
@@ -125,5 +135,6 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Demo { keep } => demo::run(keep),
         Command::Bench { untagged: true, .. } => bench::untagged(),
         Command::Bench { quick, .. } => bench::run(quick),
+        Command::Soak { minutes, seed } => soak::run(minutes, seed),
     }
 }

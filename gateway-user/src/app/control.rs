@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::scratch::Scratch;
-use super::{Daemon, UpError, tagging};
+use super::{Daemon, UpError, tagging, watch};
 use crate::approve::{ApproveError, Approver};
 use crate::config::{Config, Identity, Mode, Offer, Paths, Taker};
 use crate::control::{Answer, Handler, Peer, Request, RunGrant};
@@ -200,7 +200,15 @@ impl Daemon {
             .map(|governed| self.workload_row(governed))
             .collect::<Result<Vec<_>, _>>()?;
         let counters = self.workloads.counters().map_err(|error| failed(&error))?;
+        let neighbours = self
+            .workloads
+            .neighbours()
+            .map_err(|error| failed(&error))?;
         Ok(json!({
+            "hooks": {
+                "restored": self.restored.count(),
+                "neighbours": watch::rows(&neighbours),
+            },
             "state": "ready",
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),

@@ -16,6 +16,10 @@ pub enum UpError {
     Folder { path: PathBuf, source: io::Error },
     #[error("a daemon is running already with {}: `tollgate down` stops it", run.display())]
     AlreadyRunning { run: PathBuf },
+    #[error(
+        "another Tollgate governs this host (pid {pid}) with other paths: stop it first, or set TOLLGATE_BESIDE=1 where no workload is both's"
+    )]
+    Rival { pid: u32 },
     #[error(transparent)]
     Policy(#[from] crate::policy::PolicyError),
     #[error(transparent)]
@@ -95,7 +99,7 @@ impl UpError {
             },
             Self::Confine(_) | Self::Runtime(_) | Self::Part { .. } => 6,
             Self::Unit(_) => 2,
-            Self::AlreadyRunning { .. } => 7,
+            Self::AlreadyRunning { .. } | Self::Rival { .. } => 7,
             _ => 3,
         }
     }

@@ -21,6 +21,7 @@ mod settle;
 mod status;
 mod systemd;
 mod tagging;
+mod watch;
 mod workloads;
 
 use std::collections::HashMap;
@@ -39,7 +40,7 @@ use crate::drain::Drain;
 use crate::forward::Upstreams;
 use crate::identity::{Registry, Workload};
 use crate::keeper::{CertificateSpec, CredentialSpec, Keeper};
-use crate::kernel::{Kernel, Options};
+use crate::kernel::{Kernel, Options, rival};
 use crate::load::{Limits, Load};
 use crate::pipeline::{self, Gateway, Unopened};
 use crate::policy::{Live, PolicySet};
@@ -64,6 +65,7 @@ struct Daemon {
     workloads: Workloads,
     watch: Arc<Watch>,
     policies: Arc<Policies>,
+    restored: Arc<watch::Restored>,
     stop: Notify,
     /// When it began to govern.
     began: Instant,
@@ -110,6 +112,11 @@ async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
         Some(address) => Some(metrics::bind(address).await?),
         None => None,
     };
+    if let Some(pid) = rival(&config.paths.pins)
+        && std::env::var_os(BESIDE).is_none()
+    {
+        return Err(UpError::Rival { pid });
+    }
     let (registry, saved) = Registry::open(&registry_file(&config.paths))?;
     let registry = Arc::new(registry);
 
@@ -140,6 +147,8 @@ async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
     services.spawn(settle::settle(Arc::clone(&kernel), arrivals));
     let watch = Arc::new(Watch::new(Arc::clone(&kernel), Arc::clone(&gateway)));
     services.spawn(Arc::clone(&watch).run());
+    let restored = Arc::<watch::Restored>::default();
+    services.spawn(watch::watch(Arc::clone(&kernel), Arc::clone(&restored)));
     let fresh = saved.is_empty() && kernel.tags()?.is_empty();
     let governing = Workloads::new(
         kernel,
@@ -163,6 +172,7 @@ async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
         workloads,
         watch,
         policies,
+        restored,
         stop: Notify::new(),
         began: Instant::now(),
     });
@@ -367,3 +377,5 @@ const KEPT: &[u32] = &[
 const SHELL_DESCRIPTORS: u64 = 1024;
 /// Short enough for a restart, long enough for most answers that stream.
 const DRAIN: Duration = Duration::from_secs(5);
+/// Lets a second instance run on a host whose workloads are kept apart by whoever sets it.
+const BESIDE: &str = "TOLLGATE_BESIDE";

@@ -184,6 +184,7 @@ fn status_text(status: &Value) -> String {
     lines.extend(broken.map(|error| {
         format!("  THE POLICY FOLDER IS BROKEN, the version above stays in force: {error}")
     }));
+    lines.extend(show::status::hooks(status));
     lines.extend(show::status::workloads(status));
     for (reason, count) in status
         .get("refused")

@@ -29,6 +29,7 @@ mod sever;
 mod sockets;
 mod survey;
 mod tagging;
+mod watch;
 
 use std::{
     fs::File,
@@ -64,6 +65,7 @@ pub use self::{
 };
 
 pub use self::programs::object_digest;
+pub use self::watch::{Neighbour, rival};
 
 /// A workload and its listeners.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -356,12 +358,13 @@ fn check_successor(maps: &Maps) -> Result<(), KernelError> {
         return Ok(());
     };
     let start = maps.fact(slot::DAEMON_START)?;
-    let alive = pid != 0
-        && pid != host::own_pid()
-        && process::look(pid).is_some_and(|process| process.alive && process.start == start);
-    if alive {
+    if pid != host::own_pid() && is_alive(pid, start) {
         Err(KernelError::AlreadyGoverned { pid })
     } else {
         Ok(())
     }
+}
+
+fn is_alive(pid: u32, start: u64) -> bool {
+    pid != 0 && process::look(pid).is_some_and(|process| process.alive && process.start == start)
 }

@@ -120,6 +120,20 @@ impl Programs {
         }
     }
 
+    /// The number of a loaded program.
+    pub(super) fn id(&self, name: &str) -> Result<u32, KernelError> {
+        let missing = || KernelError::Rejected {
+            program: name.into(),
+            reason: "it is not in the object".into(),
+        };
+        let program = self.ebpf.program(name).ok_or_else(missing)?;
+        let info = program.info().map_err(|error| KernelError::Rejected {
+            program: name.into(),
+            reason: error.to_string(),
+        })?;
+        Ok(info.id())
+    }
+
     fn verify(&mut self) -> Result<(), KernelError> {
         let btf = Btf::from_sys_fs().map_err(|error| KernelError::Rejected {
             program: "type information".into(),

@@ -168,7 +168,7 @@ impl State {
         Ok(())
     }
 
-    fn attach_egress(&mut self, cgroup: &Cgroup) -> Result<(), KernelError> {
+    pub(super) fn attach_egress(&mut self, cgroup: &Cgroup) -> Result<(), KernelError> {
         let folder = File::open(&cgroup.path).map_err(|_| KernelError::NoCgroup {
             path: cgroup.path.clone(),
         })?;

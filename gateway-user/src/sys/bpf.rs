@@ -51,6 +51,45 @@ pub fn update_link(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<
     bpf(BPF_LINK_UPDATE, &mut attr).map(drop)
 }
 
+/// A link to a cgroup, as it stands.
+pub struct CgroupLink {
+    /// The program in it.
+    pub program: u32,
+    /// The cgroup, 0 once it is detached.
+    pub cgroup: u64,
+}
+
+/// Looks at a link to a cgroup.
+pub fn cgroup_link(link: BorrowedFd<'_>) -> io::Result<CgroupLink> {
+    let mut info = LinkInfo::default();
+    let mut attr = InfoByFd {
+        bpf_fd: link.as_raw_fd(),
+        info_len: size_of::<LinkInfo>() as u32,
+        info: (&raw mut info) as u64,
+    };
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
+    Ok(CgroupLink {
+        program: info.prog_id,
+        cgroup: info.cgroup_id,
+    })
+}
+
+/// Numbers of the programs that are attached to this very cgroup, in the order in which they run.
+pub fn attached(cgroup: BorrowedFd<'_>, attach_type: u32) -> io::Result<Vec<u32>> {
+    let mut ids = vec![0_u32; MAX_PROGRAMS];
+    let mut attr = ProgQuery {
+        target_fd: cgroup.as_raw_fd(),
+        attach_type,
+        query_flags: 0,
+        attach_flags: 0,
+        prog_ids: ids.as_mut_ptr() as u64,
+        prog_cnt: MAX_PROGRAMS as u32,
+    };
+    bpf(BPF_PROG_QUERY, &mut attr)?;
+    ids.truncate(attr.prog_cnt as usize);
+    Ok(ids)
+}
+
 /// Detaches a cgroup link at once, whoever else holds it.
 pub fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
     let mut attr = LinkDetach {
@@ -82,6 +121,38 @@ struct LinkDetach {
     link_fd: RawFd,
 }
 
+#[repr(C)]
+struct InfoByFd {
+    bpf_fd: RawFd,
+    info_len: u32,
+    info: u64,
+}
+
+/// `struct bpf_link_info` as far as links to cgroups fill it.
+#[repr(C)]
+#[derive(Default)]
+struct LinkInfo {
+    kind: u32,
+    id: u32,
+    prog_id: u32,
+    pad: u32,
+    cgroup_id: u64,
+    attach_type: u32,
+    end: u32,
+}
+
+#[repr(C)]
+struct ProgQuery {
+    target_fd: RawFd,
+    attach_type: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    prog_ids: u64,
+    prog_cnt: u32,
+}
+
+impl Attr for InfoByFd {}
+impl Attr for ProgQuery {}
 impl Attr for ObjGet {}
 impl Attr for LinkUpdate {}
 impl Attr for LinkDetach {}
@@ -105,6 +176,10 @@ fn bpf<A: Attr>(command: libc::c_long, attr: &mut A) -> io::Result<RawFd> {
 }
 
 const BPF_OBJ_PIN: libc::c_long = 6;
+/// The kernel allows 64 to a cgroup and hook.
+const MAX_PROGRAMS: usize = 64;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+const BPF_PROG_QUERY: libc::c_long = 16;
 const BPF_OBJ_GET: libc::c_long = 7;
 const BPF_LINK_UPDATE: libc::c_long = 29;
 const BPF_LINK_DETACH: libc::c_long = 34;

@@ -117,6 +117,11 @@ impl Daemon {
         self.child.id()
     }
 
+    /// Has it ended?
+    pub fn has_ended(&mut self) -> anyhow::Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
     /// The control socket.
     pub fn socket(&self) -> &Path {
         &self.socket

@@ -15,7 +15,7 @@ pub use daemon::{Approval, Daemon, WAIT, gateway};
 pub use lab::{Lab, cgroup_root, free_address};
 pub use launches::end;
 pub use load::Load;
-pub use process::{Finished, finish};
+pub use process::{Finished, finish, processes};
 pub use service::Service;
 
 /// The folder in which this build's executables lie; `tollgate` is one of them.

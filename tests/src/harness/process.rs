@@ -71,3 +71,23 @@ pub fn finish(command: &Command, input: &str, within: Duration) -> anyhow::Resul
     }
     Ok(finished)
 }
+
+/// A process and everything that descends from it.
+pub fn processes(root: u32) -> Vec<u32> {
+    let mut found = vec![root];
+    let mut next = 0;
+    while next < found.len() {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", found[next]));
+        for task in tasks.into_iter().flatten().flatten() {
+            let children = std::fs::read_to_string(task.path().join("children"));
+            let children = children.unwrap_or_default();
+            found.extend(
+                children
+                    .split_whitespace()
+                    .filter_map(|pid| pid.parse::<u32>().ok()),
+            );
+        }
+        next += 1;
+    }
+    found
+}

@@ -8,5 +8,6 @@ mod attempts;
 mod doctor;
 mod doors;
 mod inbound;
+mod kills;
 mod names;
 mod world;

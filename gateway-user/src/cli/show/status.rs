@@ -113,6 +113,28 @@ fn text<'a>(object: &'a Value, key: &str) -> &'a str {
     object.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// Hooks that were detached, and programs of others beside them.
+pub(in crate::cli) fn hooks(status: &Value) -> Vec<String> {
+    let hooks = &status["hooks"];
+    let restored = hooks["restored"].as_u64().unwrap_or_default();
+    let mut lines = Vec::new();
+    if restored > 0 {
+        lines.push(format!(
+            "  HOOKS WERE DETACHED BY SOMEBODY {restored} times and attached again: see the log"
+        ));
+    }
+    for other in hooks["neighbours"].as_array().into_iter().flatten() {
+        lines.push(format!(
+            "  a program of somebody else at {} of {}: {}, id {}",
+            text(other, "hook"),
+            text(other, "cgroup"),
+            text(other, "name"),
+            other["id"],
+        ));
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -68,6 +68,27 @@ pub(crate) fn act(agent: &mut Agent, words: &[&str]) -> Result<String> {
             sched::setns(namespace, sched::CloneFlags::CLONE_NEWNET).map_err(io::Error::from)?;
             Ok(String::new())
         }
+        ["http", to, host, path] => {
+            agent.open(to, Type::STREAM, Protocol::TCP)?.connect(to)?;
+            let request =
+                format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+            agent.socket()?.send(request.as_bytes())?;
+            let answer = agent.act(&["receive"])?;
+            let status = answer.split(' ').nth(1).unwrap_or("none");
+            Ok(status.to_owned())
+        }
+        ["ask", kind @ ("tcp" | "udp"), to, text] => {
+            let (kind, protocol) = match *kind {
+                "tcp" => (Type::STREAM, Protocol::TCP),
+                _ => (Type::DGRAM, Protocol::UDP),
+            };
+            agent.open(to, kind, protocol)?.connect(to)?;
+            agent.socket()?.send(text.as_bytes())?;
+            match agent.act(&["receive"])? {
+                answer if answer == *text => Ok(answer),
+                other => bail!("another answer: {other:?}"),
+            }
+        }
         ["disconnect"] => disconnect(agent.socket()?),
         ["nothing-received"] => nothing_received(agent.socket()?),
         ["end"] => {
