@@ -18,6 +18,8 @@ use nix::{libc, sched, sys::socket as raw, unistd};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tests::harness::patience;
 
+#[path = "kernel-agent/foreign.rs"]
+mod foreign;
 #[path = "kernel-agent/neighbours.rs"]
 mod neighbours;
 #[path = "kernel-agent/odd.rs"]

@@ -89,6 +89,7 @@ pub(crate) fn act(agent: &mut Agent, words: &[&str]) -> Result<String> {
                 other => bail!("another answer: {other:?}"),
             }
         }
+        ["foreign", cgroup, answer] => crate::foreign::attach(cgroup, answer.parse()?),
         ["disconnect"] => disconnect(agent.socket()?),
         ["nothing-received"] => nothing_received(agent.socket()?),
         ["end"] => {
