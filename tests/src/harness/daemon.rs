@@ -95,7 +95,7 @@ impl Daemon {
             log: lab.path(LOG),
             service: None,
         };
-        let ready = daemon.run(&["status", "--wait", "60"])?;
+        let ready = daemon.run(&["status", "--wait", "50"])?;
         if !ready.status.success() || daemon.child.try_wait()?.is_some() {
             bail!(
                 "the daemon did not get ready\n{}{}\n{}",
