@@ -15,7 +15,7 @@ use super::inbound::Inbound;
 use super::{UpError, launches, systemd};
 use crate::config::{Config, ExecutableRule, Identity, Mode, Offer, Paths, Subject};
 use crate::identity::{Place, Rules, Saved, Workload};
-use crate::kernel::{Hold, Kernel, KernelError, Neighbour, Scope, Tagged};
+use crate::kernel::{Hold, Kernel, KernelError, Scope, Tagged};
 use crate::listener::Listeners;
 use crate::pipeline::Gateway;
 use crate::tasks::Tasks;
@@ -288,11 +288,6 @@ impl Workloads {
     /// Refusals by reason.
     pub(super) fn counters(&self) -> Result<Vec<(&'static str, u64)>, UpError> {
         Ok(self.kernel.counters()?)
-    }
-
-    /// Programs of others where the hooks are.
-    pub(super) fn neighbours(&self) -> Result<Vec<Neighbour>, UpError> {
-        Ok(self.kernel.neighbours()?)
     }
 
     /// Whether a process certainly belongs to no workload.

@@ -7,10 +7,15 @@ use super::Workloads;
 use crate::app::{UpError, scratch};
 use crate::config::Config;
 use crate::identity::Saved;
-use crate::kernel::Hold;
+use crate::kernel::{Hold, Neighbour};
 use crate::listener::Listeners;
 
 impl Workloads {
+    /// Programs of others where the hooks are.
+    pub(in crate::app) fn neighbours(&self) -> Result<Vec<Neighbour>, UpError> {
+        Ok(self.kernel.neighbours()?)
+    }
+
     /// Lets go what the configuration had listed and no longer does.
     pub(super) fn retire(&self) -> Result<(), UpError> {
         for tag in self.kernel.tags()? {
