@@ -80,6 +80,7 @@ pub(super) struct Workload {
     pub(super) mode: Mode,
     #[serde(default)]
     pub(super) listen: Vec<String>,
+    #[serde(default)]
     pub(super) accept_uncontained: bool,
 }
 
