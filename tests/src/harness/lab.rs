@@ -203,8 +203,10 @@ fn alone() -> anyhow::Result<(MutexGuard<'static, ()>, File)> {
         .append(true)
         .open(&path)
         .with_context(|| format!("cannot open {}", path.display()))?;
-    file.try_lock()
-        .context("another suite or demo is running on this machine: wait for it, or end it")?;
+    if file.try_lock().is_err() {
+        eprintln!("waiting for another suite or demo on this machine to end");
+        file.lock().context("cannot wait for the others")?;
+    }
     Ok((guard, file))
 }
 

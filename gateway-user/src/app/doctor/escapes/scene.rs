@@ -103,7 +103,8 @@ impl Scene {
 
     /// This attempt in a new process of this program, at its next stage. It prints what there is to print.
     pub(super) fn next(&self) -> io::Result<Command> {
-        self.next_as(&std::env::current_exe()?)
+        // By its own link and not by its path, which need not be open to the user it is by then.
+        self.next_as(std::path::Path::new("/proc/self/exe"))
     }
 
     /// The same with the program in another place.
