@@ -152,6 +152,7 @@ fn story(lab: &Lab, tls: SocketAddr, cache: &Path) -> anyhow::Result<()> {
         "the upgrade changed the configuration"
     );
 
+    ensure!(!pins(&machine)?.is_empty(), "nothing is pinned");
     machine.run(&["dpkg", "--remove", "tollgate"])?;
     let began = Instant::now();
     while daemon.try_wait()?.is_none() {
@@ -309,12 +310,18 @@ fn package(version: &str) -> anyhow::Result<PathBuf> {
     )
 }
 
+/// Whatever is pinned, of any version.
 fn pins(machine: &Machine) -> anyhow::Result<Vec<PathBuf>> {
-    let base = machine.path(PINS);
+    let mut folders = vec![machine.path(PINS)];
     let mut found = Vec::new();
-    for folder in [base.join("v1/links"), base.join("v1/maps")] {
-        for pin in fs::read_dir(folder).into_iter().flatten() {
-            found.push(pin?.path());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            } else {
+                found.push(entry.path());
+            }
         }
     }
     Ok(found)
