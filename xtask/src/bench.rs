@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: brings what it needs, builds in the release profile, and becomes the measurement, as root.
 
-use std::{os::unix::process::CommandExt, process::Command};
+use std::os::unix::process::CommandExt;
 
 use anyhow::Context;
 
@@ -10,28 +10,16 @@ use crate::{setup, shell, unpacked};
 pub(crate) fn run(quick: bool) -> anyhow::Result<()> {
     setup::ensure(&[setup::Group::Build, setup::Group::Bench])?;
     println!("bench: building (release profile; the first build takes many minutes)");
-    shell::run(&mut shell::cargo(&[
-        "build",
-        "--quiet",
-        "--locked",
+    shell::run(&mut shell::building(&[
         "--release",
-        "--package",
-        "gateway-user",
-        "--package",
-        "tests",
         "--bin",
         "tollgate",
         "--bin",
         "bench",
     ]))?;
     let program = shell::built()?.with_file_name("release").join("bench");
-    let words: Vec<String> = shell::root_prefix()?
-        .into_iter()
-        .chain([program.display().to_string()])
-        .collect();
-    let mut command = Command::new(&words[0]);
+    let mut command = shell::prefixed(&shell::root_prefix()?, &program);
     command
-        .args(&words[1..])
         .arg("--tools")
         .arg(unpacked::folder()?)
         .args(quick.then_some("--quick"));
@@ -52,11 +40,6 @@ pub(crate) fn untagged() -> anyhow::Result<()> {
     ];
     shell::run(&mut shell::cargo(&build))?;
     let program = shell::built()?.join("untagged");
-    let words: Vec<String> = shell::root_prefix()?
-        .into_iter()
-        .chain([program.display().to_string()])
-        .collect();
-    let mut command = Command::new(&words[0]);
-    command.args(&words[1..]);
+    let mut command = shell::prefixed(&shell::root_prefix()?, &program);
     Err(command.exec()).with_context(|| format!("cannot start {}", shell::words(&command)))
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask demo`: brings what it needs, builds, and becomes the demo, as root.
 
-use std::{os::unix::process::CommandExt, process::Command};
+use std::os::unix::process::CommandExt;
 
 use anyhow::Context;
 
@@ -11,28 +11,14 @@ use crate::{cache, setup, shell};
 pub(crate) fn run(keep: bool) -> anyhow::Result<()> {
     setup::ensure(&[setup::Group::Build, setup::Group::Clients])?;
     println!("demo: building (dev profile; the first build takes some minutes)");
-    shell::run(&mut shell::cargo(&[
-        "build",
-        "--quiet",
-        "--locked",
-        "--package",
-        "gateway-user",
-        "--package",
-        "tests",
-        "--bins",
-    ]))?;
+    shell::run(&mut shell::building(&["--bins"]))?;
     let program = shell::built()?.join("demo");
     let prefix = shell::root_prefix_with_environment()?;
     if !prefix.is_empty() {
         println!("demo: eBPF programs and namespaces need root: starting it through sudo");
     }
-    let words: Vec<String> = prefix
-        .into_iter()
-        .chain([program.display().to_string()])
-        .collect();
-    let mut command = Command::new(&words[0]);
+    let mut command = shell::prefixed(&prefix, &program);
     command
-        .args(&words[1..])
         .args(keep.then_some("--keep"))
         .env("TOLLGATE_CACHE", cache::root()?);
     Err(command.exec()).with_context(|| format!("cannot start {}", shell::words(&command)))

@@ -32,6 +32,31 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// The build of executables of the gateway and of `tests`: which, and in which profile, as cargo takes it.
+pub(crate) fn building(selection: &[&str]) -> Command {
+    let mut command = cargo(&[
+        "build",
+        "--quiet",
+        "--locked",
+        "--package",
+        "gateway-user",
+        "--package",
+        "tests",
+    ]);
+    command.args(selection);
+    command
+}
+
+/// A program, behind the words of [`root_prefix`] or [`root_prefix_with_environment`].
+pub(crate) fn prefixed(prefix: &[String], program: &Path) -> Command {
+    let Some((first, rest)) = prefix.split_first() else {
+        return Command::new(program);
+    };
+    let mut command = Command::new(first);
+    command.args(rest).arg(program);
+    command
+}
+
 /// True if this process is root.
 pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)

@@ -1,6 +1,6 @@
 //! `cargo xtask soak`: builds what it needs, and becomes the soak, as root.
 
-use std::{os::unix::process::CommandExt, process::Command};
+use std::os::unix::process::CommandExt;
 
 use anyhow::Context;
 
@@ -9,14 +9,7 @@ use crate::{setup, shell};
 /// Returns only to say why it could not start.
 pub(crate) fn run(minutes: f64, seed: Option<u64>) -> anyhow::Result<()> {
     setup::ensure(&[setup::Group::Build])?;
-    shell::run(&mut shell::cargo(&[
-        "build",
-        "--quiet",
-        "--locked",
-        "--package",
-        "gateway-user",
-        "--package",
-        "tests",
+    shell::run(&mut shell::building(&[
         "--bin",
         "tollgate",
         "--bin",
@@ -25,12 +18,7 @@ pub(crate) fn run(minutes: f64, seed: Option<u64>) -> anyhow::Result<()> {
         "kernel-agent",
     ]))?;
     let program = shell::built()?.join("soak");
-    let words: Vec<String> = shell::root_prefix()?
-        .into_iter()
-        .chain([program.display().to_string()])
-        .collect();
-    let mut command = Command::new(&words[0]);
-    command.args(&words[1..]);
+    let mut command = shell::prefixed(&shell::root_prefix()?, &program);
     command.args(["--minutes", &minutes.to_string()]);
     if let Some(seed) = seed {
         command.args(["--seed", &seed.to_string()]);

@@ -59,22 +59,32 @@ pub fn listen(
     listeners: &[SocketAddr],
     datagrams: &[SocketAddr],
 ) -> Result<Inside, NamespaceError> {
+    let own = cookie()?;
+    within(namespace, || {
+        let cookie = cookie()?;
+        if cookie == own {
+            return Err(NamespaceError::Host);
+        }
+        raise_loopback().map_err(NamespaceError::Loopback)?;
+        Ok(Inside {
+            cookie,
+            listeners: each(listeners, |address| {
+                listener(address).map(TcpListener::from)
+            })?,
+            datagrams: each(datagrams, datagram)?,
+        })
+    })?
+}
+
+/// Runs in a thread that has entered the namespace, and waits for it.
+pub(super) fn within<T: Send>(
+    namespace: BorrowedFd<'_>,
+    work: impl FnOnce() -> T + Send,
+) -> Result<T, NamespaceError> {
     thread::scope(|scope| {
         let inside = || {
-            let own = cookie()?;
             setns(namespace, CloneFlags::CLONE_NEWNET).map_err(NamespaceError::Enter)?;
-            let cookie = cookie()?;
-            if cookie == own {
-                return Err(NamespaceError::Host);
-            }
-            raise_loopback().map_err(NamespaceError::Loopback)?;
-            Ok(Inside {
-                cookie,
-                listeners: each(listeners, |address| {
-                    listener(address).map(TcpListener::from)
-                })?,
-                datagrams: each(datagrams, datagram)?,
-            })
+            Ok(work())
         };
         let thread = thread::Builder::new().name("tollgate-inside".to_owned());
         let thread = thread.spawn_scoped(scope, inside);

@@ -60,14 +60,7 @@ pub(super) fn run(data: &[u8]) {
     let Some((&seed, bytes)) = data.split_first() else {
         return;
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build();
-    let Ok(runtime) = runtime else {
-        panic!("no runtime");
-    };
-    runtime.block_on(async {
+    super::paused(async {
         let cut = said(arriving(super::pieces(bytes, seed))).await;
         let even = said(arriving(bytes.chunks(EVEN))).await;
         assert_eq!(cut, even);

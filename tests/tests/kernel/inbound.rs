@@ -25,6 +25,15 @@ fn talk(client: &mut Agent, server: &mut Agent) {
     assert_eq!(client.does("receive"), "world");
 }
 
+/// The client connects to a server that is offered, and both say something.
+fn enters(rig: &Rig, client: &mut Agent, server: &mut Agent) {
+    let addr = serves(server, "127.0.0.1:0");
+    rig.kernel().offer(WORKLOAD, &[addr], 4).unwrap();
+    client.does(format!("tcp {addr}"));
+    server.does("accept");
+    talk(client, server);
+}
+
 /// What was counted for this reason since.
 fn counted(rig: &Rig, reason: &str, before: u64) {
     eventually(reason, || (rig.counter(reason) > before).then_some(()));
@@ -207,11 +216,7 @@ fn without_a_daemon_nobody_new_is_answered() {
 fn what_is_no_longer_offered_is_cut_off() {
     let rig = Rig::tagged();
     let (mut server, mut client) = (rig.agent(), Agent::new());
-    let addr = serves(&mut server, "127.0.0.1:0");
-    rig.kernel().offer(WORKLOAD, &[addr], 4).unwrap();
-    client.does(format!("tcp {addr}"));
-    server.does("accept");
-    talk(&mut client, &mut server);
+    enters(&rig, &mut client, &mut server);
     rig.kernel().offer(WORKLOAD, &[], 4).unwrap();
     server.does("send secret");
     counted(&rig, "packet", 0);
@@ -223,11 +228,7 @@ fn what_stays_inside_is_not_reported() {
     let rig = Rig::tagged();
     let mut reports = Reports::of(&rig);
     let (mut server, mut client) = (rig.agent(), rig.agent());
-    let addr = serves(&mut server, "127.0.0.1:0");
-    rig.kernel().offer(WORKLOAD, &[addr], 4).unwrap();
-    client.does(format!("tcp {addr}"));
-    server.does("accept");
-    talk(&mut client, &mut server);
+    enters(&rig, &mut client, &mut server);
     client.does("close");
     server.does("receive");
     server.does("close");
@@ -270,11 +271,7 @@ fn an_address_that_others_reach_is_bound_only_where_it_is_offered() {
 fn an_accepted_socket_that_dials_is_governed() {
     let rig = Rig::tagged();
     let (mut server, mut client) = (rig.agent(), Agent::new());
-    let addr = serves(&mut server, "127.0.0.1:0");
-    rig.kernel().offer(WORKLOAD, &[addr], 4).unwrap();
-    client.does(format!("tcp {addr}"));
-    server.does("accept");
-    talk(&mut client, &mut server);
+    enters(&rig, &mut client, &mut server);
     server.does("disconnect then connect 192.0.2.1:443");
     let (_stream, flow) = rig.accept(&rig.v4);
     assert_eq!(flow.unwrap().origin, "192.0.2.1:443".parse().unwrap());

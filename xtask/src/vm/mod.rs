@@ -97,16 +97,7 @@ fn suites(tiers: &[Tier]) -> anyhow::Result<Vec<&'static str>> {
 }
 
 fn build(suites: &[&'static str]) -> anyhow::Result<Vec<Suite>> {
-    shell::run(&mut shell::cargo(&[
-        "build",
-        "--quiet",
-        "--locked",
-        "--package",
-        "gateway-user",
-        "--package",
-        "tests",
-        "--bins",
-    ]))?;
+    shell::run(&mut shell::building(&["--bins"]))?;
     suites
         .iter()
         .map(|name| {

@@ -10,11 +10,11 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::libc;
-use nix::sched::{CloneFlags, setns};
 use socket2::{Domain, Protocol, Socket, Type};
 
 pub use self::message::{Inet, Transport, Unix};
 use self::message::{Message, messages};
+use super::namespace;
 
 /// A way to ask about the sockets of one network namespace.
 #[derive(Debug)]
@@ -35,12 +35,7 @@ impl Diag {
 
     /// The namespace that a file such as `/proc/PID/ns/net` stands for.
     pub fn of(namespace: OwnedFd) -> io::Result<Self> {
-        let entering = std::thread::spawn(move || {
-            setns(namespace.as_fd(), CloneFlags::CLONE_NEWNET)?;
-            Self::here()
-        });
-        let ended = entering.join();
-        ended.unwrap_or_else(|_| Err(io::Error::other("the thread that entered a namespace died")))
+        namespace::within(namespace.as_fd(), Self::here).map_err(io::Error::other)?
     }
 
     /// Every socket of a transport, connected and listening, over both families. What only waits for its port to be free is left out.
