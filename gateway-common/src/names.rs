@@ -2,13 +2,16 @@
 
 /// Programs attached at the root of the cgroup hierarchy, in the order in which they are attached: what observes comes before what
 /// redirects.
-pub const ROOT_PROGRAMS: [&str; 10] = [
+pub const ROOT_PROGRAMS: [&str; 13] = [
     "tg_sockops",
     "tg_getpeername4",
     "tg_getpeername6",
     "tg_bind4",
     "tg_bind6",
     "tg_sock_create",
+    "tg_sock_release",
+    "tg_recvmsg4",
+    "tg_recvmsg6",
     "tg_sendmsg4",
     "tg_sendmsg6",
     "tg_connect4",
@@ -57,10 +60,12 @@ pub const SCOPES: &str = "SCOPES";
 pub const LISTENERS: &str = "LISTENERS";
 /// Cookie of a governed network namespace to the workload whose own it is.
 pub const NAMESPACES: &str = "NAMESPACES";
-/// Addresses of the host's resolvers.
-pub const RESOLVERS: &str = "RESOLVERS";
 /// Origin of a client socket.
 pub const ORIGINS: &str = "ORIGINS";
+/// Who asks the DNS stage by a datagram socket, and whom.
+pub const ASKED: &str = "ASKED";
+/// Endpoints of a datagram socket that asks to its origin.
+pub const ASKERS: &str = "ASKERS";
 /// Workload of a socket that was made in its cgroup.
 pub const MADE: &str = "MADE";
 /// Workload of an accepted socket.
@@ -87,9 +92,9 @@ pub const COUNTERS: &str = "COUNTERS";
 pub const EVENTS: &str = "EVENTS";
 
 /// Every map, for pinning.
-pub const MAPS: [&str; 23] = [
-    FACTS, CGROUPS, PATHS, ARRIVALS, LINEAGE, FREE, SCOPES, LISTENERS, NAMESPACES, RESOLVERS,
-    ORIGINS, MADE, ACCEPTED, FLOWS, CLAIMS, LIVE, COUNTERS, EVENTS, LISTENING, ADMITTED, OFFERS,
+pub const MAPS: [&str; 24] = [
+    FACTS, CGROUPS, PATHS, ARRIVALS, LINEAGE, FREE, SCOPES, LISTENERS, NAMESPACES, ORIGINS, ASKED,
+    ASKERS, MADE, ACCEPTED, FLOWS, CLAIMS, LIVE, COUNTERS, EVENTS, LISTENING, ADMITTED, OFFERS,
     ENTRANTS, ENTRIES,
 ];
 

@@ -1,10 +1,14 @@
 //! The kernel's decision: pure functions from what a hook sees to what it does.
 //!
-//! In: facts about the task and the socket. Out: a [`Verdict`]. Invariants: nothing is decided outside this file; a tagged task
+//! In: facts about the task and the socket. Out: a [`Verdict`]. Invariants: nothing is decided outside this module; a tagged task
 //! is never passed on to a destination of its choice; whatever is unknown is refused. The table in the tests is complete:
 //! it walks every combination of inputs.
 
 use crate::scope::HOST;
+
+mod packet;
+
+pub use packet::{Filed, Packet, packet};
 
 /// What a hook does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,12 +98,14 @@ pub struct Connect {
     pub device: bool,
     /// The socket was made in a tagged cgroup, so that the egress program sees its packets.
     pub own: bool,
-    /// To a loopback address where a socket listens that the same workload made.
+    /// To a loopback address where a socket listens, or receives at port 53, that the same workload made.
     pub inside: bool,
     /// The workload has a listener of that family.
     pub listener: bool,
     /// The workload holds fewer connections than its quota.
     pub room: bool,
+    /// To port 53.
+    pub dns: bool,
 }
 
 /// A datagram sent with an address.
@@ -113,8 +119,10 @@ pub struct Send {
     pub own: bool,
     /// To a loopback address where a socket receives that the same workload made.
     pub inside: bool,
-    /// To port 53 of one of the host's resolvers.
-    pub resolver: bool,
+    /// The workload has a listener of that family.
+    pub listener: bool,
+    /// UDP to port 53.
+    pub dns: bool,
 }
 
 /// A `bind` call.
@@ -129,21 +137,6 @@ pub struct Bind {
     /// TCP to an address and port that others can reach and the workload may not serve. A wildcard is not: who binds one mostly wants to be reached over
     /// loopback, and others are not answered.
     pub exposed: bool,
-}
-
-/// A packet that leaves a socket of a tagged cgroup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Packet {
-    /// The tag of the socket's cgroup is known.
-    pub tagged: bool,
-    /// TCP to the workload's own listener on interface 1.
-    pub listener: bool,
-    /// On interface 1 to a socket that the same workload made, or to what is left of one that closed.
-    pub inside: bool,
-    /// TCP of a connection from outside that was admitted, or the answer of a listener to one that can be.
-    pub inbound: bool,
-    /// UDP to port 53 of one of the host's resolvers.
-    pub resolver: bool,
 }
 
 impl Standing {
@@ -218,9 +211,11 @@ pub fn connect(standing: Standing, call: Connect) -> Verdict {
         Transport::Stream if !call.listener => Verdict::Refuse(Reason::NoListener),
         Transport::Stream if !call.room => Verdict::Refuse(Reason::Quota),
         Transport::Stream => Verdict::Redirect,
+        Transport::Datagram if !standing.egress || !call.own => Verdict::Refuse(Reason::NoEgress),
         // Connecting sends nothing; what is sent then meets the egress program.
-        Transport::Datagram if standing.egress && call.own => Verdict::Pass,
-        Transport::Datagram => Verdict::Refuse(Reason::NoEgress),
+        Transport::Datagram if !call.dns || call.inside => Verdict::Pass,
+        Transport::Datagram if !call.listener => Verdict::Refuse(Reason::NoListener),
+        Transport::Datagram => Verdict::Redirect,
         Transport::Other => Verdict::Refuse(Reason::Protocol),
     }
 }
@@ -240,14 +235,20 @@ pub fn send(standing: Standing, call: Send) -> Verdict {
     if call.device {
         return Verdict::Refuse(Reason::BoundDevice);
     }
-    if !call.resolver && !call.inside {
+    if !call.dns && !call.inside {
         return Verdict::Refuse(Reason::Datagram);
     }
     // IP options can send an admitted datagram elsewhere; only the egress program sees the packet itself.
     if !standing.egress || !call.own {
         return Verdict::Refuse(Reason::NoEgress);
     }
-    Verdict::Pass
+    if call.inside {
+        return Verdict::Pass;
+    }
+    if !call.listener {
+        return Verdict::Refuse(Reason::NoListener);
+    }
+    Verdict::Redirect
 }
 
 /// Decides whether a socket may be made. Where the egress program is not attached yet none is: connections that others open to a socket
@@ -276,16 +277,6 @@ pub fn bind(standing: Standing, call: Bind) -> Verdict {
             Verdict::Refuse(Reason::NotOffered)
         }
         None => Verdict::Pass,
-    }
-}
-
-/// Decides a packet.
-#[inline(always)]
-pub fn packet(packet: Packet) -> Verdict {
-    if packet.tagged && (packet.listener || packet.inside || packet.inbound || packet.resolver) {
-        Verdict::Pass
-    } else {
-        Verdict::Refuse(Reason::Packet)
     }
 }
 
@@ -338,7 +329,7 @@ reasons! {
     NoListener = 5, "no-listener";
     /// The egress program is not attached where the task lives, or does not see what the socket sends.
     NoEgress = 6, "no-egress";
-    /// A datagram to something other than a resolver.
+    /// A datagram to something other than port 53.
     Datagram = 7, "datagram";
     /// A socket type or protocol that is not governed.
     Protocol = 8, "protocol";
@@ -348,7 +339,7 @@ reasons! {
     Packet = 10, "packet";
     /// The workload holds as many connections as it may.
     Quota = 11, "quota";
-    /// The origin could not be kept, so that the connection cannot be attributed.
+    /// The origin could not be kept, so that the connection or question cannot be attributed.
     Untracked = 12, "untracked";
     /// A refusal that could not be reported, because the ring was full.
     EventLost = 13, "event-lost";

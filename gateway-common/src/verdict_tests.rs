@@ -32,7 +32,7 @@ fn standings() -> [Standing; 5] {
 
 fn connects() -> impl Iterator<Item = Connect> {
     TRANSPORTS.into_iter().flat_map(|transport| {
-        (0..64_u8).map(move |bits| Connect {
+        (0..128_u8).map(move |bits| Connect {
             transport,
             here: bit(bits, 0),
             device: bit(bits, 1),
@@ -40,6 +40,7 @@ fn connects() -> impl Iterator<Item = Connect> {
             room: bit(bits, 3),
             own: bit(bits, 4),
             inside: bit(bits, 5),
+            dns: bit(bits, 6),
         })
     })
 }
@@ -112,13 +113,14 @@ fn connect_table() {
                     (true, false) => Verdict::Refuse(Reason::Quota),
                     (false, _) => Verdict::Refuse(Reason::NoListener),
                 },
-                (Class::Tagged, true, false, Transport::Datagram)
-                    if standing.egress && call.own =>
-                {
-                    Verdict::Pass
-                }
                 (Class::Tagged, true, false, Transport::Datagram) => {
-                    Verdict::Refuse(Reason::NoEgress)
+                    match (call.dns, call.listener) {
+                        _ if !(standing.egress && call.own) => Verdict::Refuse(Reason::NoEgress),
+                        (true, _) if call.inside => Verdict::Pass,
+                        (true, true) => Verdict::Redirect,
+                        (true, false) => Verdict::Refuse(Reason::NoListener),
+                        (false, _) => Verdict::Pass,
+                    }
                 }
                 (Class::Tagged, true, false, Transport::Other) => Verdict::Refuse(Reason::Protocol),
             };
@@ -142,15 +144,16 @@ fn only_free_tasks_pass_a_stream_on_to_others() {
 #[test]
 fn send_table() {
     for standing in standings() {
-        for bits in 0..32_u8 {
+        for bits in 0..64_u8 {
             let call = Send {
-                inside: bit(bits, 4),
+                inside: bit(bits, 5),
                 here: bit(bits, 0),
                 device: bit(bits, 1),
-                resolver: bit(bits, 2),
+                dns: bit(bits, 2),
                 own: bit(bits, 3),
+                listener: bit(bits, 4),
             };
-            let open = call.resolver || call.inside;
+            let open = call.dns || call.inside;
             let expected = match (standing.class, call.here, call.device, open) {
                 (Class::Free, ..) => Verdict::Pass,
                 (Class::Left, ..) => Verdict::Refuse(Reason::LeftCgroup),
@@ -158,8 +161,12 @@ fn send_table() {
                 (Class::Tagged, false, ..) => Verdict::Refuse(Reason::OtherNetns),
                 (Class::Tagged, true, true, _) => Verdict::Refuse(Reason::BoundDevice),
                 (Class::Tagged, true, false, false) => Verdict::Refuse(Reason::Datagram),
-                (Class::Tagged, true, false, true) if standing.egress && call.own => Verdict::Pass,
-                (Class::Tagged, true, false, true) => Verdict::Refuse(Reason::NoEgress),
+                (Class::Tagged, true, false, true) => match call.listener {
+                    _ if !(standing.egress && call.own) => Verdict::Refuse(Reason::NoEgress),
+                    _ if call.inside => Verdict::Pass,
+                    true => Verdict::Redirect,
+                    false => Verdict::Refuse(Reason::NoListener),
+                },
             };
             assert_eq!(send(standing, call), expected, "{standing:?} {call:?}");
         }
@@ -213,20 +220,25 @@ fn bind_table() {
 
 #[test]
 fn packet_table() {
-    for bits in 0..32_u8 {
-        let call = Packet {
-            inbound: bit(bits, 4),
-            inside: bit(bits, 3),
-            tagged: bit(bits, 0),
-            listener: bit(bits, 1),
-            resolver: bit(bits, 2),
-        };
-        let open = call.listener || call.inside || call.inbound || call.resolver;
-        let expected = match (call.tagged, open) {
-            (true, true) => Verdict::Pass,
-            _ => Verdict::Refuse(Reason::Packet),
-        };
-        assert_eq!(packet(call), expected, "{call:?}");
+    for filed in [Filed::Known, Filed::Unknown, Filed::Quota, Filed::Full] {
+        for bits in 0..32_u8 {
+            let call = Packet {
+                inbound: bit(bits, 4),
+                inside: bit(bits, 3),
+                tagged: bit(bits, 0),
+                listener: bit(bits, 1),
+                question: bit(bits, 2),
+                filed,
+            };
+            let open = call.listener || call.inside || call.inbound;
+            let expected = match (call.tagged, open, call.question, filed) {
+                (true, true, ..) | (true, false, true, Filed::Known) => Verdict::Pass,
+                (true, false, true, Filed::Quota) => Verdict::Refuse(Reason::Quota),
+                (true, false, true, Filed::Full) => Verdict::Refuse(Reason::Untracked),
+                _ => Verdict::Refuse(Reason::Packet),
+            };
+            assert_eq!(packet(call), expected, "{call:?}");
+        }
     }
 }
 

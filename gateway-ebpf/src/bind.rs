@@ -27,10 +27,8 @@ pub fn bind(ctx: &SockAddr) -> Verdict {
         Standing::FREE
     };
     let wanted = ctx.endpoint();
-    let guarded = fact(slot::GUARDED) != 0
-        && ctx.transport() != Transport::Datagram
-        && LISTENERS.get_ptr(wanted).is_some()
-        && ctx.owner().is_some();
+    let guarded =
+        fact(slot::GUARDED) != 0 && LISTENERS.get_ptr(wanted).is_some() && ctx.owner().is_some();
     let call = Bind {
         guarded,
         daemon: guarded && task::is_daemon(),

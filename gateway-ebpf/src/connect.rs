@@ -1,4 +1,4 @@
-//! connect4 and connect6: to the workload's own listener, or on to a server of the same workload; getpeername4 and getpeername6: the address that was dialled.
+//! connect4 and connect6: to the workload's own listener (TCP, and UDP at port 53), or on to a server of the same workload; getpeername4 and getpeername6: the address that was dialled.
 //!
 //! TCP fast open passes here too (`tcp_sendmsg_fastopen` runs the pre-connect hook), and so do MPTCP's first subflow and IPv4 in
 //! mapped form, which reaches connect6 only.
@@ -10,13 +10,14 @@ use gateway_common::{
     addr::Endpoint,
     flow::{Origin, kind},
     scope::Scope,
-    verdict::{self, Class, Connect, Reason, Transport, Verdict},
+    verdict::{self, Class, Connect, DNS_PORT, Reason, Transport, Verdict},
 };
 
 use crate::{
+    ask,
     context::{self, SockAddr},
     event, inbound,
-    maps::{LIVE, ORIGINS, SCOPES, tagged},
+    maps::{ASKED, LIVE, ORIGINS, SCOPES, tagged},
     receiver, socket, task,
 };
 
@@ -32,6 +33,7 @@ pub fn connect(ctx: &SockAddr) -> Verdict {
     if standing.class != Class::Tagged {
         // A socket can change hands: what an earlier governed connect left must not speak for this one.
         context::forget(&ORIGINS, ctx.socket());
+        ask::nobody(ctx);
         let verdict = verdict::connect(standing, NOWHERE);
         return event::reported(verdict, standing, ctx.endpoint(), ctx.protocol());
     }
@@ -39,19 +41,31 @@ pub fn connect(ctx: &SockAddr) -> Verdict {
     let workload = standing.workload;
     let listener = listener(workload, &dialled);
     let transport = ctx.transport();
+    let dns = dialled.port == DNS_PORT;
     let call = Connect {
         transport,
         here: ctx.here(workload),
         device: ctx.bound_to_device(),
         own: socket::is_own(ctx.socket()),
-        inside: transport == Transport::Stream && receiver::listens(ctx, workload),
+        inside: match transport {
+            Transport::Stream => receiver::listens(ctx, workload),
+            Transport::Datagram => dns && receiver::receives(ctx, workload),
+            Transport::Other => false,
+        },
         listener: listener.endpoint.exists(),
         room: live(workload).is_some_and(|live| live < u64::from(listener.quota)),
+        dns,
     };
     let verdict = match verdict::connect(standing, call) {
+        Verdict::Redirect if transport == Transport::Datagram => {
+            ask::redirect(ctx, workload, dialled, &listener.endpoint)
+        }
         Verdict::Redirect => redirect(ctx, workload, dialled, &listener.endpoint),
         Verdict::Pass if transport == Transport::Stream => stay(ctx, workload),
-        other => other,
+        other => {
+            ask::nobody(ctx);
+            other
+        }
     };
     event::reported(verdict, standing, dialled, ctx.protocol())
 }
@@ -62,7 +76,13 @@ pub fn peer(ctx: &SockAddr) {
     if !tagged() {
         return;
     }
-    if let Some(origin) = context::stored(&ORIGINS, ctx.socket())
+    if ctx.transport() == Transport::Datagram {
+        if let Some(asked) = context::stored(&ASKED, ctx.socket())
+            && asked.origin.dialled.exists()
+        {
+            ctx.rewrite(&asked.origin.dialled);
+        }
+    } else if let Some(origin) = context::stored(&ORIGINS, ctx.socket())
         && origin.kind == kind::REDIRECTED
     {
         ctx.rewrite(&origin.dialled);
@@ -77,14 +97,15 @@ pub fn count(workload: u32, change: i64) {
     }
 }
 
-struct Listener {
-    endpoint: Endpoint,
+/// A workload's listener for one family.
+pub struct Listener {
+    pub endpoint: Endpoint,
     quota: u32,
 }
 
 /// The listener for the family of the dialled address: a mapped IPv4 address goes to the IPv4 listener, in mapped form.
 #[inline(always)]
-fn listener(workload: u32, dialled: &Endpoint) -> Listener {
+pub fn listener(workload: u32, dialled: &Endpoint) -> Listener {
     // SAFETY: copied at once; scopes are written whole by user space.
     match unsafe { SCOPES.get(workload) } {
         Some(Scope { v4, quota, .. }) if dialled.addr.is_v4() => Listener {
@@ -100,6 +121,14 @@ fn listener(workload: u32, dialled: &Endpoint) -> Listener {
             quota: 0,
         },
     }
+}
+
+/// Does a workload hold fewer connections and questions than its quota?
+#[inline(always)]
+pub fn room(workload: u32) -> bool {
+    // SAFETY: copied at once; scopes are written whole by user space.
+    let quota = unsafe { SCOPES.get(workload) }.map_or(0, |scope| scope.quota);
+    live(workload).is_some_and(|live| live < u64::from(quota))
 }
 
 #[inline(always)]
@@ -129,8 +158,9 @@ fn stay(ctx: &SockAddr, workload: u32) -> Verdict {
     }
 }
 
+/// Who calls, and where to.
 #[inline(always)]
-fn origin(workload: u32, dialled: Endpoint, kind: u32) -> Origin {
+pub fn origin(workload: u32, dialled: Endpoint, kind: u32) -> Origin {
     let pid_tgid = bpf_get_current_pid_tgid();
     Origin {
         // SAFETY: no arguments.
@@ -165,4 +195,5 @@ const NOWHERE: Connect = Connect {
     inside: false,
     listener: false,
     room: false,
+    dns: false,
 };

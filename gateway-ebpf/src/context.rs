@@ -167,10 +167,15 @@ impl SockAddr {
     /// Whose own the socket's network namespace is, or none where nothing is governed.
     #[inline(always)]
     pub fn owner(&self) -> Option<u32> {
-        // SAFETY: the helper takes the hook's own context.
-        let cookie = unsafe { bpf_get_netns_cookie(self.raw.cast()) };
         // SAFETY: copied at once; an entry is one word.
-        unsafe { NAMESPACES.get(cookie) }.copied()
+        unsafe { NAMESPACES.get(self.netns()) }.copied()
+    }
+
+    /// Cookie of the socket's network namespace.
+    #[inline(always)]
+    pub fn netns(&self) -> u64 {
+        // SAFETY: the helper takes the hook's own context.
+        unsafe { bpf_get_netns_cookie(self.raw.cast()) }
     }
 
     /// Does the socket lie where this workload is governed?

@@ -10,10 +10,10 @@ use aya_ebpf::{
 };
 use gateway_common::{
     addr::{Addr, Endpoint},
-    verdict::{self, Packet, Reason, TCP, UDP, Verdict},
+    verdict::{self, Filed, Packet, Reason, TCP, UDP, Verdict},
 };
 
-use crate::{context::field, event, inbound, maps::SCOPES, receiver, sendmsg, task};
+use crate::{ask, context::field, event, inbound, maps::SCOPES, receiver, task};
 
 /// A whole packet with a plain header.
 pub struct Seen {
@@ -62,8 +62,8 @@ pub fn packet(ctx: &SkBuffContext) -> Verdict {
     } else {
         Verdict::Refuse(Reason::Packet)
     };
-    if verdict != Verdict::Pass {
-        event::count(Reason::Packet as u32);
+    if let Verdict::Refuse(reason) = verdict {
+        event::count(reason as u32);
     }
     verdict
 }
@@ -71,8 +71,15 @@ pub fn packet(ctx: &SkBuffContext) -> Verdict {
 #[inline(always)]
 fn decide(skb: *mut __sk_buff, workload: u32, seen: &Seen) -> Verdict {
     let loopback = field!(skb, __sk_buff, ifindex) == LOOPBACK;
-    let listener = loopback && seen.protocol == TCP && is_listener(workload, &seen.to);
-    let inside = loopback && !listener && receiver::is_inside(skb.cast(), workload, seen);
+    let stage = loopback && is_listener(workload, &seen.to);
+    let listener = stage && seen.protocol == TCP;
+    let question = stage && seen.protocol == UDP;
+    let filed = if question {
+        ask::file(skb, workload, seen.from, seen.to)
+    } else {
+        Filed::Unknown
+    };
+    let inside = loopback && !stage && receiver::is_inside(skb.cast(), workload, seen);
     verdict::packet(Packet {
         tagged: true,
         listener,
@@ -81,7 +88,8 @@ fn decide(skb: *mut __sk_buff, workload: u32, seen: &Seen) -> Verdict {
             && !listener
             && !inside
             && inbound::passes(skb, workload, seen),
-        resolver: seen.protocol == UDP && sendmsg::is_resolver(&seen.to),
+        question,
+        filed,
     })
 }
 

@@ -7,6 +7,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod ask;
 mod bind;
 mod cgroup;
 mod connect;
@@ -63,6 +64,18 @@ pub fn tg_sendmsg6(ctx: SockAddrContext) -> i32 {
     answer(sendmsg::send(&SockAddr::new(&ctx, Family::V6)))
 }
 
+#[cgroup_sock_addr(recvmsg4)]
+pub fn tg_recvmsg4(ctx: SockAddrContext) -> i32 {
+    sendmsg::received(&SockAddr::new(&ctx, Family::V4));
+    ALLOW
+}
+
+#[cgroup_sock_addr(recvmsg6)]
+pub fn tg_recvmsg6(ctx: SockAddrContext) -> i32 {
+    sendmsg::received(&SockAddr::new(&ctx, Family::V6));
+    ALLOW
+}
+
 #[cgroup_sock_addr(bind4)]
 pub fn tg_bind4(ctx: SockAddrContext) -> i32 {
     answer(bind::bind(&SockAddr::new(&ctx, Family::V4)))
@@ -76,6 +89,12 @@ pub fn tg_bind6(ctx: SockAddrContext) -> i32 {
 #[cgroup_sock(sock_create)]
 pub fn tg_sock_create(ctx: SockContext) -> i32 {
     answer(socket::create(&ctx))
+}
+
+#[cgroup_sock(sock_release)]
+pub fn tg_sock_release(ctx: SockContext) -> i32 {
+    ask::released(ctx.sock);
+    ALLOW
 }
 
 #[cgroup_skb(egress)]

@@ -8,8 +8,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, PerCpuArray, RingBuf},
 };
 use gateway_common::{
-    addr::{Addr, Endpoint},
-    flow::{FlowKey, Origin},
+    addr::Endpoint,
+    flow::{Asked, FlowKey, Origin},
     inbound::{Listening, Offer},
     path::{KEY, Words},
     scope::{Lineage, MAX_NAMESPACES, MAX_PATHS, MAX_TAGS, PathTag, Scope, Tag, slot},
@@ -54,7 +54,7 @@ pub static FREE: HashMap<u32, u32> = HashMap::with_max_entries(32_768, BPF_F_NO_
 #[map]
 pub static SCOPES: HashMap<u32, Scope> = HashMap::with_max_entries(4_096, BPF_F_NO_PREALLOC);
 
-/// Endpoints nobody but the daemon may bind. Written by user space.
+/// Endpoints nobody but the daemon may bind, by TCP or UDP. Written by user space.
 #[map]
 pub static LISTENERS: HashMap<Endpoint, u32> = HashMap::with_max_entries(16_384, BPF_F_NO_PREALLOC);
 
@@ -63,13 +63,18 @@ pub static LISTENERS: HashMap<Endpoint, u32> = HashMap::with_max_entries(16_384,
 pub static NAMESPACES: HashMap<u64, u32> =
     HashMap::with_max_entries(MAX_NAMESPACES, BPF_F_NO_PREALLOC);
 
-/// Addresses of the host's resolvers. Written by user space.
-#[map]
-pub static RESOLVERS: HashMap<Addr, u32> = HashMap::with_max_entries(64, BPF_F_NO_PREALLOC);
-
 /// Client socket -> where it wanted to go. Written by connect; dies with the socket.
 #[btf_map]
 pub static ORIGINS: SkStorage<Origin> = SkStorage::new();
+
+/// Datagram socket -> who asks the DNS stage by it, and whom. Written by connect, sendmsg and egress; dies with the socket.
+#[btf_map]
+pub static ASKED: SkStorage<Asked> = SkStorage::new();
+
+/// Endpoints of a datagram socket that asks the DNS stage -> who. Written by egress, before the question is delivered; removed when the
+/// socket is closed. One for each socket, counted against the workload's quota; full = the question is dropped, and its sender told.
+#[map]
+pub static ASKERS: HashMap<FlowKey, Origin> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
 
 /// Socket -> the workload in whose cgroup it was made, with the egress program attached. Written by sock_create, copied to accepted sockets;
 /// dies with the socket.
@@ -108,7 +113,7 @@ pub static FLOWS: HashMap<FlowKey, Origin> = HashMap::with_max_entries(65_536, B
 #[map]
 pub static CLAIMS: HashMap<u64, Origin> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
 
-/// Workload -> number of its connections. Entries are made by user space; absent = refused.
+/// Workload -> number of its connections and of its sockets that ask the DNS stage. Entries are made by user space; absent = refused.
 #[map]
 pub static LIVE: HashMap<u32, u64> = HashMap::with_max_entries(4_096, BPF_F_NO_PREALLOC);
 

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod detect;
+pub mod dns;
 pub mod drain;
 pub mod forward;
 pub mod identity;

@@ -1,11 +1,12 @@
-//! Bounded accept: one listener per workload and address family, one supervised task per connection.
+//! Bounded accept: one listener per workload and address family, one supervised task per connection; beside it, at the same address and
+//! port, a UDP socket for questions to the DNS stage.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 
 use crate::load::Share;
 use crate::pipeline::{self, Gateway};
@@ -14,9 +15,17 @@ use crate::tasks::Tasks;
 /// The two listeners of a workload.
 pub struct Listeners {
     /// Its own loopback address.
-    pub v4: TcpListener,
+    pub v4: Pair,
     /// Its own port on `::1`; `None` on a host without IPv6.
-    pub v6: Option<TcpListener>,
+    pub v6: Option<Pair>,
+}
+
+/// Both sockets of one address.
+pub struct Pair {
+    /// For connections.
+    pub tcp: TcpListener,
+    /// For questions to the DNS stage.
+    pub udp: UdpSocket,
 }
 
 impl Listeners {
@@ -56,10 +65,10 @@ impl Listeners {
     /// # Errors
     /// The socket is gone.
     pub fn addresses(&self) -> io::Result<(SocketAddrV4, Option<SocketAddrV6>)> {
-        let std::net::SocketAddr::V4(v4) = self.v4.local_addr()? else {
+        let std::net::SocketAddr::V4(v4) = self.v4.tcp.local_addr()? else {
             return Err(io::ErrorKind::AddrNotAvailable.into());
         };
-        let v6 = self.v6.as_ref().map(TcpListener::local_addr).transpose()?;
+        let v6 = self.v6.as_ref().map(|v6| v6.tcp.local_addr()).transpose()?;
         Ok((
             v4,
             v6.and_then(|address| match address {
@@ -71,8 +80,9 @@ impl Listeners {
 
     /// Accepts, as tasks of `services`; connections are tasks of the gateway.
     pub fn serve(self, gateway: &Arc<Gateway>, share: &Arc<Share>, services: &Tasks) {
-        for listener in [Some(self.v4), self.v6].into_iter().flatten() {
-            services.spawn(accept(Arc::clone(gateway), listener, Arc::clone(share)));
+        for Pair { tcp, udp } in [Some(self.v4), self.v6].into_iter().flatten() {
+            services.spawn(accept(Arc::clone(gateway), tcp, Arc::clone(share)));
+            services.spawn(pipeline::questions(Arc::clone(gateway), udp));
         }
     }
 }
@@ -100,37 +110,40 @@ pub async fn accept(gateway: Arc<Gateway>, listener: TcpListener, share: Arc<Sha
     }
 }
 
-async fn again(
-    address: SocketAddr,
-    kept: &mut Vec<std::net::TcpListener>,
-) -> io::Result<TcpListener> {
+async fn again(address: SocketAddr, kept: &mut Vec<std::net::TcpListener>) -> io::Result<Pair> {
     let here = |listener: &std::net::TcpListener| {
         listener.local_addr().is_ok_and(|bound| bound == address)
     };
-    match kept.iter().position(here) {
-        Some(at) => TcpListener::from_std(kept.swap_remove(at)),
-        None => TcpListener::bind(address).await,
-    }
+    let tcp = match kept.iter().position(here) {
+        Some(at) => TcpListener::from_std(kept.swap_remove(at))?,
+        None => TcpListener::bind(address).await?,
+    };
+    let udp = UdpSocket::bind(address).await?;
+    Ok(Pair { tcp, udp })
 }
 
-async fn free_v4(number: u32) -> io::Result<TcpListener> {
+async fn pair(address: SocketAddr) -> io::Result<Pair> {
+    again(address, &mut Vec::new()).await
+}
+
+async fn free_v4(number: u32) -> io::Result<Pair> {
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for attempt in 0..ATTEMPTS {
         let [_, _, high, low] = (number + attempt * STRIDE).to_be_bytes();
-        match TcpListener::bind(SocketAddrV4::new(Ipv4Addr::new(127, 84, high, low), PORT)).await {
-            Ok(listener) => return Ok(listener),
+        match pair((Ipv4Addr::new(127, 84, high, low), PORT).into()).await {
+            Ok(pair) => return Ok(pair),
             Err(error) => last = error,
         }
     }
     Err(last)
 }
 
-async fn free_v6(number: u32) -> io::Result<Option<TcpListener>> {
+async fn free_v6(number: u32) -> io::Result<Option<Pair>> {
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for attempt in 0..ATTEMPTS {
         let port = PORT + u16::try_from((number + attempt * STRIDE) % PORTS).unwrap_or_default();
-        match TcpListener::bind(SocketAddrV6::new(Ipv6Addr::LOCALHOST, port, 0, 0)).await {
-            Ok(listener) => return Ok(Some(listener)),
+        match pair((Ipv6Addr::LOCALHOST, port).into()).await {
+            Ok(pair) => return Ok(Some(pair)),
             Err(error)
                 if error.kind() == io::ErrorKind::AddrNotAvailable
                     || error.raw_os_error() == Some(AFNOSUPPORT) =>

@@ -13,6 +13,8 @@ mod bind;
 mod claim;
 #[path = "kernel/datagram.rs"]
 mod datagram;
+#[path = "kernel/dns.rs"]
+mod dns;
 #[path = "kernel/foreign.rs"]
 mod foreign;
 #[path = "kernel/inbound.rs"]

@@ -25,7 +25,6 @@ mod watch;
 mod workloads;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,6 +35,7 @@ use tokio::sync::Notify;
 
 use crate::approve::Approvals;
 use crate::config::{Config, Paths, Service};
+use crate::dns;
 use crate::drain::Drain;
 use crate::forward::Upstreams;
 use crate::identity::{Registry, Workload};
@@ -123,7 +123,6 @@ async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
     let kernel = Arc::new(Kernel::open(Options::new(&config.paths.pins))?);
     kernel.set_daemon(std::process::id())?;
     tracing::info!(containment = kernel.lsm().level(), lsm = %kernel.lsm(), "the kernel part is in force");
-    kernel.resolvers(&resolvers())?;
     let (events, arrivals) = (kernel.events()?, kernel.arrivals()?);
     let (services, connections) = (Tasks::default(), Tasks::default());
     let gateway = Arc::new(Gateway {
@@ -141,6 +140,7 @@ async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
         drain: Drain::default(),
         unopened: Unopened::default(),
         containment: kernel.lsm().level(),
+        dns: dns::Stage::new(config.resolvers.clone()),
     });
     services.spawn(refusals::report(events, registry));
     services.spawn(Arc::clone(&policies).watch());
@@ -327,15 +327,6 @@ fn certificates(config: &Config) -> HashMap<String, CertificateSpec> {
         Some((service.name.clone(), spec))
     };
     config.catalog.services().filter_map(shown).collect()
-}
-
-/// The host's resolvers, which tagged workloads may ask until names are decided by policy.
-fn resolvers() -> Vec<IpAddr> {
-    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let addresses = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("nameserver")?.trim().parse().ok());
-    addresses.collect()
 }
 
 /// Nothing was governed before, so nothing of a failed start may stay.

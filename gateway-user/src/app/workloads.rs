@@ -367,9 +367,9 @@ impl Workloads {
             bodies: Workload::body_budget(),
             mode: Mode::Enforce.into(),
         })?;
-        systemd::keep(&listeners.v4);
+        systemd::keep(&listeners.v4.tcp);
         if let Some(v6) = &listeners.v6 {
-            systemd::keep(v6);
+            systemd::keep(&v6.tcp);
         }
         let share = self.gateway.load.share(number);
         listeners.serve(&self.gateway, &share, &self.services);

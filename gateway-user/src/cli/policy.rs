@@ -173,7 +173,7 @@ expect = "deny"
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].starts_with("loaded 3 policies from "), "{text}");
         assert_eq!(lines[1], "  connect       1 policy");
-        assert_eq!(lines[7], "  llm.generate  3 policies, reads whole bodies");
+        assert_eq!(lines[8], "  llm.generate  3 policies, reads whole bodies");
         assert!(
             lines[11].starts_with("warning: ")
                 && lines[11].contains("chat.cedar:6: policy \"odd\":"),

@@ -66,6 +66,15 @@ pub struct HeldCredential {
     pub file: PathBuf,
 }
 
+/// How the configuration lists a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vouched {
+    /// By itself.
+    Host,
+    /// Under a wildcard.
+    Wildcard,
+}
+
 /// All services, the configured ones first.
 #[derive(Debug)]
 pub struct Catalog {
@@ -128,6 +137,27 @@ impl Catalog {
                 endpoint.scheme == scheme && endpoint.port == port && matches(&endpoint.host, host)
             })
         })
+    }
+
+    /// The services that list this name at any port, as they are listed.
+    pub fn listing<'a>(&'a self, host: &'a str) -> impl Iterator<Item = &'a Arc<Service>> {
+        let lists = move |service: &&Arc<Service>| {
+            let mut endpoints = service.endpoints.iter();
+            endpoints.any(|endpoint| matches(&endpoint.host, host))
+        };
+        self.services.iter().filter(lists)
+    }
+
+    /// Whether the configuration itself lists this name: as it is, or only by a wildcard.
+    #[must_use]
+    pub fn vouched(&self, host: &str) -> Option<Vouched> {
+        let configured = self.services.iter().take(self.configured);
+        let mut endpoints = configured.flat_map(|service| &service.endpoints);
+        if endpoints.clone().any(|endpoint| endpoint.host == host) {
+            return Some(Vouched::Host);
+        }
+        let wild = endpoints.any(|endpoint| matches(&endpoint.host, host));
+        wild.then_some(Vouched::Wildcard)
     }
 
     /// Whether clients of that port speak first: some service lists it for TLS or HTTP. There a silent client is a busy one, and

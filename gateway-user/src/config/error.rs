@@ -22,6 +22,10 @@ pub enum ConfigError {
         path: PathBuf,
         error: Box<ConfigError>,
     },
+    #[error(
+        "[dns] resolvers: {text}: list IP addresses, with a port where it is not 53 (\"10.0.0.53\", \"127.0.0.1:5353\", \"[::1]:53\")"
+    )]
+    Resolver { text: String },
     #[error("{what} \"{name}\" is defined twice: remove or rename one")]
     Duplicate { what: &'static str, name: String },
     #[error("{what} name \"{name}\": use 1 to 64 letters, digits, '-', '_' or '.'")]

@@ -4,6 +4,7 @@
 //! cannot be read are errors that name the place and the remedy; nothing is governed by half a configuration.
 
 mod catalog;
+mod dns;
 mod error;
 mod executable;
 mod init;
@@ -20,8 +21,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use catalog::{
-    Catalog, ClientCertificate, Endpoint, HeldCredential, LLM_GROUP, Scheme, Service,
+    Catalog, ClientCertificate, Endpoint, HeldCredential, LLM_GROUP, Scheme, Service, Vouched,
 };
+pub use dns::Resolver;
 pub use error::ConfigError;
 pub use executable::{Executable, ExecutableRule};
 pub use init::{DEFAULT_PATH, init};
@@ -44,6 +46,8 @@ pub struct Config {
     pub workloads: Vec<Workload>,
     /// Services by destination.
     pub catalog: Arc<Catalog>,
+    /// Whom the DNS stage asks.
+    pub resolvers: Resolver,
 }
 
 /// The four places Tollgate uses.
@@ -159,6 +163,7 @@ impl Config {
             identities,
             workloads,
             catalog,
+            resolvers: Resolver::check(raw.dns.resolvers)?,
         })
     }
 

@@ -13,6 +13,7 @@ use crate::nearest::{nearest, unknown_key};
 pub(super) struct Raw {
     pub(super) paths: Paths,
     pub(super) metrics: Metrics,
+    pub(super) dns: Dns,
     pub(super) identity: Vec<Identity>,
     pub(super) workload: Vec<Workload>,
     pub(super) service: Vec<Service>,
@@ -42,6 +43,12 @@ impl Default for Paths {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Metrics {
     pub(super) listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Dns {
+    pub(super) resolvers: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]

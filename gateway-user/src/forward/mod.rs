@@ -2,7 +2,7 @@
 //!
 //! In: a permit and a request that has been masked. Out: the upstream's response. Invariants: nothing is dialled, looked up or
 //! sent without a permit for this very service; under TLS nothing is sent before the certificate proves the name policy decided
-//! on; without TLS a name counts when this host's own resolution contains the dialled address. Fails as [`ForwardError`].
+//! on; without TLS a name counts when the DNS stage has told the workload so, or this host's own resolution contains the dialled address. Fails as [`ForwardError`].
 
 mod pool;
 mod settings;
@@ -35,6 +35,8 @@ pub struct Destination {
     pub host: String,
     /// How to prove it under TLS; `None` is a destination without TLS.
     pub tls: Option<UpstreamTls>,
+    /// The DNS stage has told the workload that the name has the address, which proves it without TLS.
+    pub told: bool,
 }
 
 /// TLS towards every service, built once: the operator's roots, plus a service's own.
@@ -140,7 +142,9 @@ pub async fn connect(
         });
     }
     let Some(tls) = &destination.tls else {
-        prove_by_resolution(&destination.host, destination.origin).await?;
+        if !destination.told {
+            prove_by_resolution(&destination.host, destination.origin).await?;
+        }
         return Ok(Connected::Plain(dial(destination.origin).await?));
     };
     let name = ServerName::try_from(destination.host.clone()).map_err(|_| ForwardError::Name {

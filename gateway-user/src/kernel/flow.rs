@@ -1,4 +1,5 @@
-//! Claiming a redirected connection: by the accepted socket's cookie, exactly once.
+//! Claiming a redirected connection: by the accepted socket's cookie, exactly once. Looking up who asks by datagram: by both endpoints, as
+//! often as questions come.
 
 use std::{
     net::SocketAddr,
@@ -6,9 +7,12 @@ use std::{
     time::Duration,
 };
 
-use gateway_common::{flow::Origin, names};
+use gateway_common::{
+    flow::{FlowKey, Origin},
+    names,
+};
 
-use super::maps::{Claims, optional};
+use super::maps::{Askers, Claims, optional};
 
 /// What the kernel knows about a redirected connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,24 +48,56 @@ pub enum ClaimError {
         /// The cause.
         reason: String,
     },
+    /// The kernel part did not redirect this datagram, or its socket is closed by now.
+    #[error(
+        "the question from {client} was not redirected by the kernel part, or its socket is closed"
+    )]
+    Nobody {
+        /// Where it came from.
+        client: SocketAddr,
+    },
+    /// The map could not be read.
+    #[error("who asks from {client} could not be looked up: {reason}")]
+    NoAnswer {
+        /// Where it came from.
+        client: SocketAddr,
+        /// The cause.
+        reason: String,
+    },
+}
+
+/// Where a datagram came from and where it arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Question {
+    /// Cookie of the network namespace.
+    pub netns: u64,
+    /// The side that asks.
+    pub client: SocketAddr,
+    /// The workload's listener.
+    pub listener: SocketAddr,
 }
 
 /// Where accepted connections are claimed.
 pub trait FlowTable: Send + Sync {
     /// Takes the flow of the accepted socket with this cookie (SO_COOKIE). Of any number of callers with the same cookie, one gets it.
     fn claim(&self, cookie: u64) -> Result<Flow, ClaimError>;
+
+    /// Who asks by this datagram: the last one to ask by that socket, as long as it is open.
+    fn asker(&self, question: &Question) -> Result<Flow, ClaimError>;
 }
 
 /// The flow table of the kernel part.
 #[derive(Clone)]
 pub struct Flows {
     claims: Arc<Mutex<Claims>>,
+    askers: Arc<Mutex<Askers>>,
 }
 
 impl Flows {
-    pub(super) fn new(claims: Claims) -> Self {
+    pub(super) fn new(claims: Claims, askers: Askers) -> Self {
         Self {
             claims: Arc::new(Mutex::new(claims)),
+            askers: Arc::new(Mutex::new(askers)),
         }
     }
 }
@@ -82,6 +118,25 @@ impl FlowTable for Flows {
         match optional(claims.remove(&cookie), names::CLAIMS).map_err(unreadable)? {
             Some(()) => Ok(Origin::from_bytes(&origin).into()),
             None => Err(ClaimError::Unknown { cookie }),
+        }
+    }
+
+    fn asker(&self, question: &Question) -> Result<Flow, ClaimError> {
+        let client = question.client;
+        let key = FlowKey {
+            netns: question.netns,
+            client: client.into(),
+            listener: question.listener.into(),
+        };
+        let askers = self.askers.lock().unwrap_or_else(PoisonError::into_inner);
+        let origin = optional(askers.get(&key.to_bytes(), 0), names::ASKERS);
+        let unreadable = |error: super::KernelError| ClaimError::NoAnswer {
+            client,
+            reason: error.to_string(),
+        };
+        match origin.map_err(unreadable)? {
+            Some(origin) => Ok(Origin::from_bytes(&origin).into()),
+            None => Err(ClaimError::Nobody { client }),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The maps as user space uses them: typed by the records of gateway-common, which cross as byte arrays.
 
 use std::{
-    collections::HashSet, ffi::OsStr, fmt::Display, hash::Hash, net::IpAddr,
-    os::unix::ffi::OsStrExt, path::PathBuf,
+    collections::HashSet, ffi::OsStr, fmt::Display, hash::Hash, os::unix::ffi::OsStrExt,
+    path::PathBuf,
 };
 
 use aya::{
@@ -10,7 +10,7 @@ use aya::{
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
 };
 use gateway_common::{
-    addr::{Addr, Endpoint, WILDCARDS},
+    addr::{Endpoint, WILDCARDS},
     names,
     path::{self, KEY},
     scope::{Lineage, MAX_PATHS, MAX_TAGS, PathTag, Scope, Tag, slot},
@@ -28,7 +28,6 @@ pub(super) struct Maps {
     scopes: HashMap<MapData, u32, [u8; 44]>,
     listeners: HashMap<MapData, [u8; 20], u32>,
     namespaces: HashMap<MapData, u64, u32>,
-    resolvers: HashMap<MapData, [u8; 16], u32>,
     live: HashMap<MapData, u32, u64>,
     pub(super) offers: Offers,
     counters: PerCpuArray<MapData, u64>,
@@ -37,6 +36,7 @@ pub(super) struct Maps {
 /// What is read in other places than the rest: flows, refusals, cgroups that mkdir has tagged, and flows from outside.
 pub(super) struct Streams {
     pub(super) claims: Claims,
+    pub(super) askers: Askers,
     pub(super) events: Ring,
     pub(super) arrivals: Ring,
     pub(super) entries: Ring,
@@ -47,6 +47,9 @@ pub(super) type Ring = RingBuf<MapData>;
 
 /// Cookie of an accepted socket to its origin.
 pub(super) type Claims = HashMap<MapData, u64, [u8; 56]>;
+
+/// Endpoints of a socket that asks the DNS stage to its origin.
+pub(super) type Askers = HashMap<MapData, [u8; 48], [u8; 56]>;
 
 impl Maps {
     /// Takes the maps out of a loaded object.
@@ -59,13 +62,13 @@ impl Maps {
             scopes: take(ebpf, names::SCOPES)?,
             listeners: take(ebpf, names::LISTENERS)?,
             namespaces: take(ebpf, names::NAMESPACES)?,
-            resolvers: take(ebpf, names::RESOLVERS)?,
             live: take(ebpf, names::LIVE)?,
             offers: Offers::take(ebpf)?,
             counters: take(ebpf, names::COUNTERS)?,
         };
         let streams = Streams {
             claims: take(ebpf, names::CLAIMS)?,
+            askers: take(ebpf, names::ASKERS)?,
             events: take(ebpf, names::EVENTS)?,
             arrivals: take(ebpf, names::ARRIVALS)?,
             entries: take(ebpf, names::ENTRIES)?,
@@ -225,7 +228,7 @@ impl Maps {
         self.guard_exactly_scopes()
     }
 
-    /// Number of a workload's live connections.
+    /// Number of a workload's live connections and of its sockets that ask the DNS stage.
     pub(super) fn live(&self, workload: u32) -> Result<u64, KernelError> {
         Ok(optional(self.live.get(&workload, 0), names::LIVE)?.unwrap_or(0))
     }
@@ -248,12 +251,6 @@ impl Maps {
     /// Governs nothing in a network namespace any more.
     pub(super) fn remove_namespace(&mut self, cookie: u64) -> Result<(), KernelError> {
         optional(self.namespaces.remove(&cookie), names::NAMESPACES).map(drop)
-    }
-
-    /// Replaces the resolvers.
-    pub(super) fn set_resolvers(&mut self, wanted: &[IpAddr]) -> Result<(), KernelError> {
-        let wanted = wanted.iter().map(|ip| Addr::from(*ip).to_bytes()).collect();
-        replace(&mut self.resolvers, &wanted, names::RESOLVERS)
     }
 
     /// Counters by name, summed over CPUs.

@@ -6,7 +6,7 @@
 //! the hooks do not know they refuse, and a map that is full is a refusal. Linux 5.15 or later.
 //!
 //! Order for a daemon: [`Kernel::open`], [`Kernel::set_daemon`], [`Kernel::govern`] each workload, bind the listeners (without
-//! SO_REUSEPORT, TCP fast open off), [`Kernel::resolvers`], [`Kernel::tag`].
+//! SO_REUSEPORT, TCP fast open off; UDP sockets beside them for questions to the DNS stage), [`Kernel::tag`].
 
 mod adopt;
 mod btf;
@@ -33,7 +33,7 @@ mod watch;
 
 use std::{
     fs::File,
-    net::{IpAddr, SocketAddrV4, SocketAddrV6},
+    net::{SocketAddrV4, SocketAddrV6},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -55,7 +55,7 @@ use self::{
 pub use self::{
     error::{KernelError, Kind},
     event::{Arrivals, Refusal, Refusals},
-    flow::{ClaimError, Flow, FlowTable, Flows},
+    flow::{ClaimError, Flow, FlowTable, Flows, Question},
     inbound::{Entrant, Entries, Entry},
     lsm::Lsm,
     options::{Limits, Options},
@@ -260,17 +260,12 @@ impl Kernel {
         self.state().is_free(pid)
     }
 
-    /// Sets the host's resolvers: the only addresses a workload may send datagrams to, at port 53.
-    pub fn resolvers(&self, addresses: &[IpAddr]) -> Result<(), KernelError> {
-        self.state().maps.set_resolvers(addresses)
-    }
-
     /// Redirected connections, then refusals by reason.
     pub fn counters(&self) -> Result<Vec<(&'static str, u64)>, KernelError> {
         self.state().maps.counters()
     }
 
-    /// Number of connections a workload holds.
+    /// Number of connections a workload holds, and of sockets that ask the DNS stage.
     pub fn connections(&self, workload: u32) -> Result<u64, KernelError> {
         self.state().maps.live(workload)
     }
@@ -326,7 +321,7 @@ impl Kernel {
         state.adopt()?;
         Ok(Self {
             state: Mutex::new(state),
-            flows: Flows::new(streams.claims),
+            flows: Flows::new(streams.claims, streams.askers),
             events: Mutex::new(Some(streams.events)),
             arrivals: Mutex::new(Some(streams.arrivals)),
             entries: Mutex::new(Some(streams.entries)),

@@ -227,7 +227,7 @@ async fn forward(
         }
         ((parts, None), Payload::Whole(held)) => Request::from_parts(parts, held.untouched()),
     };
-    let destination = ready.resource.destination(&connection.gateway);
+    let destination = ready.resource.destination(connection);
     let service = ready.resource.name.as_str();
     let held = connection.gateway.keeper.holds(service).then_some(service);
     let mut revoked = revoked(connection, permit.standing());

@@ -12,12 +12,15 @@ mod held;
 mod http;
 mod inspect;
 mod linger;
+mod lookup;
 mod observe;
 mod opaque;
 mod outcome;
 mod outgoing;
 mod overload;
+mod questions;
 mod relay;
+mod resolve;
 mod resource;
 mod revoke;
 mod source;
@@ -38,6 +41,7 @@ use outcome::Asked;
 
 use crate::approve::Approvals;
 use crate::config::{Catalog, Mode};
+use crate::dns;
 use crate::drain::Drain;
 use crate::forward::{ForwardError, Upstreams};
 use crate::identity::{self, Caller, Registry};
@@ -54,6 +58,7 @@ use crate::tls::TlsError;
 
 pub use body::body_budget;
 pub use observe::Unopened;
+pub use questions::questions;
 
 /// What every connection uses; built once by `app`.
 pub struct Gateway {
@@ -85,6 +90,8 @@ pub struct Gateway {
     pub unopened: Unopened,
     /// How far the containment of hooks reaches on this kernel.
     pub containment: &'static str,
+    /// Who is asked for names, and what was answered.
+    pub dns: dns::Stage,
 }
 
 /// The agent's side of a connection.
@@ -216,6 +223,9 @@ async fn governed(gateway: Arc<Gateway>, stream: TcpStream) -> Result<(), Connec
 
 /// Finds out what the connection speaks, and governs that.
 async fn speak(connection: Arc<Connection>, stream: Client) -> Result<(), ConnectionError> {
+    if connection.origin.port() == DNS {
+        return resolve::serve(connection, stream).await;
+    }
     let sniffed = sniff::classify(stream, connection.deadlines()).await?;
     if sniffed.wire != Wire::Tls
         && let Some(why) = observe::unopened(&connection, None)
@@ -292,6 +302,9 @@ fn session_start(gateway: &Gateway, caller: &Caller, origin: SocketAddr) -> Sess
         name: None,
     }
 }
+
+/// Names are asked for here, whatever the address.
+const DNS: u16 = 53;
 
 #[cfg(test)]
 mod tests {

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use super::inspect::{self, Payload, Ready};
 use super::opaque::{self, Passage};
 use super::outcome::{self, Asked, Verdict};
-use super::resource::Resource;
+use super::resource::{Resource, told};
 use super::source::{Source, Spare};
 use super::{Client, Connection, ConnectionError, reset_behind};
 use crate::config::Scheme;
@@ -63,7 +63,11 @@ pub(super) async fn permit_unfit(
 /// Where a request goes: to the service it names, and in the clear only if that name is proven, as otherwise to the address.
 pub(super) async fn resource(connection: &Connection, scheme: Scheme, host: &str) -> Resource {
     let origin = connection.origin;
-    if scheme == Scheme::Plain && !resolves_to(host, origin).await {
+    let proven = || async {
+        let listed = Resource::of(&connection.gateway, scheme, host, origin);
+        told(connection, &listed.name, host) || resolves_to(host, origin).await
+    };
+    if scheme == Scheme::Plain && !proven().await {
         let address = origin.ip().to_canonical().to_string();
         return Resource::of(&connection.gateway, scheme, &address, origin);
     }
@@ -180,7 +184,7 @@ pub(super) async fn pass(
 ) -> Result<(), ConnectionError> {
     let resource = match tls_name {
         Some(name) => Resource::of(&connection.gateway, Scheme::Tls, &name, connection.origin),
-        None => Resource::opaque(&connection.gateway, connection.origin).await,
+        None => Resource::opaque(&connection).await,
     };
     let passage = Passage {
         destination: resource.address(),

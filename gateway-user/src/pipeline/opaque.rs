@@ -37,7 +37,7 @@ where
     }
     let resource = resource(&connection, tls_name).await;
     let passage = Passage {
-        destination: resource.destination(&connection.gateway),
+        destination: resource.destination(&connection),
         protocol: "opaque",
         note: None,
         resource,
@@ -143,7 +143,7 @@ fn unfit(connection: &Connection, resource: &Resource, permit: &Permit) -> Optio
 async fn resource(connection: &Connection, tls_name: Option<String>) -> Resource {
     match tls_name {
         Some(name) => Resource::of(&connection.gateway, Scheme::Tls, &name, connection.origin),
-        None => Resource::opaque(&connection.gateway, connection.origin).await,
+        None => Resource::opaque(connection).await,
     }
 }
 

@@ -1,10 +1,11 @@
 //! Which service a destination is: what policy decides on, and how its name is proven.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use crate::config::{LLM_GROUP, Scheme};
 use crate::forward::{Destination, resolves_to};
-use crate::pipeline::Gateway;
+use crate::pipeline::{Connection, Gateway};
 
 /// A destination with its service.
 #[derive(Clone)]
@@ -39,12 +40,15 @@ impl Resource {
     }
 
     /// The opaque service one of whose names this host resolves to the address; else the address itself.
-    pub(super) async fn opaque(gateway: &Gateway, origin: SocketAddr) -> Self {
+    pub(super) async fn opaque(connection: &Connection) -> Self {
+        let (gateway, origin) = (&connection.gateway, connection.origin);
         for service in gateway.catalog.services() {
             for endpoint in service.endpoints.iter().filter(|endpoint| {
                 endpoint.scheme == Scheme::Opaque && endpoint.port == origin.port()
             }) {
-                if resolves_to(&endpoint.host, origin).await {
+                if told(connection, &service.name, &endpoint.host)
+                    || resolves_to(&endpoint.host, origin).await
+                {
                     return Self::of(gateway, Scheme::Opaque, &endpoint.host, origin);
                 }
             }
@@ -80,19 +84,33 @@ impl Resource {
             service: self.name.clone(),
             host: self.origin.ip().to_canonical().to_string(),
             tls: None,
+            told: false,
         }
     }
 
     /// Where a permit for this resource leads.
-    pub(super) fn destination(&self, gateway: &Gateway) -> Destination {
-        let tls = self.tls().then(|| gateway.upstreams.of(&self.name));
+    pub(super) fn destination(&self, connection: &Connection) -> Destination {
+        let upstreams = &connection.gateway.upstreams;
+        let tls = self.tls().then(|| upstreams.of(&self.name));
         Destination {
             origin: self.origin,
             service: self.name.clone(),
             host: self.host.clone(),
             tls,
+            told: told(connection, &self.name, &self.host),
         }
     }
+}
+
+/// Whether the DNS stage has told the workload that the name has the dialled address. For a service with a credential that is no proof.
+pub(super) fn told(connection: &Connection, service: &str, host: &str) -> bool {
+    let (gateway, workload) = (&connection.gateway, connection.caller.workload.number);
+    let address = connection.origin.ip();
+    !gateway.keeper.holds(service)
+        && gateway
+            .dns
+            .proofs
+            .hold(workload, host, address, Instant::now())
 }
 
 /// The group of destinations that no service lists.

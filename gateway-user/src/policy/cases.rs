@@ -294,6 +294,8 @@ fn defaults(case: &Case) -> Facts {
     facts.set("tls", case.action != "net.listen");
     facts.set("credential", "none");
     facts.set("findings", Fact::Set(BTreeSet::new()));
+    facts.set("name", host);
+    facts.set("type", "A");
     let (method, path) = match case.action.as_str() {
         "http.read" | "http.websocket" => ("GET", "/"),
         "llm.generate" => ("POST", "/v1/chat/completions"),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::evaluate::{EvaluateError, Prepared, Verdict};
 use super::question::{Ask, Question};
 use super::shape::FINDINGS;
-use super::{PolicySet, Rule};
+use super::{PolicySet, RESOLVE, Rule};
 use crate::detect::Detectors;
 use crate::protocol::{Fact, Facts};
 
@@ -97,14 +97,24 @@ impl PolicySet {
 
 /// Decides with exactly these approvals given.
 pub(super) fn resolve(set: &PolicySet, query: Query, granted: &BTreeSet<String>) -> Decision {
-    try_resolve(set, query, granted).unwrap_or_else(|error| {
+    let lookup = (query.action == RESOLVE).then(|| query.clone());
+    let decision = try_resolve(set, query, granted).unwrap_or_else(|error| {
         Decision::Deny(Denial {
             policies: Vec::new(),
             reason: "policy could not be evaluated".to_owned(),
             error: true,
             detail: Some(error.to_string()),
         })
-    })
+    });
+    match (lookup, decision) {
+        (Some(query), Decision::Deny(denial)) if denial.policies.is_empty() && !denial.error => {
+            match set.could_permit(&query) {
+                permits if permits.is_empty() => Decision::Deny(denial),
+                permits => permit(set, query, permits, Fulfilled::default()),
+            }
+        }
+        (_, decision) => decision,
+    }
 }
 
 fn try_resolve(
@@ -376,7 +386,7 @@ impl fmt::Display for Decision {
     }
 }
 
-const NOTHING_PERMITS: &str = "no policy permits it";
+pub(super) const NOTHING_PERMITS: &str = "no policy permits it";
 
 /// Longer than any model name; what is longer is not worth repeating.
 const MAX_QUOTED: usize = 100;

@@ -42,8 +42,8 @@ pub(super) enum EvaluateError {
 
 /// The entity types of the schema.
 pub(super) struct Types {
-    identity: EntityTypeName,
-    group: EntityTypeName,
+    pub(super) identity: EntityTypeName,
+    pub(super) group: EntityTypeName,
     service: EntityTypeName,
     service_group: EntityTypeName,
 }
@@ -168,11 +168,11 @@ pub(super) fn resource(
     )
 }
 
-fn uids(kind: &EntityTypeName, names: &[String]) -> HashSet<EntityUid> {
+pub(super) fn uids(kind: &EntityTypeName, names: &[String]) -> HashSet<EntityUid> {
     names.iter().map(|name| uid(kind, name)).collect()
 }
 
-fn uid(kind: &EntityTypeName, name: &str) -> EntityUid {
+pub(super) fn uid(kind: &EntityTypeName, name: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(name))
 }
 

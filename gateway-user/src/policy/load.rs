@@ -16,7 +16,7 @@ use cedar_policy::{Policy, PolicyId, ValidationMode, Validator, pst};
 use super::error::{Fault, Place, PolicyError, Problem};
 use super::evaluate::Types;
 use super::vocabulary::{self, SCHEMA, Vocabulary};
-use super::{PolicySet, Rule, annotation, depth, detectors, shape, slice};
+use super::{PolicySet, Rule, annotation, depth, detectors, lookup, shape, slice};
 use crate::detect::Detectors;
 
 /// One policy file.
@@ -177,6 +177,7 @@ fn compile_here(sources: &[Source]) -> Result<PolicySet, PolicyError> {
         return Err(PolicyError::Broken(problems));
     }
     let types = Types::new()?;
+    let places = all.policies().flat_map(lookup::places).collect();
     Ok(PolicySet {
         schema,
         types,
@@ -185,6 +186,7 @@ fn compile_here(sources: &[Source]) -> Result<PolicySet, PolicyError> {
         warnings,
         detectors: Arc::new(detectors),
         version,
+        places,
     })
 }
 

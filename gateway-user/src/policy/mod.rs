@@ -14,12 +14,13 @@ mod error;
 mod evaluate;
 mod live;
 mod load;
+mod lookup;
 mod question;
 mod shape;
 mod slice;
 mod vocabulary;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use cedar_policy::{Effect, Entity, EntityUid, ResourceConstraint, Schema};
 pub use decide::{Decision, Denial, Permit, Query};
 pub use error::{Fault, Place, PolicyError, Problem};
 pub use live::{Live, Standing};
+pub use lookup::{Lookup, RESOLVE};
 pub use question::{Ask, Question};
 
 use annotation::Terms;
@@ -65,6 +67,8 @@ pub struct PolicySet {
     warnings: Vec<Problem>,
     detectors: Arc<Detectors>,
     version: String,
+    /// Unlisted destinations that policies name.
+    places: BTreeSet<String>,
 }
 
 /// The policies that can apply to one action.
@@ -73,6 +77,8 @@ struct Slice {
     /// The action with its ancestors, for `action in`.
     entity: Entity,
     set: cedar_policy::PolicySet,
+    /// The facts of the action.
+    facts: Vec<String>,
     /// The resources of those that need whole bodies.
     read_whole: Vec<ResourceConstraint>,
 }

@@ -33,9 +33,10 @@ pub(super) fn by_action(
     for entity in actions.iter() {
         let action = entity.uid();
         let name = action.id().unescaped().to_owned();
-        if !vocabulary.0.contains_key(&name) {
+        let Some(facts) = vocabulary.0.get(&name) else {
             continue;
-        }
+        };
+        let facts = facts.keys().cloned().collect();
         let admits = |group: &EntityUid| *group == action || actions.is_ancestor_of(group, &action);
         let mut set = cedar_policy::PolicySet::new();
         let mut read_whole = Vec::new();
@@ -61,6 +62,7 @@ pub(super) fn by_action(
                 action,
                 entity,
                 set,
+                facts,
                 read_whole,
             },
         );

@@ -27,6 +27,7 @@ pub struct Metrics {
     exchanges: Family<Exchange, Counter>,
     sessions: Counter,
     dial_failures: Counter,
+    unattributed: Counter,
     /// From a request that can be put to policy to its decision on record.
     pub decisions: Timing,
     /// How long requests waited for people.
@@ -57,6 +58,7 @@ impl Default for Metrics {
             exchanges: Family::default(),
             sessions: Counter::default(),
             dial_failures: Counter::default(),
+            unattributed: Counter::default(),
             decisions: Timing::new(QUICK),
             held: Timing::new(PATIENT),
             commits: Timing::new(QUICK),
@@ -82,6 +84,11 @@ impl Metrics {
             "upstream_dial_failures",
             "Permitted exchanges whose destination could not be reached",
             self.dial_failures.clone(),
+        );
+        registry.register(
+            "dns_unattributed",
+            "Questions whose sender the kernel part did not know, and which were refused",
+            self.unattributed.clone(),
         );
         registry.register(
             "decision_seconds",
@@ -117,6 +124,11 @@ impl Metrics {
     /// A permitted exchange could not reach its destination.
     pub fn dial_failed(&self) {
         self.dial_failures.inc();
+    }
+
+    /// Nobody is known to have asked a question.
+    pub fn unattributed(&self) {
+        self.unattributed.inc();
     }
 
     /// The text of a scrape.

@@ -16,6 +16,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use nix::{libc, sched, sys::socket as raw, unistd};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use tests::datagram;
 use tests::harness::patience;
 
 #[path = "kernel-agent/foreign.rs"]
@@ -129,6 +130,11 @@ impl Agent {
                 self.sendto(to)
             }
             ["sendto", to] => self.sendto(to),
+            ["bind", "udp", to] => {
+                self.open(to, Type::DGRAM, Protocol::UDP)?;
+                self.socket()?.bind(&address(to)?)?;
+                Ok(String::new())
+            }
             ["bind", "tcp", to] => {
                 self.open(to, Type::STREAM, Protocol::TCP)?;
                 self.socket()?.set_reuse_address(true)?;
@@ -147,6 +153,18 @@ impl Agent {
                 let mut socket = self.socket()?;
                 let count = socket.read(&mut buffer)?;
                 Ok(String::from_utf8_lossy(&buffer[..count]).into_owned())
+            }
+            ["receive-from"] => datagram::receive(self.socket()?),
+            ["sendmmsg", text, to @ ..] => datagram::send_each(self.socket()?, text, to),
+            ["segments", size, text] => {
+                let size: u16 = size.parse()?;
+                option(
+                    self.socket()?,
+                    libc::IPPROTO_UDP,
+                    libc::UDP_SEGMENT,
+                    &i32::from(size).to_ne_bytes(),
+                )?;
+                Ok(self.socket()?.send(text.as_bytes())?.to_string())
             }
             ["peer"] => Ok(socket_addr(&self.socket()?.peer_addr()?)?.to_string()),
             ["local"] => Ok(socket_addr(&self.socket()?.local_addr()?)?.to_string()),

@@ -1,6 +1,6 @@
 //! A listener's address belongs to the daemon, alive or dead.
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::TcpListener;
 
 use crate::{
     agent::Agent,
@@ -18,6 +18,10 @@ fn nobody_squats_a_listener_address() {
         format!("bind tcp [::]:{}", a.port()),
         format!("bind tcp {b}"),
         format!("bind tcp [::]:{}", b.port()),
+        format!("bind udp {a}"),
+        format!("bind udp 0.0.0.0:{}", a.port()),
+        format!("bind udp [::]:{}", a.port()),
+        format!("bind udp {b}"),
     ];
     rig.abandon();
     let mut tagged = rig.agent();
@@ -36,14 +40,15 @@ fn nobody_squats_a_listener_address() {
 }
 
 #[test]
-fn other_addresses_and_datagrams_are_not_guarded() {
+fn other_addresses_are_not_guarded() {
     let mut rig = Rig::tagged();
     let listener = v4(&rig.v4);
     rig.abandon();
     let mut untagged = Agent::new();
     untagged.does(format!("bind tcp 127.0.0.9:{}", listener.port()));
+    untagged.does(format!("bind udp 127.0.0.9:{}", listener.port()));
     untagged.does("bind tcp 0.0.0.0:0");
-    UdpSocket::bind(listener).unwrap();
+    untagged.does("bind udp 0.0.0.0:0");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Datagrams, raw sockets and other protocols: nothing leaves but questions to the host's resolvers.
+//! Datagrams, raw sockets and other protocols: nothing leaves.
 
 use std::{
     io::ErrorKind,
@@ -7,17 +7,17 @@ use std::{
 
 use crate::{
     agent::Agent,
-    rig::{Cgroup, Rig, WORKLOAD, own_address},
+    rig::{Cgroup, Rig, WORKLOAD},
 };
 
 /// A UDP server that knows whether it was reached.
-struct Server {
+pub struct Server {
     socket: UdpSocket,
-    addr: SocketAddr,
+    pub addr: SocketAddr,
 }
 
 impl Server {
-    fn on(addr: SocketAddr) -> Self {
+    pub fn on(addr: SocketAddr) -> Self {
         let socket = UdpSocket::bind(addr).unwrap();
         socket
             .set_read_timeout(Some(crate::net::deadline()))
@@ -28,12 +28,12 @@ impl Server {
         }
     }
 
-    fn reached(&self) -> SocketAddr {
+    pub fn reached(&self) -> SocketAddr {
         self.socket.recv_from(&mut [0; 64]).unwrap().1
     }
 
     /// On loopback a datagram has arrived when the call that sent it returns.
-    fn untouched(&self) {
+    pub fn untouched(&self) {
         self.socket.set_nonblocking(true).unwrap();
         let error = self
             .socket
@@ -96,42 +96,6 @@ fn a_socket_made_before_the_process_joined_sends_nothing_by_address() {
     rig.cgroup.add(agent.pid());
     assert_eq!(agent.ask(format!("sendto {}", server.addr)), "err EPERM");
     server.untouched();
-}
-
-#[test]
-fn port_53_of_a_resolver_is_open_and_nothing_else_of_it() {
-    let ip = own_address(85);
-    let (dns, other) = (Server::on((ip, 53).into()), Server::on((ip, 5353).into()));
-    let rig = Rig::tagged();
-    let mut agent = rig.agent();
-    assert_eq!(agent.ask(format!("udp-sendto {}", dns.addr)), "err EPERM");
-    assert_eq!(
-        agent.ask(format!("udp-connect {} then send x", dns.addr)),
-        "err EPERM"
-    );
-
-    rig.kernel().resolvers(&[ip.into()]).unwrap();
-    agent.does(format!("udp-sendto {}", dns.addr));
-    dns.reached();
-    agent.does(format!("udp-sendto [::ffff:{ip}]:53"));
-    dns.reached();
-    agent.does(format!("udp-connect {} then send x", dns.addr));
-    let client = dns.reached();
-    dns.socket.send_to(b"answer", client).unwrap();
-    assert_eq!(agent.does("receive"), "answer");
-    assert_eq!(agent.ask(format!("udp-sendto {}", other.addr)), "err EPERM");
-    assert_eq!(
-        agent.ask(format!("udp-connect {} then send x", other.addr)),
-        "err EPERM"
-    );
-    // TCP to port 53 is TCP.
-    agent.does(format!("tcp {}", dns.addr));
-    rig.accept(&rig.v4).1.unwrap();
-
-    rig.kernel().resolvers(&[]).unwrap();
-    assert_eq!(agent.ask(format!("udp-sendto {}", dns.addr)), "err EPERM");
-    dns.untouched();
-    other.untouched();
 }
 
 #[test]

@@ -65,11 +65,11 @@ fn a_successor_replaces_every_program() {
     let mut rig = Rig::tagged();
     let maps = rig.maps();
     let (programs, links) = in_kernel(&maps);
-    assert_eq!((programs, links), (17, 17));
+    assert_eq!((programs, links), (20, 20));
     let kernel = rig.open(Limits::default());
     rig.kernel = Some(kernel);
     eventually("the old programs to go", || {
-        (in_kernel(&maps) == (17, 17)).then_some(())
+        (in_kernel(&maps) == (20, 20)).then_some(())
     });
 }
 

@@ -3,7 +3,10 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, TcpStream},
+    net::{
+        Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, TcpStream,
+        UdpSocket,
+    },
     path::{Path, PathBuf},
     sync::{
         Once,
@@ -15,7 +18,7 @@ use std::{
 use aya::maps::{HashMap, Map, MapData, MapInfo};
 pub use gateway_user::kernel::Limits;
 use gateway_user::{
-    kernel::{self, ClaimError, Flow, FlowTable, Kernel, Options, Scope},
+    kernel::{self, ClaimError, Flow, FlowTable, Kernel, Options, Question, Scope},
     sys::socket,
 };
 
@@ -33,6 +36,9 @@ pub struct Rig {
     pub cgroup: Cgroup,
     pub v4: TcpListener,
     pub v6: TcpListener,
+    /// Where questions of datagrams arrive, beside the listeners.
+    pub udp4: UdpSocket,
+    pub udp6: UdpSocket,
     pub pins: PathBuf,
     scope: Scope,
 }
@@ -49,8 +55,8 @@ impl Rig {
         let serial = serial();
         let pins = PathBuf::from(format!("{BPFFS}/{}", name(serial)));
         let cgroup = Cgroup::new(&name(serial));
-        let v4 = bind(|port| SocketAddr::from((own_address(84), port)));
-        let v6 = bind(|port| SocketAddr::from((Ipv6Addr::LOCALHOST, port)));
+        let (v4, udp4) = bind(|port| SocketAddr::from((own_address(84), port)));
+        let (v6, udp6) = bind(|port| SocketAddr::from((Ipv6Addr::LOCALHOST, port)));
         let scope = Scope {
             workload: WORKLOAD,
             v4: self::v4(&v4),
@@ -62,6 +68,8 @@ impl Rig {
             cgroup,
             v4,
             v6,
+            udp4,
+            udp6,
             pins,
             scope,
         };
@@ -125,6 +133,23 @@ impl Rig {
         self.kernel().flows().claim(socket::cookie(stream).unwrap())
     }
 
+    /// The next question, where it came from, and who asks.
+    pub fn question(&self, socket: &UdpSocket) -> (String, SocketAddr, Result<Flow, ClaimError>) {
+        socket.set_read_timeout(Some(deadline())).unwrap();
+        let mut buffer = [0; 64];
+        let (length, client) = socket.recv_from(&mut buffer).unwrap();
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        (text, client, self.asker(socket, client))
+    }
+
+    pub fn asker(&self, socket: &UdpSocket, client: SocketAddr) -> Result<Flow, ClaimError> {
+        self.kernel().flows().asker(&Question {
+            netns: socket::netns_cookie(socket).unwrap(),
+            client,
+            listener: socket.local_addr().unwrap(),
+        })
+    }
+
     pub fn counter(&self, name: &str) -> u64 {
         let counters = self.kernel().counters().unwrap();
         counters
@@ -138,12 +163,16 @@ impl Rig {
     pub fn abandon(&mut self) {
         self.v4 = TcpListener::bind("127.0.0.1:0").unwrap();
         self.v6 = TcpListener::bind("[::1]:0").unwrap();
+        self.udp4 = UdpSocket::bind("127.0.0.1:0").unwrap();
+        self.udp6 = UdpSocket::bind("[::1]:0").unwrap();
     }
 
     /// Listens again where the listeners were.
     pub fn revive(&mut self) {
         self.v4 = TcpListener::bind(self.scope.v4).unwrap();
         self.v6 = TcpListener::bind(self.scope.v6.unwrap()).unwrap();
+        self.udp4 = UdpSocket::bind(self.scope.v4).unwrap();
+        self.udp6 = UdpSocket::bind(self.scope.v6.unwrap()).unwrap();
     }
 
     pub fn down(&mut self) {
@@ -243,13 +272,14 @@ pub fn v6(listener: &TcpListener) -> SocketAddrV6 {
 }
 
 /// Binds a port outside the automatic range.
-fn bind(addr: impl Fn(u16) -> SocketAddr) -> TcpListener {
+fn bind(addr: impl Fn(u16) -> SocketAddr) -> (TcpListener, UdpSocket) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     for _ in 0..PORTS.len() {
         let step = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() * 64;
         let port = PORTS.start + u16::try_from(step % u32::try_from(PORTS.len()).unwrap()).unwrap();
-        if let Ok(listener) = TcpListener::bind(addr(port)) {
-            return listener;
+        let at = addr(port);
+        if let (Ok(tcp), Ok(udp)) = (TcpListener::bind(at), UdpSocket::bind(at)) {
+            return (tcp, udp);
         }
     }
     panic!("no free port");

@@ -1,10 +1,9 @@
 //! A gateway in this process, its upstream, and clients whose connections it believes to be redirected.
 
 use std::{
-    collections::HashMap,
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -13,9 +12,10 @@ use gateway_user::{
     app::{keeper, upstreams},
     approve::Approvals,
     config::Mode,
+    dns,
     drain::Drain,
     identity::{Registry, Rules, Workload},
-    kernel::{ClaimError, Flow, FlowTable},
+    kernel::{Flow, FlowTable},
     load::Load,
     pipeline::{self, Gateway, Unopened},
     policy::{Live, PolicySet},
@@ -36,6 +36,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
     client::Client,
+    redirected::Redirected,
     setup::{Setup, configuration},
 };
 
@@ -68,24 +69,6 @@ pub(crate) struct Proxy {
     started: Duration,
     pub(crate) policies: PathBuf,
     _folder: TempDir,
-}
-
-/// The flow table: what the kernel part would know.
-#[derive(Default)]
-pub(crate) struct Redirected {
-    flows: Mutex<HashMap<u64, Flow>>,
-    /// Whose every other connection is, where somebody listens for it.
-    pub(crate) others: OnceLock<Flow>,
-}
-
-impl FlowTable for Redirected {
-    fn claim(&self, cookie: u64) -> Result<Flow, ClaimError> {
-        let mut flows = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = flows.remove(&cookie);
-        known
-            .or_else(|| self.others.get().cloned())
-            .ok_or(ClaimError::Unknown { cookie })
-    }
 }
 
 impl Proxy {
@@ -174,6 +157,7 @@ impl Proxy {
             drain: Drain::default(),
             unopened: Unopened::default(),
             containment: "hooks",
+            dns: dns::Stage::new(config.resolvers.clone()),
         });
         Ok(Self {
             upstream,

@@ -21,6 +21,7 @@ mod malformed;
 mod names;
 mod observe;
 mod person;
+mod redirected;
 mod reload;
 mod setup;
 mod site;

@@ -118,6 +118,10 @@ pub(super) const MODULES: &[Rule] = &[
             "sniff", "sys", "tls", "tasks",
         ],
     },
+    Rule {
+        module: "dns",
+        may_use: &["config"],
+    },
     // What puts stages together.
     Rule {
         module: "pipeline",
@@ -125,6 +129,7 @@ pub(super) const MODULES: &[Rule] = &[
             "approve",
             "config",
             "detect",
+            "dns",
             "drain",
             "forward",
             "identity",
@@ -164,6 +169,7 @@ pub(super) const MODULES: &[Rule] = &[
             "config",
             "control",
             "detect",
+            "dns",
             "drain",
             "forward",
             "identity",
@@ -237,6 +243,12 @@ pub(super) const CONFINED: &[Confined] = &[
         word: "cedar_policy",
         within: "gateway-user/src/",
         except: &["gateway-user/src/policy/"],
+        in_tests: false,
+    },
+    Confined {
+        word: "hickory_proto",
+        within: "gateway-user/src/",
+        except: &["gateway-user/src/dns/"],
         in_tests: false,
     },
     Confined {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::{Finding, State};
+use crate::config::Resolver;
 use crate::kernel::{Kind, probe};
 use crate::tls::Roots;
 
@@ -84,10 +85,11 @@ pub(super) fn clock(config: &Path) -> Finding {
     }
 }
 
-pub(super) fn resolvers() -> Finding {
-    let resolvers = crate::app::resolvers();
+/// Whom the DNS stage asks.
+pub(super) fn resolvers(resolvers: &Resolver) -> Finding {
+    let resolvers = resolvers.read();
     if resolvers.is_empty() {
-        let remedy = "name one in /etc/resolv.conf, then restart the daemon";
+        let remedy = "name one in [dns] resolvers of tollgate.toml, or in /etc/resolv.conf";
         return Finding::new("resolvers", State::Warn, "none in /etc/resolv.conf", remedy);
     }
     let listed: Vec<String> = resolvers.iter().map(ToString::to_string).collect();

@@ -13,7 +13,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::config::Config;
+use crate::config::{Config, Resolver};
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -73,7 +73,11 @@ pub fn examine(path: &Path, status: &Result<Value, String>) -> Vec<Finding> {
     findings.extend([
         host::lsm(),
         host::clock(path),
-        host::resolvers(),
+        host::resolvers(
+            config
+                .as_ref()
+                .map_or(&Resolver::Host, |config| &config.resolvers),
+        ),
         host::roots(),
     ]);
     match config {
@@ -195,7 +199,6 @@ fn gaps(workload: &Value) -> Vec<Finding> {
 /// What programs at the cgroup's root cannot judge; SECURITY.md has the reasons.
 const BESIDE_HOOKS: &[&str] = &[
     "UNIX sockets to services outside",
-    "names, which the host's resolver is asked unjudged",
     "debugging of free processes of the same user",
 ];
 

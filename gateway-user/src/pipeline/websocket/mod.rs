@@ -67,7 +67,7 @@ pub(super) async fn open(
     if let Err(error) = protocol::with_key(&mut parts.headers) {
         return unopened(context, &handshake, entry, Why::Unavailable, &error).await;
     }
-    let destination = ready.resource.destination(&connection.gateway);
+    let destination = ready.resource.destination(connection);
     let write = |version| Request::from_parts(protocol::offer(parts, version), nothing());
     let mut revoked = revoked(connection, terms.permit().standing());
     let sent = tokio::select! {

@@ -7,6 +7,7 @@ mod decisions;
 mod depth;
 mod detectors;
 mod live;
+mod lookups;
 mod rules;
 mod slices;
 

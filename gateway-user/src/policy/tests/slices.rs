@@ -115,6 +115,7 @@ fn slices_are_closed_over_the_hierarchy() {
         .collect();
     let expected = [
         ("connect", 3),
+        ("dns.resolve", 1),
         ("http.read", 4),
         ("http.websocket", 2),
         ("http.write", 3),
