@@ -131,9 +131,8 @@ impl Agent {
             }
             ["sendto", to] => self.sendto(to),
             ["bind", "udp", to] => {
-                self.open(to, Type::DGRAM, Protocol::UDP)?;
-                self.socket()?.bind(&address(to)?)?;
-                Ok(String::new())
+                let socket = self.open(to, Type::DGRAM, Protocol::UDP)?.socket()?;
+                Ok(socket.bind(&address(to)?).map(|()| String::new())?)
             }
             ["bind", "tcp", to] => {
                 self.open(to, Type::STREAM, Protocol::TCP)?;
