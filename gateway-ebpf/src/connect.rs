@@ -49,7 +49,7 @@ pub fn connect(ctx: &SockAddr) -> Verdict {
         own: socket::is_own(ctx.socket()),
         inside: match transport {
             Transport::Stream => receiver::listens(ctx, workload),
-            Transport::Datagram => dns && receiver::receives(ctx, workload),
+            Transport::Datagram => dns && receiver::receives(ctx, Endpoint::NONE, workload),
             Transport::Other => false,
         },
         listener: listener.endpoint.exists(),

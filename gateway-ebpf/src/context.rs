@@ -184,7 +184,7 @@ impl SockAddr {
         verdict::here(self.owner(), workload)
     }
 
-    /// The address a datagram goes out with, as far as it is known: of the message, else of the socket.
+    /// The address a datagram goes out with, as far as it is known: of the message, else of the socket. For sendmsg alone.
     #[inline(always)]
     pub fn source(&self) -> Endpoint {
         let addr = match self.family {

@@ -39,14 +39,13 @@ pub fn listens(ctx: &SockAddr, workload: u32) -> bool {
     })
 }
 
-/// Does a socket that this workload made receive what this call sends?
+/// Does a socket that this workload made receive what this call sends from `source`, as far as that is known?
 #[inline(always)]
-pub fn receives(ctx: &SockAddr, workload: u32) -> bool {
+pub fn receives(ctx: &SockAddr, source: Endpoint, workload: u32) -> bool {
     let to = dialled(ctx);
     if !to.addr.is_loopback() {
         return false;
     }
-    let source = ctx.source();
     let from = Endpoint::new(source.addr.dialled(), source.port);
     let socket = unsafe { lookup(bpf_sk_lookup_udp, ctx.raw(), &from, &to) };
     look(socket, |socket| made(socket) == workload)

@@ -32,7 +32,7 @@ pub fn send(ctx: &SockAddr) -> Verdict {
         here: ctx.here(standing.workload),
         device: ctx.bound_to_device(),
         own: context::stored(&MADE, ctx.socket()).is_some(),
-        inside: datagram && receiver::receives(ctx, standing.workload),
+        inside: datagram && receiver::receives(ctx, ctx.source(), standing.workload),
         listener: listener.endpoint.exists(),
         dns: datagram && to.port == DNS_PORT,
     };

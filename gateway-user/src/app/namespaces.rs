@@ -1,7 +1,7 @@
 //! Listeners inside the network namespaces of adopted workloads: a container's connections go to them, and are dialled from the host's.
 //!
-//! In: the namespaces in which processes of a tagged place were seen. Out: listeners there, at the workload's own addresses, then the
-//! kernel's leave to go to them; until both are there everything in that namespace is refused. Who can act on its namespace's
+//! In: the namespaces in which processes of a tagged place were seen. Out: listeners there, for connections and questions, at the workload's own addresses,
+//! then the kernel's leave to go to them; until both are there everything in that namespace is refused. Who can act on its namespace's
 //! network (NET_ADMIN there) can keep the addresses or turn packets elsewhere; then it is refused, or its packets are dropped on the way out. A namespace
 //! that nobody of the workload is seen in any more is given up, since a listener would keep it alive.
 
@@ -13,13 +13,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 
 use super::UpError;
 use crate::identity::Workload;
 use crate::kernel::Kernel;
 use crate::listener;
-use crate::pipeline::Gateway;
+use crate::pipeline::{self, Gateway};
 use crate::sys::namespace;
 use crate::tasks::Tasks;
 
@@ -69,16 +69,21 @@ impl Namespaces {
         };
         let mut addresses = vec![SocketAddr::from(workload.v4)];
         addresses.extend(workload.v6.map(SocketAddr::from));
-        let made = namespace::listen(file.as_fd(), &addresses, &[])?;
+        let made = namespace::listen(file.as_fd(), &addresses, &addresses)?;
         let accepting = Tasks::default();
         let share = self.gateway.load.share(workload.number);
+        let failed = |source| UpError::Listen {
+            name: workload.name.clone(),
+            source,
+        };
         for listener in made.listeners {
-            let listener = TcpListener::from_std(listener).map_err(|source| UpError::Listen {
-                name: workload.name.clone(),
-                source,
-            })?;
+            let listener = TcpListener::from_std(listener).map_err(failed)?;
             let accept = listener::accept(Arc::clone(&self.gateway), listener, Arc::clone(&share));
             accepting.spawn(accept);
+        }
+        for datagrams in made.datagrams {
+            let datagrams = UdpSocket::from_std(datagrams).map_err(failed)?;
+            accepting.spawn(pipeline::questions(Arc::clone(&self.gateway), datagrams));
         }
         self.kernel.govern_namespace(made.cookie, workload.number)?;
         tracing::info!(

@@ -120,8 +120,14 @@ impl Pins {
         Ok(())
     }
 
-    /// Detaches what an earlier version had attached and this one does not know.
+    /// Detaches what an earlier version had attached and this one does not know, and lets go of maps that nobody here uses.
     pub(super) fn drop_unknown(&self) -> Result<(), KernelError> {
+        for pin in list(&self.maps()).map_err(|source| self.failed(source))? {
+            let name = pin.file_name().and_then(|name| name.to_str());
+            if !name.is_some_and(|name| names::MAPS.contains(&name)) {
+                fs::remove_file(pin).map_err(|source| self.failed(source))?;
+            }
+        }
         for pin in list(&self.links()).map_err(|source| self.failed(source))? {
             let name = pin.file_name().and_then(|name| name.to_str());
             let known = name.is_some_and(|name| {

@@ -16,9 +16,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use nix::{libc, sched, sys::socket as raw, unistd};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use tests::datagram;
 use tests::harness::patience;
 
+#[path = "kernel-agent/datagram.rs"]
+mod datagram;
 #[path = "kernel-agent/foreign.rs"]
 mod foreign;
 #[path = "kernel-agent/neighbours.rs"]
@@ -130,10 +131,6 @@ impl Agent {
                 self.sendto(to)
             }
             ["sendto", to] => self.sendto(to),
-            ["bind", "udp", to] => {
-                let socket = self.open(to, Type::DGRAM, Protocol::UDP)?.socket()?;
-                Ok(socket.bind(&address(to)?).map(|()| String::new())?)
-            }
             ["bind", "tcp", to] => {
                 self.open(to, Type::STREAM, Protocol::TCP)?;
                 self.socket()?.set_reuse_address(true)?;
@@ -152,18 +149,6 @@ impl Agent {
                 let mut socket = self.socket()?;
                 let count = socket.read(&mut buffer)?;
                 Ok(String::from_utf8_lossy(&buffer[..count]).into_owned())
-            }
-            ["receive-from"] => datagram::receive(self.socket()?),
-            ["sendmmsg", text, to @ ..] => datagram::send_each(self.socket()?, text, to),
-            ["segments", size, text] => {
-                let size: u16 = size.parse()?;
-                option(
-                    self.socket()?,
-                    libc::IPPROTO_UDP,
-                    libc::UDP_SEGMENT,
-                    &i32::from(size).to_ne_bytes(),
-                )?;
-                Ok(self.socket()?.send(text.as_bytes())?.to_string())
             }
             ["peer"] => Ok(socket_addr(&self.socket()?.peer_addr()?)?.to_string()),
             ["local"] => Ok(socket_addr(&self.socket()?.local_addr()?)?.to_string()),

@@ -69,7 +69,7 @@ fn an_unconnected_socket_gets_its_answers_from_whom_it_asked() {
 #[test]
 fn one_socket_asks_several_resolvers_at_once() {
     let (one, other) = (resolver(), resolver());
-    let all = format!("sendmmsg x {} {}", one.addr, other.addr);
+    let all = format!("batch-to x {} {}", one.addr, other.addr);
     let mut control = Agent::new();
     control.does(format!("open udp {}", one.addr));
     assert_eq!(control.does(&all), "2");

@@ -1,6 +1,6 @@
 //! Another version takes over under load: the same object under another ABI number, so that the pins lie elsewhere.
 
-use std::{fs, thread};
+use std::{fs, os::fd::AsFd, thread};
 
 use gateway_user::{
     kernel::{ABI, Hold, Kernel, KernelError, Kind, Options},
@@ -72,6 +72,44 @@ fn a_new_version_takes_over_without_a_gap() {
 }
 
 #[test]
+fn a_version_that_knew_no_questions_is_taken_over() {
+    let upstream = Upstream::v4();
+    let mut rig = Rig::tagged();
+    let before = in_kernel(&rig.maps());
+    let mut agent = rig.agent();
+    agent.does("tcp 192.0.2.1:443");
+    let held = rig.v4.accept().unwrap().0;
+    rig.kernel = None;
+    // As the version before had it pinned: without what asks, and with a map that nobody uses any more.
+    let (now, old) = (rig.pinned(""), rig.pins.join(format!("v{}", ABI - 1)));
+    fs::rename(&now, &old).unwrap();
+    for link in ["tg_sock_release", "tg_recvmsg4", "tg_recvmsg6"] {
+        let pin = old.join("links").join(link);
+        bpf::detach_link(bpf::open_pin(&pin).unwrap().as_fd()).unwrap();
+        fs::remove_file(pin).unwrap();
+    }
+    fs::rename(old.join("maps/ASKERS"), old.join("maps/RESOLVERS")).unwrap();
+    fs::remove_file(old.join("maps/ASKED")).unwrap();
+
+    rig.kernel = Some(rig.open(Limits::default()));
+    assert!(!old.exists());
+    assert!(!now.join("maps/RESOLVERS").exists());
+    assert!(rig.claim(&held).is_ok());
+    assert_eq!(agent.does("peer"), "192.0.2.1:443");
+    agent.does("udp-sendto 192.0.2.1:53");
+    let (_, client, asker) = rig.question(&rig.udp4);
+    assert_eq!(asker.unwrap().tgid, agent.pid());
+    rig.udp4.send_to(b"answer", client).unwrap();
+    assert_eq!(agent.does("receive-from"), "answer 192.0.2.1:53");
+    agent.does(format!("tcp {}", upstream.addr));
+    rig.accept(&rig.v4).1.unwrap();
+    upstream.untouched();
+    eventually("the old programs to go", || {
+        (in_kernel(&rig.maps()) == before).then_some(())
+    });
+}
+
+#[test]
 fn an_upgrade_that_was_killed_half_way_is_finished() {
     let upstream = Upstream::v4();
     let mut rig = Rig::tagged();
@@ -86,7 +124,6 @@ fn an_upgrade_that_was_killed_half_way_is_finished() {
         for pin in fs::read_dir(rig.pins.join(format!("v{}", ABI + 1)).join(folder)).unwrap() {
             let pin = pin.unwrap();
             let object = bpf::open_pin(&pin.path()).unwrap();
-            use std::os::fd::AsFd;
             bpf::pin(object.as_fd(), &earlier.join(pin.file_name())).unwrap();
         }
     }

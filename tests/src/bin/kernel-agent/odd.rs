@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use nix::libc;
 use socket2::{Protocol, SockAddr, Type};
 
-use crate::{Agent, address, option, ring, socket_addr};
+use crate::{Agent, address, datagram, option, ring, socket_addr};
 
 /// Runs one command.
 pub(crate) fn act(agent: &mut Agent, words: &[&str]) -> Result<String> {
@@ -28,6 +28,18 @@ pub(crate) fn act(agent: &mut Agent, words: &[&str]) -> Result<String> {
             agent.open(to, Type::DGRAM, Protocol::UDP)?;
             batch(agent.socket()?.as_raw_fd(), &address(to)?)
         }
+        ["segments", size, text] => {
+            let size: u16 = size.parse()?;
+            option(
+                agent.socket()?,
+                libc::IPPROTO_UDP,
+                libc::UDP_SEGMENT,
+                &i32::from(size).to_ne_bytes(),
+            )?;
+            Ok(agent.socket()?.send(text.as_bytes())?.to_string())
+        }
+        ["batch-to", text, to @ ..] => datagram::send_each(agent.socket()?, text, to),
+        ["receive-from"] => datagram::receive(agent.socket()?),
         ["marked", to] => {
             agent.open(to, Type::STREAM, Protocol::TCP)?;
             agent.socket()?.set_mark(0x7011)?;

@@ -7,7 +7,7 @@ use nix::{libc, sys::socket as raw};
 use socket2::Socket;
 
 /// What is received, and from where.
-pub fn receive(socket: &Socket) -> Result<String> {
+pub(crate) fn receive(socket: &Socket) -> Result<String> {
     let mut buffer = [0; 64];
     let received = raw::recvfrom::<raw::SockaddrStorage>(socket.as_raw_fd(), &mut buffer);
     let (count, from) = received.map_err(io::Error::from)?;
@@ -19,7 +19,7 @@ pub fn receive(socket: &Socket) -> Result<String> {
 }
 
 /// The same datagram to several addresses, by one call.
-pub fn send_each(socket: &Socket, text: &str, to: &[&str]) -> Result<String> {
+pub(crate) fn send_each(socket: &Socket, text: &str, to: &[&str]) -> Result<String> {
     let addresses = to.iter().map(|to| {
         let to: SocketAddr = to.parse()?;
         Ok(Some(raw::SockaddrStorage::from(to)))
