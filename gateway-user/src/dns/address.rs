@@ -72,7 +72,7 @@ fn bound_v6(address: Ipv6Addr) -> Bound {
 fn bound_prefix(a: u16, b: u16) -> Bound {
     match a {
         // Link-local, the old site-local, multicast.
-        0xfe80..=0xfeff | 0xff00..=0xffff => Bound::Local,
+        0xfe80..=0xffff => Bound::Local,
         0xfc00..=0xfdff => Bound::Private,
         // Documentation, benchmarks, discard-only.
         0x2001 if b == 0x2 => Bound::Private,

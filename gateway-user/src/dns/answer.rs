@@ -34,7 +34,7 @@ pub enum Filtered {
         /// In the order of the chain.
         records: Vec<Record>,
         /// What the resolver says of names that are not there.
-        soa: Option<Record>,
+        soa: Option<Box<Record>>,
         /// The addresses that the name has by this, and for how many seconds.
         addresses: Vec<(IpAddr, u32)>,
     },
@@ -54,7 +54,8 @@ pub fn filter(
     let soa = message
         .authorities
         .into_iter()
-        .find(|record| record.record_type() == RecordType::SOA);
+        .find(|record| record.record_type() == RecordType::SOA)
+        .map(Box::new);
     let mut records = chain(question, message.answers);
     for record in &mut records {
         if let Some(service) = service(&mut record.data) {

@@ -129,7 +129,7 @@ pub fn tell(
     question: &Question,
     code: ResponseCode,
     answers: Vec<Record>,
-    soa: Option<Record>,
+    soa: Option<Box<Record>>,
 ) -> Told {
     let mut message = reply(question, code);
     let empty = answers
@@ -137,7 +137,7 @@ pub fn tell(
         .all(|record| record.record_type() == RecordType::CNAME);
     message.answers = answers;
     if empty && matches!(code, ResponseCode::NoError | ResponseCode::NXDomain) {
-        message.add_authority(soa.unwrap_or_else(|| absent(question)));
+        message.add_authority(soa.map_or_else(|| absent(question), |soa| *soa));
     }
     Told {
         bytes: message.to_vec().unwrap_or_default(),
