@@ -38,7 +38,7 @@ pub(super) fn check(policies_dir: &Path) -> Result<String, PolicyError> {
         line(
             &mut text,
             &format!(
-                "  {action:<14}{}{findings}",
+                "  {action:<15}{}{findings}",
                 count(policies, "policy", "policies")
             ),
         );
@@ -172,11 +172,11 @@ expect = "deny"
         let text = check(dir.path()).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].starts_with("loaded 3 policies from "), "{text}");
-        assert_eq!(lines[1], "  connect       1 policy");
-        assert_eq!(lines[8], "  llm.generate  3 policies, reads whole bodies");
+        assert_eq!(lines[1], "  connect        1 policy");
+        assert_eq!(lines[8], "  llm.generate   3 policies, reads whole bodies");
         assert!(
-            lines[11].starts_with("warning: ")
-                && lines[11].contains("chat.cedar:6: policy \"odd\":"),
+            lines[12].starts_with("warning: ")
+                && lines[12].contains("chat.cedar:6: policy \"odd\":"),
             "{text}"
         );
         let broken = folder("permit (principal, action, resource);", "");
