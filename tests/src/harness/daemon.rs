@@ -169,8 +169,22 @@ impl Daemon {
         )
     }
 
-    /// Every exchange of the ledger, oldest first, with `session`, `identity` and `name` of its session.
+    /// Every exchange of the ledger but lookups, of which libraries make as many as they please: oldest first, with `session`, `identity` and
+    /// `name` of its session.
     pub fn exchanges(&self) -> anyhow::Result<Vec<Value>> {
+        let mut exchanges = self.recorded()?;
+        exchanges.retain(|exchange| exchange["action"] != "dns.resolve");
+        Ok(exchanges)
+    }
+
+    /// The lookups of the ledger, in the same form.
+    pub fn lookups(&self) -> anyhow::Result<Vec<Value>> {
+        let mut lookups = self.recorded()?;
+        lookups.retain(|exchange| exchange["action"] == "dns.resolve");
+        Ok(lookups)
+    }
+
+    fn recorded(&self) -> anyhow::Result<Vec<Value>> {
         let mut exchanges = Vec::new();
         for session in self.sessions()? {
             for exchange in session["exchanges"].as_array().into_iter().flatten() {
