@@ -30,11 +30,6 @@ pub(crate) fn clients() -> anyhow::Result<PathBuf> {
     Ok(root()?.join("clients"))
 }
 
-/// The Node libraries of the client tests.
-pub(crate) fn node_clients() -> anyhow::Result<PathBuf> {
-    Ok(root()?.join("node"))
-}
-
 /// True if `name` was made from exactly this text.
 pub(crate) fn stamped(name: &str, text: &str) -> anyhow::Result<bool> {
     let path = root()?.join("stamps").join(name);

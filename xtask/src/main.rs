@@ -5,6 +5,7 @@
 
 mod bench;
 mod cache;
+mod clients;
 mod deb;
 mod demo;
 mod ebpf;

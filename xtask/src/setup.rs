@@ -3,15 +3,11 @@
 //! In: the machine, and the cache folder. Out: Debian packages installed (root, through sudo), pinned tools and clients in the cache
 //! (no root). What is there already is only looked at, so a second run costs milliseconds. It prints each step before doing it.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, bail};
 
-use crate::{cache, shell, unpacked};
+use crate::{cache, clients, shell, unpacked};
 
 /// Things that are needed together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,6 +20,8 @@ pub(crate) enum Group {
     Deny,
     /// The real clients that the tests and the demo run.
     Clients,
+    /// More runtimes and clients, and container runtimes: what is to trust the gateway.
+    Runtimes,
     /// What packages are made with.
     Package,
     /// What libFuzzer is built with.
@@ -40,6 +38,7 @@ pub(crate) const ALL: &[Group] = &[
     Group::Ebpf,
     Group::Deny,
     Group::Clients,
+    Group::Runtimes,
     Group::Package,
 ];
 
@@ -101,13 +100,35 @@ fn steps(groups: &[Group]) -> anyhow::Result<Vec<Step>> {
             Group::Clients => {
                 steps.push(Step {
                     says: "installing the Python clients of the tests (pip, pinned versions)",
-                    present: clients_present,
-                    bring: install_clients,
+                    present: || clients::PYTHON.present(),
+                    bring: || clients::PYTHON.install(),
                 });
                 steps.push(Step {
                     says: "installing the Node clients of the tests (npm, pinned versions)",
-                    present: node_clients_present,
-                    bring: install_node_clients,
+                    present: || clients::NODE.present(),
+                    bring: || clients::NODE.install(),
+                });
+            }
+            Group::Runtimes => {
+                steps.push(Step {
+                    says: "installing more Python clients for the table of trust (pip, pinned versions)",
+                    present: || clients::MORE_PYTHON.present(),
+                    bring: || clients::MORE_PYTHON.install(),
+                });
+                steps.push(Step {
+                    says: "installing the Python clients of a year ago (pip, pinned versions)",
+                    present: || clients::OLD_PYTHON.present(),
+                    bring: || clients::OLD_PYTHON.install(),
+                });
+                steps.push(Step {
+                    says: "installing the newest Node, Bun and Deno (npm, pinned versions)",
+                    present: || clients::RUNTIMES.present(),
+                    bring: || clients::RUNTIMES.install(),
+                });
+                steps.push(Step {
+                    says: "building the Go client of the tests",
+                    present: clients::go_present,
+                    bring: clients::build_go,
                 });
             }
             Group::Bench => steps.push(Step {
@@ -167,6 +188,17 @@ const PACKAGES: &[(Group, Proof, &[&str])] = &[
         Proof::Path("/etc/ssl/certs/ca-certificates.crt"),
         &["ca-certificates"],
     ),
+    (Group::Runtimes, Proof::Program("go"), &["golang-go"]),
+    (
+        Group::Runtimes,
+        Proof::Program("javac"),
+        &["default-jdk-headless"],
+    ),
+    (Group::Runtimes, Proof::Program("git"), &["git"]),
+    (Group::Runtimes, Proof::Program("wget"), &["wget"]),
+    (Group::Runtimes, Proof::Program("openssl"), &["openssl"]),
+    (Group::Runtimes, Proof::Program("runc"), &["runc"]),
+    (Group::Runtimes, Proof::Program("crun"), &["crun"]),
 ];
 
 const QEMU: &str = "qemu-system-x86_64";
@@ -282,73 +314,4 @@ impl Tool {
         shell::run(&mut command)?;
         fs::remove_dir_all(tools.join("build")).context("cannot remove the tool's build folder")
     }
-}
-
-// ---- clients ----
-
-fn requirements() -> anyhow::Result<(PathBuf, String)> {
-    let path = shell::workspace().join("tests/clients/requirements.txt");
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok((path, text))
-}
-
-fn clients_present() -> anyhow::Result<bool> {
-    Ok(cache::clients()?.join("bin/python").exists()
-        && cache::stamped("clients", &requirements()?.1)?)
-}
-
-fn install_clients() -> anyhow::Result<()> {
-    let folder = cache::clients()?;
-    let (path, text) = requirements()?;
-    if !folder.join("bin/pip").exists() {
-        shell::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    }
-    // Wheels only: a source build would run code of its own and need compilers.
-    let options = [
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-input",
-        "--only-binary",
-        ":all:",
-        "--requirement",
-    ];
-    shell::run(Command::new(folder.join("bin/pip")).args(options).arg(path))?;
-    cache::stamp("clients", &text)
-}
-
-/// The manifest and the lock of the Node clients, which name every version and the hash of every archive.
-fn node_manifests() -> anyhow::Result<[(&'static str, String); 2]> {
-    let read = |name: &'static str| {
-        let path = shell::workspace().join("tests/clients").join(name);
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        anyhow::Ok((name, text))
-    };
-    Ok([read("package.json")?, read("package-lock.json")?])
-}
-
-fn node_clients_present() -> anyhow::Result<bool> {
-    Ok(cache::node_clients()?.join("node_modules").exists()
-        && cache::stamped("node-clients", &node_manifests()?[1].1)?)
-}
-
-fn install_node_clients() -> anyhow::Result<()> {
-    let folder = cache::node_clients()?;
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let manifests = node_manifests()?;
-    for (name, text) in &manifests {
-        fs::write(folder.join(name), text).with_context(|| format!("cannot write {name}"))?;
-    }
-    // No install scripts: they would run code of the packages' own.
-    let options = [
-        "ci",
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-        "--silent",
-    ];
-    shell::run(Command::new("npm").args(options).current_dir(&folder))?;
-    cache::stamp("node-clients", &manifests[1].1)
 }

@@ -135,7 +135,7 @@ const STAGES: &[Stage] = &[
     Stage {
         tier: Tier::Clients,
         name: "clients",
-        needs: &[Group::Build, Group::Clients],
+        needs: &[Group::Build, Group::Clients, Group::Runtimes],
         commands: || as_root("clients"),
     },
     Stage {

@@ -9,6 +9,7 @@ mod crash;
 mod grpc;
 mod held;
 mod masked;
+mod matrix;
 mod outside;
 mod processes;
 mod refused;

@@ -25,6 +25,9 @@ pub(crate) const FILES: &str = "files.example.test";
 /// A host that no service lists.
 pub(crate) const FORBIDDEN: &str = "paste.example.test";
 
+/// Each client of the table of trust calls a name of its own below this.
+pub(crate) const TRUST: &str = "trust.test";
+
 /// The name of a server that a test starts itself.
 pub(crate) const ECHO: &str = "echo.example.test";
 
@@ -110,16 +113,34 @@ impl World {
     pub(crate) fn run_by(
         start: impl FnOnce(&Lab) -> anyhow::Result<Daemon>,
     ) -> anyhow::Result<Self> {
+        Self::built(&[], "", start)
+    }
+
+    /// With more names, of which those under [`TRUST`] belong to one service that may be used as one likes, and more configuration.
+    pub(crate) fn with(more: &[&str], configuration: &str) -> anyhow::Result<Self> {
+        Self::built(more, configuration, Daemon::start)
+    }
+
+    fn built(
+        more: &[&str],
+        configuration: &str,
+        start: impl FnOnce(&Lab) -> anyhow::Result<Daemon>,
+    ) -> anyhow::Result<Self> {
         let tls = free_address(443)?;
         let echo = free_address(443)?;
         let names = ["api.openai.com", "api.anthropic.com", FILES, FORBIDDEN];
         let mut hosts = names.map(|name| (tls.ip(), name)).to_vec();
         hosts.push((echo.ip(), ECHO));
+        hosts.extend(more.iter().map(|name| (tls.ip(), *name)));
         let lab = Lab::enter("tollgate-clients-", &hosts)?;
         let upstream = Upstream::start(&Options {
             tls: vec![tls],
             echo: vec![SocketAddr::new(tls.ip(), 0)],
-            names: names.map(str::to_owned).to_vec(),
+            names: names
+                .iter()
+                .chain(more)
+                .map(|name| (*name).to_owned())
+                .collect(),
             ..Options::default()
         })?;
         let ca = lab.write("upstream-ca.pem", upstream.authority.pem())?;
@@ -129,11 +150,12 @@ impl World {
         };
         lab.configure(&format!(
             "[[identity]]\nid = {IDENTITY:?}\ngroups = [\"agents\"]\n\n\
-             [[identity]]\nid = {LISTED:?}\nlaunch = {{ users = [\"bin\"], cgroups = [\"/delegated\"] }}\n\n{}{}{}{}",
+             [[identity]]\nid = {LISTED:?}\nlaunch = {{ users = [\"bin\"], cgroups = [\"/delegated\"] }}\n\n{}{}{}{}{}{configuration}",
             service("openai", "api.openai.com"),
             service("anthropic", "api.anthropic.com"),
             service("files", FILES),
             service("echo", ECHO),
+            service("trust", &format!("*.{TRUST}")),
         ))?;
         Ok(Self {
             daemon: start(&lab)?,
@@ -290,7 +312,7 @@ pub(crate) fn python() -> anyhow::Result<String> {
 }
 
 /// Where `cargo xtask setup` installs the clients.
-fn cache() -> anyhow::Result<PathBuf> {
+pub(crate) fn cache() -> anyhow::Result<PathBuf> {
     std::env::var_os("TOLLGATE_CACHE")
         .map(PathBuf::from)
         .context("TOLLGATE_CACHE is not set: run this through `cargo xtask test clients`")

