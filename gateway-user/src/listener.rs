@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::watch;
 
+use crate::kernel::Containment;
 use crate::load::Share;
 use crate::pipeline::{self, Gateway};
+use crate::sys::socket::netns_cookie;
 use crate::tasks::Tasks;
 
 /// The two listeners of a workload.
@@ -26,6 +29,26 @@ pub struct Pair {
     pub tcp: TcpListener,
     /// For questions to the DNS stage.
     pub udp: UdpSocket,
+}
+
+/// Where listeners are.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// How what connects there is contained.
+    pub containment: Containment,
+    /// When its sender is dropped they close; `None` is never, before the daemon ends.
+    pub closed: Option<watch::Receiver<()>>,
+}
+
+impl Site {
+    /// The host's network namespace.
+    #[must_use]
+    pub fn host() -> Self {
+        Self {
+            containment: Containment::Hooks,
+            closed: None,
+        }
+    }
 }
 
 impl Listeners {
@@ -78,24 +101,55 @@ impl Listeners {
         ))
     }
 
-    /// Accepts, as tasks of `services`; connections are tasks of the gateway.
+    /// Accepts on the host, as tasks of `services`; connections are tasks of the gateway.
     pub fn serve(self, gateway: &Arc<Gateway>, share: &Arc<Share>, services: &Tasks) {
+        self.serve_at(Site::host(), gateway, share, services);
+    }
+
+    /// Accepts as [`Listeners::serve`] does, there.
+    pub fn serve_at(
+        self,
+        site: Site,
+        gateway: &Arc<Gateway>,
+        share: &Arc<Share>,
+        services: &Tasks,
+    ) {
         for Pair { tcp, udp } in [Some(self.v4), self.v6].into_iter().flatten() {
-            services.spawn(accept(Arc::clone(gateway), tcp, Arc::clone(share)));
-            services.spawn(pipeline::questions(Arc::clone(gateway), udp));
+            let (level, closed) = (site.containment, site.closed.clone());
+            let accepting = accept(Arc::clone(gateway), tcp, Arc::clone(share), level);
+            let asked = pipeline::questions(Arc::clone(gateway), udp, level);
+            services.spawn(until(closed.clone(), accepting));
+            services.spawn(until(closed, asked));
         }
     }
 }
 
+/// Works until the site is closed.
+async fn until(closed: Option<watch::Receiver<()>>, work: impl Future<Output = ()>) {
+    let Some(mut closed) = closed else {
+        return work.await;
+    };
+    tokio::select! {
+        () = work => {}
+        // Nothing is ever sent.
+        _ = closed.changed() => {}
+    }
+}
+
 /// Accepts until the task is shut down.
-pub async fn accept(gateway: Arc<Gateway>, listener: TcpListener, share: Arc<Share>) {
+async fn accept(
+    gateway: Arc<Gateway>,
+    listener: TcpListener,
+    share: Arc<Share>,
+    containment: Containment,
+) {
     loop {
         // A full workload waits in its own backlog; others do not notice.
         let place = share.next().await;
         match listener.accept().await {
             Ok((stream, _)) => {
                 let place = share.among_all(place).await;
-                let connection = pipeline::connection(Arc::clone(&gateway), stream);
+                let connection = pipeline::connection(Arc::clone(&gateway), stream, containment);
                 gateway.tasks.spawn(async move {
                     connection.await;
                     drop(place);
@@ -111,15 +165,25 @@ pub async fn accept(gateway: Arc<Gateway>, listener: TcpListener, share: Arc<Sha
 }
 
 async fn again(address: SocketAddr, kept: &mut Vec<std::net::TcpListener>) -> io::Result<Pair> {
-    let here = |listener: &std::net::TcpListener| {
-        listener.local_addr().is_ok_and(|bound| bound == address)
-    };
-    let tcp = match kept.iter().position(here) {
-        Some(at) => TcpListener::from_std(kept.swap_remove(at))?,
+    let udp = UdpSocket::bind(address).await?;
+    let tcp = match take_kept(netns_cookie(&udp)?, address, kept) {
+        Some(listener) => TcpListener::from_std(listener)?,
         None => TcpListener::bind(address).await?,
     };
-    let udp = UdpSocket::bind(address).await?;
     Ok(Pair { tcp, udp })
+}
+
+/// The listener at this address among those kept: in this network namespace, since the others have the same addresses.
+pub fn take_kept(
+    namespace: u64,
+    address: SocketAddr,
+    kept: &mut Vec<std::net::TcpListener>,
+) -> Option<std::net::TcpListener> {
+    let at = kept.iter().position(|listener| {
+        listener.local_addr().is_ok_and(|bound| bound == address)
+            && netns_cookie(listener).is_ok_and(|cookie| cookie == namespace)
+    })?;
+    Some(kept.swap_remove(at))
 }
 
 async fn pair(address: SocketAddr) -> io::Result<Pair> {

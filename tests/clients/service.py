@@ -15,6 +15,7 @@ import socket
 import sys
 
 PATH, COMMAND = sys.argv[1], sys.argv[2:]
+SO_NETNS_COOKIE = 71
 kept = {}
 
 
@@ -31,11 +32,17 @@ def start():
     os.execvpe("setpriv", ["setpriv", "--pdeathsig", "KILL", *COMMAND], os.environ | told)
 
 
-def keep(descriptors):
+def keep(name, descriptors):
     for descriptor in descriptors:
         listener = socket.socket(fileno=descriptor)
-        # One that is kept already is told again by the next daemon.
-        kept.setdefault(listener.getsockname()[:2], listener)
+        # One that is kept already is told again by the next daemon. Network namespaces have the same addresses.
+        namespace = listener.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8)
+        kept.setdefault((name, namespace, listener.getsockname()[:2]), listener)
+
+
+def give_up(name):
+    for key in [key for key in kept if key[0] == name]:
+        kept.pop(key).close()
 
 
 def main():
@@ -46,8 +53,11 @@ def main():
         readable, _, _ = select.select([notify, sys.stdin], [], [], 0.02)
         if notify in readable:
             text, descriptors, _, _ = socket.recv_fds(notify, 4096, 16)
-            if b"FDSTORE=1" in text:
-                keep(descriptors)
+            told = dict(line.split(b"=", 1) for line in text.splitlines())
+            if b"FDSTORE" in told:
+                keep(told[b"FDNAME"], descriptors)
+            if b"FDSTOREREMOVE" in told:
+                give_up(told[b"FDNAME"])
             if b"READY=1" in text:
                 print("ready", len(kept), flush=True)
         elif sys.stdin in readable:

@@ -22,7 +22,7 @@ use crate::pipeline::Gateway;
 pub(super) struct Watch {
     kernel: Arc<Kernel>,
     gateway: Arc<Gateway>,
-    namespaces: Namespaces,
+    namespaces: Arc<Namespaces>,
     found: Mutex<BTreeMap<PathBuf, Found>>,
 }
 
@@ -37,9 +37,13 @@ struct Found {
 }
 
 impl Watch {
-    pub(super) fn new(kernel: Arc<Kernel>, gateway: Arc<Gateway>) -> Self {
+    pub(super) fn new(
+        kernel: Arc<Kernel>,
+        gateway: Arc<Gateway>,
+        namespaces: Arc<Namespaces>,
+    ) -> Self {
         Self {
-            namespaces: Namespaces::new(Arc::clone(&kernel), Arc::clone(&gateway)),
+            namespaces,
             kernel,
             gateway,
             found: Mutex::default(),
@@ -53,7 +57,7 @@ impl Watch {
         loop {
             ticks.tick().await;
             self.look_now().await;
-            self.namespaces.sweep().await;
+            self.namespaces.sweep();
         }
     }
 
@@ -98,7 +102,7 @@ impl Watch {
             return;
         }
         for (name, (pid, file)) in std::mem::take(&mut look.namespaces) {
-            if let Err(error) = self.namespaces.serve(&workload, name, &file) {
+            if let Err(error) = self.namespaces.serve_seen(&workload, name, &file) {
                 let what = format!("a network namespace without a listener: {error}");
                 look.gaps.push(Gap::new(Class::Namespace, pid, what));
             }

@@ -1,17 +1,15 @@
 //! Answers the control socket.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::launches::{self, Launched};
 use super::scratch::Scratch;
-use super::{Daemon, UpError, tagging, watch};
+use super::{Daemon, UpError, watch};
 use crate::approve::{ApproveError, Approver};
-use crate::config::{Config, Identity, Mode, Offer, Paths, Taker};
-use crate::control::{Answer, Handler, Peer, Request, RunGrant};
-use crate::identity::Workload;
-use crate::keeper::Authority;
+use crate::config::Identity;
+use crate::control::{Answer, Handler, Passed, Peer, Request};
 use crate::record::{Change, Event, Filter, LookupError};
 
 /// An exit code with a message.
@@ -23,18 +21,6 @@ pub(super) enum Held {
     Launch(#[expect(dead_code, reason = "held for its end")] Launched),
     /// A workload of the doctor's.
     Scratch(#[expect(dead_code, reason = "held for its end")] Scratch),
-}
-
-/// A launch that is under way; its cgroup goes when it ends.
-pub(super) struct Launched {
-    daemon: Arc<Daemon>,
-    cgroup: PathBuf,
-}
-
-impl Drop for Launched {
-    fn drop(&mut self) {
-        self.daemon.workloads.launch_ended(&self.cgroup);
-    }
 }
 
 impl Handler for Arc<Daemon> {
@@ -55,22 +41,26 @@ impl Handler for Arc<Daemon> {
         Ok(())
     }
 
-    async fn handle(&self, request: Request, peer: Peer) -> Result<Answer<Held>, Refused> {
+    async fn handle(
+        &self,
+        request: Request,
+        peer: Peer,
+        passed: Passed,
+    ) -> Result<Answer<Held>, Refused> {
         if let Request::Run {
             identity,
             user,
             mode,
             listen,
+            network,
         } = request
         {
-            let grant = self.run(&identity, user, mode, &listen).await?;
+            let network = launches::own_network(network, passed)?;
+            let grant = self.run(&identity, user, mode, &listen, network).await?;
             let items = vec![to_value(&grant)?];
             return Ok(Answer {
                 items,
-                held: Some(Held::Launch(Launched {
-                    daemon: Arc::clone(self),
-                    cgroup: grant.cgroup,
-                })),
+                held: Some(Held::Launch(Launched::new(self, grant.cgroup))),
                 changes: None,
             });
         }
@@ -242,49 +232,6 @@ impl Daemon {
         })
     }
 
-    async fn run(
-        &self,
-        identity: &str,
-        user: Option<u32>,
-        mode: Mode,
-        listen: &[Offer],
-    ) -> Result<RunGrant, Refused> {
-        let identity = self.identity(identity)?;
-        match user {
-            Some(uid) => {
-                let account = tokio::task::spawn_blocking(move || tagging::account(uid)).await;
-                let account = account.map_err(|error| (1, error.to_string()))??;
-                tagging::admit(identity, Taker::User(&account))?;
-            }
-            None => tagging::admit(identity, Taker::Root)?,
-        }
-        let id = self
-            .gateway
-            .ledger
-            .new_id()
-            .map_err(|error| (1, error.to_string()))?
-            .to_string();
-        let (workload, cgroup) = self
-            .workloads
-            .launch(identity, &id, mode, listen)
-            .await
-            .map_err(|error| failed(&error))?;
-        let authority = self.authority(&workload)?;
-        let scratch = scratch(&self.config.paths, &id);
-        Ok(RunGrant {
-            workload: workload.name.clone(),
-            cgroup,
-            ca_pem: authority.pem().to_owned(),
-            scratch,
-            hide: hidden(&self.config),
-        })
-    }
-
-    fn authority(&self, workload: &Workload) -> Result<Arc<Authority>, Refused> {
-        let authority = self.gateway.keeper.authority(&workload.name);
-        authority.map_err(|error| (1, error.to_string()))
-    }
-
     pub(super) fn identity(&self, id: &str) -> Result<&Arc<Identity>, Refused> {
         self.config.identity(id).ok_or_else(|| {
             let known: Vec<&str> = self
@@ -302,31 +249,6 @@ impl Daemon {
             )
         })
     }
-}
-
-/// Directly in the folder of the control socket, so that the launch's own tmpfs covers that too: what is mounted over a socket goes
-/// with it when a restarted daemon makes another.
-fn scratch(paths: &Paths, id: &str) -> PathBuf {
-    paths.run.join(id)
-}
-
-/// What an agent that runs as root could otherwise read, undo, or write for the next reload.
-pub(super) fn hidden(config: &Config) -> Vec<PathBuf> {
-    let paths = &config.paths;
-    let credentials = config.catalog.services().flat_map(|service| {
-        let value = service.credential.as_ref().map(|held| held.file.clone());
-        let key = service.client.as_ref().map(|client| client.key.clone());
-        value.into_iter().chain(key)
-    });
-    [
-        paths.state.clone(),
-        paths.pins.clone(),
-        paths.policies.clone(),
-        paths.socket(),
-    ]
-    .into_iter()
-    .chain(credentials)
-    .collect()
 }
 
 fn approver(peer: Peer) -> Approver {
@@ -360,36 +282,4 @@ fn lookup(error: &LookupError) -> Refused {
 
 fn to_value(value: &impl serde::Serialize) -> Result<Value, Refused> {
     serde_json::to_value(value).map_err(|error| (1, error.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-    use super::*;
-
-    #[test]
-    fn a_launch_sees_nothing_it_could_turn_against_the_gateway() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("key"), "secret").unwrap();
-        let text = r#"
-            [[service]]
-            name = "held"
-            hosts = ["held.test"]
-            credential = { header = "authorization", file = "key" }
-        "#;
-        let config = Config::parse(text, folder.path()).unwrap();
-        let paths = &config.paths;
-        let hidden = hidden(&config);
-        for path in [
-            &paths.state,
-            &paths.pins,
-            &paths.policies,
-            &folder.path().join("key"),
-        ] {
-            assert!(hidden.contains(path), "{}", path.display());
-        }
-        // The tmpfs of a launch lies above its scratch folder.
-        assert_eq!(scratch(paths, "id").parent(), paths.socket().parent());
-    }
 }

@@ -43,6 +43,11 @@ pub enum UpError {
     OtherIdentity { path: PathBuf, identity: String },
     #[error("no listener for workload {name}: {source}")]
     Listen { name: String, source: io::Error },
+    #[error("no listener for workload {name} in its network namespace: {source}")]
+    Inside {
+        name: String,
+        source: crate::sys::namespace::NamespaceError,
+    },
     #[error(transparent)]
     Namespace(#[from] crate::sys::namespace::NamespaceError),
     #[error(

@@ -53,6 +53,7 @@ use containment::Watch;
 pub use error::UpError;
 pub use guard::{GuardError, Guarded, guard};
 use lock::Lock;
+use namespaces::Namespaces;
 use parts::Parts;
 pub use parts::part;
 use reload::Policies;
@@ -145,7 +146,13 @@ async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
     services.spawn(refusals::report(events, registry));
     services.spawn(Arc::clone(&policies).watch());
     services.spawn(settle::settle(Arc::clone(&kernel), arrivals));
-    let watch = Arc::new(Watch::new(Arc::clone(&kernel), Arc::clone(&gateway)));
+    let (own, governed) = (Arc::clone(&kernel), Arc::clone(&gateway));
+    let namespaces = Arc::new(Namespaces::new(own, governed, services.clone()));
+    let watch = Arc::new(Watch::new(
+        Arc::clone(&kernel),
+        Arc::clone(&gateway),
+        Arc::clone(&namespaces),
+    ));
     services.spawn(Arc::clone(&watch).run());
     let restored = Arc::<watch::Restored>::default();
     services.spawn(watch::watch(Arc::clone(&kernel), Arc::clone(&restored)));
@@ -154,6 +161,7 @@ async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
         kernel,
         &config,
         Arc::clone(&gateway),
+        namespaces,
         services.clone(),
         saved,
     );
@@ -176,6 +184,9 @@ async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
         stop: Notify::new(),
         began: Instant::now(),
     });
+    for launch in daemon.workloads.launched() {
+        launches::outlive(&daemon, launch);
+    }
     if let Some(listener) = scraped {
         services.spawn(metrics::serve(listener, Arc::clone(&daemon)));
     }

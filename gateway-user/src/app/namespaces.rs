@@ -1,65 +1,108 @@
-//! Listeners inside the network namespaces of adopted workloads: a container's connections go to them, and are dialled from the host's.
+//! Listeners inside the network namespaces of workloads that have their own: connections there go to them, and are dialled from the host's.
 //!
-//! In: the namespaces in which processes of a tagged place were seen. Out: listeners there, for connections and questions, at the workload's own addresses,
-//! then the kernel's leave to go to them; until both are there everything in that namespace is refused. Who can act on its namespace's
-//! network (NET_ADMIN there) can keep the addresses or turn packets elsewhere; then it is refused, or its packets are dropped on the way out. A namespace
-//! that nobody of the workload is seen in any more is given up, since a listener would keep it alive.
+//! In: the namespaces of launches, and those in which processes of a tagged place were seen. Out: listeners there, for connections and questions, at the
+//! workload's own addresses, then the kernel's leave to go to them; until both are there everything in that namespace is refused. It stays so when the
+//! daemon ends, until the next one listens again. Who can act on its namespace's network (NET_ADMIN there) can keep the addresses or turn
+//! packets elsewhere; then it is refused, or its packets are dropped on the way out. A namespace that nobody of the workload is seen in any more
+//! is given up, since a listener would keep it alive.
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::watch;
 
-use super::UpError;
+use super::{UpError, systemd};
 use crate::identity::Workload;
-use crate::kernel::Kernel;
-use crate::listener;
-use crate::pipeline::{self, Gateway};
+use crate::kernel::{Containment, Kernel};
+use crate::listener::{Listeners, Pair, Site, take_kept};
+use crate::pipeline::Gateway;
 use crate::sys::namespace;
 use crate::tasks::Tasks;
 
-/// The namespaces that have listeners, by their name (`net:[123]`) and workload.
+/// What is served, and the namespaces in which processes were seen, by their name (`net:[123]`) and workload.
 pub(super) struct Namespaces {
     kernel: Arc<Kernel>,
     gateway: Arc<Gateway>,
-    inside: Mutex<BTreeMap<(PathBuf, u32), Inside>>,
+    services: Tasks,
+    seen: Mutex<BTreeMap<(PathBuf, u32), (Inside, Instant)>>,
 }
 
-struct Inside {
+/// A namespace that is served; its listeners close when this is dropped.
+pub(super) struct Inside {
     cookie: u64,
-    accepting: Tasks,
-    seen: Instant,
+    _open: watch::Sender<()>,
 }
 
 impl Namespaces {
-    pub(super) fn new(kernel: Arc<Kernel>, gateway: Arc<Gateway>) -> Self {
+    pub(super) fn new(kernel: Arc<Kernel>, gateway: Arc<Gateway>, services: Tasks) -> Self {
         Self {
             kernel,
             gateway,
-            inside: Mutex::default(),
+            services,
+            seen: Mutex::default(),
         }
     }
 
-    /// Listens in a namespace, which `file` stands for, unless that is done already. Blocks for a moment.
+    /// Listens in a namespace, with those listeners that an earlier daemon had there, and governs the workload in it. Blocks for a moment.
     pub(super) fn serve(
+        &self,
+        workload: &Workload,
+        namespace: BorrowedFd<'_>,
+        containment: Containment,
+        kept: &mut Vec<std::net::TcpListener>,
+    ) -> Result<Inside, UpError> {
+        let (cookie, listeners) = listen(workload, namespace, kept)?;
+        if containment == Containment::Construction {
+            for pair in [Some(&listeners.v4), listeners.v6.as_ref()]
+                .into_iter()
+                .flatten()
+            {
+                systemd::keep_inside(cookie, &pair.tcp);
+            }
+        }
+        self.kernel.govern_namespace(cookie, workload.number)?;
+        let (open, closed) = watch::channel(());
+        let site = Site {
+            containment,
+            closed: Some(closed),
+        };
+        let share = self.gateway.load.share(workload.number);
+        listeners.serve_at(site, &self.gateway, &share, &self.services);
+        Ok(Inside {
+            cookie,
+            _open: open,
+        })
+    }
+
+    /// Gives a namespace up.
+    pub(super) fn release(&self, inside: Inside) {
+        systemd::give_up_inside(inside.cookie);
+        if let Err(error) = self.kernel.release_namespace(inside.cookie) {
+            tracing::warn!(%error, "a network namespace that is gone is still listed");
+        }
+    }
+
+    /// Listens in a namespace where a process was seen, which `file` stands for, unless that is done already. Blocks for a moment.
+    pub(super) fn serve_seen(
         &self,
         workload: &Workload,
         name: PathBuf,
         file: &PathBuf,
     ) -> Result<(), UpError> {
-        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = inside.get_mut(&(name.clone(), workload.number)) {
-            known.seen = Instant::now();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (name, workload.number);
+        if let Some((_, last)) = seen.get_mut(&key) {
+            *last = Instant::now();
             return Ok(());
         }
-        let held = inside
-            .keys()
-            .filter(|(_, number)| *number == workload.number);
+        let held = seen.keys().filter(|(_, number)| *number == workload.number);
         if held.count() >= MOST {
             return Err(UpError::Namespaces { most: MOST });
         }
@@ -67,57 +110,69 @@ impl Namespaces {
         let Ok(file) = File::open(file) else {
             return Ok(());
         };
-        let mut addresses = vec![SocketAddr::from(workload.v4)];
-        addresses.extend(workload.v6.map(SocketAddr::from));
-        let made = namespace::listen(file.as_fd(), &addresses, &addresses)?;
-        let accepting = Tasks::default();
-        let share = self.gateway.load.share(workload.number);
-        let failed = |source| UpError::Listen {
-            name: workload.name.clone(),
-            source,
-        };
-        for listener in made.listeners {
-            let listener = TcpListener::from_std(listener).map_err(failed)?;
-            let accept = listener::accept(Arc::clone(&self.gateway), listener, Arc::clone(&share));
-            accepting.spawn(accept);
-        }
-        for datagrams in made.datagrams {
-            let datagrams = UdpSocket::from_std(datagrams).map_err(failed)?;
-            accepting.spawn(pipeline::questions(Arc::clone(&self.gateway), datagrams));
-        }
-        self.kernel.govern_namespace(made.cookie, workload.number)?;
+        let level = Containment::Hooks;
+        let inside = self.serve(workload, file.as_fd(), level, &mut Vec::new())?;
         tracing::info!(
-            workload = workload.name, namespace = %name.display(),
+            workload = workload.name, namespace = %key.0.display(),
             "governed in a network namespace of its own"
         );
-        let entry = Inside {
-            cookie: made.cookie,
-            accepting,
-            seen: Instant::now(),
-        };
-        inside.insert((name, workload.number), entry);
+        seen.insert(key, (inside, Instant::now()));
         Ok(())
     }
 
     /// Gives up what nobody was seen in for a while.
-    pub(super) async fn sweep(&self) {
-        let mut over = Vec::new();
-        {
-            let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-            let names: Vec<_> = inside
-                .iter()
-                .filter(|(_, inside)| inside.seen.elapsed() > UNSEEN)
-                .map(|(name, _)| name.clone())
-                .collect();
-            over.extend(names.iter().filter_map(|name| inside.remove(name)));
-        }
-        for inside in over {
-            if let Err(error) = self.kernel.release_namespace(inside.cookie) {
-                tracing::warn!(%error, "a network namespace that is gone is still listed");
-            }
-            inside.accepting.shutdown().await;
+    pub(super) fn sweep(&self) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let over = seen.extract_if(.., |_, (_, last)| last.elapsed() > UNSEEN);
+        for (_, (inside, _)) in over {
+            self.release(inside);
         }
     }
+}
+
+/// Sockets at the addresses that the workload has on the host, and the namespace's cookie.
+fn listen(
+    workload: &Workload,
+    namespace: BorrowedFd<'_>,
+    kept: &mut Vec<std::net::TcpListener>,
+) -> Result<(u64, Listeners), UpError> {
+    let failed = |source| UpError::Inside {
+        name: workload.name.clone(),
+        source,
+    };
+    let addresses: Vec<SocketAddr> = [workload.v4.into()]
+        .into_iter()
+        .chain(workload.v6.map(Into::into))
+        .collect();
+    let cookie = namespace::cookie_of(namespace).map_err(failed)?;
+    let mut connections: BTreeMap<SocketAddr, _> = addresses
+        .iter()
+        .filter_map(|address| Some((*address, take_kept(cookie, *address, kept)?)))
+        .collect();
+    let missing: Vec<SocketAddr> = addresses
+        .iter()
+        .filter(|address| !connections.contains_key(*address))
+        .copied()
+        .collect();
+    let made = namespace::listen(namespace, &missing, &addresses).map_err(failed)?;
+    connections.extend(missing.into_iter().zip(made.listeners));
+    let mut pairs = addresses.iter().zip(made.datagrams).map(|(address, udp)| {
+        let tcp = connections.remove(address).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Pair {
+            tcp: TcpListener::from_std(tcp)?,
+            udp: UdpSocket::from_std(udp)?,
+        })
+    });
+    let fail = |source| UpError::Listen {
+        name: workload.name.clone(),
+        source,
+    };
+    let none = || Err(io::ErrorKind::NotFound.into());
+    let listeners = Listeners {
+        v4: pairs.next().unwrap_or_else(none).map_err(fail)?,
+        v6: pairs.next().transpose().map_err(fail)?,
+    };
+    Ok((cookie, listeners))
 }
 
 /// Namespaces of one workload. An agent can make as many as it likes where users may make them, and each takes two listeners.

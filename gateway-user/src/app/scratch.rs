@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Daemon;
-use super::control::{Refused, failed, hidden};
+use super::control::{Refused, failed};
+use super::launches::hidden;
 use crate::config::{Credentials, Identity, Mode};
 use crate::control::ScratchGrant;
 
@@ -44,7 +45,7 @@ impl Daemon {
         });
         let launched = self
             .workloads
-            .launch(&identity, "scratch", Mode::Enforce, &[])
+            .launch(&identity, "scratch", Mode::Enforce, &[], None)
             .await;
         let (_, cgroup) = launched.map_err(|error| failed(&error))?;
         // Made first, so that whatever fails from here on is undone.

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::Daemon;
 use super::control::{Refused, failed};
-use super::workloads::Governed;
-use crate::kernel::{Hold, Tagged};
+use super::workloads::{Governed, ON_HOST};
+use crate::identity::Workload;
+use crate::kernel::{Containment, Hold, Tagged};
 
 impl Daemon {
     /// One workload with its tags.
@@ -23,12 +24,14 @@ impl Daemon {
         let folders = tags
             .iter()
             .filter_map(|tag| Some(&tag.here.as_ref()?.folder));
+        let (level, launches) = self.launch_rows(workload, rule, tags);
         Ok(json!({
             "name": workload.name,
             "identity": workload.identity.id,
             "rule": rule,
             "mode": workload.mode.get(),
-            "containment": self.gateway.containment,
+            "containment": level.shown(self.gateway.containment),
+            "launches": launches,
             "listener": workload.v4,
             "listener6": workload.v6,
             "listen": self.workloads.offers(workload.number),
@@ -38,6 +41,43 @@ impl Daemon {
             "uncontained": self.watch.rows(places.iter().copied()),
             "accepted": self.workloads.accepted(workload, &places),
         }))
+    }
+
+    /// The launches of a workload, and how it is contained: as the weakest of them.
+    fn launch_rows(
+        &self,
+        workload: &Workload,
+        rule: &str,
+        tags: &[Tagged],
+    ) -> (Containment, Vec<Value>) {
+        // What the next one will be.
+        let usual = match rule {
+            "run" if !workload.name.ends_with(ON_HOST) => Containment::Construction,
+            _ => Containment::Hooks,
+        };
+        if rule != "run" {
+            return (usual, Vec::new());
+        }
+        let folders: Vec<_> = (tags.iter())
+            .filter_map(|tag| Some(tag.here.as_ref()?.folder.as_path()))
+            .collect();
+        let mut launches = self.workloads.launched();
+        launches.retain(|launch| {
+            launch
+                .parent()
+                .is_some_and(|above| folders.contains(&above))
+        });
+        let levels = launches
+            .iter()
+            .map(|launch| self.workloads.containment(launch));
+        let weakest = levels.min().unwrap_or(usual);
+        let rows = launches.iter().map(|launch| {
+            json!({
+                "id": launch.file_name().map(|name| name.to_string_lossy()),
+                "containment": self.workloads.containment(launch).shown(self.gateway.containment),
+            })
+        });
+        (weakest, rows.collect())
     }
 
     fn tag_row(&self, rule: &str, tag: &Tagged) -> Result<Value, Refused> {

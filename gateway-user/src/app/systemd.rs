@@ -16,9 +16,20 @@ pub(super) fn notify(state: &str) {
     tell(state, None);
 }
 
-/// Has a listener kept for the next daemon (FDSTORE). It comes back by its address; the name is for people.
+/// Has a listener of the host's network namespace kept for the next daemon (FDSTORE). It comes back by its address; the name is for people.
 pub(super) fn keep(listener: &impl AsFd) {
     tell("FDSTORE=1\nFDNAME=listener", Some(listener.as_fd()));
+}
+
+/// The same of a listener inside a network namespace, known by its cookie.
+pub(super) fn keep_inside(cookie: u64, listener: &impl AsFd) {
+    let state = format!("FDSTORE=1\nFDNAME=inside-{cookie}");
+    tell(&state, Some(listener.as_fd()));
+}
+
+/// Gives up what is kept for a network namespace, which it would keep alive.
+pub(super) fn give_up_inside(cookie: u64) {
+    tell(&format!("FDSTOREREMOVE=1\nFDNAME=inside-{cookie}"), None);
 }
 
 fn tell(state: &str, descriptor: Option<BorrowedFd<'_>>) {

@@ -4,14 +4,17 @@
 //! the cgroups they are.
 
 mod gaps;
+mod launch;
 mod offer;
 mod resume;
 mod scratch;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::inbound::Inbound;
+use super::namespaces::{Inside, Namespaces};
 use super::{UpError, launches, systemd};
 use crate::config::{Config, ExecutableRule, Identity, Mode, Offer, Paths, Subject};
 use crate::identity::{Place, Rules, Saved, Workload};
@@ -22,6 +25,9 @@ use crate::tasks::Tasks;
 
 pub(super) use gaps::{Accepted, Wanted};
 
+/// Ends the names of workloads whose launches live in the host's network namespace.
+pub(super) const ON_HOST: &str = "@host";
+
 /// A workload and what is tagged as it.
 pub(super) type Governed = (Arc<Workload>, Vec<Tagged>);
 
@@ -30,11 +36,14 @@ pub(super) struct Workloads {
     kernel: Arc<Kernel>,
     gateway: Arc<Gateway>,
     services: Tasks,
+    namespaces: Arc<Namespaces>,
     configured: Vec<Configured>,
     launches: PathBuf,
     paths: Paths,
     inbound: Arc<Inbound>,
     next: Mutex<u32>,
+    /// Network namespaces of launches, by the launch's cgroup.
+    inside: Mutex<HashMap<PathBuf, Inside>>,
     /// Numbers are given out and listeners bound one after the other.
     adding: tokio::sync::Mutex<()>,
 }
@@ -56,6 +65,7 @@ impl Workloads {
         kernel: Arc<Kernel>,
         config: &Config,
         gateway: Arc<Gateway>,
+        namespaces: Arc<Namespaces>,
         services: Tasks,
         saved: Vec<Saved>,
     ) -> Result<Self, UpError> {
@@ -80,6 +90,7 @@ impl Workloads {
             launches: launches::folder(&config.paths)?,
             kernel,
             gateway,
+            namespaces,
             services,
             paths: config.paths.clone(),
             next: Mutex::new(
@@ -89,11 +100,14 @@ impl Workloads {
                     .max()
                     .unwrap_or(1),
             ),
+            inside: Mutex::default(),
             adding: tokio::sync::Mutex::default(),
         };
         launches::sweep(&workloads.launches);
         workloads.retire()?;
-        workloads.resume(saved, config).await?;
+        let mut kept = crate::sys::inherit::listeners();
+        workloads.resume(saved, config, &mut kept).await?;
+        workloads.resume_inside(kept).await?;
         for listed in &workloads.configured {
             let (identity, subject) = (&listed.identity, &listed.subject);
             workloads
@@ -227,30 +241,6 @@ impl Workloads {
         Ok(self.gateway.registry.let_go(place)?)
     }
 
-    /// A fresh cgroup for one launch as `identity`, tagged before anything runs in it.
-    pub(super) async fn launch(
-        &self,
-        identity: &Arc<Identity>,
-        id: &str,
-        mode: Mode,
-        listen: &[Offer],
-    ) -> Result<(Arc<Workload>, PathBuf), UpError> {
-        // Launches of both modes can run at a time. No identity has an `@` in its name.
-        let who = match mode {
-            Mode::Enforce => identity.id.clone(),
-            Mode::Observe => format!("{}@observe", identity.id),
-        };
-        let workload = self.named(format!("run:{who}"), identity, None).await?;
-        self.switch(&workload, mode)?;
-        let parent = self.launches.join(who);
-        launches::make(&parent)?;
-        self.kernel.tag(&parent, workload.number)?;
-        self.offer_launch(&workload, &parent, listen)?;
-        let folder = parent.join(id);
-        launches::make(&folder)?;
-        Ok((workload, folder))
-    }
-
     /// Takes in a process that runs, with its descendants, as `identity`: into a cgroup of its own.
     pub(super) async fn adopt(
         &self,
@@ -276,13 +266,6 @@ impl Workloads {
         }
         self.publish_ca(&workload)?;
         Ok((workload, place))
-    }
-
-    /// Removes the cgroup of a launch, which fails while processes of it are left; they stay governed.
-    pub(super) fn launch_ended(&self, folder: &Path) {
-        if folder.parent().and_then(Path::parent) == Some(&self.launches) {
-            let _ = std::fs::remove_dir(folder);
-        }
     }
 
     /// Refusals by reason.

@@ -1,13 +1,15 @@
 //! `tollgate run`: asks the daemon for a tagged cgroup and a CA, launches, and gives the cgroup back.
 
 use std::ffi::OsString;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
 use clap::Args;
 
 use super::{Common, Failure, run as child};
 use crate::config::{Mode, Offer};
-use crate::control::{Request, RunGrant, call_held};
+use crate::control::{Network, Request, RunGrant, call_held};
+use crate::sys::namespace;
 use crate::trust::{Launch, RunAs, launch};
 
 #[derive(Args)]
@@ -24,6 +26,10 @@ pub(super) struct Run {
     /// The user to run as; the one who called sudo, if not given
     #[arg(long)]
     user: Option<String>,
+    /// `own`: a network namespace with nothing but the gateway in it, the default; `host`: the host's, contained by the kernel's hooks
+    /// alone, a weaker level that is shown as such, and the default with --listen
+    #[arg(long, value_name = "WHERE", value_parser = network)]
+    net: Option<Network>,
     /// Leave REQUESTS_CA_BUNDLE alone, for programs that set verify=False
     #[arg(long)]
     no_requests_env: bool,
@@ -46,6 +52,14 @@ pub(super) fn run(common: &Common, flags: Run) -> Result<ExitCode, Failure> {
         code: 2,
         message: error.to_string(),
     })?;
+    let net = net(&flags)?;
+    let namespace = match net {
+        Network::Own => Some(namespace::fresh().map_err(|error| Failure {
+            code: 5,
+            message: format!("cannot make a network namespace: {error}"),
+        })?),
+        Network::Host => None,
+    };
     let (mut items, launch_connection) = call_held(
         &socket,
         &Request::Run {
@@ -56,14 +70,22 @@ pub(super) fn run(common: &Common, flags: Run) -> Result<ExitCode, Failure> {
             })?,
             mode: flags.mode,
             listen: flags.listen,
+            network: net,
         },
+        namespace.as_ref().map(AsFd::as_fd),
     )?;
     let grant = serde_json::from_value(items.pop().unwrap_or_default());
     let grant: RunGrant = grant.map_err(|error| Failure {
         code: 8,
         message: error.to_string(),
     })?;
-    let launched = launch(plan(grant, user, flags.command, flags.no_requests_env));
+    let launched = launch(plan(
+        grant,
+        user,
+        flags.command,
+        flags.no_requests_env,
+        namespace,
+    ));
     // The daemon gives the cgroup back when this connection closes, however this process ends.
     drop(launch_connection);
     launched.map(ExitCode::from).map_err(|error| Failure {
@@ -77,6 +99,7 @@ fn plan(
     user: Option<RunAs>,
     command: Vec<OsString>,
     no_requests_env: bool,
+    network: Option<OwnedFd>,
 ) -> Launch {
     let untouched = if no_requests_env {
         vec!["REQUESTS_CA_BUNDLE".to_owned()]
@@ -93,5 +116,27 @@ fn plan(
         env_extra: Vec::new(),
         hide: grant.hide,
         scratch: grant.scratch,
+        network,
+    }
+}
+
+/// Others reach a launch only in the host's network namespace.
+fn net(flags: &Run) -> Result<Network, Failure> {
+    match (flags.net, flags.listen.is_empty()) {
+        (Some(Network::Own), false) => Err(Failure {
+            code: 2,
+            message: "--listen needs --net=host: in a network namespace of its own nobody reaches the command".to_owned(),
+        }),
+        (Some(net), _) => Ok(net),
+        (None, true) => Ok(Network::Own),
+        (None, false) => Ok(Network::Host),
+    }
+}
+
+fn network(value: &str) -> Result<Network, String> {
+    match value {
+        "own" => Ok(Network::Own),
+        "host" => Ok(Network::Host),
+        _ => Err("`own` or `host`".to_owned()),
     }
 }

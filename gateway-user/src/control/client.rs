@@ -1,6 +1,7 @@
 //! The command line's side of the control socket.
 
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Reply, Request};
+use crate::sys::passing;
 
 /// Why a command got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -42,18 +44,19 @@ pub fn call_within(
     request: &Request,
     deadline: Option<Duration>,
 ) -> Result<Vec<Value>, ClientError> {
-    ask(socket, request, deadline).map(|(items, _)| items)
+    ask(socket, request, deadline, None).map(|(items, _)| items)
 }
 
-/// As [`call`], and keeps the connection: what the daemon holds for this request it holds until the stream is dropped.
+/// As [`call`], with a descriptor, and keeps the connection: what the daemon holds for this request it holds until the stream is dropped.
 ///
 /// # Errors
 /// As [`call`].
 pub fn call_held(
     socket: &Path,
     request: &Request,
+    passed: Option<BorrowedFd<'_>>,
 ) -> Result<(Vec<Value>, UnixStream), ClientError> {
-    ask(socket, request, None)
+    ask(socket, request, None, passed)
 }
 
 /// Sends `request` and hands over items as they come, until the daemon ends.
@@ -65,7 +68,7 @@ pub fn follow(
     request: &Request,
     mut each: impl FnMut(Value) -> io::Result<()>,
 ) -> Result<(), ClientError> {
-    let stream = send(socket, request, None)?;
+    let stream = send(socket, request, None, None)?;
     for line in BufReader::new(&stream).lines() {
         match serde_json::from_str(&line?)? {
             Reply::Item(item) => each(item)?,
@@ -80,8 +83,9 @@ fn ask(
     socket: &Path,
     request: &Request,
     deadline: Option<Duration>,
+    passed: Option<BorrowedFd<'_>>,
 ) -> Result<(Vec<Value>, UnixStream), ClientError> {
-    let stream = send(socket, request, deadline)?;
+    let stream = send(socket, request, deadline, passed)?;
     let mut items = Vec::new();
     for line in BufReader::new(&stream).lines() {
         match serde_json::from_str(&line?)? {
@@ -100,6 +104,7 @@ fn send(
     socket: &Path,
     request: &Request,
     deadline: Option<Duration>,
+    passed: Option<BorrowedFd<'_>>,
 ) -> Result<UnixStream, ClientError> {
     let mut stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NoDaemon {
@@ -113,6 +118,10 @@ fn send(
     stream.set_read_timeout(deadline)?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
-    stream.write_all(&line)?;
+    let sent = match passed {
+        Some(descriptor) => passing::send(&stream, &line, descriptor)?,
+        None => 0,
+    };
+    stream.write_all(&line[sent..])?;
     Ok(stream)
 }

@@ -4,6 +4,7 @@
 //! kernel gives it, is checked again and recorded with approvals.
 
 mod client;
+mod passed;
 mod server;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use serde_json::Value;
 use crate::config::{Mode, Offer};
 
 pub use client::{ClientError, call, call_held, call_within, follow};
+pub use passed::Passed;
 pub use server::{Answer, Handler, Peer, serve};
 
 /// Everything the command line can ask for.
@@ -22,7 +24,8 @@ pub use server::{Answer, Handler, Peer, serve};
 pub enum Request {
     /// What the daemon governs.
     Status,
-    /// Prepares a launch as `identity`: answered with a [`RunGrant`]. The launch is over when the connection closes.
+    /// Prepares a launch as `identity`: answered with a [`RunGrant`]. The launch is over when the connection closes. Its network namespace, if it has
+    /// one of its own, comes along as a descriptor.
     Run {
         /// The identity to run as.
         identity: String,
@@ -33,6 +36,8 @@ pub enum Request {
         /// Where it serves others.
         #[serde(default)]
         listen: Vec<Offer>,
+        /// Where it reaches the network.
+        network: Network,
     },
     /// Prepares a workload that exists to be attacked: answered with a [`ScratchGrant`]. It is over when the connection closes.
     Scratch,
@@ -112,6 +117,16 @@ pub enum What {
     Pid(u32),
 }
 
+/// Where a launch reaches the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Network {
+    /// In a namespace of its own, which has nothing but the gateway's listener.
+    Own,
+    /// In the host's: the weaker level, in which the hooks alone contain it.
+    Host,
+}
+
 /// One line of an answer.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -158,4 +173,4 @@ pub struct ScratchGrant {
 }
 
 /// Longer than any request; longer ones are refused unread.
-const MAX_REQUEST: u64 = 64 * 1024;
+const MAX_REQUEST: usize = 64 * 1024;

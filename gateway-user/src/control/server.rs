@@ -20,7 +20,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{MAX_REQUEST, Reply, Request};
+use super::{Passed, Reply, Request, passed};
 use crate::record::Change;
 
 /// Who is on the other end, by the kernel's word (`SO_PEERCRED`).
@@ -55,6 +55,7 @@ pub trait Handler: Send + Sync + 'static {
         &self,
         request: Request,
         peer: Peer,
+        passed: Passed,
     ) -> impl Future<Output = Result<Answer<Self::Held>, (u8, String)>> + Send;
 }
 
@@ -103,14 +104,14 @@ async fn answer<H: Handler>(stream: UnixStream, handler: &H) -> io::Result<()> {
             "only root may use the control socket: try again with sudo".to_owned(),
         )),
     };
+    let (line, passed) = timeout(REQUEST_DEADLINE, passed::line(&stream)).await??;
     let (read, mut write) = stream.into_split();
-    let mut line = Vec::new();
-    let mut bounded = BufReader::new(read.take(MAX_REQUEST));
-    timeout(REQUEST_DEADLINE, bounded.read_until(b'\n', &mut line)).await??;
+    // The client says nothing more.
+    let mut bounded = BufReader::new(read.take(1));
     let request = serde_json::from_slice(&line)
         .map_err(|error| (2, format!("the request was not understood: {error}")));
     let answered = match admitted.and(request) {
-        Ok(request) => handler.handle(request, peer).await,
+        Ok(request) => handler.handle(request, peer, passed).await,
         Err(refused) => Err(refused),
     };
     let (replies, held, changes) = match answered {
@@ -128,7 +129,7 @@ async fn answer<H: Handler>(stream: UnixStream, handler: &H) -> io::Result<()> {
         return relay(changes, &mut bounded, &mut write).await;
     }
     if held.is_some() {
-        // The client says nothing more; the end of its stream is the end of what is held.
+        // The end of its stream is the end of what is held.
         let _ = bounded.read_until(b'\n', &mut Vec::new()).await;
     }
     drop(held);

@@ -11,6 +11,7 @@
 mod adopt;
 mod btf;
 pub mod cgroup;
+mod containment;
 mod error;
 mod event;
 mod flow;
@@ -53,6 +54,7 @@ use self::{
     tagging::State,
 };
 pub use self::{
+    containment::Containment,
     error::{KernelError, Kind},
     event::{Arrivals, Refusal, Refusals},
     flow::{ClaimError, Flow, FlowTable, Flows, Question},
@@ -229,20 +231,9 @@ impl Kernel {
             .collect())
     }
 
-    /// Thread groups in a cgroup and below it.
+    /// Number of thread groups in a cgroup and below it.
     pub fn processes(&self, folder: &Path) -> Result<usize, KernelError> {
-        let state = self.state();
-        let place = cgroup::place(&state.mount, folder)?;
-        let Some(cgroup) = Cgroup::find(&state.mount, &place) else {
-            return Ok(0);
-        };
-        cgroup
-            .members()
-            .map(|members| members.len())
-            .map_err(|source| KernelError::Tasks {
-                path: place,
-                source,
-            })
+        self.members(folder).map(|members| members.len())
     }
 
     /// Attaches what is missing to cgroups that the kernel has tagged by their path.

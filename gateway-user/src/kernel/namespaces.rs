@@ -4,9 +4,15 @@
 //! addresses as on the host, where a listener has to be made; everybody else's are refused there, and nobody but the daemon may bind a listener's address.
 //! An entry that outlives its namespace does no harm.
 
+use std::path::Path;
+
 use gateway_common::scope::HOST;
 
-use super::{Kernel, KernelError, maps::Maps};
+use super::{
+    Kernel, KernelError,
+    cgroup::{self, Cgroup},
+    maps::Maps,
+};
 
 impl Kernel {
     /// Governs a workload in a network namespace of its own too.
@@ -26,6 +32,20 @@ impl Kernel {
             None | Some(HOST) => Ok(()),
             Some(_) => maps.remove_namespace(cookie),
         }
+    }
+
+    /// Thread groups in a cgroup and below it, where its members may live in namespaces of their own.
+    pub fn members(&self, folder: &Path) -> Result<Vec<u32>, KernelError> {
+        let state = self.state();
+        let place = cgroup::place(&state.mount, folder)?;
+        let Some(cgroup) = Cgroup::find(&state.mount, &place) else {
+            return Ok(Vec::new());
+        };
+        let members = cgroup.members().map_err(|source| KernelError::Tasks {
+            path: place,
+            source,
+        })?;
+        Ok(members.into_iter().collect())
     }
 
     /// The network namespaces that are some workload's own, with the workload.

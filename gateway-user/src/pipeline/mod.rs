@@ -46,7 +46,7 @@ use crate::drain::Drain;
 use crate::forward::{ForwardError, Upstreams};
 use crate::identity::{self, Caller, Registry};
 use crate::keeper::Keeper;
-use crate::kernel::FlowTable;
+use crate::kernel::{Containment, FlowTable};
 use crate::load::{Load, Place, Share};
 use crate::mask;
 use crate::policy::{Live, Query};
@@ -166,7 +166,7 @@ enum ConnectionError {
 }
 
 /// Governs one accepted connection to its end. What is logged meanwhile carries its session.
-pub async fn connection(gateway: Arc<Gateway>, stream: TcpStream) {
+pub async fn connection(gateway: Arc<Gateway>, stream: TcpStream, containment: Containment) {
     let span = tracing::info_span!(
         "connection",
         session = Empty,
@@ -174,14 +174,18 @@ pub async fn connection(gateway: Arc<Gateway>, stream: TcpStream) {
         exchange = Empty
     );
     let governed = async {
-        if let Err(error) = governed(gateway, stream).await {
+        if let Err(error) = governed(gateway, stream, containment).await {
             tracing::debug!(%error, "connection ended");
         }
     };
     governed.instrument(span).await;
 }
 
-async fn governed(gateway: Arc<Gateway>, stream: TcpStream) -> Result<(), ConnectionError> {
+async fn governed(
+    gateway: Arc<Gateway>,
+    stream: TcpStream,
+    containment: Containment,
+) -> Result<(), ConnectionError> {
     let cookie = socket2::SockRef::from(&stream)
         .cookie()
         .map_err(ConnectionError::Cookie)?;
@@ -194,7 +198,7 @@ async fn governed(gateway: Arc<Gateway>, stream: TcpStream) -> Result<(), Connec
     })?;
     let session = gateway
         .ledger
-        .session(session_start(&gateway, &caller, flow.origin))
+        .session(session_start(&gateway, &caller, flow.origin, containment))
         .await?;
     Span::current()
         .record("session", display(session.id()))
@@ -290,13 +294,18 @@ pub(crate) fn recorded(gateway: &Gateway, process: &identity::Process) -> Proces
     }
 }
 
-fn session_start(gateway: &Gateway, caller: &Caller, origin: SocketAddr) -> SessionStart {
+fn session_start(
+    gateway: &Gateway,
+    caller: &Caller,
+    origin: SocketAddr,
+    containment: Containment,
+) -> SessionStart {
     SessionStart {
         identity: caller.identity.id.clone(),
         workload: caller.workload.name.clone(),
         mode: caller.workload.mode.get().to_string(),
         process: recorded(gateway, &caller.process),
-        containment: gateway.containment.to_owned(),
+        containment: containment.shown(gateway.containment).to_owned(),
         direction: Direction::Outbound,
         origin,
         name: None,

@@ -18,7 +18,7 @@ use super::lookup::{self, Asker};
 use super::{Gateway, session_start};
 use crate::dns;
 use crate::identity::{self, Unattributable};
-use crate::kernel::{ClaimError, Question};
+use crate::kernel::{ClaimError, Containment, Question};
 use crate::record::LedgerError;
 use crate::sys::socket::netns_cookie;
 
@@ -41,6 +41,7 @@ struct Asked {
     socket: UdpSocket,
     netns: u64,
     listener: SocketAddr,
+    containment: Containment,
     askers: Mutex<HashMap<Key, (Instant, Arc<Asker>)>>,
 }
 
@@ -48,7 +49,7 @@ struct Asked {
 type Key = (u32, Duration, String);
 
 /// Answers the questions of a workload, for good.
-pub async fn questions(gateway: Arc<Gateway>, socket: UdpSocket) {
+pub async fn questions(gateway: Arc<Gateway>, socket: UdpSocket, containment: Containment) {
     let (netns, listener) = match (netns_cookie(&socket), socket.local_addr()) {
         (Ok(netns), Ok(listener)) => (netns, listener),
         (Err(error), _) | (_, Err(error)) => {
@@ -62,6 +63,7 @@ pub async fn questions(gateway: Arc<Gateway>, socket: UdpSocket) {
         socket,
         netns,
         listener,
+        containment,
         askers: Mutex::default(),
     });
     let mut buffer = [0; dns::DATAGRAM];
@@ -137,7 +139,7 @@ impl Asked {
         if let Some(asker) = self.known(&key) {
             return Ok(asker);
         }
-        let start = session_start(&self.gateway, &caller, flow.origin);
+        let start = session_start(&self.gateway, &caller, flow.origin, self.containment);
         let session = self.gateway.ledger.session(start).await?;
         let asker = Arc::new(Asker::new(caller, session));
         let mut askers = self.askers.lock().unwrap_or_else(PoisonError::into_inner);

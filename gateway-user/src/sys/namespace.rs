@@ -13,7 +13,7 @@ use std::{
     thread,
 };
 
-use nix::{errno::Errno, libc, sched::CloneFlags, sched::setns};
+use nix::{errno::Errno, libc, sched::CloneFlags, sched::setns, sched::unshare};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::socket;
@@ -106,6 +106,21 @@ pub fn cookie_of(namespace: BorrowedFd<'_>) -> Result<u64, NamespaceError> {
         Err(NamespaceError::Host) => cookie(),
         Err(error) => Err(error),
     }
+}
+
+/// A network namespace that nobody else is in; it lasts as long as the descriptor, or what enters it.
+///
+/// # Errors
+/// Without CAP_SYS_ADMIN, or out of memory.
+pub fn fresh() -> io::Result<OwnedFd> {
+    thread::scope(|scope| {
+        let make = || {
+            unshare(CloneFlags::CLONE_NEWNET)?;
+            std::fs::File::open("/proc/thread-self/ns/net").map(OwnedFd::from)
+        };
+        let made = scope.spawn(make).join();
+        made.unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+    })
 }
 
 /// The network namespace of a process, by its number.

@@ -25,6 +25,7 @@ mod packages;
 mod pem;
 mod places;
 mod wait;
+mod ways;
 
 pub use access::RunAs;
 pub use anchor::{AnchorError, subject_hash};

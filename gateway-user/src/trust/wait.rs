@@ -2,7 +2,11 @@
 //!
 //! The child is in the same session and process group, so a signal from the terminal (Ctrl-C, Ctrl-\, Ctrl-Z) reaches it
 //! without help and is only ignored here; one that a process sent to us is passed on. A stop by the terminal stops both.
+//!
+//! A shell that leaves gives the terminal back to the group it found in the foreground. That is ours, which has no number in the process namespace of
+//! the child: so it is done here.
 
+use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::errno::Errno;
@@ -10,14 +14,16 @@ use nix::libc;
 use nix::sys::signal::{self, SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgrp};
 
-use crate::sys;
+use crate::sys::{self, terminal};
 
 /// Signals held back from their default action.
 pub(super) struct Signals {
     received: SignalFd,
     before: SigSet,
+    /// The terminal, if this process is in its foreground.
+    terminal: Option<File>,
 }
 
 impl Signals {
@@ -27,7 +33,12 @@ impl Signals {
         let held = SigSet::from_iter(PASSED_ON);
         let before = held.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
         let received = SignalFd::with_flags(&held, SfdFlags::SFD_CLOEXEC)?;
-        Ok(Self { received, before })
+        let terminal = File::open("/dev/tty").ok();
+        Ok(Self {
+            received,
+            before,
+            terminal: terminal.filter(|tty| terminal::foreground(tty) == Ok(getpgrp())),
+        })
     }
 
     /// The mask before.
@@ -61,6 +72,9 @@ impl Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
+        if let Some(terminal) = self.terminal.take() {
+            take_back(&terminal);
+        }
         // Fails only for a mask the kernel does not know, and it gave us this one.
         let _ = self.before.thread_set_mask();
     }
@@ -71,6 +85,20 @@ impl std::fmt::Debug for Signals {
         f.debug_struct("Signals")
             .field("fd", &self.received.as_raw_fd())
             .finish()
+    }
+}
+
+/// Puts this process into the foreground again. Who asks for that from the background is stopped, unless the signal is held back.
+fn take_back(terminal: &File) {
+    let ours = getpgrp();
+    if terminal::foreground(terminal) == Ok(ours) {
+        return;
+    }
+    let stop = SigSet::from_iter([Signal::SIGTTOU]);
+    if let Ok(before) = stop.thread_swap_mask(SigmaskHow::SIG_BLOCK) {
+        // Without a terminal any more there is nothing to take.
+        let _ = terminal::set_foreground(terminal, ours);
+        let _ = before.thread_set_mask();
     }
 }
 

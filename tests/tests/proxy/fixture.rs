@@ -15,7 +15,7 @@ use gateway_user::{
     dns,
     drain::Drain,
     identity::{Registry, Rules, Workload},
-    kernel::{Flow, FlowTable},
+    kernel::{Containment, Flow, FlowTable},
     load::Load,
     pipeline::{self, Gateway, Unopened},
     policy::{Live, PolicySet},
@@ -243,18 +243,22 @@ impl Proxy {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(cookie, self.flow(workload, origin));
-        self.gateway
-            .tasks
-            .spawn(pipeline::connection(Arc::clone(&self.gateway), accepted));
+        self.gateway.tasks.spawn(pipeline::connection(
+            Arc::clone(&self.gateway),
+            accepted,
+            Containment::Hooks,
+        ));
         Ok(client)
     }
 
     /// A connection that nothing redirected.
     pub(crate) async fn dial_unredirected(&self) -> anyhow::Result<TcpStream> {
         let (client, accepted) = self.pair().await?;
-        self.gateway
-            .tasks
-            .spawn(pipeline::connection(Arc::clone(&self.gateway), accepted));
+        self.gateway.tasks.spawn(pipeline::connection(
+            Arc::clone(&self.gateway),
+            accepted,
+            Containment::Hooks,
+        ));
         Ok(client)
     }
 

@@ -1,5 +1,6 @@
 //! What a daemon does with the workloads of the one before: lets go what is no longer configured, listens again for the rest.
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,9 +36,13 @@ impl Workloads {
     }
 
     /// Listens again for the workloads of an earlier daemon. One that nothing is tagged as may have lost its identity.
-    pub(super) async fn resume(&self, saved: Vec<Saved>, config: &Config) -> Result<(), UpError> {
+    pub(super) async fn resume(
+        &self,
+        saved: Vec<Saved>,
+        config: &Config,
+        kept: &mut Vec<TcpListener>,
+    ) -> Result<(), UpError> {
         let tags = self.kernel.tags()?;
-        let mut kept = crate::sys::inherit::listeners();
         for saved in saved {
             let own = tags.iter().filter(|tag| tag.workload == saved.number);
             let place = own.clone().next().map(|tag| tag.place.as_path());
@@ -61,7 +66,7 @@ impl Workloads {
                 self.gateway.registry.forget(saved.number)?;
                 continue;
             };
-            let listeners = Listeners::rebind(saved.v4, saved.v6, &mut kept).await;
+            let listeners = Listeners::rebind(saved.v4, saved.v6, kept).await;
             let listeners = listeners.map_err(|source| UpError::Listen {
                 name: saved.name.clone(),
                 source,
@@ -86,8 +91,6 @@ impl Workloads {
                 self.hold(place, saved.number, Hold::ByHand)?;
             }
         }
-        // What nobody has a use for gives its address back.
-        drop(kept);
         Ok(())
     }
 }

@@ -114,7 +114,7 @@ pub fn examine(socket: &Path, only: &[String]) -> Result<Report, EscapeError> {
     }
     let status = first(call(socket, &Request::Status)?);
     // The daemon takes the scratch workload back when this connection closes, however this process ends.
-    let (granted, held) = call_held(socket, &Request::Scratch)?;
+    let (granted, held) = call_held(socket, &Request::Scratch, None)?;
     let grant: ScratchGrant = serde_json::from_value(first(granted))?;
     let stage = Stage {
         observers: Observers::new()?,

@@ -1,18 +1,21 @@
-//! The way of a child from the fork to its program: into its cgroup, out of every privilege; and what its parent waits with.
+//! The way of a child from the fork to its program: into its cgroup, out of every privilege, under its filter; and what its parent waits with.
 //!
 //! The steps run in the child between fork and exec, so they allocate nothing and take no lock; each step announces
 //! itself by one byte in a pipe, so that the parent can name the one that failed.
 //!
 //! Invariants: joining the cgroup is the first step; when the program starts, all five capability sets are empty and locked
-//! securebits keep an exec as uid 0 from filling them; no_new_privs is set; no descriptor above 2 is open.
+//! securebits keep an exec as uid 0 from filling them; no_new_privs is set; system calls are filtered; no descriptor above 2 is open.
 //!
 //! Kernel behaviour relied on: `capabilities(7)` (securebits are kept over exec, SECBIT_NOROOT since 2.6.26), `close_range(2)`
 //! with `CLOSE_RANGE_CLOEXEC` since 5.11, cgroup v2 reads "0" as the writing task.
 #![expect(unsafe_code, reason = "the module of raw system calls")]
 
+pub(crate) mod filter;
+mod init;
+
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
@@ -22,6 +25,9 @@ use nix::sys::prctl;
 use nix::sys::signal::{self, SigHandler, SigSet, Signal};
 use nix::unistd::{self, Gid, Pid, Uid};
 use thiserror::Error;
+
+use self::filter::Filter;
+pub(crate) use self::init::Init;
 
 /// What the child becomes.
 #[derive(Debug)]
@@ -34,6 +40,8 @@ pub(crate) struct Descent {
     pub(crate) groups: Option<Vec<Gid>>,
     /// The signal mask the program starts with.
     pub(crate) mask: SigSet,
+    /// What it may not ask of the kernel.
+    pub(crate) filter: Filter,
 }
 
 /// A child that did not get as far as its program.
@@ -49,6 +57,7 @@ pub(crate) struct SpawnError {
 #[repr(u8)]
 pub(crate) enum Step {
     Fork,
+    Init,
     Cgroup,
     Securebits,
     Bounding,
@@ -57,6 +66,7 @@ pub(crate) enum Step {
     NoNewPrivileges,
     Descriptors,
     Mask,
+    Filter,
     Exec,
 }
 
@@ -69,26 +79,7 @@ pub(crate) fn spawn(mut command: Command, descent: Descent) -> Result<Child, Spa
     let (mut progress, mut announce) = io::pipe().map_err(fork)?;
     let descend = move || {
         let mut at = |step: Step| announce.write_all(&[step as u8]);
-        at(Step::Cgroup)?;
-        (&descent.cgroup).write_all(b"0")?;
-        at(Step::Securebits)?;
-        set_securebits()?;
-        at(Step::Bounding)?;
-        drop_bounding_set()?;
-        at(Step::Ids)?;
-        if let Some(groups) = &descent.groups {
-            unistd::setgroups(groups)?;
-        }
-        unistd::setresgid(descent.gid, descent.gid, descent.gid)?;
-        unistd::setresuid(descent.uid, descent.uid, descent.uid)?;
-        at(Step::Capabilities)?;
-        clear_capabilities()?;
-        at(Step::NoNewPrivileges)?;
-        prctl::set_no_new_privs()?;
-        at(Step::Descriptors)?;
-        close_descriptors_on_exec()?;
-        at(Step::Mask)?;
-        descent.mask.thread_set_mask()?;
+        descend(&descent, &mut at)?;
         at(Step::Exec)
     };
     // SAFETY: `descend` makes only system calls on data that was allocated before the fork.
@@ -106,6 +97,32 @@ pub(crate) fn spawn(mut command: Command, descent: Descent) -> Result<Child, Spa
             Err(source) => fork(source),
         }
     })
+}
+
+/// The steps, which make only system calls.
+fn descend(descent: &Descent, mut at: impl FnMut(Step) -> io::Result<()>) -> io::Result<()> {
+    at(Step::Cgroup)?;
+    (&descent.cgroup).write_all(b"0")?;
+    at(Step::Securebits)?;
+    set_securebits()?;
+    at(Step::Bounding)?;
+    drop_bounding_set()?;
+    at(Step::Ids)?;
+    if let Some(groups) = &descent.groups {
+        unistd::setgroups(groups)?;
+    }
+    unistd::setresgid(descent.gid, descent.gid, descent.gid)?;
+    unistd::setresuid(descent.uid, descent.uid, descent.uid)?;
+    at(Step::Capabilities)?;
+    clear_capabilities()?;
+    at(Step::NoNewPrivileges)?;
+    prctl::set_no_new_privs()?;
+    at(Step::Descriptors)?;
+    close_descriptors_on_exec()?;
+    at(Step::Mask)?;
+    descent.mask.thread_set_mask()?;
+    at(Step::Filter)?;
+    Ok(descent.filter.install()?)
 }
 
 /// Undoes an inherited "ignore", with which a child's status is thrown away.
@@ -135,11 +152,24 @@ pub(crate) fn readable(fds: [BorrowedFd<'_>; 2]) -> nix::Result<[bool; 2]> {
     Ok(polled.map(|fd| fd.revents != 0))
 }
 
+/// Whether one becomes readable within so many milliseconds.
+fn readable_within(fd: &impl AsFd, milliseconds: u16) -> nix::Result<bool> {
+    let mut polled = libc::pollfd {
+        fd: fd.as_fd().as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: points to a live struct; the descriptor is open for as long as it is borrowed.
+    Errno::result(unsafe { libc::poll(&raw mut polled, 1, milliseconds.into()) })
+        .map(|ready| ready > 0)
+}
+
 impl Step {
     /// In words that follow "cannot".
     fn text(self) -> &'static str {
         match self {
             Step::Fork => "start a process",
+            Step::Init => "start the first process of its namespace",
             Step::Cgroup => "join the workload's cgroup",
             Step::Securebits => "lock the securebits",
             Step::Bounding => "empty the capability bounding set",
@@ -148,6 +178,7 @@ impl Step {
             Step::NoNewPrivileges => "set no_new_privs",
             Step::Descriptors => "close descriptors",
             Step::Mask => "restore the signal mask",
+            Step::Filter => "filter system calls",
             Step::Exec => "run the command",
         }
     }
@@ -156,8 +187,9 @@ impl Step {
 impl From<u8> for Step {
     fn from(byte: u8) -> Self {
         use Step::*;
-        const ORDER: [Step; 10] = [
+        const ORDER: [Step; 12] = [
             Fork,
+            Init,
             Cgroup,
             Securebits,
             Bounding,
@@ -166,6 +198,7 @@ impl From<u8> for Step {
             NoNewPrivileges,
             Descriptors,
             Mask,
+            Filter,
             Exec,
         ];
         ORDER
