@@ -8,6 +8,7 @@ mod container;
 mod crash;
 mod grpc;
 mod held;
+mod inside;
 mod masked;
 mod matrix;
 mod outside;
