@@ -4,6 +4,7 @@
 
 mod approvals;
 mod daemon;
+mod detect;
 mod doctor;
 mod explain;
 mod flows;
@@ -139,6 +140,9 @@ Examples:
     /// Print the daemon's metrics as Prometheus reads them
     #[command(after_help = "Example: sudo tollgate metrics")]
     Metrics,
+    /// Show what the detectors find in files
+    #[command(after_help = detect::AFTER)]
+    Detect(detect::Detect),
     /// Check, test and explain policies
     #[command(
         subcommand,
@@ -204,6 +208,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Flows(flags) => flows::flows(common, &flags),
         Command::Doctor(flags) => doctor::doctor(common, &flags),
         Command::Metrics => flows::metrics(common),
+        Command::Detect(flags) => detect::detect(&flags),
         Command::Policy(command) => policies::run(common, command),
         Command::Completions(flags) => reference::completions(&flags),
         Command::Man(flags) => reference::man(&flags),

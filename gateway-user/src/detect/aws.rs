@@ -6,32 +6,15 @@
 use super::Detector;
 use super::place::{Class, Place, Verdict};
 
-/// What stands here, if it is an id or a secret.
-#[inline]
-pub(super) fn at(place: Place) -> Verdict {
-    let ahead = place.ahead();
-    let here = &ahead[..ahead.len().min(SECRET)];
-    // From its end: in prose the first few steps find that the run is shorter.
-    if here.iter().rev().all(|&byte| is_secret(byte))
-        && let verdict @ (Verdict::More | Verdict::Match(..)) = secret(place)
-    {
-        return verdict;
-    }
-    if ahead[0] == b'A' {
-        id(place)
-    } else {
-        Verdict::No
-    }
-}
-
-fn id(place: Place) -> Verdict {
+/// The key id that stands here; the place has an `A`.
+pub(super) fn id(place: Place, detector: Detector) -> Verdict {
     let ahead = place.ahead();
     if !may_become_id(ahead) || place.follows(is_id) {
         Verdict::No
     } else if ahead.len() <= ID && !place.whole {
         Verdict::More
     } else if is_key_id(ahead) {
-        Verdict::Match(Detector::AwsKey, ID)
+        Verdict::Match(detector, ID)
     } else {
         Verdict::No
     }
@@ -49,13 +32,14 @@ fn may_become_id(text: &[u8]) -> bool {
         && here.iter().all(|&byte| is_id(byte))
 }
 
-/// What stands here, where at least 40 characters, or all that follow, may be part of a secret.
-fn secret(place: Place) -> Verdict {
-    if place.follows(is_secret) {
-        return Verdict::No;
-    }
+/// The secret that stands here.
+pub(super) fn secret(place: Place, detector: Detector) -> Verdict {
     let ahead = place.ahead();
     let here = &ahead[..ahead.len().min(SECRET)];
+    // From its end: in prose the first few steps find that the run is shorter.
+    if place.follows(is_secret) || !here.iter().rev().all(|&byte| is_secret(byte)) {
+        return Verdict::No;
+    }
     if ahead.len() <= SECRET && !place.whole {
         return if is_announced(place.behind()) {
             Verdict::More
@@ -65,7 +49,7 @@ fn secret(place: Place) -> Verdict {
     }
     let ends = !ahead.get(SECRET).is_some_and(|&byte| is_secret(byte));
     if here.len() == SECRET && ends && is_random(here) && is_announced(place.behind()) {
-        Verdict::Match(Detector::AwsKey, SECRET)
+        Verdict::Match(detector, SECRET)
     } else {
         Verdict::No
     }

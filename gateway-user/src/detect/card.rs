@@ -1,4 +1,4 @@
-//! Payment card numbers: 13 to 19 digits of a known issuer range that satisfy the Luhn check, written in one piece or in the groups
+//! Payment card numbers: 12 to 19 digits of a known issuer range that satisfy the Luhn check, written in one piece or in the groups
 //! cards are printed in.
 //!
 //! Numbers inside words and hashes, decimals (`0.4111…`) and telephone numbers (`+49…`) are not cards. Groups count as a whole: a
@@ -9,7 +9,7 @@ use super::Detector;
 use super::place::{Place, Verdict};
 
 /// What stands here, if it is a card number.
-pub(super) fn at(place: Place) -> Verdict {
+pub(super) fn at(place: Place, detector: Detector) -> Verdict {
     let ahead = place.ahead();
     if !ahead[0].is_ascii_digit() || !may_start(place) {
         return Verdict::No;
@@ -32,7 +32,7 @@ pub(super) fn at(place: Place) -> Verdict {
             return Verdict::More;
         }
         if may_end(rest) && number.is_card() {
-            found = Verdict::Match(Detector::CreditCard, end);
+            found = Verdict::Match(detector, end);
         }
         let next = rest.get(gap).is_some_and(u8::is_ascii_digit);
         if gap == 0 || !next || *joint.get_or_insert(&rest[..gap]) != &rest[..gap] {
@@ -65,15 +65,9 @@ fn digits(text: &[u8]) -> &[u8] {
     &text[..length]
 }
 
-/// The length of the separator `text` starts with: a space, a hyphen, or what models and typesetters write for them (U+00A0,
-/// U+2010, U+2011, U+2013, U+202F).
+/// The length of the separator `text` starts with: a space or a hyphen.
 fn separator(text: &[u8]) -> usize {
-    match text {
-        [b' ' | b'-', ..] => 1,
-        [0xC2, 0xA0, ..] => 2,
-        [0xE2, 0x80, 0x90 | 0x91 | 0x93 | 0xAF, ..] => 3,
-        _ => 0,
-    }
+    usize::from(matches!(text, [b' ' | b'-', ..]))
 }
 
 /// The groups read so far; the digits fit, for a number that is too long is dropped.
@@ -140,11 +134,11 @@ impl Number {
     }
 }
 
-const SHORTEST: usize = 13;
+const SHORTEST: usize = 12;
 const LONGEST: usize = 19;
 
 /// First six digits from, to, and how long such numbers are. Only lengths in use: what has 17 or 18 digits is an identifier.
-const ISSUERS: [(u32, u32, &[usize]); 22] = [
+const ISSUERS: [(u32, u32, &[usize]); 25] = [
     (400_000, 499_999, &[13, 16, 19]),     // Visa
     (510_000, 559_999, &[16]),             // Mastercard
     (222_100, 272_099, &[16]),             // Mastercard
@@ -162,14 +156,17 @@ const ISSUERS: [(u32, u32, &[usize]); 22] = [
     (508_500, 508_999, &[16]),             // RuPay
     (220_000, 220_499, &[16, 19]),         // Mir
     (979_200, 979_299, &[16]),             // Troy
+    (180_000, 180_099, &[15]),             // JCB
+    (213_100, 213_199, &[15]),             // JCB
     (501_800, 501_899, MAESTRO),
     (502_000, 502_099, MAESTRO),
     (503_800, 503_899, MAESTRO),
     (589_300, 589_399, MAESTRO),
+    (630_400, 630_499, MAESTRO),
     (675_900, 676_399, MAESTRO),
 ];
 
-const MAESTRO: &[usize] = &[13, 14, 15, 16, 17, 18, 19];
+const MAESTRO: &[usize] = &[12, 13, 14, 15, 16, 17, 18, 19];
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@
 //! address is no part of it.
 
 use super::Detector;
-use super::place::{Class, Place, Verdict};
+use super::place::{Class, Verdict};
 
 /// The run of local-part characters a place stands in. All its places share one `@` and one domain, so it is read once per run:
 /// reading it again from each place would take a long run quadratic time.
@@ -13,20 +13,6 @@ use super::place::{Class, Place, Verdict};
 pub(super) struct Word {
     end: usize,
     domain: Domain,
-    /// No escape sequence ends in it.
-    plain: bool,
-}
-
-impl Word {
-    /// Its end, if no address and no escape sequence ends in it, else 0.
-    #[inline]
-    pub(super) fn without_address(&self) -> usize {
-        if self.plain && self.domain == Domain::No {
-            self.end
-        } else {
-            0
-        }
-    }
 }
 
 /// What follows a run of local-part characters.
@@ -40,9 +26,25 @@ enum Domain {
     Until(usize),
 }
 
+/// Where the run of local-part characters that ends before `sign` starts, as far back as an address can.
+pub(super) fn local_start(text: &[u8], sign: usize) -> usize {
+    let from = sign.saturating_sub(LOCAL);
+    let run = text[from..sign]
+        .iter()
+        .rev()
+        .take_while(|&&byte| is_local(byte))
+        .count();
+    sign - run
+}
+
 /// What stands at `at` in `text`, if it is an address. `word` is what the last call learnt about the same text, or the default.
-#[inline]
-pub(super) fn at(text: &[u8], at: usize, whole: bool, word: &mut Word) -> Verdict {
+pub(super) fn at(
+    text: &[u8],
+    at: usize,
+    whole: bool,
+    word: &mut Word,
+    detector: Detector,
+) -> Verdict {
     if at >= word.end {
         if !is_local(text[at]) {
             return Verdict::No;
@@ -53,7 +55,7 @@ pub(super) fn at(text: &[u8], at: usize, whole: bool, word: &mut Word) -> Verdic
         return Verdict::No;
     }
     match word.domain {
-        Domain::Until(end) => Verdict::Match(Detector::Email, end - at),
+        Domain::Until(end) => Verdict::Match(detector, end - at),
         _ => Verdict::More,
     }
 }
@@ -69,16 +71,12 @@ fn read(text: &[u8], at: usize, whole: bool) -> Word {
         },
         Some(_) => Domain::No,
     };
-    let plain = !text[at.saturating_sub(5)..end]
-        .iter()
-        .any(|byte| matches!(byte, b'%' | b'\\'));
-    Word { end, domain, plain }
+    Word { end, domain }
 }
 
-/// An address begins with a letter, a digit or `_`, and not with the `n` of an escaped line feed.
+/// An address begins with a letter, a digit or `_`.
 fn may_start(text: &[u8], at: usize) -> bool {
-    (text[at].is_ascii_alphanumeric() || text[at] == b'_')
-        && !Place::new(text, at, true).inside_backslash_escape()
+    text[at].is_ascii_alphanumeric() || text[at] == b'_'
 }
 
 /// `git@host` names a service to every ssh client, not a person.

@@ -3,30 +3,51 @@
 //! In: a text, whole ([`scan`]) or in pieces ([`Scanner`]). Out: [`Finding`]s, leftmost first, the longest at each place, never
 //! overlapping. A finding carries a masked sample, never the value.
 //!
-//! Each detector is a function of one [`Place`](place::Place) in the text: given what stands there and before it, it answers "no",
+//! A text is read as its reader takes it: folded ([`fold`]), and through base 64 and hexadecimal digits ([`layer`]). Each detector is a
+//! function of one [`Place`](place::Place) in the folded text: given what stands there and before it, it answers "no",
 //! "a match of this length", or, as long as the answer could still change, "more text, please". An answer other than the last is
 //! final whatever follows, so the findings cannot depend on how a text was cut into pieces.
 //!
-//! All patterns are ASCII, so a range never splits a character. What a detector accepts it also validates (checksums, issuer
-//! ranges, shape): masking a commit hash or an order number breaks the agent's work as surely as a leak breaks its owner's trust.
+//! What a detector accepts it also validates (checksums, issuer ranges, randomness, words before it): masking a commit hash or an order
+//! number breaks the agent's work as surely as a leak breaks its owner's trust. All built-in detectors: [`built_in`].
 
+mod assign;
 mod aws;
 mod card;
+mod catalogue;
+mod checks;
+mod coin;
 mod custom;
+mod decide;
 mod email;
-mod key;
+mod fold;
+mod iban;
+mod layer;
+mod network;
+mod pattern;
+mod pem;
+mod people;
+mod phone;
 mod place;
+mod proof;
 #[cfg(test)]
 pub(crate) mod samples;
 mod scanner;
+mod secret;
 mod set;
+#[cfg(test)]
+mod tests;
 mod validate;
+mod words;
 
 use std::ops::Range;
 
+pub use catalogue::{Known, built_in};
 pub use custom::{Rule, Spec, SpecError};
 pub use scanner::{HOLD, Piece, Scanner, scan};
 pub use set::{Detectors, Name};
+
+use catalogue::CATALOGUE;
 
 /// A stretch of text that a detector recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,106 +64,34 @@ pub struct Finding {
 
 /// Whether `name` is a built-in detector or class.
 fn is_built_in(name: &str) -> bool {
-    is_built_in_detector(name)
-        || Detector::ALL
-            .iter()
-            .any(|detector| name == detector.class())
+    is_built_in_detector(name) || CATALOGUE.all.iter().any(|known| name == known.class)
 }
 
 fn is_built_in_detector(name: &str) -> bool {
-    Detector::ALL.iter().any(|detector| name == detector.id())
+    CATALOGUE.all.iter().any(|known| name == known.id)
 }
 
 /// What can be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Detector {
-    CreditCard,
-    Email,
-    OpenAiKey,
-    AnthropicKey,
-    AwsKey,
-    GithubToken,
-    /// Reported as [`Detector::GithubToken`]; its alphabet is another.
-    GithubAppToken,
+    /// By its place in the catalogue.
+    BuiltIn(u16),
     /// One of the operator's, by its place in [`Detectors`], which has its names.
-    Custom(usize),
+    Custom(u16),
 }
 
-impl Detector {
-    const ALL: [Self; 7] = [
-        Self::CreditCard,
-        Self::Email,
-        Self::OpenAiKey,
-        Self::AnthropicKey,
-        Self::AwsKey,
-        Self::GithubToken,
-        Self::GithubAppToken,
-    ];
-
-    fn id(self) -> &'static str {
-        match self {
-            Self::CreditCard => "credit-card",
-            Self::Email => "email",
-            Self::OpenAiKey => "openai-key",
-            Self::AnthropicKey => "anthropic-key",
-            Self::AwsKey => "aws-key",
-            Self::GithubToken | Self::GithubAppToken => "github-token",
-            Self::Custom(_) => "custom",
-        }
+/// The masked sample of a match of a built-in detector, from its first bytes and its last. What shows is the public prefix of a key
+/// and at most four characters of the value.
+fn sample(detector: Detector, head: &str, tail: &str) -> String {
+    let shown = if tail.len() < 12 { tail.len() / 4 } else { 4 };
+    let last = &tail[tail.ceil_char_boundary(tail.len() - shown)..];
+    let ids = &CATALOGUE.ids;
+    if detector == ids.email {
+        let domain = tail.rsplit_once('.').map_or("", |(_, top)| top);
+        return format!("{}…@….{domain}", &head[..1]);
     }
-
-    fn class(self) -> &'static str {
-        match self {
-            Self::CreditCard | Self::Email => "pii",
-            Self::OpenAiKey
-            | Self::AnthropicKey
-            | Self::AwsKey
-            | Self::GithubToken
-            | Self::GithubAppToken => "secrets",
-            Self::Custom(_) => "custom",
-        }
+    if detector == ids.aws && aws::is_key_id(head.as_bytes()) {
+        return format!("{}…{last}", &head[..4]);
     }
-
-    /// The masked sample of a match, from its first bytes and its last. What shows is the public prefix of a key and at most
-    /// four characters of the value.
-    fn sample(self, head: &str, tail: &str) -> String {
-        let last = &tail[tail.len().saturating_sub(4)..];
-        match self {
-            Self::CreditCard => format!("…{last}"),
-            Self::Email => {
-                let domain = tail.rsplit_once('.').map_or("", |(_, top)| top);
-                format!("{}…@….{domain}", &head[..1])
-            }
-            Self::AwsKey if aws::is_key_id(head.as_bytes()) => format!("{}…{last}", &head[..4]),
-            Self::AwsKey => format!("…{last}"),
-            Self::OpenAiKey | Self::AnthropicKey | Self::GithubToken | Self::GithubAppToken => {
-                format!("{}…{last}", key::prefix(head))
-            }
-            Self::Custom(_) => "…".to_owned(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_and_classes_are_the_only_names() {
-        for name in [
-            "pii",
-            "secrets",
-            "credit-card",
-            "email",
-            "openai-key",
-            "anthropic-key",
-            "aws-key",
-            "github-token",
-        ] {
-            assert!(Detectors::default().known(name), "{name}");
-        }
-        for name in ["", "PII", "card", "openai", "secret", "CreditCard"] {
-            assert!(!Detectors::default().known(name), "{name}");
-        }
-    }
+    format!("{}…{last}", CATALOGUE.secrets.prefix(detector, head))
 }

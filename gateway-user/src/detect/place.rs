@@ -1,4 +1,4 @@
-//! One place in a text, as a detector sees it, and what a detector may answer.
+//! One place in a folded text, as a detector sees it, and what a detector may answer.
 
 use super::Detector;
 
@@ -11,8 +11,8 @@ pub(super) enum Verdict {
     More,
     /// A match of this many bytes starts here.
     Match(Detector, usize),
-    /// A match starts here, it already fills the hold and may go on: as long as key characters follow.
-    Open(Detector),
+    /// A match starts here, it already fills the hold and may go on: as far as this tail goes.
+    Open(Detector, Tail),
 }
 
 impl Verdict {
@@ -22,9 +22,75 @@ impl Verdict {
         match (self, other) {
             (Self::No, verdict) | (verdict, Self::No) => verdict,
             (Self::More, _) | (_, Self::More) => Self::More,
-            (Self::Open(detector), _) | (_, Self::Open(detector)) => Self::Open(detector),
+            (Self::Open(..), _) => self,
+            (_, Self::Open(..)) => other,
             (Self::Match(_, mine), Self::Match(_, length)) if length > mine => other,
             _ => self,
+        }
+    }
+}
+
+/// What still belongs to a match that has no end so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tail {
+    /// A run of these bytes.
+    Run(&'static Class),
+    /// The rest of a PEM block: its body, then so many hyphens in a row, then, behind five, the end line.
+    Pem(Pem),
+}
+
+/// How far a PEM block is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pem {
+    Body,
+    /// So many hyphens in a row.
+    Hyphens(u8),
+    EndLine,
+    EndHyphens(u8),
+}
+
+impl Tail {
+    /// How many of the bytes `text` starts with belong to the match, and whether it ends there whatever follows.
+    pub(super) fn run(&mut self, text: &[u8]) -> (usize, bool) {
+        match self {
+            Self::Run(class) => {
+                let length = run(text, class);
+                (length, length < text.len())
+            }
+            Self::Pem(state) => {
+                for (at, &byte) in text.iter().enumerate() {
+                    match state.step(byte) {
+                        Some(next) => *state = next,
+                        // The closing hyphens are five.
+                        None => return (at, true),
+                    }
+                    if *state == Pem::EndHyphens(5) {
+                        return (at + 1, true);
+                    }
+                }
+                (text.len(), false)
+            }
+        }
+    }
+}
+
+impl Pem {
+    /// The state behind `byte`, which belongs to the block.
+    pub(super) fn after(self, byte: u8) -> Self {
+        self.step(byte).unwrap_or(self)
+    }
+
+    fn step(self, byte: u8) -> Option<Self> {
+        let body = byte.is_ascii_alphanumeric() || b"+/=:,\n\r\t '\"\\".contains(&byte);
+        match (self, byte) {
+            (Self::Body, b'-') => Some(Self::Hyphens(1)),
+            (Self::Hyphens(4), b'-') => Some(Self::EndLine),
+            (Self::Hyphens(count), b'-') => Some(Self::Hyphens(count + 1)),
+            (Self::Body | Self::Hyphens(_), _) if body => Some(Self::Body),
+            (Self::EndLine, b'-') => Some(Self::EndHyphens(1)),
+            (Self::EndLine, _) if byte.is_ascii_uppercase() || byte == b' ' => Some(Self::EndLine),
+            (Self::EndHyphens(count @ 0..5), b'-') => Some(Self::EndHyphens(count + 1)),
+            _ => None,
         }
     }
 }
@@ -32,8 +98,8 @@ impl Verdict {
 /// A place in a text of which the beginning is known and the rest may still be on its way.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
-    text: &'a [u8],
-    at: usize,
+    pub(super) text: &'a [u8],
+    pub(super) at: usize,
     /// Nothing follows the text.
     pub(super) whole: bool,
 }
@@ -48,62 +114,40 @@ impl<'a> Place<'a> {
         &self.text[self.at..]
     }
 
-    /// What stands here, if it is an e-mail address.
-    pub(super) fn email(self, word: &mut super::email::Word) -> Verdict {
-        super::email::at(self.text, self.at, self.whole, word)
-    }
-
     /// The text up to here, at most [`LOOKBEHIND`] bytes of it.
     pub(super) fn behind(self) -> &'a [u8] {
         &self.text[self.at.saturating_sub(LOOKBEHIND)..self.at]
     }
 
-    /// The byte before this place, if it really stands for itself; after an escape sequence, a space.
+    /// The byte before this place.
     pub(super) fn before(self) -> Option<u8> {
-        let byte = *self.text.get(self.at.checked_sub(1)?)?;
-        Some(if self.after_escape() { b' ' } else { byte })
+        self.text.get(self.at.checked_sub(1)?).copied()
     }
 
-    /// Whether the byte before this place is one of `class` and really stands for itself: the `n` of an escaped line feed in
-    /// quoted JSON (`\nsk-…`) or the `D` of `%3D` is no part of a word.
+    /// Whether the byte before this place is one of `class`.
     pub(super) fn follows(self, class: impl Fn(u8) -> bool) -> bool {
-        self.at > 0 && class(self.text[self.at - 1]) && !self.after_escape()
+        self.before().is_some_and(class)
     }
 
-    fn after_escape(self) -> bool {
-        [2, 3, 6].into_iter().any(|length| {
-            self.at
-                .checked_sub(length)
-                .is_some_and(|from| escape(&self.text[from..self.at]) == Some(length))
-        })
-    }
-
-    /// Whether the byte here belongs to a backslash escape that starts before it.
-    pub(super) fn inside_backslash_escape(self) -> bool {
-        (1..=5).any(|back| {
-            self.at.checked_sub(back).is_some_and(|from| {
-                let rest = &self.text[from..];
-                rest[0] == b'\\' && escape(rest).is_some_and(|length| length > back)
-            })
-        })
+    /// Whether a word may start here: no letter or digit stands before.
+    pub(super) fn starts_word(self) -> bool {
+        !self.follows(|byte| ALPHANUMERIC.has(byte))
     }
 }
 
-/// The length of the escape sequence `text` starts with.
-fn escape(text: &[u8]) -> Option<usize> {
-    match text {
-        [b'\\', b'n' | b'r' | b't', ..] => Some(2),
-        [b'%', a, b, ..] if [a, b].iter().all(|digit| digit.is_ascii_hexdigit()) => Some(3),
-        [b'\\', b'u', a, b, c, d, ..]
-            if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) =>
-        {
-            Some(6)
-        }
-        _ => None,
-    }
+/// How many of the bytes `text` starts with are in `class`.
+pub(super) fn run(text: &[u8], class: &Class) -> usize {
+    text.iter()
+        .position(|&byte| !class.has(byte))
+        .unwrap_or(text.len())
 }
 
-/// Membership of every byte in a class, for those that are asked about each byte of a text.
+/// The last `count` bytes of a text, or all.
+pub(super) fn last(text: &[u8], count: usize) -> &[u8] {
+    &text[text.len().saturating_sub(count)..]
+}
+
+/// Membership of every byte in a class.
 #[derive(Debug)]
 pub(super) struct Class([bool; 256]);
 
@@ -112,6 +156,14 @@ impl Default for Class {
         Self([false; 256])
     }
 }
+
+impl PartialEq for Class {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Class {}
 
 impl Class {
     /// The bytes that `belongs` says yes to.
@@ -129,18 +181,31 @@ impl Class {
             has[byte] = (byte as u8).is_ascii_alphanumeric();
             byte += 1;
         }
-        let mut at = 0;
-        while at < others.len() {
-            has[others[at] as usize] = true;
-            at += 1;
-        }
-        Self(has)
+        Self(has).and(others)
     }
 
+    /// These bytes.
+    pub(super) const fn from(bytes: &[u8]) -> Self {
+        Self([false; 256]).and(bytes)
+    }
+
+    /// These and `others`.
+    pub(super) const fn and(mut self, others: &[u8]) -> Self {
+        let mut at = 0;
+        while at < others.len() {
+            self.0[others[at] as usize] = true;
+            at += 1;
+        }
+        self
+    }
+
+    #[inline]
     pub(super) const fn has(&self, byte: u8) -> bool {
         self.0[byte as usize]
     }
 }
+
+pub(super) static ALPHANUMERIC: Class = Class::alphanumeric_and(b"");
 
 /// How far back a detector may look: a context word of some 20 bytes and the distance allowed after it.
 pub(super) const LOOKBEHIND: usize = 96;

@@ -1,13 +1,15 @@
 //! One text that arrives in pieces: decides place after place, holds back only what is undecided.
 //!
 //! Invariants: the pieces put together, with the originals of the findings, are the text; how the text is cut changes nothing but
-//! where [`Piece::Text`] is cut; at most [`HOLD`] bytes are held. A key that fills the hold is confirmed by then: its rest is
-//! counted, not kept, and becomes part of the same finding.
+//! where [`Piece::Text`] is cut; at most [`HOLD`] bytes of the folded text are held. A match that fills the hold is confirmed by then: its
+//! rest is counted, not kept, and becomes part of the same finding.
 
-use super::place::{Class, LOOKBEHIND, Place, Verdict};
-use super::{Detector, Detectors, Finding, aws, card, email, key};
+use super::decide::Cursor;
+use super::fold::{self, Fold};
+use super::place::{LOOKBEHIND, Place, Tail, Verdict};
+use super::{Detector, Detectors, Finding};
 
-/// The most bytes a [`Scanner`] holds back: an e-mail address has up to 319, an issued key fewer.
+/// The most bytes of the folded text that a [`Scanner`] holds back: an e-mail address has up to 319, an issued key fewer.
 pub const HOLD: usize = 512;
 
 /// A part of the scanned text, in order.
@@ -23,31 +25,71 @@ pub enum Piece {
 #[must_use]
 pub fn scan(text: &str, detectors: &Detectors) -> Vec<Finding> {
     let mut findings = Vec::new();
+    if fold::is_plain(text) {
+        each(text, detectors, 0, |detector, start, length| {
+            let value = &text[start..start + length];
+            findings.push(detectors.finding(detector, start..start + length, (value, value)));
+            true
+        });
+        return findings;
+    }
+    let fold = Fold::of(text);
+    each(&fold.text, detectors, 0, |detector, start, length| {
+        let value = &fold.text[start..start + length];
+        let range = fold.start(start)..fold.end(start + length);
+        findings.push(detectors.finding(detector, range, (value, value)));
+        true
+    });
+    findings
+}
+
+/// The detector of the first finding in an encoded text that does not end behind `most`.
+pub(super) fn first(text: &str, most: usize, detectors: &Detectors, depth: u8) -> Option<Detector> {
+    let mut found = None;
+    let fold = Fold::of(text);
+    each(&fold.text, detectors, depth, |detector, start, length| {
+        if fold.end(start + length) <= most {
+            found = Some(detector);
+        }
+        found.is_none()
+    });
+    found
+}
+
+/// Tells every match in a folded text until `tell` says no.
+fn each(
+    text: &str,
+    detectors: &Detectors,
+    depth: u8,
+    mut tell: impl FnMut(Detector, usize, usize) -> bool,
+) {
+    let mut cursor = Cursor::new(detectors, depth);
+    let bytes = text.as_bytes();
     let mut at = 0;
-    let mut word = email::Word::default();
-    while at < text.len() {
-        match decide(Place::new(text.as_bytes(), at, true), detectors, &mut word) {
+    while at < bytes.len() {
+        match cursor.decide(Place::new(bytes, at, true)) {
             Verdict::Match(detector, length) => {
-                let end = at + length;
-                let value = &text[at..end];
-                findings.push(detectors.finding(detector, at, length, (value, value)));
-                at = end;
+                if !tell(detector, at, length) {
+                    return;
+                }
+                at += length;
             }
-            _ => at = next(text.as_bytes(), at, detectors, &word),
+            _ => at = cursor.next(bytes, at, true),
         }
     }
-    findings
 }
 
 /// Scans one text that arrives in pieces, for example one channel of a stream.
 #[derive(Debug, Default)]
 pub struct Scanner {
     /// The end of what is given out, for detectors to look back at, and what is held.
-    text: String,
-    /// Everything in `text` before it is decided.
+    fold: Fold,
+    /// Everything in the folded text before it is decided.
     at: usize,
-    /// Offset of `text` in the whole text.
-    base: usize,
+    /// Everything in the whole text before it is given out.
+    given: usize,
+    /// Where the next window of an encoded text starts in the whole folded text.
+    window: Option<usize>,
     /// The finding that `at` is still inside of.
     open: Option<Open>,
 }
@@ -56,6 +98,7 @@ pub struct Scanner {
 #[derive(Debug)]
 struct Open {
     detector: Detector,
+    tail: Tail,
     start: usize,
     /// Its first bytes.
     head: String,
@@ -70,137 +113,121 @@ impl Scanner {
 
     /// Takes the next part of the text and appends what is decided now to `out`.
     pub fn push(&mut self, text: &str, detectors: &Detectors, out: &mut Vec<Piece>) {
-        self.text.push_str(text);
+        self.fold.push(text);
         self.advance(false, detectors, out);
     }
 
     /// Ends the text: appends what was held to `out`. The scanner is then at the beginning of a new text.
     pub fn finish(&mut self, detectors: &Detectors, out: &mut Vec<Piece>) {
+        self.fold.finish();
         self.advance(true, detectors, out);
         *self = Self::default();
     }
 
-    /// How many bytes are held back, at most [`HOLD`]; 0 when everything taken has been given out.
+    /// How many bytes of the folded text are held back, at most [`HOLD`] and what its end may still become; 0 when everything taken has
+    /// been given out.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.open
-            .as_ref()
-            .map_or(self.text.len() - self.at, |_| HOLD)
+        let held = || self.fold.text.len() - self.at + self.fold.pending();
+        self.open.as_ref().map_or_else(held, |_| HOLD)
     }
 
     fn advance(&mut self, whole: bool, detectors: &Detectors, out: &mut Vec<Piece>) {
-        let mut word = email::Word::default();
-        let mut given = self.at;
+        let mut cursor = Cursor::new(detectors, 0);
+        cursor.window = self
+            .window
+            .and_then(|window| window.checked_sub(self.fold.base));
         loop {
-            if let Some(open) = self.open.take() {
-                self.at += key::run(open.detector, &self.text.as_bytes()[self.at..]);
-                if self.at == self.text.len() && !whole {
+            if let Some(mut open) = self.open.take() {
+                let (length, over) = open.tail.run(&self.fold.text.as_bytes()[self.at..]);
+                self.at += length;
+                if !over && !whole {
                     self.open = Some(open);
                     break;
                 }
-                let length = self.base + self.at - open.start;
-                let tail = &self.text[self.at - TAIL..self.at];
-                let ends = (open.head.as_str(), tail);
-                let finding = detectors.finding(open.detector, open.start, length, ends);
-                out.push(Piece::Found(finding, length));
-                given = self.at;
+                let range = open.start..self.fold.end(self.at);
+                let tail = &self.fold.text[self
+                    .fold
+                    .text
+                    .floor_char_boundary(self.at.saturating_sub(TAIL))
+                    ..self.at];
+                self.found(
+                    detectors.finding(open.detector, range, (&open.head, tail)),
+                    out,
+                );
             }
-            if self.at == self.text.len() {
+            let bytes = self.fold.text.as_bytes();
+            if self.at == bytes.len() {
                 break;
             }
-            let place = Place::new(self.text.as_bytes(), self.at, whole);
-            match decide(place, detectors, &mut word) {
-                Verdict::No => {
-                    self.at = next(self.text.as_bytes(), self.at, detectors, &word);
-                }
+            match cursor.decide(Place::new(bytes, self.at, whole)) {
+                Verdict::No => self.at = cursor.next(bytes, self.at, whole),
                 Verdict::More => break,
                 Verdict::Match(detector, length) => {
-                    self.give(given, out);
-                    let value = &self.text[self.at..self.at + length];
-                    let start = self.base + self.at;
-                    let finding = detectors.finding(detector, start, length, (value, value));
-                    out.push(Piece::Found(finding, length));
-                    self.at += length;
-                    given = self.at;
+                    let (start, end) = (self.at, self.at + length);
+                    let range = self.fold.start(start)..self.fold.end(end);
+                    self.give(range.start, out);
+                    let value = &self.fold.text[start..end];
+                    self.found(detectors.finding(detector, range, (value, value)), out);
+                    self.at = end;
                 }
-                Verdict::Open(detector) => {
-                    self.give(given, out);
+                Verdict::Open(detector, tail) => {
+                    let start = self.fold.start(self.at);
+                    self.give(start, out);
+                    let head = self.fold.text[self.at..self.at + HOLD].to_owned();
                     self.open = Some(Open {
                         detector,
-                        start: self.base + self.at,
-                        head: self.text[self.at..self.at + HOLD].to_owned(),
+                        tail,
+                        start,
+                        head,
                     });
                     self.at += HOLD;
-                    given = self.at;
                 }
             }
         }
         if self.open.is_none() {
-            self.give(given, out);
+            let all = self.at == self.fold.text.len();
+            self.give(
+                if all {
+                    self.fold.done()
+                } else {
+                    self.fold.end(self.at)
+                },
+                out,
+            );
+        } else {
+            // What is swallowed is not kept; its length is known by its end.
+            self.given = self.fold.end(self.at);
         }
+        self.window = cursor
+            .window
+            .filter(|window| *window >= self.at)
+            .map(|window| self.fold.base + window);
         let gone = self
+            .fold
             .text
             .floor_char_boundary(self.at.saturating_sub(LOOKBEHIND));
-        self.text.drain(..gone);
-        self.base += gone;
+        self.fold.drain(gone, self.given);
         self.at -= gone;
     }
 
-    fn give(&self, from: usize, out: &mut Vec<Piece>) {
-        if from < self.at {
-            out.push(Piece::Text(self.text[from..self.at].to_owned()));
+    /// Gives out the text up to an offset of the whole.
+    fn give(&mut self, to: usize, out: &mut Vec<Piece>) {
+        if self.given < to {
+            out.push(Piece::Text(self.fold.raw(self.given, to).to_owned()));
+            self.given = to;
         }
     }
+
+    fn found(&mut self, finding: Finding, out: &mut Vec<Piece>) {
+        self.given = finding.range.end;
+        let length = finding.range.len();
+        out.push(Piece::Found(finding, length));
+    }
 }
 
-/// What stands at a place: the longest match of any detector, as soon as none of them can still change its answer.
-fn decide(place: Place<'_>, detectors: &Detectors, word: &mut email::Word) -> Verdict {
-    let first = place.ahead()[0];
-    let custom = if detectors.begins(first) {
-        detectors.at(place)
-    } else {
-        Verdict::No
-    };
-    if custom == Verdict::More || !BEGINS.has(first) {
-        return custom;
-    }
-    let address = place.email(word);
-    if address == Verdict::More {
-        return address;
-    }
-    let verdict = address.or(aws::at(place));
-    let verdict = match first {
-        b'0'..=b'9' => verdict.or(card::at(place)),
-        b's' | b'g' => verdict.or(key::at(place)),
-        _ => verdict,
-    };
-    verdict.or(custom)
-}
-
-/// The place to look at after `at`, where nothing stands. Most places are in the middle of a word that is no address: there
-/// [`decide`] can only find what starts glued to it, a prefixed key, an AWS key id, or what the operator looks for.
-fn next(text: &[u8], at: usize, detectors: &Detectors, word: &email::Word) -> usize {
-    let mut next = at + 1;
-    let end = word.without_address();
-    while next < end
-        && GLUES.has(text[next - 1])
-        && !matches!(text[next], b's' | b'g' | b'A')
-        && !detectors.begins(text[next])
-    {
-        next += 1;
-    }
-    while next < text.len() && !BEGINS.has(text[next]) && !detectors.begins(text[next]) {
-        next += 1;
-    }
-    next
-}
-
-/// What a finding can begin with.
-static BEGINS: Class = Class::alphanumeric_and(b"_/+");
-/// What keeps a card number or a secret behind it from being one.
-static GLUES: Class = Class::alphanumeric_and(b"");
 /// How much of a value's end a sample needs.
-const TAIL: usize = 4;
+const TAIL: usize = 16;
 
 #[cfg(test)]
 mod tests;

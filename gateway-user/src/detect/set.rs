@@ -1,9 +1,10 @@
 //! The detectors that are in use: the built-in ones, and those of the operator.
 
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
+use super::catalogue::CATALOGUE;
 use super::custom::Rule;
 use super::place::{Class, Place, Verdict};
 use super::{Detector, Finding};
@@ -85,8 +86,8 @@ impl Detectors {
     /// Every detector and class, classes first.
     #[must_use]
     pub fn names(&self) -> Vec<&str> {
-        let classes = Detector::ALL.iter().map(|detector| detector.class());
-        let ids = Detector::ALL.iter().map(|detector| detector.id());
+        let classes = CATALOGUE.all.iter().map(|known| known.class);
+        let ids = CATALOGUE.all.iter().map(|known| known.id);
         let custom = self.custom.iter();
         let mut names: Vec<&str> = Vec::new();
         for name in classes
@@ -107,6 +108,11 @@ impl Detectors {
         self.custom.iter().map(|rule| rule.shortest).min()
     }
 
+    /// Whether the operator has any.
+    pub(super) fn has_custom(&self) -> bool {
+        !self.custom.is_empty()
+    }
+
     /// Whether a match of the operator's detectors can begin with this byte.
     pub(super) fn begins(&self, byte: u8) -> bool {
         self.begins.has(byte)
@@ -119,41 +125,50 @@ impl Detectors {
             let found = match rule.at(place) {
                 None => Verdict::More,
                 Some(None) => Verdict::No,
-                Some(Some(length)) => Verdict::Match(Detector::Custom(index), length),
+                Some(Some(length)) => Verdict::Match(
+                    Detector::Custom(u16::try_from(index).unwrap_or(u16::MAX)),
+                    length,
+                ),
             };
             verdict = verdict.or(found);
         }
         verdict
     }
 
-    /// The finding of a match of `length` bytes at `start`, from its first bytes and its last (for a short one: all of it, twice).
+    /// The finding of a match, from its first bytes and its last (for a short one: all of it, twice).
     pub(super) fn finding(
         &self,
         detector: Detector,
-        start: usize,
-        length: usize,
+        range: Range<usize>,
         (head, tail): (&str, &str),
     ) -> Finding {
-        let rule = match detector {
-            Detector::Custom(index) => self.custom.get(index),
-            _ => None,
-        };
-        let (id, class, sample) = match rule {
-            Some(rule) => (
-                Name::Custom(Arc::clone(&rule.id)),
-                Name::Custom(Arc::clone(&rule.class)),
-                sample(tail),
-            ),
-            None => (
-                Name::BuiltIn(detector.id()),
-                Name::BuiltIn(detector.class()),
-                detector.sample(head, tail),
-            ),
+        let (id, class, sample) = match detector {
+            Detector::Custom(index) => match self.custom.get(usize::from(index)) {
+                Some(rule) => (
+                    Name::Custom(Arc::clone(&rule.id)),
+                    Name::Custom(Arc::clone(&rule.class)),
+                    sample(tail),
+                ),
+                None => (
+                    Name::BuiltIn("custom"),
+                    Name::BuiltIn("custom"),
+                    sample(tail),
+                ),
+            },
+            Detector::BuiltIn(index) => {
+                let known = CATALOGUE.all.get(usize::from(index));
+                let (id, class) = known.map_or(("", ""), |known| (known.id, known.class));
+                (
+                    Name::BuiltIn(id),
+                    Name::BuiltIn(class),
+                    super::sample(detector, head, tail),
+                )
+            }
         };
         Finding {
             detector: id,
             class,
-            range: start..start + length,
+            range,
             sample,
         }
     }

@@ -1,5 +1,7 @@
 //! What can be asked of a match beside its form.
 
+use super::proof::entropy;
+
 /// A condition on a match.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Validator {
@@ -70,20 +72,6 @@ fn iban(text: &[u8]) -> bool {
         (rest * shift + value) % 97
     });
     rest == 1
-}
-
-/// Shannon's entropy of the bytes, in bits for each.
-fn entropy(text: &[u8]) -> f64 {
-    let mut counts = [0_u32; 256];
-    for byte in text {
-        counts[usize::from(*byte)] += 1;
-    }
-    let length = text.len() as f64;
-    let bits = counts.iter().filter(|count| **count > 0).map(|count| {
-        let part = f64::from(*count) / length;
-        -part * part.log2()
-    });
-    bits.sum()
 }
 
 #[cfg(test)]

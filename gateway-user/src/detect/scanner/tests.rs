@@ -23,7 +23,7 @@ fn pieces_with<'a>(detectors: &Detectors, parts: impl IntoIterator<Item = &'a st
         scanner.push(part, detectors, &mut out);
         taken += part.len();
         given += out[before..].iter().map(length).sum::<usize>();
-        assert!(scanner.held() <= HOLD, "held {}", scanner.held());
+        assert!(scanner.held() <= HOLD + 32, "held {}", scanner.held());
         assert!(taken - given >= scanner.held(), "held what was given");
         assert_eq!(
             taken == given,
@@ -156,20 +156,17 @@ fn everywhere(text: &str) -> Vec<Finding> {
 }
 
 fn everywhere_with(detectors: &Detectors, text: &str) -> Vec<Finding> {
+    let fold = Fold::of(text);
+    let mut cursor = Cursor::new(detectors, 0);
     let mut findings = Vec::new();
     let mut at = 0;
-    while at < text.len() {
-        let place = Place::new(text.as_bytes(), at, true);
-        let mut word = email::Word::default();
-        let mut verdict = email::at(text.as_bytes(), at, true, &mut word).or(aws::at(place));
-        verdict = verdict.or(key::at(place)).or(card::at(place));
-        if text.is_char_boundary(at) {
-            verdict = verdict.or(detectors.at(place));
-        }
+    while at < fold.text.len() {
+        let verdict = cursor.decide(Place::new(fold.text.as_bytes(), at, true));
         at += 1;
         if let Verdict::Match(detector, length) = verdict {
-            let value = &text[at - 1..at - 1 + length];
-            findings.push(detectors.finding(detector, at - 1, length, (value, value)));
+            let value = &fold.text[at - 1..at - 1 + length];
+            let range = fold.start(at - 1)..fold.end(at - 1 + length);
+            findings.push(detectors.finding(detector, range, (value, value)));
             at += length - 1;
         }
     }
@@ -284,9 +281,18 @@ fn findings_at_their_limits_do_not_depend_on_the_cut() {
             "a@{}b.io",
             "abcdefghi.".repeat(24) + &"a".repeat(8 + more)
         ));
-        texts.push(format!("ghp_{} ", "A1".repeat(17) + &"z".repeat(1 + more)));
-        texts.push(format!("sk-{} ", "A1b2".repeat(4) + &"z".repeat(3 + more)));
-        texts.push(format!("sk-{}", "A1".repeat(254) + &"z".repeat(more)));
+        texts.push(format!(
+            "ghp_{} ",
+            "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7".to_owned() + &"z".repeat(1 + more)
+        ));
+        texts.push(format!(
+            "sk-{} ",
+            "A1b2C3d4E5f6G7h8".to_owned() + &"z".repeat(3 + more)
+        ));
+        texts.push(format!(
+            "sk-{}",
+            "A1b2C3d4".repeat(64)[..508].to_owned() + &"z".repeat(more)
+        ));
     }
     let findings: usize = texts.iter().map(|text| scan(text).len()).sum();
     assert_eq!(findings, 25);
@@ -305,7 +311,7 @@ fn findings_at_their_limits_do_not_depend_on_the_cut() {
 
 #[test]
 fn a_key_without_an_end_is_one_finding_and_is_not_kept() {
-    let key = format!("sk-{}", "A1b2".repeat(50_000));
+    let key = format!("sk-{}", "A1b2C3d4".repeat(25_000));
     for text in [key.clone(), format!("key {key}, then ada@b.io")] {
         for size in [1, 7, 511, 512, 513, 4096] {
             let pieces = pieces(cut(&text, &[size]));
@@ -316,7 +322,7 @@ fn a_key_without_an_end_is_one_finding_and_is_not_kept() {
     let mut out = Vec::new();
     for part in cut(&key, &[16]) {
         scanner.push(part, &Detectors::default(), &mut out);
-        assert!(scanner.text.len() <= HOLD + LOOKBEHIND);
+        assert!(scanner.fold.text.len() <= HOLD + LOOKBEHIND);
     }
     assert!(out.is_empty());
     assert!(scanner.held() > 0);

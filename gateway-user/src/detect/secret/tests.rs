@@ -1,6 +1,6 @@
 //! What is a key and what only looks like one.
 
-use super::*;
+use crate::detect::proof::has_github_checksum;
 use crate::detect::{Detectors, Name};
 
 const BODY: &str = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8";

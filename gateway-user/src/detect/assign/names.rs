@@ -1,0 +1,132 @@
+//! Which names are those of secrets, and which values say that they are none.
+
+use super::Said;
+use crate::detect::place::LOOKBEHIND;
+
+/// What a name says.
+pub(super) fn names(name: &[u8]) -> Said {
+    if name.len() < 3 {
+        return Said::Nothing;
+    }
+    let mut plain = [0_u8; LOOKBEHIND];
+    let mut length = 0;
+    for byte in name.iter().filter(|byte| byte.is_ascii_alphabetic()) {
+        plain[length] = byte.to_ascii_lowercase();
+        length += 1;
+    }
+    let name = &plain[..length];
+    let among = |all: &[&str]| all.iter().any(|word| name.ends_with(word.as_bytes()));
+    let holds = |all: &[&str]| {
+        all.iter()
+            .any(|word| name.windows(word.len()).any(|part| part == word.as_bytes()))
+    };
+    let said = if among(&PASSWORDS) {
+        Said::Password
+    } else if among(&SECRETS) {
+        Said::Secret
+    } else {
+        return Said::Nothing;
+    };
+    if holds(&NOT_SECRET) {
+        Said::Nothing
+    } else {
+        said
+    }
+}
+
+/// What names of passwords end in.
+const PASSWORDS: [&str; 12] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "passwort",
+    "pwd",
+    "userpass",
+    "dbpass",
+    "pass",
+    "userpw",
+    "kennwort",
+    "motdepasse",
+    "passcode",
+];
+/// What names of other secrets end in.
+const SECRETS: [&str; 30] = [
+    "secret",
+    "token",
+    "apikey",
+    "secretkey",
+    "accesskey",
+    "privatekey",
+    "authkey",
+    "encryptionkey",
+    "signingkey",
+    "masterkey",
+    "accountkey",
+    "sharedkey",
+    "servicekey",
+    "clientkey",
+    "consumerkey",
+    "apitoken",
+    "appkey",
+    "webhookkey",
+    "licensekey",
+    "credential",
+    "credentials",
+    "keysecret",
+    "secretvalue",
+    "tokenvalue",
+    "cookiesecret",
+    "adminkey",
+    "apisecret",
+    "authorization",
+    "appsecret",
+    "auth",
+];
+/// Names that hold these are of something else.
+const NOT_SECRET: [&str; 18] = [
+    "tokenizer",
+    "tokens",
+    "public",
+    "nexttoken",
+    "pagetoken",
+    "continuation",
+    "cursor",
+    "csrf",
+    "tokentype",
+    "requesttoken",
+    "idempotency",
+    "cancel",
+    "synctoken",
+    "hash",
+    "bypass",
+    "compass",
+    "maxtoken",
+    "tokencount",
+];
+/// Values that hold these are none.
+pub(super) const PLACEHOLDERS: [&str; 24] = [
+    "example",
+    "placeholder",
+    "changeme",
+    "change_me",
+    "change-me",
+    "your_",
+    "your-",
+    "yourpass",
+    "yourtoken",
+    "yourkey",
+    "yoursecret",
+    "<your",
+    "xxxx",
+    "insert",
+    "redacted",
+    "replace",
+    "dummy",
+    "process.env",
+    "os.environ",
+    "getenv",
+    "todo",
+    "undefined",
+    "${",
+    "{{",
+];

@@ -1,0 +1,1 @@
+//! Numbers that the authorities publish as examples.

@@ -1,0 +1,149 @@
+//! Addresses on networks: public IPv4 and IPv6 addresses, MAC addresses.
+//!
+//! Left alone: loopback, private, link-local, multicast and documentation ranges, well-known resolvers, versions and section numbers
+//! (an address has four parts of which one is above 99 or all follow the word for it). Sources: RFC 1918, 4291, 5737, 6890; IEEE 802.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::Detector;
+use super::place::{Class, Place, Verdict, run};
+
+/// The IPv4 address that stands here, at the start of a number.
+pub(super) fn v4(place: Place<'_>, detector: Detector) -> Verdict {
+    static DOTTED: Class = Class::from(b"0123456789.");
+    let ahead = place.ahead();
+    let length = run(&ahead[..ahead.len().min(LONGEST_V4 + 1)], &DOTTED);
+    // What has no dot within four bytes is none.
+    if !ahead[..length.min(4)].contains(&b'.') && length >= 4 {
+        return Verdict::No;
+    }
+    if length == ahead.len() && length <= LONGEST_V4 && !place.whole {
+        return Verdict::More;
+    }
+    let written = ahead[..length]
+        .strip_suffix(b".")
+        .unwrap_or(&ahead[..length]);
+    let before = matches!(
+        place.behind(),
+        [.., b'0'..=b'9' | b'.' | b'-' | b'_' | b'v' | b'V' | b'/'] | [.., b'v', b' ']
+    );
+    let after = matches!(ahead.get(length), Some(b'-' | b'_'))
+        || ahead.get(length).is_some_and(u8::is_ascii_alphabetic);
+    let address = std::str::from_utf8(written)
+        .ok()
+        .and_then(|text| text.parse::<Ipv4Addr>().ok());
+    match address {
+        Some(address)
+            if !(before && !place.behind().ends_with(b"//")) && !after && is_public_v4(address) =>
+        {
+            Verdict::Match(detector, written.len())
+        }
+        _ => Verdict::No,
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, d] = address.octets();
+    let special = address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_documentation()
+        || a == 0
+        || a >= 224
+        || a == 100 && (64..128).contains(&b)
+        || a == 198 && matches!(b, 18 | 19)
+        || (a, b, c) == (192, 0, 0);
+    let resolver =
+        [(1, 1), (8, 8), (9, 9), (1, 0), (8, 4)].contains(&(a, b)) && (c, d) != (255, 255);
+    // Versions have small numbers, object identifiers begin with 1 or 2.
+    let version = a <= 2 || [a, b, c, d].iter().all(|part| *part < 40);
+    !special && !resolver && !version
+}
+
+/// The IPv6 address that stands here, at the start of a word.
+pub(super) fn v6(place: Place<'_>, detector: Detector) -> Verdict {
+    static COLONS: Class = Class::from(b"0123456789abcdefABCDEF:");
+    let ahead = place.ahead();
+    let length = run(&ahead[..ahead.len().min(LONGEST_V6 + 1)], &COLONS);
+    if length > LONGEST_V6
+        || length >= 5 && !ahead[..5].contains(&b':')
+        || place.follows(|byte| matches!(byte, b':' | b'.' | b'-' | b'_'))
+    {
+        return Verdict::No;
+    }
+    if length == ahead.len() && length <= LONGEST_V6 && !place.whole {
+        return Verdict::More;
+    }
+    let written = match &ahead[..length] {
+        [start @ .., last, b':'] if *last != b':' => &ahead[..=start.len()],
+        all => all,
+    };
+    let colons = written.iter().filter(|&&byte| byte == b':').count();
+    if colons < 3
+        || ahead
+            .get(length)
+            .is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+    {
+        return Verdict::No;
+    }
+    let address = std::str::from_utf8(written)
+        .ok()
+        .and_then(|text| text.parse::<Ipv6Addr>().ok());
+    // Of the ranges in use only 2000::/3 is public; eight written groups say by themselves what they are.
+    match address.map(|address| address.segments()) {
+        Some([first @ 0x2000..0x4000, second, ..])
+            if (first, second) != (0x2001, 0xdb8) && first != 0x3fff =>
+        {
+            Verdict::Match(detector, written.len())
+        }
+        Some([first @ 0x0100..0xfc00, second, ..])
+            if (first, second) != (0x2001, 0xdb8)
+                && colons == 7
+                && !written.windows(2).any(|pair| pair == b"::") =>
+        {
+            Verdict::Match(detector, written.len())
+        }
+        _ => Verdict::No,
+    }
+}
+
+/// The MAC address that stands here, at the start of a word.
+pub(super) fn mac(place: Place<'_>, detector: Detector) -> Verdict {
+    let ahead = place.ahead();
+    let part = &ahead[..ahead.len().min(MAC)];
+    let Some(&sign) = part.get(2) else {
+        let hex = !place.whole && part.iter().all(u8::is_ascii_hexdigit);
+        return if hex { Verdict::More } else { Verdict::No };
+    };
+    let form = part.iter().enumerate().all(|(at, byte)| {
+        if at % 3 == 2 {
+            *byte == sign
+        } else {
+            byte.is_ascii_hexdigit()
+        }
+    });
+    if !matches!(sign, b':' | b'-') || !form || place.follows(|byte| matches!(byte, b':' | b'-')) {
+        return Verdict::No;
+    }
+    match ahead.get(MAC) {
+        None if !place.whole => Verdict::More,
+        Some(next) if next.is_ascii_alphanumeric() || *next == sign => Verdict::No,
+        _ if part.len() < MAC => Verdict::No,
+        _ => {
+            let same = part
+                .iter()
+                .all(|byte| byte.eq_ignore_ascii_case(&part[0]) || *byte == sign);
+            let letters = part.iter().any(u8::is_ascii_alphabetic);
+            // Pairs of digits with hyphens are dates and numbers of other kinds.
+            if same || !letters && sign == b'-' {
+                Verdict::No
+            } else {
+                Verdict::Match(detector, MAC)
+            }
+        }
+    }
+}
+
+const LONGEST_V4: usize = 15;
+const LONGEST_V6: usize = 39;
+const MAC: usize = 17;

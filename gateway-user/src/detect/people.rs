@@ -1,0 +1,255 @@
+//! Numbers that belong to people, companies and devices: what `people.txt` describes by masks, checks and words.
+//!
+//! In: a place at the start of a word. Out: whether such a number stands there, by itself: not inside a longer one, a decimal, a UUID or
+//! a path. All masks are one automaton, made of the sets of masks that may still match, so that most places are left after a byte or two.
+
+use std::collections::HashMap;
+
+use super::Detector;
+use super::checks::{self, Check};
+use super::place::{Place, Verdict, last};
+use super::words::Words;
+
+/// All rows of the table.
+#[derive(Debug)]
+pub(super) struct People {
+    pub(super) rows: Vec<Row>,
+    masks: Vec<Mask>,
+    states: Vec<State>,
+}
+
+/// One kind of number.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) detector: Detector,
+    check: Check,
+    pub(super) words: Vec<usize>,
+}
+
+/// One way to write it.
+#[derive(Debug)]
+pub(super) struct Mask {
+    pub(super) row: usize,
+    pub(super) text: Vec<u8>,
+    /// It counts without a word.
+    pub(super) strong: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: [u16; KINDS.len() + 3],
+    /// The masks that end here.
+    ends: Vec<usize>,
+}
+
+/// What a mask may have beside digits and letters.
+const KINDS: &[u8] = b" -./+()";
+const DIGIT: usize = KINDS.len();
+const LETTER: usize = DIGIT + 1;
+/// The state of what no mask begins with.
+const DEAD: u16 = 0;
+const START: u16 = 1;
+/// Longer than any mask.
+const LONGEST: usize = 32;
+/// How far before a number a word may stand.
+const NEAR: usize = 64;
+
+impl People {
+    /// Adds a row; see `people.txt`.
+    pub(super) fn read(
+        rows: &mut Vec<Row>,
+        masks: &mut Vec<Mask>,
+        words: &mut Words,
+        detector: Detector,
+        row: [&str; 3],
+    ) -> Option<()> {
+        let [all, check, said] = row;
+        for mask in all.split_whitespace() {
+            let (strong, text) = mask
+                .strip_prefix('!')
+                .map_or((false, mask), |mask| (true, mask));
+            let text = text.replace('_', " ").into_bytes();
+            let known = text
+                .iter()
+                .all(|byte| KINDS.contains(byte) || matches!(byte, b'd' | b'A' | b'X'));
+            if !known || text.len() > LONGEST {
+                return None;
+            }
+            masks.push(Mask {
+                row: rows.len(),
+                text,
+                strong,
+            });
+        }
+        let check = checks::named(check)?;
+        let words = said.split(',').map(|word| words.number(word)).collect();
+        rows.push(Row {
+            detector,
+            check,
+            words,
+        });
+        Some(())
+    }
+
+    pub(super) fn new(rows: Vec<Row>, masks: Vec<Mask>) -> Self {
+        let mut states = vec![State::default()];
+        let mut known: HashMap<(usize, Vec<usize>), u16> = HashMap::new();
+        let mut open = vec![(0, (0..masks.len()).collect::<Vec<_>>())];
+        known.insert(open[0].clone(), START);
+        let mut done = 0;
+        while let Some((at, alive)) = open.get(done).cloned() {
+            let mut state = State {
+                ends: alive
+                    .iter()
+                    .copied()
+                    .filter(|&mask| masks[mask].text.len() == at)
+                    .collect(),
+                ..State::default()
+            };
+            for kind in 0..KINDS.len() + 2 {
+                let fits = |byte: u8| match byte {
+                    b'd' => kind == DIGIT,
+                    b'A' => kind == LETTER,
+                    b'X' => kind == DIGIT || kind == LETTER,
+                    other => KINDS.get(kind) == Some(&other),
+                };
+                let left: Vec<usize> = alive
+                    .iter()
+                    .copied()
+                    .filter(|&mask| masks[mask].text.get(at).copied().is_some_and(fits))
+                    .collect();
+                if !left.is_empty() {
+                    let fresh = u16::try_from(open.len() + 1).unwrap_or(DEAD);
+                    let next = *known.entry((at + 1, left.clone())).or_insert(fresh);
+                    if next == fresh {
+                        open.push((at + 1, left));
+                    }
+                    state.next[kind] = next;
+                }
+            }
+            states.push(state);
+            done += 1;
+        }
+        Self {
+            rows,
+            masks,
+            states,
+        }
+    }
+
+    /// What stands here.
+    pub(super) fn at(&self, place: Place<'_>, words: &Words) -> Verdict {
+        if !may_start(place) {
+            return Verdict::No;
+        }
+        let ahead = place.ahead();
+        let mut state = START;
+        let mut ends = [(0_u8, DEAD); LONGEST];
+        let mut count = 0;
+        let mut at = 0;
+        loop {
+            let current = &self.states[usize::from(state)];
+            if !current.ends.is_empty() {
+                match may_end(&ahead[at..], place.whole) {
+                    None => return Verdict::More,
+                    Some(true) => {
+                        ends[count] = (at as u8, state);
+                        count += 1;
+                    }
+                    Some(false) => {}
+                }
+            }
+            let Some(&byte) = ahead.get(at) else {
+                if place.whole {
+                    break;
+                }
+                return Verdict::More;
+            };
+            state = current.next[kind(byte)];
+            if state == DEAD {
+                break;
+            }
+            at += 1;
+        }
+        let mut said = None;
+        for &(end, state) in ends[..count].iter().rev() {
+            let written = &ahead[..usize::from(end)];
+            let mut plain = [0_u8; LONGEST];
+            let mut length = 0;
+            for &byte in written.iter().filter(|byte| byte.is_ascii_alphanumeric()) {
+                plain[length] = byte;
+                length += 1;
+            }
+            for &mask in &self.states[usize::from(state)].ends {
+                let Mask { row, strong, .. } = self.masks[mask];
+                let row = &self.rows[row];
+                if !(row.check)(written, &plain[..length]) {
+                    continue;
+                }
+                let near = || words.said(last(place.behind(), NEAR));
+                if strong || said.get_or_insert_with(near).any(&row.words) {
+                    return Verdict::Match(row.detector, written.len());
+                }
+            }
+        }
+        Verdict::No
+    }
+
+    /// The masks of a row.
+    #[cfg(test)]
+    pub(super) fn masks(&self, row: usize) -> impl Iterator<Item = &Mask> {
+        self.masks.iter().filter(move |mask| mask.row == row)
+    }
+}
+
+#[cfg(test)]
+impl Row {
+    pub(super) fn accepts(&self, written: &[u8], plain: &[u8]) -> bool {
+        (self.check)(written, plain)
+    }
+}
+
+#[inline]
+fn kind(byte: u8) -> usize {
+    static KIND: [u8; 256] = {
+        // What has no kind has that of a full stop behind all: no mask has it.
+        let mut all = [(LETTER + 1) as u8; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            if (byte as u8).is_ascii_digit() {
+                all[byte] = DIGIT as u8;
+            } else if (byte as u8).is_ascii_uppercase() {
+                all[byte] = LETTER as u8;
+            }
+            byte += 1;
+        }
+        let mut at = 0;
+        while at < KINDS.len() {
+            all[KINDS[at] as usize] = at as u8;
+            at += 1;
+        }
+        all
+    };
+    usize::from(KIND[usize::from(byte)])
+}
+
+/// Not in a longer number, a decimal, a UUID, a path, a telephone number.
+fn may_start(place: Place<'_>) -> bool {
+    match place.behind() {
+        [.., before, b'-'] => !before.is_ascii_alphanumeric(),
+        [.., before, b'.' | b'/' | b'_' | b','] => !before.is_ascii_digit(),
+        [.., b'+' | b'$'] => false,
+        _ => true,
+    }
+}
+
+/// Whether a number may end before `rest`; `None` while that is open.
+fn may_end(rest: &[u8], whole: bool) -> Option<bool> {
+    match rest {
+        [] | [b'-' | b'.' | b'/' | b','] if !whole => None,
+        [next, ..] if next.is_ascii_alphanumeric() || *next == b'_' => Some(false),
+        [b'-', after, ..] => Some(!after.is_ascii_alphanumeric()),
+        [b'.' | b'/' | b',', after, ..] => Some(!after.is_ascii_digit()),
+        _ => Some(true),
+    }
+}

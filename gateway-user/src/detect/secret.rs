@@ -1,0 +1,278 @@
+//! Issued keys: of what vendors call a key, token or secret, the forms in `secrets.txt`.
+//!
+//! In: a place. Out: whether a key stands there. A form that begins with a literal text is looked for wherever its first three
+//! characters stand; one without counts only behind words that announce it, its vendor's name and what it is. Beside its form, a
+//! match needs a body that is no filler, and what its row asks for. The proof is taken from the first [`PROOF`] bytes, so that a
+//! longer match is decided before it ends.
+
+use std::collections::HashMap;
+
+use super::Detector;
+use super::pattern::{Fit, Pattern};
+use super::place::{LOOKBEHIND, Place, Verdict, last};
+use super::proof::Proof;
+use super::words::{Said, Words};
+
+/// A form of a key.
+#[derive(Debug)]
+pub(super) struct Form {
+    pub(super) detector: Detector,
+    pub(super) pattern: Pattern,
+    proof: Proof,
+    /// One of these words has to stand before it.
+    pub(super) near: Vec<usize>,
+    /// What it begins with also begins words: nothing of a word may stand before it.
+    plain: bool,
+    /// It counts also behind a letter or digit, if it is random for sure.
+    glued: bool,
+}
+
+/// All forms.
+#[derive(Debug)]
+pub(super) struct Secrets {
+    pub(super) forms: Vec<Form>,
+    begins: Begins,
+    prefixed: HashMap<[u8; 3], Vec<usize>>,
+    announced: Vec<usize>,
+    /// The words of which one says that a key follows, and those of which one says whose.
+    keys: Said,
+    vendors: Said,
+    free: Vec<usize>,
+}
+
+/// The three characters that a literal beginning may have here, as a set that says too much yes.
+#[derive(Debug)]
+struct Begins(Vec<u64>);
+
+impl Secrets {
+    /// Reads a row of the table: the words before and the options, see `secrets.txt`.
+    pub(super) fn read(
+        forms: &mut Vec<Form>,
+        words: &mut Words,
+        detector: Detector,
+        pattern: &str,
+        options: &str,
+    ) -> Option<()> {
+        let (mut near, mut plain, mut glued, mut proof) = (Vec::new(), false, false, Proof::Random);
+        for option in options.split_whitespace() {
+            match option.split_once('=') {
+                Some(("near", all)) => {
+                    near = all
+                        .split(',')
+                        .map(|word| words.number(&word.replace('_', " ")))
+                        .collect()
+                }
+                Some(("check", name)) => proof = Proof::named(name)?,
+                None if option == "plain" => plain = true,
+                None if option == "glued" => glued = true,
+                _ => return None,
+            }
+        }
+        for pattern in Pattern::parse(pattern)? {
+            let near = near.clone();
+            forms.push(Form {
+                detector,
+                pattern,
+                proof,
+                near,
+                plain,
+                glued,
+            });
+        }
+        Some(())
+    }
+
+    pub(super) fn new(forms: Vec<Form>, words: &mut Words) -> Self {
+        let mut begins = Begins(vec![0; 1024]);
+        let (mut prefixed, mut announced, mut free) = (
+            HashMap::<[u8; 3], Vec<usize>>::new(),
+            Vec::new(),
+            Vec::new(),
+        );
+        // AWS key ids have rules of their own.
+        begins.insert(*b"AKI");
+        begins.insert(*b"ASI");
+        for (index, form) in forms.iter().enumerate() {
+            match form.pattern.literal() {
+                [a, b, c, ..] => {
+                    begins.insert([*a, *b, *c]);
+                    prefixed.entry([*a, *b, *c]).or_default().push(index);
+                }
+                _ if form.near.is_empty() => free.push(index),
+                _ => announced.push(index),
+            }
+        }
+        let keys = Said::of(KEY_WORDS.iter().map(|word| words.number(word)));
+        let vendors = Said::of(announced.iter().flat_map(|form| forms[*form].near.clone()));
+        Self {
+            forms,
+            begins,
+            prefixed,
+            announced,
+            keys,
+            vendors,
+            free,
+        }
+    }
+
+    /// Whether a literal beginning may stand here.
+    #[inline]
+    pub(super) fn may_begin(&self, text: &[u8], at: usize) -> bool {
+        text.get(at..at + 3)
+            .is_some_and(|three| self.begins.may_have([three[0], three[1], three[2]]))
+    }
+
+    /// The key with a literal beginning that stands here.
+    pub(super) fn prefixed(&self, place: Place<'_>, words: &Words) -> Verdict {
+        let ahead = place.ahead();
+        if let [a, b, c, ..] = ahead {
+            let all = self
+                .prefixed
+                .get(&[*a, *b, *c])
+                .map_or(&[][..], Vec::as_slice);
+            return self.best(all, place, words);
+        }
+        if place.whole {
+            return Verdict::No;
+        }
+        let begins = |form: &Form| form.pattern.literal().starts_with(ahead);
+        let any = self.forms.iter().any(begins);
+        if any { Verdict::More } else { Verdict::No }
+    }
+
+    /// The key without a literal beginning that stands here, at the start of a word.
+    pub(super) fn announced(&self, place: Place<'_>, words: &Words) -> Verdict {
+        let verdict = self.best_of(&self.free, place, None);
+        if !words.said(last(place.behind(), NEAR_KEY)).meets(&self.keys) {
+            return verdict;
+        }
+        let said = words.said(last(place.behind(), NEAR));
+        if !said.meets(&self.vendors) {
+            return verdict;
+        }
+        let near = |form: &&usize| said.any(&self.forms[**form].near);
+        let all: Vec<usize> = self.announced.iter().filter(near).copied().collect();
+        verdict.or(self.best_of(&all, place, Some(&said)))
+    }
+
+    /// The literal beginning of a key, for its sample.
+    pub(super) fn prefix<'t>(&self, detector: Detector, key: &'t str) -> &'t str {
+        let forms = self.forms.iter().filter(|form| form.detector == detector);
+        let literals = forms
+            .map(|form| form.pattern.literal())
+            .filter(|literal| key.as_bytes().starts_with(literal));
+        &key[..literals.map(<[u8]>::len).max().unwrap_or(0).min(MOST_SHOWN)]
+    }
+
+    fn best(&self, all: &[usize], place: Place<'_>, words: &Words) -> Verdict {
+        let said = all
+            .iter()
+            .any(|form| !self.forms[*form].near.is_empty())
+            .then(|| words.said(last(place.behind(), NEAR)));
+        self.best_of(all, place, said.as_ref())
+    }
+
+    fn best_of(&self, all: &[usize], place: Place<'_>, said: Option<&Said>) -> Verdict {
+        let forms = all.iter().map(|form| &self.forms[*form]);
+        let near =
+            |form: &&Form| form.near.is_empty() || said.is_some_and(|said| said.any(&form.near));
+        forms
+            .filter(near)
+            .fold(Verdict::No, |verdict, form| verdict.or(form.at(place)))
+    }
+}
+
+impl Form {
+    #[cfg(test)]
+    pub(super) fn is_glued(&self) -> bool {
+        self.glued
+    }
+
+    pub(super) fn at(&self, place: Place<'_>) -> Verdict {
+        let word = place.follows(|byte| byte.is_ascii_alphanumeric());
+        let part = place.follows(|byte| match self.pattern.first() {
+            Some(class) => class.has(byte) || matches!(byte, b'-' | b'_'),
+            None => self.plain && matches!(byte, b'-' | b'_'),
+        });
+        if word && !self.glued || part {
+            return Verdict::No;
+        }
+        let fit = self.pattern.fit(place);
+        let length = match fit {
+            Fit::No | Fit::More => return fit.verdict(self.detector),
+            Fit::Match(length) => length,
+            Fit::Open(_) => PROOF,
+        };
+        let start = self.pattern.literal().len();
+        let found = &place.ahead()[..length.min(PROOF)];
+        let body = &found[start.min(found.len())..];
+        if self.proof.accepts(found, body) && !(word && !self.proof.is_sure(body)) {
+            fit.verdict(self.detector)
+        } else {
+            Verdict::No
+        }
+    }
+}
+
+impl Begins {
+    fn insert(&mut self, three: [u8; 3]) {
+        let bit = Self::bit(three);
+        self.0[bit / 64] |= 1 << (bit % 64);
+    }
+
+    #[inline]
+    fn may_have(&self, three: [u8; 3]) -> bool {
+        let bit = Self::bit(three);
+        self.0
+            .get(bit / 64)
+            .is_some_and(|bits| bits >> (bit % 64) & 1 == 1)
+    }
+
+    /// 16 bits of the three.
+    #[inline]
+    fn bit(three: [u8; 3]) -> usize {
+        let [a, b, c] = three.map(u32::from);
+        ((a << 10 ^ b << 5 ^ c ^ c << 11) & 0xFFFF) as usize
+    }
+}
+
+/// How much of a match decides whether it is a key: all of a fine-grained GitHub token.
+pub(super) const PROOF: usize = 96;
+/// How far before a key its vendor's name may stand, and how far the word that says what it is.
+const NEAR: usize = 72;
+const NEAR_KEY: usize = 28;
+const _: () = assert!(NEAR <= LOOKBEHIND);
+
+/// More than this of a key's beginning says nothing more.
+const MOST_SHOWN: usize = 16;
+
+/// What a key is called.
+const KEY_WORDS: [&str; 24] = [
+    "key",
+    "keys",
+    "apikey",
+    "api key",
+    "token",
+    "tokens",
+    "secret",
+    "secrets",
+    "password",
+    "pass",
+    "passwd",
+    "pwd",
+    "auth",
+    "credential",
+    "credentials",
+    "pat",
+    "api",
+    "access",
+    "authorization",
+    "bearer",
+    "dsn",
+    "license",
+    "sig",
+    "signature",
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Words that announce what follows them: found in any case, shortly before a place.
+//!
+//! In: all words, once. Out: which of them stand in a stretch of text, as whole words, `myApiKey` and `API_KEY` being `my`, `api`, `key`.
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+
+/// Words, each with a number.
+#[derive(Debug, Default)]
+pub(super) struct Words {
+    all: Vec<String>,
+    search: Option<AhoCorasick>,
+}
+
+/// Which words stand somewhere.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Said([u64; WORDS / 64]);
+
+impl Words {
+    /// The number of a word, in lower case.
+    pub(super) fn number(&mut self, word: &str) -> usize {
+        if let Some(number) = self.all.iter().position(|other| other == word) {
+            return number;
+        }
+        self.all.push(word.to_owned());
+        self.all.len() - 1
+    }
+
+    /// How many there are.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.all.len()
+    }
+
+    /// A word by its number.
+    #[cfg(test)]
+    pub(super) fn word(&self, number: Option<usize>) -> Option<&str> {
+        self.all.get(number?).map(String::as_str)
+    }
+
+    /// Ready to search; words may no longer be added.
+    pub(super) fn ready(mut self) -> Self {
+        self.search = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .match_kind(MatchKind::Standard)
+            .build(&self.all)
+            .ok();
+        self
+    }
+
+    /// The words in `text`.
+    pub(super) fn said(&self, text: &[u8]) -> Said {
+        let mut said = Said::default();
+        let all = self
+            .search
+            .iter()
+            .flat_map(|search| search.find_overlapping_iter(text));
+        for found in all {
+            let (start, end) = (found.start(), found.end());
+            let inside = start > 0 && joined(text[start - 1], text[start])
+                || end < text.len() && joined(text[end - 1], text[end]);
+            if !inside && in_one_case(&text[start..end]) {
+                said.add(found.pattern().as_usize());
+            }
+        }
+        said
+    }
+}
+
+impl Said {
+    /// The words with these numbers.
+    pub(super) fn of(numbers: impl IntoIterator<Item = usize>) -> Self {
+        let mut said = Self::default();
+        for number in numbers {
+            said.add(number);
+        }
+        said
+    }
+
+    fn add(&mut self, number: usize) {
+        if let Some(bits) = self.0.get_mut(number / 64) {
+            *bits |= 1 << (number % 64);
+        }
+    }
+
+    /// Whether one of the others is there.
+    pub(super) fn meets(&self, others: &Self) -> bool {
+        self.0
+            .iter()
+            .zip(&others.0)
+            .any(|(mine, other)| mine & other != 0)
+    }
+
+    /// Whether one of these is there.
+    pub(super) fn any(&self, numbers: &[usize]) -> bool {
+        numbers.iter().any(|number| {
+            self.0
+                .get(number / 64)
+                .is_some_and(|bits| bits >> (number % 64) & 1 == 1)
+        })
+    }
+}
+
+/// Room for all words; a test sees to it that they fit.
+pub(super) const WORDS: usize = 1536;
+
+/// Whether two neighbours are of one word.
+fn joined(one: u8, next: u8) -> bool {
+    one.is_ascii_alphanumeric()
+        && next.is_ascii_alphanumeric()
+        && !(one.is_ascii_lowercase() && next.is_ascii_uppercase())
+}
+
+/// `word`, `Word` or `WORD`: no piece of random characters.
+fn in_one_case(word: &[u8]) -> bool {
+    let upper = word.iter().skip(1).any(u8::is_ascii_uppercase);
+    !(upper && word.iter().any(u8::is_ascii_lowercase)) || word.contains(&b' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_words_are_found_in_any_case() {
+        let mut words = Words::default();
+        let (sin, key) = (words.number("sin"), words.number("api key"));
+        assert_eq!(words.number("sin"), sin);
+        let words = words.ready();
+        for (text, has) in [
+            ("my SIN: ", true),
+            ("mySin=", true),
+            ("SIN_NUMBER", true),
+            ("sinNumber", true),
+            ("since ", false),
+            ("using ", false),
+            ("", false),
+        ] {
+            assert_eq!(words.said(text.as_bytes()).any(&[sin, key]), has, "{text}");
+        }
+        assert!(words.said(b"the API key").any(&[key]));
+    }
+}
