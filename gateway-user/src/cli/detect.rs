@@ -193,7 +193,7 @@ mod tests {
         let object: serde_json::Value = serde_json::from_slice(&out)?;
         assert_eq!(
             (object["line"].as_u64(), object["offset"].as_u64()),
-            (Some(2), Some(8))
+            (Some(2), Some(9))
         );
         assert!(!String::from_utf8_lossy(&out).contains("4111111"));
         let mut out = Vec::new();
