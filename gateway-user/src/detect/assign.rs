@@ -283,9 +283,17 @@ fn in_url(place: Place<'_>, kinds: Kinds) -> Verdict {
     }
     let value = &ahead[..length];
     let name = &before[before.len() - user..];
-    let plain = [&b"pass"[..], b"password", b"passwd", b"pwd", b"secret", b"token", b"pw"]
-        .iter()
-        .any(|word| value.eq_ignore_ascii_case(word));
+    let plain = [
+        &b"pass"[..],
+        b"password",
+        b"passwd",
+        b"pwd",
+        b"secret",
+        b"token",
+        b"pw",
+    ]
+    .iter()
+    .any(|word| value.eq_ignore_ascii_case(word));
     if is_placeholder(value) || plain || value == name {
         return Verdict::No;
     }
