@@ -80,21 +80,20 @@ impl Detectors {
     /// Whether `name` is a detector or a class.
     #[must_use]
     pub fn known(&self, name: &str) -> bool {
-        self.names().contains(&name)
+        super::is_built_in(name)
+            || self
+                .custom
+                .iter()
+                .any(|rule| rule.id() == name || rule.class() == name)
     }
 
-    /// Every detector and class, classes first.
+    /// The classes, and the operator's detectors.
     #[must_use]
     pub fn names(&self) -> Vec<&str> {
-        let classes = CATALOGUE.all.iter().map(|known| known.class);
-        let ids = CATALOGUE.all.iter().map(|known| known.id);
         let custom = self.custom.iter();
+        let own = custom.clone().map(Rule::class).chain(custom.map(Rule::id));
         let mut names: Vec<&str> = Vec::new();
-        for name in classes
-            .chain(custom.clone().map(Rule::class))
-            .chain(ids)
-            .chain(custom.map(Rule::id))
-        {
+        for name in ["pii", "secrets"].into_iter().chain(own) {
             if !names.contains(&name) {
                 names.push(name);
             }

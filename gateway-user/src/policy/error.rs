@@ -4,7 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::detect::Detectors;
+use crate::detect::{self, Detectors};
+use crate::nearest::nearest;
 
 /// A policy set that cannot be used. Messages name the place and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +86,7 @@ pub enum Fault {
     },
     #[error("@within says how long an approval is waited for: add @approvers(\"group\")")]
     WithinAlone,
-    #[error("\"{name}\" is neither a detector nor a class: there are {}", known.join(", "))]
+    #[error("\"{name}\" is neither a detector nor a class: there are {}, and those of `tollgate detect --list`", known.join(", "))]
     UnknownDetector { name: String, known: Vec<String> },
     #[error("{message}")]
     Detector { message: String },
@@ -124,9 +125,12 @@ pub enum Fault {
 
 impl Fault {
     pub(super) fn unknown_detector(name: &str, detectors: &Detectors) -> Self {
+        let all = detect::built_in();
+        let near = nearest(name, all.iter().map(|known| known.id));
+        let names = detectors.names().into_iter().map(str::to_owned);
         Self::UnknownDetector {
             name: name.to_owned(),
-            known: detectors.names().into_iter().map(str::to_owned).collect(),
+            known: names.chain(near).collect(),
         }
     }
 }
