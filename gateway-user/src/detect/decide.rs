@@ -45,7 +45,15 @@ impl<'a> Cursor<'a> {
             ..
         } = self.catalogue;
         let mut verdict = Verdict::No;
-        if self.in_local_part(place) {
+        let assigned = if assign::may_start(place) {
+            assign::at(place, ids.assigned)
+        } else {
+            Verdict::No
+        };
+        // The password of a URL is no mailbox at its host.
+        let in_url = matches!(assigned, Verdict::Match(found, _)
+            if [ids.assigned.url, ids.assigned.connection].contains(&found));
+        if !in_url && self.in_local_part(place) {
             verdict = email::at(place.text, place.at, place.whole, &mut self.word, ids.email);
         }
         if place.at + 3 > place.text.len() || secrets.may_begin(place.text, place.at) {
@@ -59,9 +67,7 @@ impl<'a> Cursor<'a> {
         } else if self.window == Some(place.at) {
             verdict = verdict.or(self.encoded(place, true));
         }
-        if assign::may_start(place) {
-            verdict = verdict.or(assign::at(place, ids.assigned));
-        }
+        verdict = verdict.or(assigned);
         if self.detectors.begins(first) {
             verdict = verdict.or(self.detectors.at(place));
         }
