@@ -201,8 +201,8 @@ fn keccak256(text: &[u8]) -> [u8; 32] {
         }
         for row in lanes.chunks_exact_mut(5) {
             let old: [u64; 5] = std::array::from_fn(|x| row[x]);
-            for x in 0..5 {
-                row[x] = old[x] ^ !old[(x + 1) % 5] & old[(x + 2) % 5];
+            for (x, lane) in row.iter_mut().enumerate() {
+                *lane = old[x] ^ !old[(x + 1) % 5] & old[(x + 2) % 5];
             }
         }
         // The round constants come from a shift register.

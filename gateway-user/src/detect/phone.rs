@@ -10,14 +10,7 @@ use super::words::Words;
 /// The telephone number that stands here: at `+`, `(` or the first digit.
 pub(super) fn at(place: Place<'_>, detector: Detector, words: &Words, said: &[usize]) -> Verdict {
     let ahead = place.ahead();
-    if place.follows(|byte| {
-        byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'-' | b'.' | b'+' | b'/' | b'_' | b'=' | b'#' | b'$' | b'&'
-            )
-    }) && !place.follows(|byte| byte == b'=')
-    {
+    if place.follows(|byte| byte.is_ascii_alphanumeric() || b"-.+/_#$&".contains(&byte)) {
         return Verdict::No;
     }
     let announced = || words.said(last(place.behind(), NEAR)).any(said);
