@@ -22,8 +22,8 @@ pub use answer::{Filtered, Trust, filter};
 pub use limits::{Excess, Limits};
 pub use message::{Kind, Question, Refusal, Told, read, refuse, tell};
 pub use proof::Proofs;
-pub use transport::{DATAGRAM, Framer, MAX_QUESTION, framed};
-pub use upstream::{Resolvers, UpstreamError};
+pub use transport::{DATAGRAM, Framer, MAX_QUESTION, TooLong, framed};
+pub use upstream::{Resolvers, UpstreamError, belonging};
 
 use crate::config::Resolver;
 

@@ -149,8 +149,9 @@ async fn by_tcp(
     belonging(question, id, &answer).ok_or(UpstreamError::Other(resolver))
 }
 
-/// The answer to this very question.
-fn belonging(question: &Question, id: u16, bytes: &[u8]) -> Option<Message> {
+/// The answer to this very question, with this id; nothing for what is another message.
+#[must_use]
+pub fn belonging(question: &Question, id: u16, bytes: &[u8]) -> Option<Message> {
     let message = Message::from_vec(bytes).ok()?;
     let metadata = &message.metadata;
     let [query] = message.queries.as_slice() else {

@@ -4,6 +4,7 @@
 //! `cargo xtask fuzz` searches for more with libFuzzer.
 
 mod control;
+mod dns;
 mod head;
 mod hello;
 mod json;
@@ -52,6 +53,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "control",
         run: control::run,
+    },
+    Target {
+        name: "dns",
+        run: dns::run,
     },
 ];
 

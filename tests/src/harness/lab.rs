@@ -85,6 +85,20 @@ impl Lab {
         Ok(lab)
     }
 
+    /// From now on names are asked of this resolver in the lab, by the daemon and by others.
+    pub fn resolve_by(&self, resolver: IpAddr) -> anyhow::Result<()> {
+        let lines = format!("nameserver {resolver}\noptions timeout:2 attempts:1\n");
+        let file = self.write("resolv.conf", &lines)?;
+        mount(
+            Some(&file),
+            "/etc/resolv.conf",
+            none(),
+            MsFlags::MS_BIND,
+            none(),
+        )
+        .context("cannot give the lab a resolver")
+    }
+
     /// A file or folder of the lab.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -142,6 +156,9 @@ impl Drop for Lab {
         launches::remove(self.folder.path());
         // Both end with the namespace anyway; without them the folder can be removed now.
         let _ = umount2("/etc/hosts", MntFlags::MNT_DETACH);
+        if self.path("resolv.conf").exists() {
+            let _ = umount2("/etc/resolv.conf", MntFlags::MNT_DETACH);
+        }
         let _ = umount2(&self.path("bpf"), MntFlags::MNT_DETACH);
     }
 }

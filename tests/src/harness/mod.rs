@@ -9,6 +9,7 @@ mod lab;
 mod launches;
 mod load;
 mod process;
+pub mod resolver;
 mod service;
 
 pub use daemon::{Approval, Daemon, WAIT, gateway};
@@ -16,6 +17,7 @@ pub use lab::{Lab, cgroup_root, free_address};
 pub use launches::end;
 pub use load::Load;
 pub use process::{Finished, finish, processes};
+pub use resolver::Resolver;
 pub use service::Service;
 
 /// The folder in which this build's executables lie; `tollgate` is one of them.

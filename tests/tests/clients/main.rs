@@ -9,6 +9,7 @@ mod crash;
 mod grpc;
 mod held;
 mod inside;
+mod lookups;
 mod masked;
 mod matrix;
 mod outside;

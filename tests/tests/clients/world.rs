@@ -269,7 +269,23 @@ impl Script {
         })
     }
 
-    /// The same, with all calls under way at the same time.
+    /// A script that looks names up, in Python.
+    pub(crate) fn python_lookups() -> anyhow::Result<Self> {
+        Ok(Self {
+            program: python()?,
+            arguments: vec![clients("lookup.py")],
+        })
+    }
+
+    /// The same in Node.
+    pub(crate) fn node_lookups() -> Self {
+        Self {
+            program: "node".to_owned(),
+            arguments: vec![clients("lookup.mjs")],
+        }
+    }
+
+    /// The Python libraries, with all calls under way at the same time.
     pub(crate) fn python_at_once() -> anyhow::Result<Self> {
         let mut script = Self::python()?;
         script.arguments.push("--at-once".into());

@@ -9,5 +9,6 @@ mod doctor;
 mod doors;
 mod inbound;
 mod kills;
+mod lookups;
 mod names;
 mod world;

