@@ -198,7 +198,6 @@ const PACKAGES: &[(Group, Proof, &[&str])] = &[
     (Group::Runtimes, Proof::Program("wget"), &["wget"]),
     (Group::Runtimes, Proof::Program("openssl"), &["openssl"]),
     (Group::Runtimes, Proof::Program("runc"), &["runc"]),
-    (Group::Runtimes, Proof::Program("crun"), &["crun"]),
 ];
 
 const QEMU: &str = "qemu-system-x86_64";

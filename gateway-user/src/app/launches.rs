@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::control::{Refused, failed};
-use super::{Daemon, UpError, tagging};
+use super::{Daemon, UpError, adoption, tagging};
 use crate::config::{Config, Mode, Offer, Paths, Taker};
 use crate::control::{Network, Passed, RunGrant};
 use crate::identity::Workload;
@@ -144,6 +144,7 @@ pub(super) fn sweep(launches: &Path) {
 
 /// Forgets which workloads a dead daemon had, and removes what its launches left; their tags are gone.
 pub(super) fn forget_all(paths: &Paths) -> Result<(), UpError> {
+    adoption::withdraw_all(paths);
     sweep(&folder(paths)?);
     forget(paths)
 }
@@ -160,7 +161,7 @@ pub(super) fn forget(paths: &Paths) -> Result<(), UpError> {
 }
 
 /// `tollgate`, or with the state's path hashed in where several instances share a host.
-fn name(paths: &Paths) -> String {
+pub(super) fn name(paths: &Paths) -> String {
     if paths.state == Path::new("/var/lib/tollgate") {
         return "tollgate".to_owned();
     }

@@ -3,6 +3,7 @@
 //! Order: everything that can be wrong with files first, then the ledger, then the kernel, then listeners, then tags. Until the
 //! last step nothing new is governed, and what an earlier daemon pinned stays closed throughout.
 
+mod adoption;
 mod containment;
 mod control;
 pub mod doctor;
@@ -42,13 +43,14 @@ use crate::identity::{Registry, Workload};
 use crate::keeper::{CertificateSpec, CredentialSpec, Keeper};
 use crate::kernel::{Kernel, Options, rival};
 use crate::load::{Limits, Load};
-use crate::pipeline::{self, Gateway, Unopened};
+use crate::pipeline::{self, Distrustful, Gateway, Unopened};
 use crate::policy::{Live, PolicySet};
 use crate::record::Ledger;
 use crate::sys::{confine, seccomp};
 use crate::tasks::Tasks;
 use crate::tls::Roots;
 
+use adoption::Adoption;
 use containment::Watch;
 pub use error::UpError;
 pub use guard::{GuardError, Guarded, guard};
@@ -65,6 +67,7 @@ struct Daemon {
     gateway: Arc<Gateway>,
     workloads: Workloads,
     watch: Arc<Watch>,
+    adoption: Arc<Adoption>,
     policies: Arc<Policies>,
     restored: Arc<watch::Restored>,
     stop: Notify,
@@ -140,6 +143,7 @@ async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
         tasks: connections.clone(),
         drain: Drain::default(),
         unopened: Unopened::default(),
+        distrustful: Distrustful::default(),
         containment: kernel.lsm().level(),
         dns: dns::Stage::new(config.resolvers.clone()),
     });
@@ -154,6 +158,13 @@ async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
         Arc::clone(&namespaces),
     ));
     services.spawn(Arc::clone(&watch).run());
+    let adoption = Adoption::new(
+        Arc::clone(&kernel),
+        Arc::clone(&gateway.registry),
+        &config.paths,
+    );
+    let adoption = Arc::new(adoption);
+    services.spawn(Arc::clone(&adoption).run());
     let restored = Arc::<watch::Restored>::default();
     services.spawn(watch::watch(Arc::clone(&kernel), Arc::clone(&restored)));
     let fresh = saved.is_empty() && kernel.tags()?.is_empty();
@@ -179,6 +190,7 @@ async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
         gateway,
         workloads,
         watch,
+        adoption,
         policies,
         restored,
         stop: Notify::new(),
@@ -226,6 +238,7 @@ async fn serve(daemon: &Arc<Daemon>) -> Result<(), UpError> {
             _ = reload.recv() => daemon.policies.ask(),
             () = daemon.stop.notified() => {
                 daemon.workloads.release()?;
+                adoption::withdraw_all(&daemon.config.paths);
                 tracing::info!("no longer governing: programs, maps and tags are gone");
                 break;
             }
@@ -360,7 +373,7 @@ pub fn remove_leftovers(paths: &Paths) -> Result<(), UpError> {
     launches::forget_all(paths)
 }
 
-/// The kernel part, other processes and their namespaces, files and cgroups whoever they belong to, a listener for metrics.
+/// The kernel part, other processes and their namespaces of networks and mounts, files and cgroups whoever they belong to, a listener for metrics.
 const KEPT: &[u32] = &[
     confine::CHOWN,
     confine::DAC_OVERRIDE,
@@ -369,6 +382,7 @@ const KEPT: &[u32] = &[
     confine::KILL,
     confine::NET_BIND_SERVICE,
     confine::NET_ADMIN,
+    confine::SYS_CHROOT,
     confine::SYS_PTRACE,
     confine::SYS_ADMIN,
     confine::SYS_RESOURCE,

@@ -36,6 +36,8 @@ impl Daemon {
             "listener6": workload.v6,
             "listen": self.workloads.offers(workload.number),
             "ca": super::ca_file(&self.config.paths, workload),
+            "mounts": super::adoption::source(&self.config.paths),
+            "trust": self.adoption.rows(workload.number),
             "cgroups": folders.collect::<Vec<_>>(),
             "tags": rows,
             "uncontained": self.watch.rows(places.iter().copied()),

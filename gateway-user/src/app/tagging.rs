@@ -43,6 +43,7 @@ impl Daemon {
             let (workload, place) = adopted.map_err(|error| failed(&error))?;
             self.offer(&workload, listen)?;
             self.watch.look_now().await;
+            self.adoption.look_now().await;
             return Ok(vec![self.answer_tag(&workload, mode, &place, true, &gaps)]);
         }
         let (subject, place) = self.locate(what).await?;
@@ -80,6 +81,7 @@ impl Daemon {
             .map_err(|error| failed(&error))?;
         self.offer(&workload, listen)?;
         self.watch.look_now().await;
+        self.adoption.look_now().await;
         Ok(vec![
             self.answer_tag(&workload, mode, &place, exists, &gaps),
         ])
@@ -119,19 +121,7 @@ impl Daemon {
                 (subject.to_string(), Some(place))
             }
         };
-        let governed = self.workloads.governed().map_err(|error| failed(&error))?;
-        let tags = governed.iter().flat_map(|(workload, tags)| {
-            let named = workload.name == name;
-            tags.iter().map(move |tag| (named, &tag.place))
-        });
-        let mut places: Vec<&PathBuf> = tags
-            .clone()
-            .filter_map(|(named, tagged)| named.then_some(tagged))
-            .collect();
-        if places.is_empty() {
-            let there = tags.map(|(_, tagged)| tagged);
-            places.extend(there.filter(|tagged| Some(*tagged) == place.as_ref()));
-        }
+        let places = self.tagged(&name, place.as_deref())?;
         if places.is_empty() {
             let what = name.strip_prefix("cgroup:").unwrap_or(&name);
             return Err((
@@ -140,13 +130,37 @@ impl Daemon {
             ));
         }
         let mut answers = Vec::new();
-        for place in places {
+        for place in &places {
             self.workloads
                 .untag(place)
                 .map_err(|error| failed(&error))?;
             answers.push(json!({"cgroup": place}));
         }
+        self.adoption.look_now().await;
         Ok(answers)
+    }
+
+    /// What is tagged under this name, else at this place.
+    fn tagged(&self, name: &str, place: Option<&Path>) -> Result<Vec<PathBuf>, Refused> {
+        let governed = self.workloads.governed().map_err(|error| failed(&error))?;
+        let tags = governed.iter().flat_map(|(workload, tags)| {
+            let named = workload.name == name;
+            tags.iter().map(move |tag| (named, &tag.place))
+        });
+        let mut places: Vec<PathBuf> = tags
+            .clone()
+            .filter_map(|(named, tagged)| named.then_some(tagged))
+            .cloned()
+            .collect();
+        if places.is_empty() {
+            let there = tags.map(|(_, tagged)| tagged);
+            places.extend(
+                there
+                    .filter(|tagged| Some(tagged.as_path()) == place)
+                    .cloned(),
+            );
+        }
+        Ok(places)
     }
 
     /// What is named, and where it is or will be.

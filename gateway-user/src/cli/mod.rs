@@ -16,6 +16,7 @@ mod policy;
 mod reference;
 mod run;
 mod show;
+mod trust;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -137,6 +138,16 @@ Examples:
   sudo tollgate doctor --escapes --only tcp-v4 --only quic
   sudo tollgate doctor --json")]
     Doctor(doctor::Doctor),
+    /// Who trusts the gateway's CA, and what makes containers and services begin with it
+    #[command(subcommand, after_help = "Example: sudo tollgate trust status")]
+    Trust(trust::Command),
+    /// Give a container that is being made the CA of its workload: for container runtimes
+    #[command(after_help = "\
+Reads the container's state from standard input, as hooks of the OCI runtime specification get it (createRuntime).
+
+Example, in a bundle's config.json:
+  \"hooks\": {\"createRuntime\": [{\"path\": \"/usr/bin/tollgate\", \"args\": [\"tollgate\", \"oci-hook\"]}]}")]
+    OciHook,
     /// Print the daemon's metrics as Prometheus reads them
     #[command(after_help = "Example: sudo tollgate metrics")]
     Metrics,
@@ -207,6 +218,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Replay(flags) => daemon::replay(common, flags),
         Command::Flows(flags) => flows::flows(common, &flags),
         Command::Doctor(flags) => doctor::doctor(common, &flags),
+        Command::Trust(command) => trust::run(common, command),
+        Command::OciHook => trust::hook(common),
         Command::Metrics => flows::metrics(common),
         Command::Detect(flags) => detect::detect(&flags),
         Command::Policy(command) => policies::run(common, command),

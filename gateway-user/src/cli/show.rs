@@ -17,7 +17,7 @@ pub(crate) use escapes::escapes;
 pub(crate) use findings::findings;
 pub(crate) use flows::{change, flows};
 pub(crate) use replay::replay;
-use table::table;
+pub(super) use table::table;
 
 use crate::approve::Waiting;
 use crate::record::{Decision, Direction, Session, Time};

@@ -6,6 +6,7 @@
 mod ask;
 mod body;
 mod coding;
+mod distrust;
 mod exchange;
 mod farewell;
 mod held;
@@ -57,6 +58,7 @@ use crate::telemetry::Metered;
 use crate::tls::TlsError;
 
 pub use body::body_budget;
+pub use distrust::Distrustful;
 pub use observe::Unopened;
 pub use questions::questions;
 
@@ -88,6 +90,8 @@ pub struct Gateway {
     pub drain: Drain,
     /// What observed workloads open in vain.
     pub unopened: Unopened,
+    /// Processes that were told about because they do not accept our certificates.
+    pub distrustful: Distrustful,
     /// How far the containment of hooks reaches on this kernel.
     pub containment: &'static str,
     /// Who is asked for names, and what was answered.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use http::Version;
 
 use super::http::Clear;
-use super::{Client, Connection, ConnectionError, http as http_connection, observe, opaque};
+use super::{
+    Client, Connection, ConnectionError, distrust, http as http_connection, observe, opaque,
+};
 use crate::sniff::{self, Prefixed, Wire};
 use crate::tls;
 
@@ -35,9 +37,14 @@ pub(super) async fn open(
         .keeper
         .authority(&connection.caller.workload.name)?;
     let completed = hello.complete(&authority, dialled).await;
-    let stream = completed.inspect_err(|error| {
-        observe::not_openable(&connection, sni.as_deref(), &error.to_string())
-    })?;
+    let stream = match completed {
+        Ok(stream) => stream,
+        Err(error) => {
+            observe::not_openable(&connection, sni.as_deref(), &error.to_string());
+            distrust::record(&connection, &name, &error).await?;
+            return Err(error.into());
+        }
+    };
     let alpn = stream
         .get_ref()
         .1

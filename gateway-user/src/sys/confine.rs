@@ -120,6 +120,8 @@ pub const KILL: u32 = 5;
 pub const NET_BIND_SERVICE: u32 = 10;
 /// `CAP_NET_ADMIN`.
 pub const NET_ADMIN: u32 = 12;
+/// `CAP_SYS_CHROOT`.
+pub const SYS_CHROOT: u32 = 18;
 /// `CAP_SYS_PTRACE`.
 pub const SYS_PTRACE: u32 = 19;
 /// `CAP_SYS_ADMIN`.

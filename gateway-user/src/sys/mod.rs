@@ -9,6 +9,7 @@ pub mod descriptor;
 pub mod diag;
 pub mod inherit;
 pub(crate) mod launch;
+pub(crate) mod mounts;
 pub mod namespace;
 pub mod part;
 pub mod passing;

@@ -15,7 +15,9 @@
 //! with a password, say) is a warning: its readers then refuse the CA, which fails closed.
 
 mod access;
+pub mod adopt;
 mod anchor;
+pub mod assess;
 mod environment;
 mod files;
 mod jks;

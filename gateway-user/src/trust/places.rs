@@ -6,8 +6,10 @@
 //! Sources: ca-certificates of Debian (also Alpine), RHEL's and SUSE's `update-ca-trust` layouts; Debian is run in the tests of
 //! this repository, the others follow their documentation.
 
+use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// The certificate files of one host.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -58,7 +60,7 @@ impl Places {
 fn existing(root: &Path, table: &[&str], is: fn(&Path) -> bool) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = Vec::new();
     for entry in table {
-        if let Ok(path) = fs::canonicalize(root.join(entry))
+        if let Some(path) = resolved(root, Path::new(entry))
             && is(&path)
             && !found.contains(&path)
         {
@@ -67,6 +69,47 @@ fn existing(root: &Path, table: &[&str], is: fn(&Path) -> bool) -> Vec<PathBuf> 
     }
     found
 }
+
+/// Follows symbolic links as a process does whose root is `root`: absolute ones begin there, and `..` never leads above it.
+fn resolved(root: &Path, path: &Path) -> Option<PathBuf> {
+    let mut parts: Vec<OsString> = Vec::new();
+    let mut rest: VecDeque<OsString> = words(path).collect();
+    let mut links = 0;
+    while let Some(part) = rest.pop_front() {
+        if part == ".." {
+            parts.pop();
+            continue;
+        }
+        let here = root.join(parts.iter().collect::<PathBuf>()).join(&part);
+        if !fs::symlink_metadata(&here).ok()?.is_symlink() {
+            parts.push(part);
+            continue;
+        }
+        links += 1;
+        if links > MOST_LINKS {
+            return None;
+        }
+        let target = fs::read_link(&here).ok()?;
+        if target.is_absolute() {
+            parts.clear();
+        }
+        for word in words(&target).rev() {
+            rest.push_front(word);
+        }
+    }
+    Some(root.join(parts.iter().collect::<PathBuf>()))
+}
+
+fn words(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
+    path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        _ => None,
+    })
+}
+
+/// As many as the kernel follows.
+const MOST_LINKS: u32 = 40;
 
 const DIRECTORIES: &[&str] = &[
     "etc/ssl/certs",
@@ -198,6 +241,24 @@ mod tests {
             [root.join("var/lib/ca-certificates/ca-bundle.pem")]
         );
         assert_eq!(places.hashed, [root.join("var/lib/ca-certificates/pem")]);
+    }
+
+    #[test]
+    fn links_do_not_lead_out_of_the_root() {
+        let (_dir, root) = host(
+            &["etc/pki/tls/certs/ca-bundle.crt"],
+            &[
+                ("etc/ssl/certs", "/etc/pki/tls/certs"),
+                ("etc/ssl/cert.pem", "../../../../../../etc/hostname"),
+                ("etc/ssl/ca-bundle.pem", "ca-bundle.pem"),
+            ],
+        );
+        let places = Places::find(&root);
+        assert_eq!(places.directories, [root.join("etc/pki/tls/certs")]);
+        assert_eq!(
+            places.bundles,
+            [root.join("etc/pki/tls/certs/ca-bundle.crt")]
+        );
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //!
 //! Needs root, the Python environment of `cargo xtask setup`, curl and Node. A suite that lacks them fails.
 
+mod adopted;
 mod allowed;
+mod authority;
 mod boot;
 mod container;
 mod crash;

@@ -17,7 +17,7 @@ use gateway_user::{
     identity::{Registry, Rules, Workload},
     kernel::{Containment, Flow, FlowTable},
     load::Load,
-    pipeline::{self, Gateway, Unopened},
+    pipeline::{self, Distrustful, Gateway, Unopened},
     policy::{Live, PolicySet},
     record::{Filter, Ledger},
     tasks::Tasks,
@@ -156,6 +156,7 @@ impl Proxy {
             tasks: Tasks::default(),
             drain: Drain::default(),
             unopened: Unopened::default(),
+            distrustful: Distrustful::default(),
             containment: "hooks",
             dns: dns::Stage::new(config.resolvers.clone()),
         });

@@ -205,6 +205,7 @@ pub(super) const MODULES: &[Rule] = &[
             "sys",
             "telemetry",
             "trust",
+            "unit",
         ],
     },
 ];

@@ -3,7 +3,11 @@
 use super::Paint;
 
 /// A head and its rows. The last column is not padded, and it may be painted.
-pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]], paint: Paint) -> String {
+pub(in crate::cli) fn table<const N: usize>(
+    head: [&str; N],
+    rows: &[[String; N]],
+    paint: Paint,
+) -> String {
     let head = head.map(str::to_owned);
     let widths: [usize; N] = std::array::from_fn(|at| {
         let all = std::iter::once(&head).chain(rows);

@@ -1,0 +1,92 @@
+//! `tollgate trust`: who trusts the gateway and who does not, and what makes containers and services begin with it.
+
+mod hook;
+mod status;
+mod unit;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::Value;
+
+use super::{Common, Failure};
+
+pub(super) use hook::hook;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Whether the processes of workloads trust the gateway, why not, and what changes that
+    #[command(after_help = "\
+Examples:
+  sudo tollgate trust status
+  sudo tollgate trust status unit:agent.service --json")]
+    Status(status::Status),
+    /// A drop-in by which a systemd unit begins with a view of its own that has the CA
+    #[command(after_help = "\
+Prints it, or with --write puts it below /etc/systemd/system. Untagged, the unit sees the host's certificates again.
+
+Examples:
+  tollgate trust unit agent.service
+  sudo tollgate trust unit agent.service --write && sudo systemctl daemon-reload && sudo systemctl restart agent")]
+    Unit(unit::Unit),
+    /// A CDI specification by which containers begin with the CA
+    #[command(after_help = "\
+The device's hook asks the daemon which workload a container belongs to; one that is not governed is left as it is.
+
+Examples:
+  sudo sh -c 'tollgate trust cdi > /etc/cdi/tollgate.json'
+  podman run --device tollgate.dev/trust=all IMAGE")]
+    Cdi,
+}
+
+pub(super) fn run(common: &Common, command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Status(flags) => status::status(common, &flags),
+        Command::Unit(flags) => unit::unit(common, &flags),
+        Command::Cdi => hook::cdi(),
+    }
+}
+
+/// The CA of a workload, as the daemon has published it.
+fn ca(workload: &Value) -> Option<(PathBuf, String)> {
+    let path = Path::new(workload["ca"].as_str()?);
+    let pem = fs::read_to_string(path).ok()?;
+    Some((path.to_owned(), pem))
+}
+
+fn failure(code: u8, message: impl Into<String>) -> Failure {
+    Failure {
+        code,
+        message: message.into(),
+    }
+}
+
+/// Variables for clients that read no system store; each names a file that is there without Tollgate too. `bundle` is the system's.
+fn variables(bundle: &str) -> impl Iterator<Item = String> {
+    const NAMES: &[&str] = &[
+        "SSL_CERT_FILE",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+        "AWS_CA_BUNDLE",
+        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+        "HTTPLIB2_CA_CERTS",
+        "PIP_CERT",
+        "GIT_SSL_CAINFO",
+        "CARGO_HTTP_CAINFO",
+        "NODE_EXTRA_CA_CERTS",
+        "DENO_CERT",
+    ];
+    let named = move |name: &&str| format!("{name}={bundle}");
+    let system = std::iter::once("UV_SYSTEM_CERTS=1".to_owned());
+    NAMES
+        .iter()
+        .map(named)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .chain(system)
+}
+
+/// Where Debian, Ubuntu, Alpine and Arch have the bundle; Fedora since 43 too.
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";

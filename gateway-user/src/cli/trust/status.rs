@@ -1,0 +1,186 @@
+//! `tollgate trust status`: a row for each process.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::super::daemon::{paint, typed};
+use super::super::{Common, Failure, show};
+use super::{ca, failure};
+use crate::control::{Request, call};
+use crate::record::{Outcome, Session};
+use crate::trust::{adopt, assess};
+
+#[derive(Args)]
+pub(crate) struct Status {
+    /// Only this workload, as `tollgate status` calls it
+    workload: Option<String>,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn status(common: &Common, flags: &Status) -> Result<ExitCode, Failure> {
+    if !nix::unistd::Uid::effective().is_root() {
+        return Err(failure(
+            5,
+            "other users' processes can only be looked at by root: try again with sudo",
+        ));
+    }
+    let socket = common.socket()?;
+    let status = call(&socket, &Request::Status)?.pop().unwrap_or_default();
+    let sessions: Vec<Session> = typed(call(&socket, &Request::Sessions { limit: SESSIONS })?)?;
+    let workloads = status["workloads"].as_array().cloned().unwrap_or_default();
+    let wanted = |workload: &&Value| match &flags.workload {
+        Some(name) => workload["name"] == **name,
+        None => true,
+    };
+    let chosen: Vec<&Value> = workloads.iter().filter(wanted).collect();
+    if let (Some(name), true) = (&flags.workload, chosen.is_empty()) {
+        return Err(failure(
+            9,
+            format!("no workload {name:?}: `tollgate status` lists them"),
+        ));
+    }
+    let rows: Vec<Value> = chosen
+        .into_iter()
+        .flat_map(|workload| rows(workload, &sessions))
+        .collect();
+    if flags.json {
+        rows.iter().for_each(|row| println!("{row}"));
+    } else {
+        print!("{}", table(&rows));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn rows(workload: &Value, sessions: &[Session]) -> Vec<Value> {
+    let name = workload["name"].as_str().unwrap_or_default();
+    // Launches get theirs handed over; their mounts tell.
+    let pem = ca(workload).map(|(_, pem)| pem);
+    let left: HashMap<u64, &str> = workload["trust"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|row| Some((row["namespace"].as_u64()?, row["reason"].as_str()?)))
+        .collect();
+    let folders = workload["cgroups"].as_array().into_iter().flatten();
+    let mut rows = Vec::new();
+    for pid in folders
+        .filter_map(Value::as_str)
+        .flat_map(|folder| adopt::members(Path::new(folder)))
+    {
+        let Some(mut facts) = assess::look(pid, pem.as_deref().unwrap_or("BEGIN CERTIFICATE"))
+        else {
+            continue;
+        };
+        let namespace = adopt::namespaces([pid]).into_keys().next();
+        facts.left = namespace
+            .and_then(|namespace| left.get(&namespace))
+            .map(|reason| (*reason).to_owned());
+        let exe = facts.exe.display().to_string();
+        let own = || {
+            let of = sessions.iter().filter(|session| session.workload == name);
+            of.filter(|session| session.process.pid == pid && session.process.exe == exe)
+        };
+        observe(&mut facts, own());
+        let verdict = assess::assess(&facts);
+        rows.push(json!({
+            "workload": name,
+            "pid": pid,
+            "exe": exe,
+            "standing": verdict.standing,
+            "reason": verdict.reason,
+            "remedy": verdict.remedy,
+        }));
+    }
+    // Who ended before it could be looked at, and was refused.
+    let seen: Vec<u64> = rows.iter().filter_map(|row| row["pid"].as_u64()).collect();
+    let gone = sessions.iter().filter(|session| session.workload == name);
+    for session in gone.filter(|session| !seen.contains(&session.process.pid.into())) {
+        let row = |reason: &str| {
+            json!({
+                "workload": name,
+                "pid": session.process.pid,
+                "exe": session.process.exe,
+                "standing": "ended",
+                "name": session.name,
+                "reason": reason,
+                "remedy": "",
+            })
+        };
+        rows.extend(refusal(session).map(row));
+    }
+    rows
+}
+
+/// Adds what came of the handshakes of a process, oldest first.
+fn observe<'a>(facts: &mut assess::Facts, sessions: impl Iterator<Item = &'a Session> + Clone) {
+    let last = sessions
+        .clone()
+        .filter_map(|session| Some((session, refusal(session)?)))
+        .last();
+    let trusted = |session: &&Session| {
+        let spoke = session
+            .exchanges
+            .iter()
+            .any(|exchange| exchange.protocol != "tls");
+        session.sni.is_some() && spoke
+    };
+    match last {
+        Some((refused, reason)) => {
+            let of_name = |session: &&Session| session.name == refused.name;
+            let later = |session: &&Session| session.id > refused.id;
+            facts.trusted = sessions
+                .clone()
+                .filter(trusted)
+                .filter(of_name)
+                .any(|session| later(&session));
+            facts.elsewhere = sessions.filter(trusted).any(|session| !of_name(&session));
+            let name = refused.name.as_deref().unwrap_or("an address");
+            facts.refused = Some(format!("{name}: {reason}"));
+        }
+        None => facts.trusted = sessions.filter(trusted).count() > 0,
+    }
+}
+
+/// What the record says of a handshake that the client gave up.
+fn refusal(session: &Session) -> Option<&str> {
+    let last = session.exchanges.last()?;
+    let given_up = last.protocol == "tls" && last.outcome == Some(Outcome::Failed);
+    let reason = last.reason.as_deref().filter(|_| given_up)?;
+    Some(reason.split(": see `").next().unwrap_or(reason))
+}
+
+fn table(rows: &[Value]) -> String {
+    let text = |row: &Value, field: &str| row[field].as_str().unwrap_or_default().to_owned();
+    let cells: Vec<[String; 5]> = rows
+        .iter()
+        .map(|row| {
+            let reason = text(row, "reason");
+            let remedy = text(row, "remedy");
+            [
+                text(row, "workload"),
+                row["pid"].to_string(),
+                text(row, "exe"),
+                text(row, "standing"),
+                if remedy.is_empty() {
+                    reason
+                } else {
+                    format!("{reason}; {remedy}")
+                },
+            ]
+        })
+        .collect();
+    show::table(
+        ["WORKLOAD", "PID", "PROGRAM", "TRUST", "WHY, AND WHAT TO DO"],
+        &cells,
+        paint(),
+    )
+}
+
+/// As far back as one looks for what a process did.
+const SESSIONS: u32 = 5000;

@@ -1,0 +1,71 @@
+//! A client that does not accept our certificate: on record as an exchange that failed, and told once for each process and name.
+//!
+//! In: how the handshake ended. Out: a record with what that says about trust; nothing has been dialled.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::outcome::{self, Described};
+use super::resource::Resource;
+use super::{Connection, ConnectionError};
+use crate::config::Scheme;
+use crate::record::{Closed, Outcome};
+use crate::tls::TlsError;
+
+/// Who was told about already.
+#[derive(Debug, Default)]
+pub struct Distrustful(Mutex<HashSet<(u32, Duration, String)>>);
+
+impl Distrustful {
+    /// Is this the first time?
+    fn first(&self, pid: u32, start: Duration, name: &str) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= MOST {
+            told.clear();
+        }
+        told.insert((pid, start, name.to_owned()))
+    }
+}
+
+/// Records a handshake that the client gave up over the certificate.
+pub(super) async fn record(
+    connection: &Connection,
+    name: &str,
+    error: &TlsError,
+) -> Result<(), ConnectionError> {
+    // An observed workload's next connection to that name passes unopened, which is on record itself.
+    if error.distrust().is_none() || connection.observes() {
+        return Ok(());
+    }
+    let process = &connection.caller.process;
+    let reason = format!("{error}: see `tollgate trust status`");
+    let told = &connection.gateway.distrustful;
+    if told.first(process.pid, process.start, name) {
+        tracing::warn!(
+            pid = process.pid,
+            exe = process.exe,
+            name,
+            workload = connection.caller.workload.name,
+            "{reason}"
+        );
+    }
+    let described = Described {
+        action: "connect",
+        service: Resource::of(&connection.gateway, Scheme::Tls, name, connection.origin).name,
+        method: None,
+        path: None,
+    };
+    let entry = outcome::open_denied(connection, &described, "tls", &reason).await?;
+    let closed = Closed {
+        outcome: Outcome::Failed,
+        status: None,
+        usage: None,
+        findings: Vec::new(),
+        reason: Some(reason),
+    };
+    Ok(entry.close(closed).await?)
+}
+
+/// Pairs of a process and a name; then it begins anew, and may tell twice.
+const MOST: usize = 10_000;

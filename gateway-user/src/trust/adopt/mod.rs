@@ -1,0 +1,281 @@
+//! Gives trust to what runs already, in a mount namespace of its own: a container, or a service with private mounts.
+//!
+//! In: a process and the workload's CA. Out: copies of the certificate directories and bundles that this process sees, with the CA, over the originals.
+//! A tmpfs is filled from within the process's view, its parts are cloned and attached there, the directory with the hash link first: that is what
+//! OpenSSL looks up each time, so clients that began earlier find it too.
+//!
+//! Invariants: a namespace in which anybody else lives is left alone; nothing is written to the target's disk; what is here is known by the
+//! source of its mounts, so that another process, or a later daemon, can take all of it away.
+//!
+//! When it fails: [`AdoptError`]; clients refuse the gateway, and nothing passes.
+
+mod view;
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::unistd::fchdir;
+use thiserror::Error;
+
+use super::anchor::{Anchor, AnchorError};
+use super::files::{self, FileError};
+use super::material::{Bind, Material};
+use super::packages::{self, Variables};
+use super::places::Places;
+use crate::sys::mounts;
+
+pub use view::{members, namespaces, stranger};
+
+/// What was put where.
+#[derive(Debug)]
+pub struct Adopted {
+    /// The originals that are covered, as the process sees them.
+    pub covered: Vec<PathBuf>,
+    /// Those that could not be, with the reason.
+    pub left: Vec<(PathBuf, io::Error)>,
+}
+
+/// Why nothing was given.
+#[derive(Debug, Error)]
+pub enum AdoptError {
+    /// The CA is not usable.
+    #[error(transparent)]
+    Anchor(#[from] AnchorError),
+    /// A copy could not be made.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The process is gone, or its namespace may not be entered.
+    #[error("cannot enter the mount namespace of process {pid}: {source}")]
+    Enter {
+        /// The process.
+        pid: u32,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The tmpfs could not be made.
+    #[error("cannot make a tmpfs at {}: {source}", path.display())]
+    Tmpfs {
+        /// Where.
+        path: PathBuf,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// Nothing there that clients are known to read.
+    #[error(
+        "there is no certificate directory of a known distribution in it: add ca-certificates to the image"
+    )]
+    NoPlace,
+}
+
+/// Where a process looks for files: its own root, or that of a container which is being made.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// A process in the namespace.
+    pub pid: u32,
+    /// The root in that namespace; `/` but for a container that has not begun.
+    pub root: &'a Path,
+}
+
+/// Gives trust to all who see what `target` sees. `work` is a folder of the caller's, and `source` names the mounts.
+///
+/// # Errors
+/// [`AdoptError`]; nothing has changed.
+pub fn adopt(
+    target: Target<'_>,
+    ca_pem: &str,
+    work: &Path,
+    source: &str,
+) -> Result<Adopted, AdoptError> {
+    let anchor = Anchor::new(ca_pem.to_owned())?;
+    let namespace = open_namespace(target.pid)?;
+    let enter = |source| AdoptError::Enter {
+        pid: target.pid,
+        source,
+    };
+    let (words, variables) = invocation(target.pid);
+    let scratch = Scratch::new(work, source)?;
+    let folder = scratch.folder()?;
+    let made = mounts::within(namespace.as_fd(), || {
+        fchdir(&folder).map_err(io::Error::from).map_err(enter)?;
+        copies(&anchor, target.root, &words, &variables)
+    });
+    let binds = made.map_err(enter)??;
+    let trees = binds
+        .into_iter()
+        .map(|bind| (mounts::cloned(folder.as_fd(), &bind.copy), bind.original))
+        .collect::<Vec<_>>();
+    let attached = mounts::within(namespace.as_fd(), || {
+        let mut adopted = Adopted {
+            covered: Vec::new(),
+            left: Vec::new(),
+        };
+        for (tree, original) in trees {
+            match tree.and_then(|tree| mounts::attach(tree.as_fd(), &original)) {
+                Ok(()) => adopted.covered.push(original),
+                Err(error) => adopted.left.push((original, error)),
+            }
+        }
+        adopted
+    });
+    attached.map_err(enter)
+}
+
+/// Takes away what was put into the namespace of this process.
+///
+/// # Errors
+/// The namespace cannot be entered.
+pub fn withdraw(pid: u32, source: &str) -> Result<usize, AdoptError> {
+    let mounts = view::mounts_of(pid, source);
+    if mounts.is_empty() {
+        return Ok(0);
+    }
+    let namespace = open_namespace(pid)?;
+    let undone = mounts::within(namespace.as_fd(), || {
+        let undo = |path: &&PathBuf| umount2(path.as_path(), MntFlags::MNT_DETACH).is_ok();
+        mounts.iter().rev().filter(undo).count()
+    });
+    undone.map_err(|source| AdoptError::Enter { pid, source })
+}
+
+/// Takes away what is in any namespace of this host.
+pub fn withdraw_everywhere(source: &str) {
+    for (_, pids) in view::namespaces(view::everybody()) {
+        if let Some(pid) = pids.first()
+            && let Err(error) = withdraw(*pid, source)
+        {
+            tracing::warn!(%error, "a CA stays in a namespace, where nothing is signed with it any more");
+        }
+    }
+}
+
+/// Does this process see the CA where OpenSSL looks it up?
+#[must_use]
+pub fn trusts(pid: u32, ca_pem: &str) -> bool {
+    let seen = fs::read_to_string(format!("/proc/{pid}/root/etc/ssl/certs/tollgate.pem"));
+    seen.is_ok_and(|seen| seen.contains(ca_pem.trim()))
+}
+
+/// What is covered by mounts of this source.
+#[must_use]
+pub fn covered(pid: u32, source: &str) -> Vec<PathBuf> {
+    view::mounts_of(pid, source)
+}
+
+/// Are all of these still covered?
+#[must_use]
+pub fn holds(pid: u32, source: &str, covered: &[PathBuf]) -> bool {
+    let mounts: BTreeSet<PathBuf> = view::mounts_of(pid, source).into_iter().collect();
+    covered.iter().all(|path| mounts.contains(path))
+}
+
+fn open_namespace(pid: u32) -> Result<OwnedFd, AdoptError> {
+    File::open(format!("/proc/{pid}/ns/mnt"))
+        .map(OwnedFd::from)
+        .map_err(|source| AdoptError::Enter { pid, source })
+}
+
+/// In the view of the target; the working folder is the tmpfs.
+fn copies(
+    anchor: &Anchor,
+    root: &Path,
+    words: &[OsString],
+    variables: &Variables,
+) -> Result<Vec<Bind>, AdoptError> {
+    let places = Places::find(root);
+    if places.directories.is_empty() {
+        return Err(AdoptError::NoPlace);
+    }
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let mut material = Material::new(anchor, now.as_millis() as u64, PathBuf::from("./copies"));
+    material.host(&places)?;
+    // A container that is being made has no process yet whose packages could be looked for.
+    if root == Path::new("/") {
+        let bundles = packages::bundles(words, variables);
+        for bundle in bundles.iter().filter(|bundle| !places.covers(bundle)) {
+            material.bundle(bundle)?;
+        }
+        let keystores = packages::keystores(variables);
+        for keystore in keystores.iter().filter(|store| !places.covers(store)) {
+            material.keystore(keystore)?;
+        }
+    }
+    Ok(material.binds)
+}
+
+/// The words and the environment of a process, and its executable as one word more.
+fn invocation(pid: u32) -> (Vec<OsString>, Variables) {
+    let parts = |name: &str| -> Vec<OsString> {
+        let content = fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        let parts = content.split(|byte| *byte == 0);
+        parts
+            .filter(|part| !part.is_empty())
+            .map(|part| OsString::from_vec(part.to_vec()))
+            .collect()
+    };
+    let mut words = parts("cmdline");
+    words.extend(fs::read_link(format!("/proc/{pid}/exe")).map(OsString::from));
+    let pair = |text: OsString| {
+        let bytes = text.into_vec();
+        let at = bytes.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = bytes.split_at(at);
+        Some((
+            OsString::from_vec(name.to_vec()),
+            OsString::from_vec(value[1..].to_vec()),
+        ))
+    };
+    let variables = parts("environ").into_iter().filter_map(pair).collect();
+    (words, variables)
+}
+
+/// A tmpfs in the caller's namespace, where parts of it are cloned from; what was cloned outlives it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(work: &Path, source: &str) -> Result<Self, AdoptError> {
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = work.join(format!("trust-{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).map_err(files::failed("create", &path))?;
+        let failed = |source| AdoptError::Tmpfs {
+            path: path.clone(),
+            source,
+        };
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        mount(Some(source), &path, Some("tmpfs"), flags, Some(TMPFS)).map_err(failed)?;
+        let scratch = Self(path.clone());
+        let none = None::<&str>;
+        mount(none, &path, none, MsFlags::MS_PRIVATE, none).map_err(failed)?;
+        Ok(scratch)
+    }
+
+    fn folder(&self) -> Result<File, FileError> {
+        let opened = File::options()
+            .read(true)
+            .custom_flags(libc::O_DIRECTORY)
+            .open(&self.0);
+        opened.map_err(files::failed("open", &self.0))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = umount2(&self.0, MntFlags::MNT_DETACH);
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+
+/// Everyone may read; the size is far above any certificates and bounds what a root workload can put there.
+const TMPFS: &str = "mode=0755,size=64m";

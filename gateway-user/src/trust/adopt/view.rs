@@ -1,0 +1,124 @@
+//! Which mount namespaces the processes of a workload see, and who else sees them.
+//!
+//! In: process ids. Out: namespaces by their number, each with one process that stands for it. Read from /proc; who ends meanwhile is left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The number of the mount namespace that a process is in.
+pub(super) fn namespace(pid: u32) -> Option<u64> {
+    fs::metadata(format!("/proc/{pid}/ns/mnt"))
+        .ok()
+        .map(|meta| meta.ino())
+}
+
+/// The namespaces of these processes, with those who are in each.
+#[must_use]
+pub fn namespaces(pids: impl IntoIterator<Item = u32>) -> BTreeMap<u64, Vec<u32>> {
+    let mut found: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+    for pid in pids {
+        if let Some(number) = namespace(pid) {
+            found.entry(number).or_default().push(pid);
+        }
+    }
+    found
+}
+
+/// A process in the namespace that is none of these. The kernel's own threads are in the host's.
+#[must_use]
+pub fn stranger(number: u64, members: &BTreeSet<u32>) -> Option<u32> {
+    everybody()
+        .filter(|pid| !members.contains(pid))
+        .find(|pid| namespace(*pid) == Some(number))
+}
+
+/// Every process of this host.
+pub(super) fn everybody() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// The processes of a cgroup and of those below it.
+#[must_use]
+pub fn members(folder: &Path) -> BTreeSet<u32> {
+    let mut members = BTreeSet::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let listed = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+        members.extend(listed.lines().filter_map(|line| line.parse::<u32>().ok()));
+        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        folders.extend(
+            entries
+                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                .map(|entry| entry.path()),
+        );
+    }
+    members
+}
+
+/// Where a process sees mounts of this source, in the order in which they were made.
+pub(super) fn mounts_of(pid: u32, source: &str) -> Vec<PathBuf> {
+    let table = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+    table
+        .lines()
+        .filter_map(|line| mount_of(line, source))
+        .collect()
+}
+
+fn mount_of(line: &str, source: &str) -> Option<PathBuf> {
+    let (mount, kind) = line.split_once(" - ")?;
+    let mut kind = kind.split(' ');
+    if kind.next()? != "tmpfs" || kind.next()? != source {
+        return None;
+    }
+    Some(PathBuf::from(unescaped(mount.split(' ').nth(4)?)))
+}
+
+/// The kernel writes blanks, tabs, line breaks and backslashes as three octal digits.
+fn unescaped(text: &str) -> String {
+    let mut parts = text.split('\\');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_at_checked(3) {
+            Some((digits, rest)) if u8::from_str_radix(digits, 8).is_ok() => {
+                out.push(u8::from_str_radix(digits, 8).map_or('\\', char::from));
+                out.push_str(rest);
+            }
+            _ => {
+                out.push('\\');
+                out.push_str(part);
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_are_known_by_their_source() {
+        let line = "612 590 0:77 /0 /etc/ssl/with\\040blank ro,nosuid - tmpfs tollgate-trust rw";
+        assert_eq!(
+            mount_of(line, "tollgate-trust"),
+            Some(PathBuf::from("/etc/ssl/with blank"))
+        );
+        assert_eq!(mount_of(line, "tollgate"), None);
+        assert_eq!(
+            mount_of(&line.replace("tmpfs", "ext4"), "tollgate-trust"),
+            None
+        );
+    }
+
+    #[test]
+    fn this_process_is_in_a_namespace_with_strangers() {
+        let own = namespace(std::process::id());
+        assert!(own.is_some());
+        let alone = BTreeSet::from([std::process::id()]);
+        // Whoever runs the tests is in it too.
+        assert!(own.is_some_and(|number| stranger(number, &alone).is_some()));
+    }
+}

@@ -1,0 +1,312 @@
+//! What runs already in a mount namespace of its own is given the CA where it is tagged, keeps it, and has it no more when it is let go; containers
+//! that are made later begin with it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use tests::harness::{WAIT, cgroup_root, finish};
+
+use crate::{
+    tagged::removed,
+    world::{Conversation, IDENTITY, TRUST, World, clients, python, text},
+};
+
+const NAME: &str = "kept.trust.test";
+
+/// A cgroup of the test, removed behind it.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    fn new(name: &str) -> anyhow::Result<Self> {
+        let name = format!("tollgate-test-{}-{name}", std::process::id());
+        let cgroup = Self(cgroup_root()?.join(name));
+        fs::create_dir(&cgroup.0)?;
+        Ok(cgroup)
+    }
+
+    fn folder(&self) -> anyhow::Result<&str> {
+        self.0.to_str().context("a path")
+    }
+
+    /// A program that starts in here, by way of `before`, with nothing of the suite's environment.
+    fn start(&self, before: &[&str], program: &[&str]) -> anyhow::Result<Conversation> {
+        let mut command = Command::new("sh");
+        let enter = "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"";
+        command.args(["-c", enter]).arg(&self.0).env_clear();
+        command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        Conversation::start(command.args(before).args(program))
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        drop(removed(&self.0));
+    }
+}
+
+fn ask(agent: &mut Conversation) -> anyhow::Result<Value> {
+    Ok(serde_json::from_str(&agent.ask()?)?)
+}
+
+fn all(what: impl Into<Value>) -> Value {
+    let what = what.into();
+    json!({"context": what, "pool": what, "fresh": what, "bundle": what})
+}
+
+/// Asks again until it says so.
+fn until(agent: &mut Conversation, wanted: &Value) -> anyhow::Result<()> {
+    let started = Instant::now();
+    loop {
+        let told = ask(agent)?;
+        if told == *wanted {
+            return Ok(());
+        }
+        ensure!(started.elapsed() < WAIT, "{told}, and never {wanted}");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The mounts of any instance that a process sees.
+fn mounts(pid: u32) -> usize {
+    let table = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+    table.matches("-trust rw").count()
+}
+
+fn standings(world: &World) -> anyhow::Result<Vec<Value>> {
+    let printed = world
+        .daemon
+        .run(&["trust", "status", "--json"])?
+        .success()?;
+    let rows = printed.lines().map(serde_json::from_str);
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn standing(world: &World, pid: u32) -> anyhow::Result<Value> {
+    let rows = standings(world)?;
+    let row = rows.iter().find(|row| row["pid"] == pid);
+    row.cloned()
+        .with_context(|| format!("no row of {pid}: {rows:#?}"))
+}
+
+#[test]
+fn a_running_process_with_mounts_of_its_own_trusts_from_the_tag_to_the_untag() -> anyhow::Result<()>
+{
+    let cgroup = Cgroup::new("adopted")?;
+    let world = World::with(&[NAME], "")?;
+    let script = clients("trust/kept.py").display().to_string();
+    let program = [&*python()?, &script, NAME];
+    let own = ["unshare", "--mount", "--propagation", "private"];
+    let mut agent = cgroup.start(&own, &program)?;
+    // The control: nobody trusts the upstream's CA, and so nothing is sent.
+    assert_eq!(ask(&mut agent)?, all("untrusted"));
+    ensure!(world.upstream.take().is_empty());
+    let host = fs::read_to_string("/etc/ssl/certs/ca-certificates.crt")?;
+
+    world
+        .daemon
+        .tag(IDENTITY, ["--cgroup", cgroup.folder()?])?
+        .success()?;
+    // Contexts that were made long before are among them.
+    assert_eq!(ask(&mut agent)?, all(200), "{}", world.daemon.log());
+    let received = world.upstream.take();
+    ensure!(
+        received.len() == 4
+            && received
+                .iter()
+                .all(|request| request.sni.as_deref() == Some(NAME))
+    );
+    assert_eq!(standing(&world, agent.pid())?["standing"], "trusts");
+    assert_eq!(
+        fs::read_to_string("/etc/ssl/certs/ca-certificates.crt")?,
+        host
+    );
+
+    // One that lives with others is left alone, told so, and refused.
+    let mut beside = cgroup.start(&[], &program)?;
+    assert_eq!(ask(&mut beside)?, all("untrusted"));
+    let row = standing(&world, beside.pid())?;
+    assert_eq!(row["standing"], "shared", "{row}");
+    ensure!(
+        text(&row, "reason").contains("which is not governed"),
+        "{row}"
+    );
+    ensure!(text(&row, "remedy").contains("tollgate run"), "{row}");
+    assert_eq!(mounts(beside.pid()), 0);
+    let exchanges = world.daemon.exchanges()?;
+    let told = exchanges
+        .iter()
+        .filter(|exchange| exchange["protocol"] == "tls");
+    ensure!(told.clone().count() == 4, "{exchanges:#?}");
+    for exchange in told {
+        ensure!(
+            text(exchange, "reason").contains("alert unknown_ca")
+                && exchange["outcome"] == "failed",
+            "{exchange}"
+        );
+    }
+    ensure!(world.upstream.take().is_empty());
+    drop(beside);
+
+    // What vanishes comes again.
+    let there = mounts(agent.pid());
+    ensure!(there > 0);
+    let pid = agent.pid().to_string();
+    let enter = [
+        "--target",
+        &pid,
+        "--mount",
+        "umount",
+        "--lazy",
+        "/etc/ssl/certs",
+    ];
+    finish(Command::new("nsenter").args(enter), "", WAIT)?.success()?;
+    ensure!(mounts(agent.pid()) < there);
+    until(&mut agent, &all(200))?;
+    world.upstream.take();
+
+    world
+        .daemon
+        .run(&["untag", "--cgroup", cgroup.folder()?])?
+        .success()?;
+    assert_eq!(mounts(agent.pid()), 0);
+    // A pool keeps the connection it has.
+    let told = ask(&mut agent)?;
+    for way in ["context", "fresh", "bundle"] {
+        assert_eq!(told[way], "untrusted", "{told}");
+    }
+
+    world
+        .daemon
+        .tag(IDENTITY, ["--cgroup", cgroup.folder()?])?
+        .success()?;
+    assert_eq!(ask(&mut agent)?["fresh"], 200);
+    world.daemon.run(&["down"])?.success()?;
+    assert_eq!(mounts(agent.pid()), 0);
+    Ok(())
+}
+
+/// A bundle whose root is the host's, read-only, but for what a container has of its own.
+fn bundle(world: &World, cgroup: &str, hook: bool) -> anyhow::Result<PathBuf> {
+    let folder = world.lab.path(&format!("bundle-{hook}"));
+    let root = folder.join("rootfs");
+    for name in ["etc/ssl/certs", "proc", "dev", "usr", "root", "work"] {
+        fs::create_dir_all(root.join(name))?;
+    }
+    for name in ["bin", "lib", "lib64", "sbin"] {
+        let target = fs::read_link(Path::new("/").join(name))?;
+        std::os::unix::fs::symlink(target, root.join(name))?;
+    }
+    fs::copy(
+        "/etc/ssl/certs/ca-certificates.crt",
+        root.join("etc/ssl/certs/ca-certificates.crt"),
+    )?;
+    fs::copy("/etc/ssl/openssl.cnf", root.join("etc/ssl/openssl.cnf"))?;
+    fs::copy(world.lab.path("hosts"), root.join("etc/hosts"))?;
+    let python = python()?;
+    let base = fs::canonicalize(&python)?;
+    let base = base.ancestors().nth(2).context("a prefix")?.to_owned();
+    let environment = Path::new(&python)
+        .ancestors()
+        .nth(2)
+        .context("a prefix")?
+        .to_owned();
+    let scripts = clients("trust");
+    let mounted = |path: &Path| json!({"destination": path, "type": "bind", "source": path, "options": ["rbind", "ro"]});
+    let mut mounts = vec![
+        json!({"destination": "/proc", "type": "proc", "source": "proc"}),
+        json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}),
+        mounted(Path::new("/usr")),
+        mounted(&environment),
+        mounted(&scripts),
+    ];
+    if !base.starts_with("/usr") {
+        mounts.push(mounted(&base));
+    }
+    let script = scripts.join("kept.py");
+    let mut config = json!({
+        "ociVersion": "1.0.2",
+        "process": {
+            "user": {"uid": 1000, "gid": 1000},
+            "args": [python, script, NAME],
+            "env": ["PATH=/usr/bin:/bin"],
+            "cwd": "/",
+            "noNewPrivileges": true,
+        },
+        "root": {"path": "rootfs", "readonly": true},
+        "mounts": mounts,
+        "linux": {
+            "cgroupsPath": cgroup,
+            "namespaces": [{"type": "mount"}, {"type": "pid"}, {"type": "ipc"}, {"type": "uts"}],
+        },
+    });
+    if hook {
+        // What a runtime that knows CDI makes of the device.
+        let specification = world.daemon.run(&["trust", "cdi"])?.success()?;
+        let specification: Value = serde_json::from_str(&specification)?;
+        let edits = &specification["devices"][0]["containerEdits"];
+        let variables = edits["env"].as_array().context("no variables")?.clone();
+        let environment = config["process"]["env"].as_array_mut();
+        environment.context("no environment")?.extend(variables);
+        let mut hook = edits["hooks"][0].clone();
+        ensure!(hook["hookName"] == "createRuntime", "{hook}");
+        hook["env"] = json!([format!(
+            "TOLLGATE_SOCKET={}",
+            world.daemon.socket().display()
+        )]);
+        config["hooks"] = json!({"createRuntime": [hook]});
+    }
+    fs::write(folder.join("config.json"), config.to_string())?;
+    Ok(folder)
+}
+
+#[test]
+fn a_container_of_runc_trusts_live_and_from_its_beginning() -> anyhow::Result<()> {
+    let cgroup = Cgroup::new("containers")?;
+    let world = World::with(&[NAME], "")?;
+    world
+        .daemon
+        .tag(IDENTITY, ["--cgroup", cgroup.folder()?])?
+        .success()?;
+    let place = cgroup.0.strip_prefix(cgroup_root()?)?.display().to_string();
+    for hook in [true, false] {
+        let id = format!("tollgate-test-{}-{hook}", std::process::id());
+        let folder = bundle(&world, &format!("/{place}/{id}"), hook)?;
+        let runtime = || {
+            let mut command = Command::new("runc");
+            command.arg("--root").arg(world.lab.path("runtime"));
+            command
+        };
+        let mut run = runtime();
+        let mut agent = Conversation::start(run.args(["run", "--bundle"]).arg(&folder).arg(&id))?;
+        if hook {
+            // From its first connection on.
+            assert_eq!(ask(&mut agent)?, all(200), "{}", world.daemon.log());
+        } else {
+            until(&mut agent, &all(200))?;
+        }
+        let certs = folder.join("rootfs/etc/ssl/certs");
+        let image: Vec<_> = fs::read_dir(certs)?.collect();
+        ensure!(image.len() == 1, "the image was written to");
+        drop(agent);
+        finish(runtime().args(["delete", "--force", &id]), "", WAIT)?;
+    }
+    let received = world.upstream.take();
+    ensure!(
+        received
+            .iter()
+            .all(|request| request.sni.as_deref() == Some(NAME))
+    );
+    ensure!(
+        NAME.ends_with(TRUST) && received.len() >= 8,
+        "{}",
+        received.len()
+    );
+    Ok(())
+}

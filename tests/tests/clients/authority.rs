@@ -1,0 +1,132 @@
+//! A workload's CA: strict verifiers accept it, its key cannot be read from inside, and no other CA's leaves are to be had there.
+
+use std::fs;
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use tests::harness::{WAIT, cgroup_root, finish};
+
+use crate::world::{FILES, IDENTITY, World, python, text};
+
+/// With every check that CPython 3.13 makes, and the issuer of what is shown at a name and at other listeners.
+const STRICT: &str = "
+import socket, ssl, sys
+context = ssl.create_default_context()
+context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+name = sys.argv[1]
+for place in sys.argv[2:]:
+    host, port = place.rsplit(':', 1)
+    try:
+        with socket.create_connection((host, int(port)), timeout=10) as s, context.wrap_socket(s, server_hostname=name) as t:
+            print(dict(pair[0] for pair in t.getpeercert()['issuer'])['commonName'])
+    except OSError as error:
+        print('failed', type(error).__name__)
+";
+
+#[test]
+fn strict_verifiers_accept_the_certificates() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let place = format!("{FILES}:443");
+    let arguments = ["-c", STRICT, FILES, &place];
+    let control = finish(world.daemon.untagged(&python()?).args(arguments), "", WAIT)?.success()?;
+    ensure!(control.starts_with("Test upstream CA"), "{control}");
+    let told = finish(
+        world.daemon.tagged(IDENTITY, &python()?).args(arguments),
+        "",
+        WAIT,
+    )?
+    .success()?;
+    ensure!(
+        told.starts_with("Tollgate CA for run:"),
+        "{told}\n{}",
+        world.daemon.log()
+    );
+
+    let mut openssl = world.daemon.tagged(IDENTITY, "openssl");
+    openssl.args([
+        "s_client",
+        "-x509_strict",
+        "-verify_return_error",
+        "-brief",
+        "-verify_hostname",
+        FILES,
+    ]);
+    openssl.args([
+        "-CApath",
+        "/etc/ssl/certs",
+        "-servername",
+        FILES,
+        "-connect",
+        &place,
+    ]);
+    let told = finish(&openssl, "", WAIT)?;
+    ensure!(
+        told.stderr.contains("Verification: OK"),
+        "{}{}",
+        told.stdout,
+        told.stderr
+    );
+    Ok(())
+}
+
+#[test]
+fn no_key_of_a_ca_and_no_leaf_of_another_is_reached_from_inside() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let other = cgroup_root()?.join(format!("tollgate-test-{}-other", std::process::id()));
+    fs::create_dir(&other)?;
+    let folder = other.to_str().context("a path")?;
+    world
+        .daemon
+        .tag(IDENTITY, ["--cgroup", folder])?
+        .success()?;
+    // Makes the CA of launches, too.
+    finish(&world.daemon.tagged(IDENTITY, "true"), "", WAIT)?.success()?;
+
+    let state = world.lab.path("state");
+    let look = format!(
+        "cat {0}/ca/* {0}/* /proc/{1}/mem /proc/{1}/environ 2>/dev/null | grep -a -c 'PRIVATE KEY'",
+        state.display(),
+        world.daemon.pid()
+    );
+    let outside = finish(
+        std::process::Command::new("sh").args(["-c", &look]),
+        "",
+        WAIT,
+    )?;
+    ensure!(
+        outside.stdout.trim().parse::<u32>()? >= 2,
+        "the control: {}",
+        outside.stdout
+    );
+    let inside = finish(
+        world.daemon.tagged(IDENTITY, "sh").args(["-c", &look]),
+        "",
+        WAIT,
+    )?;
+    assert_eq!(inside.stdout.trim(), "0", "{}", inside.stderr);
+
+    let status: Value = serde_json::from_str(&world.daemon.run(&["status", "--json"])?.success()?)?;
+    let workloads = status["workloads"].as_array().context("no workloads")?;
+    let of_other = workloads
+        .iter()
+        .find(|workload| text(workload, "name").starts_with("cgroup:"));
+    let listener = text(of_other.context("not tagged")?, "listener").to_owned();
+    let mut command = world.daemon.tagged(IDENTITY, &python()?);
+    command.args(["-c", STRICT, FILES, &format!("{FILES}:443"), &listener]);
+    let told = finish(&command, "", WAIT)?.success()?;
+    let issuers: Vec<&str> = told.lines().collect();
+    ensure!(
+        issuers.len() == 2 && issuers[0].starts_with("Tollgate CA for run:"),
+        "{told}"
+    );
+    ensure!(
+        issuers[1] == issuers[0] || issuers[1].starts_with("failed"),
+        "{told}"
+    );
+    world
+        .daemon
+        .run(&["untag", "--cgroup", folder])?
+        .success()?;
+    fs::remove_dir(&other)?;
+    Ok(())
+}
