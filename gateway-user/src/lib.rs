@@ -25,6 +25,7 @@ pub mod policy;
 pub mod protocol;
 pub mod record;
 pub mod sniff;
+pub mod spend;
 pub mod sys;
 pub mod tasks;
 pub mod telemetry;

@@ -141,6 +141,7 @@ impl Daemon {
                     .map_err(|error| (1, error.to_string()))?;
                 sessions.iter().map(to_value).collect()
             }
+            Request::Spend { since } => self.spending(since).await,
             Request::Replay { id } => {
                 let replay = self
                     .gateway
@@ -280,6 +281,6 @@ fn lookup(error: &LookupError) -> Refused {
     (code, error.to_string())
 }
 
-fn to_value(value: &impl serde::Serialize) -> Result<Value, Refused> {
+pub(super) fn to_value(value: &impl serde::Serialize) -> Result<Value, Refused> {
     serde_json::to_value(value).map_err(|error| (1, error.to_string()))
 }

@@ -23,6 +23,8 @@ pub enum UpError {
     #[error(transparent)]
     Policy(#[from] crate::policy::PolicyError),
     #[error(transparent)]
+    Prices(#[from] crate::spend::PriceError),
+    #[error(transparent)]
     Keeper(#[from] crate::keeper::KeeperError),
     #[error(transparent)]
     Roots(#[from] crate::tls::RootsError),

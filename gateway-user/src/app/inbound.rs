@@ -155,6 +155,7 @@ impl Inbound {
                 };
                 flow.session.traffic().add((sent, received));
                 let completed = record::Closed {
+                    cost: None,
                     outcome: record::Outcome::Completed,
                     status: None,
                     usage: None,

@@ -41,6 +41,7 @@ impl Daemon {
             policy_reloads: self.policies.state().reloads,
             ledger_slots: ledger.slots() as u64,
             ledger_broken: ledger.is_broken(),
+            budgets: self.budgets_left(),
             kernel: self.workloads.counters().unwrap_or_default(),
         };
         ledger.metrics().text(&reading)

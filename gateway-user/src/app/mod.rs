@@ -19,6 +19,7 @@ mod refusals;
 mod reload;
 mod scratch;
 mod settle;
+mod spending;
 mod status;
 mod systemd;
 mod tagging;
@@ -59,6 +60,7 @@ use namespaces::Namespaces;
 use parts::Parts;
 pub use parts::part;
 use reload::Policies;
+pub use spending::spend;
 use workloads::Workloads;
 
 /// What every control request works with.
@@ -112,6 +114,7 @@ async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
     keeper.check()?;
     let upstreams = upstreams(&config, &keeper)?;
     let ledger = Ledger::open(&config.paths.state.join("ledger.db")).await?;
+    let spend = spend(&config, &ledger).await?;
     let scraped = match config.metrics {
         Some(address) => Some(metrics::bind(address).await?),
         None => None,
@@ -137,6 +140,7 @@ async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
         approvals: Approvals::open(ledger.clone()).await?,
         load: Load::new(limits),
         bodies: pipeline::body_budget(),
+        spend,
         keeper,
         upstreams,
         ledger: ledger.clone(),

@@ -208,7 +208,9 @@ forbid (principal, action in Action::"llm", resource) unless { context.masked.co
             facts.set(name, Fact::Set(BTreeSet::new()));
         }
         facts.set("port", 443);
-        facts.set("messages", 1);
+        for name in ["messages", "spent_today_cents", "spent_month_cents"] {
+            facts.set(name, 1);
+        }
         facts.set("tls", true);
         facts.set("stream", false);
         Query {

@@ -16,6 +16,7 @@ mod policy;
 mod reference;
 mod run;
 mod show;
+mod spend;
 mod trust;
 
 use std::path::PathBuf;
@@ -114,6 +115,9 @@ Examples:
   sudo tollgate sessions --limit 20
   sudo tollgate sessions --json")]
     Sessions(daemon::Sessions),
+    /// Show what models cost: budgets, and who spent what
+    #[command(after_help = spend::AFTER)]
+    Spend(spend::Spend),
     /// Show a session or exchange as a transcript
     #[command(after_help = "\
 Examples:
@@ -215,6 +219,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Approve(flags) => approvals::approve(common, &flags),
         Command::Deny(flags) => approvals::deny(common, &flags),
         Command::Sessions(flags) => daemon::sessions(common, &flags),
+        Command::Spend(flags) => spend::spend(common, &flags),
         Command::Replay(flags) => daemon::replay(common, flags),
         Command::Flows(flags) => flows::flows(common, &flags),
         Command::Doctor(flags) => doctor::doctor(common, &flags),

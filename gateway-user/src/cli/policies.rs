@@ -107,10 +107,12 @@ fn test(config: &Config, folder: &std::path::Path) -> Result<ExitCode, Failure> 
 fn explain(common: &Common, config: &Config, flags: Explain) -> Result<ExitCode, Failure> {
     let items = call(&common.socket()?, &Request::Explain { id: flags.id })?;
     let recorded = items.into_iter().next().unwrap_or_default();
-    let query: Query = serde_json::from_value(recorded["query"].clone()).map_err(|_| Failure {
-        code: 9,
-        message: "this exchange was never put to policy".to_owned(),
-    })?;
+    let mut query: Query =
+        serde_json::from_value(recorded["query"].clone()).map_err(|_| Failure {
+            code: 9,
+            message: "this exchange was never put to policy".to_owned(),
+        })?;
+    query.complete();
     let set = Arc::new(PolicySet::load(&config.paths.policies)?);
     let proposed = flags
         .policies

@@ -8,6 +8,7 @@ mod escapes;
 mod findings;
 mod flows;
 mod replay;
+mod spending;
 pub(crate) mod status;
 mod table;
 
@@ -17,6 +18,7 @@ pub(crate) use escapes::escapes;
 pub(crate) use findings::findings;
 pub(crate) use flows::{change, flows};
 pub(crate) use replay::replay;
+pub(crate) use spending::spending;
 pub(super) use table::table;
 
 use crate::approve::Waiting;

@@ -60,6 +60,16 @@ pub enum ConfigError {
     Nested { first: String, second: String },
     #[error("run = \"{}\" is too long for a socket in it: choose a path below 95 bytes", run.display())]
     RunTooLong { run: PathBuf },
+    #[error("a {what} is for one identity, for one group, or, with neither, for everybody")]
+    Whose { what: &'static str },
+    #[error(
+        "a {what} is for group \"{name}\", which no identity is in: correct it, or add it to an [[identity]]"
+    )]
+    EmptyGroup { what: &'static str, name: String },
+    #[error("budget \"{budget}\": usd is an amount of dollars, from 0 to 1000000000")]
+    Amount { budget: String },
+    #[error("a rate of 0 requests: to refuse all, write no permit for it")]
+    NoRequests,
     #[error("service \"{service}\": hosts is empty: list at least one name[:port]")]
     NoHosts { service: String },
     #[error(

@@ -3,6 +3,7 @@
 //! In: a TOML file. Out: a [`Config`] in which every reference resolves. Unknown keys, dangling references and files that
 //! cannot be read are errors that name the place and the remedy; nothing is governed by half a configuration.
 
+mod budget;
 mod catalog;
 mod dns;
 mod error;
@@ -20,6 +21,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use budget::{Budget, Per, RateLimit, Whose};
 pub use catalog::{
     Catalog, ClientCertificate, Endpoint, HeldCredential, LLM_GROUP, Scheme, Service, Vouched,
 };
@@ -48,6 +50,12 @@ pub struct Config {
     pub catalog: Arc<Catalog>,
     /// Whom the DNS stage asks.
     pub resolvers: Resolver,
+    /// A file of prices, before the built-in ones.
+    pub prices: Option<PathBuf>,
+    /// Limits on what is spent.
+    pub budgets: Vec<Budget>,
+    /// Limits on how often services are asked.
+    pub rates: Vec<RateLimit>,
 }
 
 /// The four places Tollgate uses.
@@ -157,9 +165,14 @@ impl Config {
             .collect::<Result<Vec<_>, _>>()?;
         workload::check_apart(&workloads)?;
         let catalog = Arc::new(Catalog::new(raw.service, base)?);
+        let budgets = budget::budgets(raw.budget, &identities)?;
+        let rates = budget::rates(raw.rate, &identities)?;
         Ok(Self {
             paths,
             metrics: raw.metrics.listen,
+            prices: raw.spend.prices.map(|path| base.join(path)),
+            budgets,
+            rates,
             identities,
             workloads,
             catalog,

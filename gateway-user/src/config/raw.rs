@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{ConfigError, Mode};
+use super::{ConfigError, Mode, Per};
 use crate::nearest::{nearest, unknown_key};
 
 #[derive(Debug, Default, Deserialize)]
@@ -17,6 +18,9 @@ pub(super) struct Raw {
     pub(super) identity: Vec<Identity>,
     pub(super) workload: Vec<Workload>,
     pub(super) service: Vec<Service>,
+    pub(super) spend: Spend,
+    pub(super) budget: Vec<Budget>,
+    pub(super) rate: Vec<Rate>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -119,6 +123,52 @@ pub(super) struct Credential {
     pub(super) file: Option<PathBuf>,
     pub(super) certificate: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Spend {
+    pub(super) prices: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Budget {
+    pub(super) name: String,
+    pub(super) identity: Option<String>,
+    pub(super) group: Option<String>,
+    pub(super) usd: f64,
+    pub(super) per: Per,
+    #[serde(default)]
+    pub(super) allow_uncounted: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rate {
+    pub(super) identity: Option<String>,
+    pub(super) group: Option<String>,
+    pub(super) service: Option<String>,
+    pub(super) requests: u32,
+    pub(super) per: Time,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Time {
+    Second,
+    Minute,
+    Hour,
+}
+
+impl Time {
+    pub(super) fn time(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Second => 1,
+            Self::Minute => 60,
+            Self::Hour => 3600,
+        })
+    }
 }
 
 pub(super) fn parse(text: &str) -> Result<Raw, ConfigError> {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::{Mode, Offer};
+use crate::record::Time;
 
 pub use client::{ClientError, call, call_held, call_within, follow};
 pub use passed::Passed;
@@ -81,6 +82,11 @@ pub enum Request {
     Sessions {
         /// At most this many, the newest.
         limit: u32,
+    },
+    /// What models cost: budgets, then bills.
+    Spend {
+        /// Bills since then; without it, since the month began.
+        since: Option<Time>,
     },
     /// One session or exchange with its transcript.
     Replay {

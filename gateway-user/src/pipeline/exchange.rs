@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, Request, Response, Version};
 use hyper::body::Incoming;
 
 use super::body::streamed;
+use super::charge::Charge;
 use super::farewell::Upgrade;
 use super::held::{self, Told};
 use super::http::Clear;
@@ -16,7 +17,7 @@ use super::inspect::{Payload, Ready, Unfit, digest, prepare};
 use super::observe;
 use super::outcome::{self, Asked, Described, Refused, Verdict};
 use super::outgoing::outgoing;
-use super::relay::{self, Body};
+use super::relay::{self, Answering, Body};
 use super::resource::Resource;
 use super::revoke::revoked;
 use super::source::Source;
@@ -197,11 +198,19 @@ async fn forward(
 ) -> Result<Response<Body>, Hangup> {
     let connection = &context.connection;
     record_request(&mut entry, connection, &ready);
+    let charge = match Charge::admit(connection, &ready, &mut entry).await? {
+        Ok(charge) => charge,
+        Err((why, reason)) => {
+            let refused = Refused::new(entry, connection, &described, why, &reason);
+            return refuse(connection, refused, family, Outcome::Refused, Some(reason)).await;
+        }
+    };
     let masks = mask::Set::new(permit.masks().iter().map(String::as_str)).with(permit.detectors());
-    let request = match outgoing(connection, &ready, family, &masks) {
-        Ok(request) => request,
+    let outgoing = match outgoing(connection, &ready, family, &masks, charge.counts()) {
+        Ok(outgoing) => outgoing,
         Err(unfit) => {
-            let refused = Refused::new(entry, connection, &described, unfit.why, &unfit.reason);
+            let refused = Refused::new(entry, connection, &described, unfit.why, &unfit.reason)
+                .costing(charge.free());
             return refuse(
                 connection,
                 refused,
@@ -216,16 +225,17 @@ async fn forward(
         let handshake = Handshake {
             ready,
             described,
-            parts: request.0,
+            parts: outgoing.parts,
         };
         return websocket::open(context, handshake, entry, permit).await;
     }
-    let request = match (request, ready.payload) {
-        ((parts, _), Payload::Stream(body)) => Request::from_parts(parts, streamed(body)),
-        ((parts, Some(bytes)), Payload::Whole(held)) => {
-            Request::from_parts(parts, held.replaced(bytes))
+    let without_counts = outgoing.counts;
+    let request = match (outgoing.body, ready.payload) {
+        (_, Payload::Stream(body)) => Request::from_parts(outgoing.parts, streamed(body)),
+        (Some(bytes), Payload::Whole(held)) => {
+            Request::from_parts(outgoing.parts, held.replaced(bytes))
         }
-        ((parts, None), Payload::Whole(held)) => Request::from_parts(parts, held.untouched()),
+        (None, Payload::Whole(held)) => Request::from_parts(outgoing.parts, held.untouched()),
     };
     let destination = ready.resource.destination(connection);
     let service = ready.resource.name.as_str();
@@ -235,15 +245,23 @@ async fn forward(
         biased;
         reason = &mut revoked => {
             let refused = Refused::new(entry, connection, &described, Why::Policy, &reason);
+            let refused = refused.costing(charge.free());
             return refuse(connection, refused, family, Outcome::Aborted, Some(reason)).await;
         }
         sent = context.pool.send(permit, &destination, request) => sent,
     };
     match sent {
         Ok(response) => {
-            Ok(relay::start(connection, entry, response, family, masks, held, revoked).await?)
+            let answering = Answering {
+                family,
+                masks,
+                held,
+                charge,
+                without_counts,
+            };
+            Ok(relay::start(connection, entry, response, answering, revoked).await?)
         }
-        Err(error) => failed(context, entry, &described, family, error).await,
+        Err(error) => failed(context, entry, &described, family, error, charge).await,
     }
 }
 
@@ -254,6 +272,7 @@ pub(super) async fn failed(
     described: &Described,
     family: Option<Family>,
     error: ForwardError,
+    charge: Charge,
 ) -> Result<Response<Body>, Hangup> {
     let connection = &context.connection;
     connection.note(&error);
@@ -267,7 +286,10 @@ pub(super) async fn failed(
         }
         _ => (Outcome::Failed, error.to_string()),
     };
-    let refused = Refused::new(entry, connection, described, Why::Upstream, &reason);
+    let mut refused = Refused::new(entry, connection, described, Why::Upstream, &reason);
+    if error.is_unreachable() {
+        refused = refused.costing(charge.free());
+    }
     if connection.observes() || error.is_unreachable() {
         let closed = refused.close(None, outcome, Some(reason)).await;
         closed.map_err(ConnectionError::from)?;

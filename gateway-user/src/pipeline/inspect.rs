@@ -9,6 +9,7 @@ use http::{Extensions, HeaderMap, header};
 
 use super::Connection;
 use super::body::{Budgets, Held, read_whole};
+use super::charge;
 use super::exchange::Context;
 use super::relay::shape_of;
 use super::resource::Resource;
@@ -27,6 +28,16 @@ use crate::record::Finding;
 pub(super) enum Payload {
     Whole(Held),
     Stream(Source),
+}
+
+impl Payload {
+    /// The body, as far as it was read.
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Whole(held) => &held.bytes,
+            Self::Stream(_) => &[],
+        }
+    }
 }
 
 /// A request that policy can decide on.
@@ -118,6 +129,9 @@ pub(super) async fn prepare(
         .iter()
         .flat_map(|finding| [finding.detector.to_string(), finding.class.to_string()]);
     facts.set("findings", names.collect::<Fact>());
+    if endpoint.is_some_and(Endpoint::is_call) {
+        charge::spent(connection, &mut facts);
+    }
     let call = endpoint
         .filter(|found| found.is_call())
         .map(|found| llm::read(found, &head, bytes, facts.clone()))

@@ -348,6 +348,7 @@ async fn close(
 ) -> Result<(), LedgerError> {
     let Some(entry) = entry else { return Ok(()) };
     let closed = Closed {
+        cost: None,
         outcome,
         status: None,
         usage: None,

@@ -5,6 +5,7 @@
 
 mod ask;
 mod body;
+mod charge;
 mod coding;
 mod distrust;
 mod exchange;
@@ -53,6 +54,7 @@ use crate::mask;
 use crate::policy::{Live, Query};
 use crate::record::{Direction, Ledger, LedgerError, Process, SessionEntry, SessionStart, Time};
 use crate::sniff::{self, Deadlines, Prefixed, SniffError, Wire};
+use crate::spend::Spend;
 use crate::tasks::Tasks;
 use crate::telemetry::Metered;
 use crate::tls::TlsError;
@@ -80,6 +82,8 @@ pub struct Gateway {
     pub load: Load,
     /// Memory for request bodies that are held while they are decided on, of all workloads together; [`body_budget`].
     pub bodies: Arc<Semaphore>,
+    /// Prices, budgets, rates.
+    pub spend: Spend,
     /// The record.
     pub ledger: Ledger,
     /// Questions to people.

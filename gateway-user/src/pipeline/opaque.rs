@@ -182,6 +182,7 @@ where
 
 fn closed(outcome: Outcome, reason: Option<String>) -> Closed {
     Closed {
+        cost: None,
         outcome,
         status: None,
         usage: None,

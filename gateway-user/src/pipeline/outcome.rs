@@ -45,6 +45,7 @@ pub(super) struct Refused {
     /// What the client is told.
     pub(super) refusal: Refusal,
     reason: String,
+    cost: Option<u64>,
 }
 
 impl Refused {
@@ -61,7 +62,13 @@ impl Refused {
             entry,
             refusal,
             reason: reason.to_owned(),
+            cost: None,
         }
+    }
+
+    /// Adds what it cost, in nanodollars, where something was reserved for it.
+    pub(super) fn costing(self, cost: Option<u64>) -> Self {
+        Self { cost, ..self }
     }
 
     /// The entry, to add what was said before it is closed.
@@ -83,6 +90,7 @@ impl Refused {
                 usage: None,
                 findings: Vec::new(),
                 reason: reason.or(Some(self.reason)),
+                cost: self.cost,
             })
             .await
     }

@@ -8,17 +8,27 @@ use super::Connection;
 use super::inspect::{Payload, Ready, Unfit, malformed, shape, uses_held};
 use super::relay::CHANGED_BY_EDITS;
 use crate::mask;
-use crate::protocol::llm::Family;
+use crate::protocol::llm::{Family, asking_for_counts};
 use crate::protocol::{Why, credentials, http as protocol};
 
+/// What leaves.
+pub(super) struct Outgoing {
+    pub(super) parts: Parts,
+    /// `None` where it passes untouched.
+    pub(super) body: Option<Bytes>,
+    /// It asks for token counts that the client did not ask for.
+    pub(super) counts: bool,
+}
+
 /// The request as the upstream gets it: the target and headers of the agent, minus what belongs to its connection, with the held
-/// credential in place of its own. The body is `None` where it passes untouched.
+/// credential in place of its own. `counts` has a stream tell its token counts, where a format tells them only when asked.
 pub(super) fn outgoing(
     connection: &Connection,
     ready: &Ready,
     family: Option<Family>,
     masks: &mask::Set,
-) -> Result<(Parts, Option<Bytes>), Unfit> {
+    counts: bool,
+) -> Result<Outgoing, Unfit> {
     let mut headers = ready.headers.clone();
     protocol::end_to_end(&mut headers);
     let mut target = ready.head.target.clone();
@@ -60,18 +70,18 @@ pub(super) fn outgoing(
             masks,
         )
         .map_err(|error| malformed(&error))?;
-        if masked.bytes != held.bytes {
-            // What is sent instead is sent without a coding: every server takes that.
-            headers.remove(header::CONTENT_ENCODING);
-            for name in CHANGED_BY_EDITS {
-                headers.remove(*name);
-            }
-            headers.insert(
-                header::CONTENT_LENGTH,
-                HeaderValue::from(masked.bytes.len()),
-            );
-            bytes = Some(masked.bytes);
+        bytes = (masked.bytes != held.bytes).then_some(masked.bytes);
+    }
+    let asking = asking(ready, family, bytes.as_deref()).filter(|_| counts);
+    let counts = asking.is_some();
+    bytes = asking.or(bytes);
+    if let Some(bytes) = &bytes {
+        // What is sent instead is sent without a coding: every server takes that.
+        headers.remove(header::CONTENT_ENCODING);
+        for name in CHANGED_BY_EDITS {
+            headers.remove(*name);
         }
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     }
     if let Payload::Whole(held) = &ready.payload
         && let Some(trailers) = &held.trailers
@@ -97,5 +107,19 @@ pub(super) fn outgoing(
         .map_err(|error| malformed(&error))?;
     *request.headers_mut() = headers;
     *request.extensions_mut() = ready.extensions.clone();
-    Ok((request.into_parts().0, bytes))
+    Ok(Outgoing {
+        parts: request.into_parts().0,
+        body: bytes,
+        counts,
+    })
+}
+
+/// The body of a call whose stream would end without its token counts, with a word for them.
+fn asking(ready: &Ready, family: Option<Family>, masked: Option<&[u8]>) -> Option<Bytes> {
+    let silent = matches!(family, Some(Family::OpenAiChat | Family::OpenAiCompletions));
+    let streams = ready.call.as_ref().is_some_and(|call| call.stream);
+    let body = masked.unwrap_or(ready.payload.bytes());
+    (silent && streams)
+        .then(|| asking_for_counts(body))
+        .flatten()
 }

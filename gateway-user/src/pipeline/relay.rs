@@ -15,6 +15,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 pub(super) use self::stream::BoxError;
 use self::stream::{Edits, Record, Relay};
+use super::charge::Charge;
 use super::coding::Upstream;
 use super::held::Held;
 use super::inspect::{counted, is_json};
@@ -25,6 +26,7 @@ use crate::mask::{self, MaskError, Shape};
 use crate::protocol::coding;
 use crate::protocol::http::{chunked_only, end_to_end};
 use crate::protocol::llm::Family;
+use crate::protocol::sse::Whole;
 use crate::protocol::transcript::Collector;
 use crate::protocol::{Refusal, Why};
 use crate::record::{ExchangeEntry, Id, Outcome};
@@ -53,16 +55,45 @@ pub(super) fn shape_of(family: Family) -> Shape {
     }
 }
 
-/// Turns the upstream's response into the agent's; `held` is the service, where its credential is held.
+/// How an answer is relayed.
+pub(super) struct Answering<'a> {
+    pub(super) family: Option<Family>,
+    pub(super) masks: mask::Set,
+    /// The service, where its credential is held.
+    pub(super) held: Option<&'a str>,
+    pub(super) charge: Charge,
+    /// The client did not ask for the token counts of its stream.
+    pub(super) without_counts: bool,
+}
+
+impl<'a> Answering<'a> {
+    /// An answer that is no model's.
+    pub(super) fn plain(masks: mask::Set, held: Option<&'a str>) -> Self {
+        Self {
+            family: None,
+            masks,
+            held,
+            charge: Charge::default(),
+            without_counts: false,
+        }
+    }
+}
+
+/// Turns the upstream's response into the agent's.
 pub(super) async fn start(
     connection: &Connection,
     entry: ExchangeEntry,
     response: Response<Incoming>,
-    family: Option<Family>,
-    masks: mask::Set,
-    held: Option<&str>,
+    answering: Answering<'_>,
     mut revoked: Revoked,
 ) -> Result<Response<Body>, ConnectionError> {
+    let Answering {
+        family,
+        masks,
+        held,
+        charge,
+        without_counts,
+    } = answering;
     let (mut parts, upstream) = response.into_parts();
     // Each side has its own version.
     parts.version = http::Version::default();
@@ -87,6 +118,7 @@ pub(super) async fn start(
         collector,
         status,
         everything: masks.everything(),
+        charge,
     };
 
     if let Err(error) = framed {
@@ -113,8 +145,18 @@ pub(super) async fn start(
         }
         _ => Upstream::AsIs(upstream),
     };
+    let whole = family
+        .filter(|_| record.charge.counts() && is_event_stream(&parts.headers))
+        .map(|family| (Whole::new(without_counts), family));
+    if whole.is_some() {
+        parts.headers.remove(header::CONTENT_LENGTH);
+    }
     if masks.is_empty() {
-        let edits = Edits { scrub, mask: None };
+        let edits = Edits {
+            scrub,
+            mask: None,
+            whole,
+        };
         return Ok(Response::from_parts(
             parts,
             Body::Relay(Box::new(Relay::new(upstream, edits, record, revoked))),
@@ -133,6 +175,7 @@ pub(super) async fn start(
         let edits = Edits {
             scrub,
             mask: Some((mask::Stream::new(shape, masks), family)),
+            whole,
         };
         return Ok(Response::from_parts(
             parts,

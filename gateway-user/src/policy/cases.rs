@@ -310,6 +310,8 @@ fn defaults(case: &Case) -> Facts {
     facts.set("stream", false);
     facts.set("tools", Fact::Set(BTreeSet::new()));
     facts.set("messages", 1);
+    facts.set("spent_today_cents", 0);
+    facts.set("spent_month_cents", 0);
     facts
 }
 

@@ -39,10 +39,10 @@ pub fn response(refusal: &Refusal) -> Response<Bytes> {
 
 fn status(why: Why) -> u16 {
     match why {
-        Why::Policy | Why::ApprovalPending => PERMISSION_DENIED,
+        Why::Policy | Why::ApprovalPending | Why::Budget => PERMISSION_DENIED,
         Why::Malformed => INVALID_ARGUMENT,
         Why::Coding => UNIMPLEMENTED,
-        Why::TooLarge => RESOURCE_EXHAUSTED,
+        Why::TooLarge | Why::RateLimited(_) => RESOURCE_EXHAUSTED,
         Why::Withheld => INTERNAL,
         Why::Upstream | Why::Unavailable | Why::Overloaded => UNAVAILABLE,
     }

@@ -6,6 +6,7 @@
 //! Sources: the OpenAI and Anthropic API references; Azure's paths of deployments.
 
 mod call;
+mod counts;
 mod input;
 
 use ::http::{HeaderMap, Method};
@@ -14,6 +15,7 @@ use super::http::{self, Head};
 use super::{Action, Facts};
 
 pub use call::{Call, LlmError, agrees, read};
+pub use counts::asking_for_counts;
 
 /// The wire format of a request, its answer and its errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

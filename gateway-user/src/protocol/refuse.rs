@@ -40,6 +40,10 @@ pub enum Why {
     Unavailable,
     /// Too much is under way; the request may come again.
     Overloaded,
+    /// A budget has no room for it.
+    Budget,
+    /// It comes too soon after others; it may come again after so many seconds.
+    RateLimited(u32),
 }
 
 impl Why {
@@ -47,7 +51,8 @@ impl Why {
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
-            Self::Policy | Self::ApprovalPending => StatusCode::FORBIDDEN,
+            Self::Policy | Self::ApprovalPending | Self::Budget => StatusCode::FORBIDDEN,
+            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::Coding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -67,13 +72,16 @@ impl Why {
             Self::Withheld => "answer_withheld",
             Self::Unavailable => "gateway_unavailable",
             Self::Overloaded => "overloaded",
+            Self::Budget => "budget_exceeded",
+            Self::RateLimited(_) => "rate_limited",
         }
     }
 
     /// The providers' own word for it.
     fn kind(self) -> &'static str {
         match self {
-            Self::Policy | Self::ApprovalPending => "permission_error",
+            Self::Policy | Self::ApprovalPending | Self::Budget => "permission_error",
+            Self::RateLimited(_) => "rate_limit_error",
             Self::Malformed | Self::Coding => "invalid_request_error",
             Self::TooLarge => "request_too_large",
             Self::Upstream | Self::Withheld | Self::Unavailable => "api_error",
@@ -99,10 +107,16 @@ impl Refusal {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/json"),
         );
-        if self.why == Why::Overloaded {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        } else {
-            headers.insert("x-should-retry", HeaderValue::from_static("false"));
+        match self.why {
+            Why::Overloaded => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Why::RateLimited(seconds) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            _ => {
+                headers.insert("x-should-retry", HeaderValue::from_static("false"));
+            }
         }
         Self::put_id(headers, &self.id);
         // For a stream whose head has gone out: it gets the event instead.

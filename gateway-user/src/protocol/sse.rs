@@ -6,7 +6,11 @@
 //! Fails on an event longer than the cap and on one that is not UTF-8.
 //! Source: WHATWG HTML, section 9.2.6, "Interpreting an event stream".
 
+mod whole;
+
 use bytes::{Bytes, BytesMut};
+
+pub use whole::Whole;
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]

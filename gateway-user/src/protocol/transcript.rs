@@ -52,6 +52,10 @@ pub struct Usage {
     pub input: Option<u64>,
     /// Tokens written, reasoning included.
     pub output: Option<u64>,
+    /// Of those read, how many came from the provider's cache.
+    pub cached: u64,
+    /// Of those read, how many went into it.
+    pub stored: u64,
 }
 
 /// Reads an answer as it passes.
@@ -110,6 +114,14 @@ impl Collector {
             Wire::Document(_) => self.close(),
             Wire::Unknown | Wire::Closed => {}
         }
+    }
+
+    /// Tokens that the model has written at least, as far as the answer has come: what the provider counted, or else what text of
+    /// such a length cannot have fewer of.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        let counted = self.answer.usage.and_then(|usage| usage.output);
+        counted.unwrap_or(0).max(self.answer.bytes / LONG_TOKEN)
     }
 
     /// Ends the answer.
@@ -174,6 +186,8 @@ struct Answer {
     model: Option<String>,
     error: Option<String>,
     kept: usize,
+    /// Of all texts, kept or not.
+    bytes: u64,
     truncated: bool,
     unreadable: u64,
 }
@@ -226,11 +240,13 @@ impl Answer {
     }
 
     /// Counts are totals so far: the largest is the last.
-    fn count(&mut self, input: Option<u64>, output: Option<u64>) {
-        if input.is_some() || output.is_some() {
+    fn count(&mut self, counted: Usage) {
+        if counted.input.is_some() || counted.output.is_some() {
             let usage = self.usage.get_or_insert_default();
-            usage.input = usage.input.max(input);
-            usage.output = usage.output.max(output);
+            usage.input = usage.input.max(counted.input);
+            usage.output = usage.output.max(counted.output);
+            usage.cached = usage.cached.max(counted.cached);
+            usage.stored = usage.stored.max(counted.stored);
         }
     }
 
@@ -245,6 +261,7 @@ impl Answer {
     /// As much of a text as there is room for, up to the end of a word: what a cut leaves of a secret would no longer look like one.
     fn fit<'a>(&mut self, text: &'a Value) -> &'a str {
         let text = text.as_str().unwrap_or_default();
+        self.bytes += text.len() as u64;
         let mut kept = text;
         if text.len() > MAX_KEPT - self.kept {
             kept = &text[..text.floor_char_boundary(MAX_KEPT - self.kept)];
@@ -321,6 +338,8 @@ impl Summary {
 const MAX_KEPT: usize = 1 << 20;
 /// A document, or one event, that is longer is not read.
 const MAX_READ: usize = 8 << 20;
+/// Bytes of a token on average, in the text that has the longest.
+const LONG_TOKEN: u64 = 32;
 /// What an entry takes besides its text.
 const ENTRY: usize = 64;
 /// A longer run of characters is no word, and may be cut.

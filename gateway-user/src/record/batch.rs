@@ -46,6 +46,7 @@ struct Exchange<'a> {
     opened: Option<Opened<&'a ExchangeStart>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decided: Option<&'a Decided>,
+    reserved: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     end: Option<Ended<'a>>,
     #[serde(skip)]
@@ -64,6 +65,7 @@ struct Ended<'a> {
     status: Option<u16>,
     input: Option<i64>,
     output: Option<i64>,
+    cost: Option<i64>,
     findings: &'a [Finding],
     reason: Option<&'a str>,
     ms: i64,
@@ -97,6 +99,9 @@ impl<'a> Batch<'a> {
                 if row.end.is_none() {
                     row.decided = Some(decided);
                 }
+            }
+            Step::Reserved(id, cost) => {
+                self.exchanges.row(*id, Exchange::new).reserved = Some(number(*cost));
             }
             Step::ExchangeClosed(end) => {
                 let row = self.exchanges.row(end.id, Exchange::new);
@@ -164,6 +169,7 @@ impl Exchange<'_> {
             session: None,
             opened: None,
             decided: None,
+            reserved: None,
             end: None,
             whole: None,
         }
@@ -184,6 +190,7 @@ fn ended(end: &End) -> Ended<'_> {
         status: end.closed.status,
         input: usage.and_then(|usage| usage.input).map(number),
         output: usage.and_then(|usage| usage.output).map(number),
+        cost: end.closed.cost.map(number),
         findings: &end.findings,
         reason: end.closed.reason.as_deref(),
         ms: number(end.ms),
@@ -238,7 +245,7 @@ const SESSION_CHANGED: &str = "
 const EXCHANGE_OPENED: &str = "
     INSERT INTO exchange (id, session, at, protocol, action, service, method, path, model, stream, decision, would,
                           policies, obligations, findings, reason, policy_version, query,
-                          outcome, status, input, output, ms)
+                          outcome, status, input, output, ms, reserved, cost)
     SELECT value->>'id', value->>'session', value->>'$.opened.at', value->>'$.opened.start.protocol',
            value->>'$.opened.start.action', value->>'$.opened.start.service', value->>'$.opened.start.method',
            value->>'$.opened.start.path', value->>'$.opened.start.model', value->>'$.opened.start.stream',
@@ -250,7 +257,7 @@ const EXCHANGE_OPENED: &str = "
                     iif(value->'decided' IS NULL, value->>'$.opened.start.reason', value->>'$.decided.reason')),
            value->>'$.opened.start.policy_version', value->'$.opened.start.query',
            value->>'$.end.outcome', value->>'$.end.status', value->>'$.end.input', value->>'$.end.output',
-           value->>'$.end.ms'
+           value->>'$.end.ms', value->>'reserved', value->>'$.end.cost'
     FROM json_each(?1)";
 
 const EXCHANGE_CHANGED: &str = "
@@ -261,5 +268,6 @@ const EXCHANGE_CHANGED: &str = "
         findings = COALESCE(value->'$.end.findings', findings),
         reason = COALESCE(value->>'$.end.reason', iif(value->'decided' IS NULL, reason, value->>'$.decided.reason')),
         outcome = value->>'$.end.outcome', status = value->>'$.end.status', input = value->>'$.end.input',
-        output = value->>'$.end.output', ms = value->>'$.end.ms'
+        output = value->>'$.end.output', ms = value->>'$.end.ms',
+        reserved = COALESCE(value->>'reserved', reserved), cost = value->>'$.end.cost'
     FROM json_each(?1) WHERE exchange.id = value->>'id' AND exchange.outcome IS NULL";

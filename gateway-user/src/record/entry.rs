@@ -216,6 +216,7 @@ impl SessionEntry {
             slot: Some(slot),
             counted,
             findings,
+            reserved: None,
             request: Transcript::default(),
             response: Transcript::default(),
         })
@@ -243,6 +244,8 @@ pub struct ExchangeEntry {
     slot: Option<Slot>,
     counted: Counted,
     findings: Vec<Finding>,
+    /// Nanodollars it may cost.
+    reserved: Option<u64>,
     request: Transcript,
     response: Transcript,
 }
@@ -263,6 +266,18 @@ impl ExchangeEntry {
         let decided = Step::Decided(self.id, Box::new(decided));
         self.ledger.queue.put(decided, Some(room))?;
         self.counted.decided(decision);
+        Ok(())
+    }
+
+    /// Records what it may cost at most, in nanodollars; it is on record when this returns.
+    ///
+    /// # Errors
+    /// It could not be written; the request has to be refused.
+    pub async fn reserved(&mut self, cost: u64) -> Result<(), LedgerError> {
+        let room = self.ledger.queue.room().await?;
+        let reserved = Step::Reserved(self.id, cost);
+        self.ledger.queue.put(reserved, Some(room))?;
+        self.reserved = Some(cost);
         Ok(())
     }
 
@@ -287,7 +302,8 @@ impl ExchangeEntry {
 
     fn end(&mut self, closed: Closed) {
         let Some(slot) = self.slot.take() else { return };
-        self.counted.ended(closed.outcome);
+        let cost = closed.cost.or(self.reserved);
+        self.counted.ended(closed.outcome, cost);
         let mut findings = std::mem::take(&mut self.findings);
         for found in &closed.findings {
             match findings
@@ -318,6 +334,7 @@ impl Drop for ExchangeEntry {
             usage: None,
             findings: Vec::new(),
             reason: None,
+            cost: None,
         };
         self.end(aborted);
     }

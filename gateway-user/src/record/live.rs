@@ -12,6 +12,7 @@ use arc_swap::ArcSwapOption;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
+use super::bill::usd;
 use super::id::Id;
 use super::time::Time;
 use super::types::{Decision, Direction, ExchangeStart, Outcome, Process, SessionStart};
@@ -245,8 +246,8 @@ impl Counted {
         }
     }
 
-    /// The exchange has ended. One that was asked about and never decided waited until now.
-    pub(super) fn ended(&self, outcome: Outcome) {
+    /// The exchange has ended, and cost so many nanodollars. One that was asked about and never decided waited until now.
+    pub(super) fn ended(&self, outcome: Outcome, cost: Option<u64>) {
         self.decided(Decision::Ask);
         self.live.metrics.exchange(telemetry::Exchange {
             identity: self.open.start.identity.clone(),
@@ -255,6 +256,13 @@ impl Counted {
             decision: self.last.get().unwrap_or(&self.first).as_str(),
             outcome: outcome.as_str(),
         });
+        if let Some(cost) = cost {
+            let payer = telemetry::Payer {
+                identity: self.open.start.identity.clone(),
+                service: self.service.clone(),
+            };
+            self.live.metrics.spent(payer, usd(cost));
+        }
     }
 
     /// How long it has lasted.

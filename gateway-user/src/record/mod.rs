@@ -18,6 +18,7 @@
 //! Other entries of the last moments before a power loss may be gone: SQLite, "WAL mode" and "PRAGMA synchronous".
 
 mod batch;
+mod bill;
 mod entry;
 mod error;
 mod id;
@@ -34,6 +35,7 @@ mod transcript;
 mod types;
 mod writer;
 
+pub use bill::{Bill, DaySpent, usd};
 pub use entry::{ExchangeEntry, Ledger, SessionEntry};
 pub use error::{LedgerError, LookupError};
 pub use id::Id;

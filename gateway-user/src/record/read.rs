@@ -9,6 +9,7 @@ use serde_json::Value;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{Row, query};
 
+use super::bill::usd;
 use super::error::{LedgerError, LookupError};
 use super::id::{Id, Prefix};
 use super::queue::Queue;
@@ -224,7 +225,7 @@ impl Reader {
     ) -> Result<HashMap<Id, Vec<Exchange>>, LedgerError> {
         let rows = query(
             "SELECT e.id, e.session, e.at, e.protocol, e.action, e.service, e.method, e.path, e.model, e.stream,
-                    e.decision, e.would, e.policies, e.obligations, e.findings, e.status, e.input, e.output, e.outcome,
+                    e.decision, e.would, e.policies, e.obligations, e.findings, e.status, e.input, e.output, e.outcome, COALESCE(e.cost, e.reserved) AS cost,
                     e.reason, e.ms, e.policy_version,
                     a.id AS approval, a.state, a.by, a.reason AS approval_reason, a.at AS answered
              FROM exchange e LEFT JOIN approval a ON a.id = e.approval
@@ -285,6 +286,7 @@ fn exchange(row: &SqliteRow) -> Result<Exchange, LedgerError> {
         approval: approval(row)?,
         status: get(row, "status")?,
         usage,
+        cost_usd: count(row, "cost")?.map(usd),
         outcome: word(row, "outcome", Outcome::from_word)?,
         reason: get(row, "reason")?,
         ms: count(row, "ms")?,
@@ -332,7 +334,7 @@ fn time(row: &SqliteRow, column: &'static str) -> Result<Option<Time>, LedgerErr
     Ok(get::<Option<i64>>(row, column)?.map(Time::from_unix_ms))
 }
 
-fn count(row: &SqliteRow, column: &'static str) -> Result<Option<u64>, LedgerError> {
+pub(super) fn count(row: &SqliteRow, column: &'static str) -> Result<Option<u64>, LedgerError> {
     let number: Option<i64> = get(row, column)?;
     number
         .map(|number| u64::try_from(number).map_err(|_| damaged(row, column)))

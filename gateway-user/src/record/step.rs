@@ -16,6 +16,8 @@ pub(super) enum Step {
     /// The exchange, then its session.
     ExchangeOpened(Id, Id, Time, Box<ExchangeStart>),
     Decided(Id, Box<Decided>),
+    /// An exchange may cost so many nanodollars.
+    Reserved(Id, u64),
     ExchangeClosed(Box<End>),
 }
 

@@ -118,6 +118,7 @@ fn migrations() -> Migrator {
             "direction",
             include_str!("migrations/0004_direction.sql"),
         ),
+        migration(5, "spend", include_str!("migrations/0005_spend.sql")),
     ])
 }
 

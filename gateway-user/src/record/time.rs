@@ -42,6 +42,13 @@ impl Time {
         Self(ms)
     }
 
+    /// When its month began, in UTC.
+    pub fn month_began(self) -> Self {
+        let days = self.0.div_euclid(DAY_MS);
+        let (_, _, day) = civil(days);
+        Self((days - day + 1) * DAY_MS)
+    }
+
     /// As unix milliseconds.
     pub fn unix_ms(self) -> i64 {
         self.0
@@ -164,6 +171,18 @@ mod tests {
         assert!((boot.unix_ms() / 1000 - btime).abs() <= 1);
         let later = Time::since_boot(Duration::from_secs(5));
         assert!((later.unix_ms() - boot.unix_ms() - 5000).abs() < 1000);
+    }
+
+    #[test]
+    fn a_month_begins_with_its_first_day() {
+        for (time, began) in [
+            ("2026-11-26T01:02:03.004Z", "2026-11-01T00:00:00.000Z"),
+            ("2024-03-01T00:00:00.000Z", "2024-03-01T00:00:00.000Z"),
+            ("2024-02-29T23:59:59.999Z", "2024-02-01T00:00:00.000Z"),
+        ] {
+            let time: Time = time.parse().unwrap();
+            assert_eq!(time.month_began().to_string(), began);
+        }
     }
 
     #[test]

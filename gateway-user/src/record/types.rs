@@ -107,6 +107,9 @@ pub struct Closed {
     pub findings: Vec<Finding>,
     /// Why it ended so; without one, the decision's reason stays.
     pub reason: Option<String>,
+    /// Nanodollars it cost, where that is known.
+    #[serde(default)]
+    pub cost: Option<u64>,
 }
 
 /// The findings of one detector in one exchange. Never the values.
@@ -130,7 +133,7 @@ pub struct Usage {
 }
 
 /// A session as `sessions --json` prints it, one object a line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(
     missing_docs,
     reason = "SessionStart documents the fields of the same name"
@@ -158,7 +161,7 @@ pub struct Session {
 }
 
 /// An exchange as part of a [`Session`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(
     missing_docs,
     reason = "ExchangeStart and Closed document the fields of the same name"
@@ -182,6 +185,9 @@ pub struct Exchange {
     pub approval: Option<Approval>,
     pub status: Option<u16>,
     pub usage: Option<Usage>,
+    /// US dollars it cost; where that is not known, what was reserved for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<f64>,
     /// Absent while it is under way.
     pub outcome: Option<Outcome>,
     pub reason: Option<String>,
@@ -223,7 +229,7 @@ pub struct Text {
 }
 
 /// A session with everything that was said in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Replay {
     /// With request and response in its exchanges.
     #[serde(flatten)]

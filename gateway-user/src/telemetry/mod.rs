@@ -8,6 +8,7 @@ mod metered;
 mod reading;
 mod timing;
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -28,6 +29,7 @@ pub struct Metrics {
     sessions: Counter,
     dial_failures: Counter,
     unattributed: Counter,
+    spend: Family<Payer, Counter<f64, AtomicU64>>,
     /// From a request that can be put to policy to its decision on record.
     pub decisions: Timing,
     /// How long requests waited for people.
@@ -51,6 +53,15 @@ pub struct Exchange {
     pub outcome: &'static str,
 }
 
+/// Who pays what for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Payer {
+    /// Who called.
+    pub identity: String,
+    /// The service, as for [`Exchange`].
+    pub service: String,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let metrics = Self {
@@ -59,6 +70,7 @@ impl Default for Metrics {
             sessions: Counter::default(),
             dial_failures: Counter::default(),
             unattributed: Counter::default(),
+            spend: Family::default(),
             decisions: Timing::new(QUICK),
             held: Timing::new(PATIENT),
             commits: Timing::new(QUICK),
@@ -91,6 +103,11 @@ impl Metrics {
             self.unattributed.clone(),
         );
         registry.register(
+            "spend_usd",
+            "US dollars that calls of models cost, where their price is known",
+            self.spend.clone(),
+        );
+        registry.register(
             "decision_seconds",
             "From a request that can be put to policy to its decision on record",
             self.decisions.clone(),
@@ -119,6 +136,14 @@ impl Metrics {
             "unlisted".clone_into(&mut exchange.service);
         }
         self.exchanges.get_or_create(&exchange).inc();
+    }
+
+    /// A call of a model cost so many US dollars.
+    pub fn spent(&self, mut payer: Payer, usd: f64) {
+        if payer.service.contains(':') {
+            "unlisted".clone_into(&mut payer.service);
+        }
+        self.spend.get_or_create(&payer).inc_by(usd);
     }
 
     /// A permitted exchange could not reach its destination.

@@ -1,5 +1,6 @@
 //! What is not counted as it happens but read when somebody asks.
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -25,6 +26,8 @@ pub struct Reading {
     pub ledger_slots: u64,
     /// The last write of the ledger failed; everything is refused.
     pub ledger_broken: bool,
+    /// Budgets, with US dollars that are neither spent nor reserved.
+    pub budgets: Vec<(String, f64)>,
     /// What the kernel part counted since it was loaded: `redirected`, then refusals by reason.
     pub kernel: Vec<(&'static str, u64)>,
 }
@@ -42,6 +45,11 @@ struct Reload {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Refused {
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Budget {
+    budget: String,
 }
 
 impl Reading {
@@ -99,6 +107,16 @@ impl Reading {
             "policy_reloads",
             "Reloads of the policies, by result",
             reloads,
+        );
+
+        let budgets = Family::<Budget, Gauge<f64, AtomicU64>>::default();
+        for (budget, left) in self.budgets.clone() {
+            budgets.get_or_create(&Budget { budget }).set(left);
+        }
+        registry.register(
+            "budget_left_usd",
+            "US dollars of each budget that are neither spent nor reserved",
+            budgets,
         );
 
         let refusals = Family::<Refused, Counter>::default();

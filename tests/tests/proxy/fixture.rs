@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use gateway_user::{
-    app::{keeper, upstreams},
+    app::{keeper, spend, upstreams},
     approve::Approvals,
     config::Mode,
     dns,
@@ -152,6 +152,7 @@ impl Proxy {
             approvals: Approvals::open(ledger.clone()).await?,
             load: Load::new(setup.limits),
             bodies: pipeline::body_budget(),
+            spend: spend(&config, &ledger).await?,
             ledger,
             tasks: Tasks::default(),
             drain: Drain::default(),

@@ -61,6 +61,10 @@ pub(super) const MODULES: &[Rule] = &[
         module: "config",
         may_use: &["detect", "nearest", "sys", "unit"],
     },
+    Rule {
+        module: "spend",
+        may_use: &["config", "record"],
+    },
     // The stages.
     Rule {
         module: "kernel",
@@ -141,6 +145,7 @@ pub(super) const MODULES: &[Rule] = &[
             "protocol",
             "record",
             "sniff",
+            "spend",
             "sys",
             "tls",
             "tasks",
@@ -183,6 +188,7 @@ pub(super) const MODULES: &[Rule] = &[
             "protocol",
             "record",
             "sniff",
+            "spend",
             "sys",
             "tls",
             "trust",
@@ -202,6 +208,7 @@ pub(super) const MODULES: &[Rule] = &[
             "policy",
             "protocol",
             "record",
+            "spend",
             "sys",
             "telemetry",
             "trust",

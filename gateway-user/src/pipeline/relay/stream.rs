@@ -11,12 +11,14 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use super::{refusal, scrub_values, unmaskable};
 use crate::keeper::Scrub;
 use crate::mask::{self, MaskError};
+use crate::pipeline::charge::Charge;
 use crate::pipeline::coding::Upstream;
 use crate::pipeline::inspect::counted;
 use crate::pipeline::revoke::Revoked;
-use crate::protocol::Why;
 use crate::protocol::llm::Family;
+use crate::protocol::sse::Whole;
 use crate::protocol::transcript::{Collector, Summary};
+use crate::protocol::{self, Why};
 use crate::record::{Closed, ExchangeEntry, Finding, LedgerError, Outcome, Usage};
 
 pub(in crate::pipeline) type BoxError = Box<dyn Error + Send + Sync>;
@@ -42,6 +44,8 @@ type Closing = Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send>>;
 pub(super) struct Edits {
     pub(super) scrub: Option<Scrub>,
     pub(super) mask: Option<(mask::Stream, Family)>,
+    /// Only whole events go out, where a budget may end the stream.
+    pub(super) whole: Option<(Whole, Family)>,
 }
 
 /// What is kept of the exchange.
@@ -51,6 +55,7 @@ pub(super) struct Record {
     pub(super) status: u16,
     /// What is masked in the record: all that can be found.
     pub(super) everything: mask::Set,
+    pub(super) charge: Charge,
 }
 
 impl Relay {
@@ -75,7 +80,7 @@ impl Relay {
 
     /// Scrubbing keeps lengths; masking does not.
     pub(super) fn size_hint(&self) -> SizeHint {
-        if self.edits.mask.is_none() && !self.done {
+        if self.edits.mask.is_none() && self.edits.whole.is_none() && !self.done {
             self.upstream.size_hint()
         } else {
             SizeHint::default()
@@ -135,6 +140,7 @@ impl Relay {
             };
             let (edited, masked) = self.edit(data);
             match masked {
+                Ok(()) if self.is_exceeded() => self.overspend(edited),
                 // hyper stops asking once the declared length is reached, so the record is closed before the last bytes leave.
                 Ok(()) if self.upstream.is_end_stream() => self.end(edited),
                 Ok(()) if edited.is_empty() => {}
@@ -172,7 +178,30 @@ impl Relay {
         if let Some(record) = &mut self.record {
             record.collect(&out);
         }
-        (out, masked)
+        match &mut self.edits.whole {
+            Some((whole, _)) => match whole.push(&out) {
+                Ok(events) if last => (Bytes::from([events, whole.finish()].concat()), masked),
+                Ok(events) => (events, masked),
+                Err(error) => (Bytes::new(), masked.and(Err(error.into()))),
+            },
+            None => (out, masked),
+        }
+    }
+
+    /// Whether more was written than a budget has room for.
+    fn is_exceeded(&self) -> bool {
+        self.record
+            .as_ref()
+            .is_some_and(|record| record.charge.is_exceeded(record.written()))
+    }
+
+    /// The provider goes past what the call may cost: it is cut off, and the reservation is spent.
+    fn overspend(&mut self, settled: Bytes) {
+        let reason = "the answer is longer than what its budget has reserved".to_owned();
+        let event = self.told(Why::Budget, &format!("ended the answer: {reason}"));
+        let event = event.unwrap_or_default();
+        self.last = Some(Bytes::from([settled, event].concat()));
+        self.close(Outcome::Aborted, Some(reason));
     }
 
     /// The body is over: what was held back goes out with `rest`, after the record is closed.
@@ -214,10 +243,12 @@ impl Relay {
         self.close(Outcome::Aborted, Some(reason));
     }
 
-    /// The event by which a masked stream ends early.
+    /// The event by which a stream ends early whose client has only whole events.
     fn told(&self, why: Why, what: &str) -> Option<Bytes> {
-        let (record, (_, family)) = (self.record.as_ref()?, self.edits.mask.as_ref()?);
-        Some(refusal(record.entry.id(), why, what).event(*family))
+        let masked = self.edits.mask.as_ref().map(|(_, family)| *family);
+        let whole = self.edits.whole.as_ref().map(|(_, family)| *family);
+        let family = masked.or(whole)?;
+        Some(refusal(self.record.as_ref()?.entry.id(), why, what).event(family))
     }
 
     fn close(&mut self, outcome: Outcome, reason: Option<String>) {
@@ -253,13 +284,12 @@ impl Record {
         reason: Option<String>,
         findings: Vec<Finding>,
     ) -> Result<(), LedgerError> {
-        let summary = self.summarise();
-        let usage = summary
-            .and_then(|summary| summary.usage)
-            .map(|usage| Usage {
-                input: usage.input,
-                output: usage.output,
-            });
+        let counted = self.summarise().and_then(|summary| summary.usage);
+        let cost = self.settle(outcome, counted);
+        let usage = counted.map(|usage| Usage {
+            input: usage.input,
+            output: usage.output,
+        });
         self.entry
             .close(Closed {
                 outcome,
@@ -267,8 +297,30 @@ impl Record {
                 usage,
                 findings,
                 reason,
+                cost,
             })
             .await
+    }
+
+    /// Tokens that the model has certainly written.
+    fn written(&self) -> u64 {
+        self.collector.as_ref().map_or(0, Collector::written)
+    }
+
+    /// What it cost. An answer that is not whole may have cost all that was reserved; a refusal cost nothing.
+    fn settle(
+        &mut self,
+        outcome: Outcome,
+        counted: Option<protocol::transcript::Usage>,
+    ) -> Option<u64> {
+        let charge = std::mem::take(&mut self.charge);
+        if self.status >= 400 {
+            return charge.free();
+        }
+        match outcome {
+            Outcome::Completed => charge.settle(counted),
+            _ => None,
+        }
     }
 
     /// Puts what was collected into the record, masked for every class.

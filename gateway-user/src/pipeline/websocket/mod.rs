@@ -24,11 +24,12 @@ use self::direction::Direction;
 use self::relay::{Ended, Relay};
 use self::terms::Terms;
 use super::ConnectionError;
+use super::charge::Charge;
 use super::exchange::{Context, Hangup, failed, refuse};
 use super::farewell::Upgrade;
 use super::inspect::Ready;
 use super::outcome::{Described, Refused};
-use super::relay::{self as answer, Body};
+use super::relay::{self as answer, Answering, Body};
 use super::revoke::{Revoked, revoked};
 use crate::forward::Outgoing;
 use crate::policy::Permit;
@@ -80,7 +81,9 @@ pub(super) async fn open(
     };
     let (version, response) = match sent {
         Ok(sent) => sent,
-        Err(error) => return failed(context, entry, described, None, error).await,
+        Err(error) => {
+            return failed(context, entry, described, None, error, Charge::default()).await;
+        }
     };
     if protocol::switches(response.status(), version) {
         return accepted(
@@ -99,7 +102,8 @@ pub(super) async fn open(
         return unopened(context, &handshake, entry, Why::Upstream, &error).await;
     }
     let masks = terms.opened();
-    Ok(answer::start(connection, entry, response, None, masks, held, revoked).await?)
+    let answering = Answering::plain(masks, held);
+    Ok(answer::start(connection, entry, response, answering, revoked).await?)
 }
 
 /// Accepts the agent's handshake as the upstream has accepted ours.
@@ -185,6 +189,7 @@ impl Open {
         };
         tracing::info!(%id, reason = ended.reason, "WebSocket ended");
         let closed = Closed {
+            cost: None,
             outcome: ended.outcome,
             status: Some(self.status),
             usage: None,

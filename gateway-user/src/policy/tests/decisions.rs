@@ -36,7 +36,16 @@ fn what_no_policy_permits_is_denied() {
     deny(set.decide(elsewhere));
     let mut raw = generate("");
     raw.action = "connect".into();
-    for fact in ["method", "path", "model", "stream", "tools", "messages"] {
+    for fact in [
+        "method",
+        "path",
+        "model",
+        "stream",
+        "tools",
+        "messages",
+        "spent_today_cents",
+        "spent_month_cents",
+    ] {
         raw.facts.0.remove(fact);
     }
     assert_eq!(deny(set.decide(raw)).reason, "no policy permits it");

@@ -47,6 +47,8 @@ fn generate(model: &str) -> Query {
     facts.set("stream", false);
     facts.set("tools", Fact::Set(BTreeSet::new()));
     facts.set("messages", 1);
+    facts.set("spent_today_cents", 0);
+    facts.set("spent_month_cents", 0);
     Query {
         identity: "research-agent".into(),
         groups: vec!["agents".into()],

@@ -21,6 +21,10 @@ pub struct Call {
     pub stream: bool,
     /// Whether a text is sent as the numbers of its tokens, which no detector can read.
     pub tokens: bool,
+    /// The longest answer it asks for, in tokens.
+    pub limit: Option<u64>,
+    /// How many answers it asks for.
+    pub answers: u64,
     /// The action with its facts.
     pub action: Action,
 }
@@ -76,6 +80,12 @@ pub fn read(endpoint: Endpoint, head: &Head, body: &[u8], facts: Facts) -> Resul
         Family::OpenAiResponses => raw.max_output_tokens,
         _ => raw.max_completion_tokens.or(raw.max_tokens),
     };
+    // Each prompt of a list is answered.
+    let prompts = match family {
+        Family::OpenAiCompletions => texts.count.max(1),
+        _ => 1,
+    };
+    let asked = raw.n.max(raw.best_of).unwrap_or(1);
     // Vectors and counts come in one piece, whatever is asked.
     let stream = endpoint.action == GENERATE && raw.stream.unwrap_or(false);
     let mut facts = with_request(head, facts);
@@ -91,6 +101,8 @@ pub fn read(endpoint: Endpoint, head: &Head, body: &[u8], facts: Facts) -> Resul
         model,
         stream,
         tokens: texts.tokens,
+        limit: limit.map(|limit| u64::try_from(limit).unwrap_or(0)),
+        answers: asked.saturating_mul(prompts as u64),
         action: Action {
             name: endpoint.action,
             facts,
@@ -120,6 +132,9 @@ struct Raw {
     max_tokens: Option<i64>,
     max_completion_tokens: Option<i64>,
     max_output_tokens: Option<i64>,
+    /// How many answers to each prompt, and how many the provider chooses from.
+    n: Option<u64>,
+    best_of: Option<u64>,
     tools: Option<Vec<Tool>>,
     /// OpenAI's older form of tools.
     functions: Option<Vec<Named>>,

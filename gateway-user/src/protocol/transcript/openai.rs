@@ -2,16 +2,19 @@
 
 use serde_json::Value;
 
-use super::Answer;
+use super::{Answer, Usage};
 
 pub(super) fn read(value: &Value, answer: &mut Answer) {
     answer.answered_by(&value["model"]);
     answer.fail(&value["error"]);
     let usage = &value["usage"];
-    answer.count(
-        usage["prompt_tokens"].as_u64(),
-        usage["completion_tokens"].as_u64(),
-    );
+    let details = &usage["prompt_tokens_details"];
+    answer.count(Usage {
+        input: usage["prompt_tokens"].as_u64(),
+        output: usage["completion_tokens"].as_u64(),
+        cached: details["cached_tokens"].as_u64().unwrap_or(0),
+        stored: details["cache_write_tokens"].as_u64().unwrap_or(0),
+    });
     for (index, choice) in numbered(&value["choices"]) {
         let said = choice.get("delta").unwrap_or(&choice["message"]);
         message(index, said, answer);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Answer;
+use super::{Answer, Usage};
 
 pub(super) fn document(value: &Value, answer: &mut Answer) {
     totals(value, answer);
@@ -58,10 +58,13 @@ fn totals(response: &Value, answer: &mut Answer) {
     answer.answered_by(&response["model"]);
     answer.fail(&response["error"]);
     let usage = &response["usage"];
-    answer.count(
-        usage["input_tokens"].as_u64(),
-        usage["output_tokens"].as_u64(),
-    );
+    let details = &usage["input_tokens_details"];
+    answer.count(Usage {
+        input: usage["input_tokens"].as_u64(),
+        output: usage["output_tokens"].as_u64(),
+        cached: details["cached_tokens"].as_u64().unwrap_or(0),
+        stored: details["cache_write_tokens"].as_u64().unwrap_or(0),
+    });
 }
 
 fn said(item: &Value, part: &Value, answer: &mut Answer) {

@@ -206,7 +206,7 @@ fn completions_and_embeddings() {
         summary.usage,
         Some(Usage {
             input: Some(3),
-            output: None
+            ..Usage::default()
         })
     );
 }

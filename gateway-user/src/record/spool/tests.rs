@@ -40,6 +40,7 @@ fn end(id: Id, sizes: [usize; 2]) -> Step {
             usage: None,
             findings: Vec::new(),
             reason: None,
+            cost: None,
         },
         findings: Vec::new(),
         ms: 1,

@@ -75,6 +75,7 @@ fn closed(outcome: Outcome) -> Closed {
         }),
         findings: vec![finding("email", 1), finding("credit-card", 1)],
         reason: None,
+        cost: None,
     }
 }
 

@@ -1,0 +1,156 @@
+//! What a permitted request costs: rates and budgets before it goes out, the cost when its answer is over.
+
+use std::time::Instant;
+
+use super::inspect::Ready;
+use super::{Connection, ConnectionError};
+use crate::protocol::llm::Family;
+use crate::protocol::transcript::Usage;
+use crate::protocol::{Facts, Why};
+use crate::record::{ExchangeEntry, Time};
+use crate::spend::{Bound, Hold, NANO, Price, Tokens};
+
+/// What is reserved for a request, and what it will cost.
+#[derive(Default)]
+pub(super) struct Charge {
+    price: Option<Price>,
+    hold: Option<Hold>,
+    /// Tokens that the answer may have, where a budget depends on it.
+    longest: Option<u64>,
+}
+
+impl Charge {
+    /// Takes the request's share of every rate and budget; it is on record when this returns. The inner `Err` refuses it.
+    pub(super) async fn admit(
+        connection: &Connection,
+        ready: &Ready,
+        entry: &mut ExchangeEntry,
+    ) -> Result<Result<Self, (Why, String)>, ConnectionError> {
+        let identity = &connection.caller.identity;
+        let (spend, service) = (&connection.gateway.spend, ready.resource.name.as_str());
+        let limited = if connection.observes() {
+            None
+        } else {
+            if let Err(error) = spend.rates.take(identity, service, Instant::now()) {
+                let seconds = u32::try_from(error.after.as_secs()).unwrap_or(u32::MAX);
+                return Ok(Err((Why::RateLimited(seconds), error.to_string())));
+            }
+            spend.book.limits(&identity.id)
+        };
+        let known = match priced(connection, ready) {
+            Ok(known) => known,
+            Err(reason) if limited == Some(false) => return Ok(Err((Why::Budget, reason))),
+            Err(_) => None,
+        };
+        let Some((price, bound, amount)) = known else {
+            return Ok(Ok(Self::default()));
+        };
+        if connection.observes() {
+            return Ok(Ok(Self {
+                price: Some(price),
+                ..Self::default()
+            }));
+        }
+        let hold = match spend.book.reserve(&identity.id, amount, Time::now()) {
+            Ok(hold) => hold,
+            Err(error) => return Ok(Err((Why::Budget, error.to_string()))),
+        };
+        if limited.is_some() {
+            entry.reserved(amount).await?;
+        }
+        Ok(Ok(Self {
+            price: Some(price),
+            hold: Some(hold),
+            longest: limited.map(|_| bound.output),
+        }))
+    }
+
+    /// Whether a budget depends on what the provider counts.
+    pub(super) fn counts(&self) -> bool {
+        self.longest.is_some()
+    }
+
+    /// Whether so many tokens are more than was reserved for.
+    pub(super) fn is_exceeded(&self, written: u64) -> bool {
+        self.longest.is_some_and(|longest| written > longest)
+    }
+
+    /// The request did not reach the provider, or the provider refused it: what it cost, in nanodollars.
+    pub(super) fn free(self) -> Option<u64> {
+        self.hold?.settle(0);
+        Some(0)
+    }
+
+    /// The answer is whole: what it cost, in nanodollars. Without counts the reservation stays spent.
+    pub(super) fn settle(self, usage: Option<Usage>) -> Option<u64> {
+        let price = self.price?;
+        let usage = usage?;
+        let output = match usage.output {
+            None if price.writes() => return None,
+            output => output.unwrap_or(0),
+        };
+        let cost = price.cost(Tokens {
+            input: usage.input?,
+            cached: usage.cached,
+            written: usage.stored,
+            output,
+        });
+        if let Some(hold) = self.hold {
+            hold.settle(cost);
+        }
+        Some(cost)
+    }
+}
+
+/// Adds what the identity has spent, in whole cents.
+pub(super) fn spent(connection: &Connection, facts: &mut Facts) {
+    let book = &connection.gateway.spend.book;
+    let (today, month) = book.spent(&connection.caller.identity.id, Time::now());
+    for (name, spent) in [("spent_today_cents", today), ("spent_month_cents", month)] {
+        facts.set(name, i64::try_from(spent / CENT).unwrap_or(i64::MAX));
+    }
+}
+
+/// The price of a call, its bound, and the most it can cost; nothing for what costs nothing; the reason why nobody can say.
+fn priced(connection: &Connection, ready: &Ready) -> Result<Option<(Price, Bound, u64)>, String> {
+    let (service, action) = (ready.resource.name.as_str(), ready.action.name);
+    let Some(call) = &ready.call else {
+        let free = !ready.resource.is_provider() || FREE.contains(&action);
+        return match free {
+            true => Ok(None),
+            false => Err(format!(
+                "nobody can say what {action} costs at a provider, and a budget limits this identity (allow_uncounted = true in the [[budget]] lets it pass)"
+            )),
+        };
+    };
+    if FREE.contains(&action) {
+        return Ok(None);
+    }
+    let prices = &connection.gateway.spend.prices;
+    let price = prices.of(service, maker(call.family), &call.model);
+    let price = price.filter(|price| price.writes() || action == EMBED);
+    let Some(price) = price.copied() else {
+        return Err(format!(
+            "no price is known of model \"{}\" at {service}, and a budget limits this identity: add it to the file that [spend] prices names",
+            call.model
+        ));
+    };
+    let body = ready.payload.bytes();
+    let (bound, outside) = Bound::of(&price, body, call.limit, call.answers);
+    let amount = price.bound(bound.input, bound.output, outside.caches);
+    Ok(Some((price, bound, amount)))
+}
+
+/// Whose format it is; a service that nobody knows is taken to cost what the maker's own does.
+fn maker(family: Family) -> &'static str {
+    match family {
+        Family::AnthropicMessages | Family::AnthropicModels => "anthropic",
+        _ => "openai",
+    }
+}
+
+/// Nanodollars.
+const CENT: u64 = NANO / 100;
+const EMBED: &str = "llm.embed";
+/// What providers take no money for.
+const FREE: &[&str] = &["llm.count", "llm.read", "llm.write", "http.read"];

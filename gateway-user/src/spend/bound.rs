@@ -1,0 +1,215 @@
+//! How much a call can make a model read and write at most.
+//!
+//! Every token of a text stands for a byte of it at least, so the bytes of a body bound the tokens of what stands in it. What a call
+//! only names, such as a picture by its address, an earlier answer or a tool that the provider runs, can be as long as the model
+//! can hold; such names are looked for as the provider reads them, behind every escape.
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::Price;
+
+/// What a call makes a model read and write at most, in tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Read.
+    pub input: u64,
+    /// Written.
+    pub output: u64,
+}
+
+/// Whether a body names content that does not stand in it, and whether it asks for caching.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outside {
+    /// Something it names is read beside it.
+    pub named: bool,
+    /// It has parts of it cached for long.
+    pub caches: bool,
+}
+
+impl Bound {
+    /// The bound of a call with this body. `limit` is the longest answer it asks for, of `answers` answers.
+    #[must_use]
+    pub fn of(price: &Price, body: &[u8], limit: Option<u64>, answers: u64) -> (Self, Outside) {
+        let outside = Outside::of(body);
+        let context = price.context.unwrap_or(UNKNOWN_CONTEXT);
+        let said = (body.len() as u64).saturating_add(UNSAID);
+        let input = if outside.named {
+            context
+        } else {
+            said.min(context)
+        };
+        let longest = limit.or(price.longest).unwrap_or(context);
+        let output = if price.writes() {
+            longest.saturating_mul(answers.max(1))
+        } else {
+            0
+        };
+        (Self { input, output }, outside)
+    }
+}
+
+impl Outside {
+    /// Looks through a body; one that is no JSON names nothing that a provider could read.
+    #[must_use]
+    pub fn of(body: &[u8]) -> Self {
+        serde_json::from_slice::<Self>(body).unwrap_or_default()
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self {
+            named: self.named | other.named,
+            caches: self.caches | other.caches,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Outside {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Names)
+    }
+}
+
+struct Names;
+
+impl<'de> Visitor<'de> for Names {
+    type Value = Outside;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Outside, A::Error> {
+        let mut found = Outside::default();
+        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+            match &*key {
+                // What stands below a schema describes, and names nothing.
+                "parameters" | "input_schema" | "schema" => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+                "ttl" => {
+                    found.caches = true;
+                    map.next_value::<IgnoredAny>()?;
+                }
+                key if NAMES.contains(&key) => {
+                    found.named |= !matches!(
+                        map.next_value::<serde_json::Value>()?,
+                        serde_json::Value::Null
+                    );
+                }
+                "tools" => found.named |= hosted(&map.next_value::<serde_json::Value>()?),
+                _ => found = found.or(map.next_value()?),
+            }
+        }
+        Ok(found)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Outside, A::Error> {
+        let mut found = Outside::default();
+        while let Some(element) = list.next_element::<Outside>()? {
+            found = found.or(element);
+        }
+        Ok(found)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Outside, E> {
+        Ok(Outside::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Outside, E> {
+        Ok(Outside::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Outside, E> {
+        Ok(Outside::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Outside, E> {
+        Ok(Outside::default())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Outside, E> {
+        Ok(Outside::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Outside, E> {
+        Ok(Outside::default())
+    }
+}
+
+/// Whether one of the tools is run by the provider, which reads what it brings.
+fn hosted(tools: &serde_json::Value) -> bool {
+    let tools = tools.as_array().map(Vec::as_slice).unwrap_or_default();
+    tools.iter().any(|tool| {
+        let kind = tool["type"].as_str().unwrap_or("function");
+        !["function", "custom"].contains(&kind)
+    })
+}
+
+/// Members that name what is read beside a body.
+const NAMES: &[&str] = &[
+    "image_url",
+    "file_url",
+    "url",
+    "file_id",
+    "previous_response_id",
+    "conversation",
+    "container",
+    "mcp_servers",
+    "web_search_options",
+    "variables",
+];
+
+/// Tokens that providers put around what a call says.
+const UNSAID: u64 = 1024;
+
+/// No model holds more.
+const UNKNOWN_CONTEXT: u64 = 2_000_000;
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::spend::Prices;
+
+    fn bound(body: &str, limit: Option<u64>, answers: u64) -> Bound {
+        let prices = Prices::load(None).unwrap();
+        let price = prices.of("openai", "openai", "gpt-5-mini").unwrap();
+        Bound::of(price, body.as_bytes(), limit, answers).0
+    }
+
+    #[test]
+    fn what_a_call_says_bounds_what_is_read() {
+        let said = r#"{"model":"gpt-5-mini","messages":[{"role":"user","content":"hi"}]}"#;
+        assert_eq!(
+            bound(said, Some(10), 3),
+            Bound {
+                input: said.len() as u64 + 1024,
+                output: 30
+            }
+        );
+        assert_eq!(bound(said, None, 0).output, 128_000);
+        assert_eq!(bound(&" ".repeat(900_000), None, 1).input, 400_000);
+    }
+
+    #[test]
+    fn what_a_call_only_names_can_be_as_long_as_the_model_holds() {
+        for named in [
+            r#"{"previous_response_id":"resp_1"}"#,
+            r#"{"previous_respo\u006ese_id":"resp_1"}"#,
+            r#"{"messages":[{"content":[{"type":"image_url","image_url":{"url":"https://a/b"}}]}]}"#,
+            r#"{"input":[{"content":[{"type":"input_file","file_id":"file-1"}]}]}"#,
+            r#"{"tools":[{"type":"web_search"}]}"#,
+            r#"{"messages":[{"content":[{"source":{"type":"url","url":"https://a"}}]}]}"#,
+        ] {
+            assert_eq!(bound(named, Some(1), 1).input, 400_000, "{named}");
+        }
+        for plain in [
+            r#"{"previous_response_id":null,"tools":[{"type":"function","function":{"name":"url"}}]}"#,
+            r#"{"tools":[{"name":"a","input_schema":{"properties":{"url":{"type":"string"}}}}]}"#,
+            r#"{"messages":[{"content":"image_url file_id"}]}"#,
+        ] {
+            assert!(bound(plain, Some(1), 1).input < 2000, "{plain}");
+        }
+    }
+}

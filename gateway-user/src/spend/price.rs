@@ -1,0 +1,324 @@
+//! Prices by provider and model, from a file with its date.
+//!
+//! In: the built-in file, and the operator's, whose entries come first. Out: the [`Price`] of a model at a service, or none; a model
+//! without a price is not guessed at. A price of the file is dollars for a million tokens; here it is picodollars for one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// What models cost.
+#[derive(Debug)]
+pub struct Prices {
+    providers: HashMap<String, Models>,
+    date: String,
+}
+
+/// What a model costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Price {
+    base: Rates,
+    /// Calls that read more tokens than this cost that.
+    over: Option<(u64, Rates)>,
+    /// Tokens that a call can hold.
+    pub context: Option<u64>,
+    /// Tokens of the longest answer to a call that sets no limit.
+    pub longest: Option<u64>,
+}
+
+/// Tokens of a call as a provider counted them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Read, cached ones included.
+    pub input: u64,
+    /// Of those, from the provider's cache.
+    pub cached: u64,
+    /// Of those, written to the provider's cache.
+    pub written: u64,
+    /// Written, reasoning included.
+    pub output: u64,
+}
+
+/// A file of prices that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum PriceError {
+    #[error("cannot read the prices in {}: {source}", path.display())]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{}: not a file of prices: {error}", path.display())]
+    Syntax { path: PathBuf, error: String },
+}
+
+/// Picodollars for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rates {
+    input: u64,
+    cached: u64,
+    written: u64,
+    output: Option<u64>,
+}
+
+/// The models of a provider, by name and by how names begin, the longest first.
+#[derive(Debug, Default)]
+struct Models {
+    named: HashMap<String, Price>,
+    begun: Vec<(String, Price)>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    date: String,
+    #[serde(flatten)]
+    providers: BTreeMap<String, BTreeMap<String, Entry>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    input: f64,
+    cached: Option<f64>,
+    written: Option<f64>,
+    output: Option<f64>,
+    context: Option<u64>,
+    longest: Option<u64>,
+    above: Option<u64>,
+    over: Option<Over>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Over {
+    input: f64,
+    cached: Option<f64>,
+    written: Option<f64>,
+    output: Option<f64>,
+}
+
+impl Prices {
+    /// The built-in prices, behind those of `path`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no file of prices.
+    pub fn load(path: Option<&Path>) -> Result<Self, PriceError> {
+        let syntax = |path: &Path, error: String| PriceError::Syntax {
+            path: path.to_owned(),
+            error,
+        };
+        let built_in = Path::new("the built-in prices");
+        let mut prices = Self::parse(BUILT_IN).map_err(|error| syntax(built_in, error))?;
+        if let Some(path) = path {
+            let text = std::fs::read_to_string(path).map_err(|source| PriceError::Read {
+                path: path.to_owned(),
+                source,
+            })?;
+            let own = Self::parse(&text).map_err(|error| syntax(path, error))?;
+            prices.date = format!("{}, yours of {}", prices.date, own.date);
+            for (provider, models) in own.providers {
+                prices.providers.entry(provider).or_default().add(models);
+            }
+        }
+        Ok(prices)
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+        let mut providers = HashMap::new();
+        for (provider, entries) in file.providers {
+            let mut models = Models::default();
+            for (name, entry) in entries {
+                let price = entry
+                    .check()
+                    .map_err(|error| format!("{provider}: \"{name}\": {error}"))?;
+                match name.strip_suffix('*') {
+                    Some(begin) => models.begun.push((begin.to_owned(), price)),
+                    None => {
+                        models.named.insert(name, price);
+                    }
+                }
+            }
+            models.sort();
+            providers.insert(provider, models);
+        }
+        let date = file.date;
+        Ok(Self { providers, date })
+    }
+
+    /// What a model costs at a service; at one that is no known provider, what it costs at `maker`, whose format the call has.
+    #[must_use]
+    pub fn of(&self, service: &str, maker: &str, model: &str) -> Option<&Price> {
+        let models = self.providers.get(service);
+        models.or_else(|| self.providers.get(maker))?.find(model)
+    }
+
+    /// When the prices were taken.
+    #[must_use]
+    pub fn date(&self) -> &str {
+        &self.date
+    }
+}
+
+impl Models {
+    /// Those of another file come first.
+    fn add(&mut self, other: Self) {
+        self.begun
+            .retain(|(begin, _)| other.begun.iter().all(|(own, _)| own != begin));
+        self.begun.extend(other.begun);
+        self.named.extend(other.named);
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        self.begun
+            .sort_by_key(|(begin, _)| std::cmp::Reverse(begin.len()));
+    }
+
+    fn find(&self, model: &str) -> Option<&Price> {
+        let named = self.named.get(model);
+        named
+            .or_else(|| self.named.get(undated(model)?))
+            .or_else(|| {
+                let fits = |(begin, _): &&(String, Price)| model.starts_with(begin.as_str());
+                self.begun.iter().find(fits).map(|(_, price)| price)
+            })
+    }
+}
+
+/// The name that a dated version of a model belongs to: `gpt-5-mini` of `gpt-5-mini-2025-08-07`.
+fn undated(model: &str) -> Option<&str> {
+    if let Some(name) = model.strip_suffix("-latest") {
+        return Some(name);
+    }
+    let digits = |c: char| c.is_ascii_digit() || c == '-';
+    let name = model.trim_end_matches(digits);
+    let date = &model[name.len()..];
+    let bare = match date.strip_prefix('-') {
+        Some(date) => {
+            let count = date.bytes().filter(u8::is_ascii_digit).count();
+            // A name may itself end in digits: `gpt-5-2025-08-07`.
+            match count {
+                4.. => cut(model, date),
+                _ => None,
+            }
+        }
+        None => name.strip_suffix('@').filter(|_| date.len() == 8),
+    };
+    bare.filter(|bare| !bare.is_empty())
+}
+
+/// `model` without the date that it ends in: `-YYYY-MM-DD`, `-YYYYMMDD` or `-MMDD`.
+fn cut<'a>(model: &'a str, date: &str) -> Option<&'a str> {
+    let shapes: [&[usize]; 3] = [&[4, 2, 2], &[8], &[4]];
+    let parts: Vec<usize> = date.split('-').map(str::len).collect();
+    let shape = shapes.into_iter().find(|shape| parts.ends_with(shape))?;
+    let length: usize = shape.iter().map(|part| part + 1).sum();
+    model.get(..model.len() - length)
+}
+
+impl Entry {
+    fn check(self) -> Result<Price, &'static str> {
+        let base = rates(self.input, self.cached, self.written, self.output)?;
+        let over = match (self.above, self.over) {
+            (Some(above), Some(over)) => {
+                let over = rates(over.input, over.cached, over.written, over.output)?;
+                Some((above, over))
+            }
+            (None, None) => None,
+            _ => return Err("`above` and `over` stand together"),
+        };
+        Ok(Price {
+            base,
+            over,
+            context: self.context,
+            longest: self.longest,
+        })
+    }
+}
+
+fn rates(
+    input: f64,
+    cached: Option<f64>,
+    written: Option<f64>,
+    output: Option<f64>,
+) -> Result<Rates, &'static str> {
+    let input = pico(input)?;
+    Ok(Rates {
+        input,
+        cached: cached.map_or(Ok(input), pico)?,
+        written: written.map_or(Ok(input), pico)?,
+        output: output.map(pico).transpose()?,
+    })
+}
+
+/// Dollars for a million tokens are millionths of a dollar for one, which is a million picodollars.
+fn pico(dollars: f64) -> Result<u64, &'static str> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the range is checked, and prices have few digits"
+    )]
+    match (0.0..=DEAREST).contains(&dollars) {
+        true => Ok((dollars * 1e6).round() as u64),
+        false => Err("a price is dollars for a million tokens, from 0 to 1000000"),
+    }
+}
+
+impl Price {
+    /// Whether the model writes.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        self.base.output.is_some()
+    }
+
+    /// What a call cost, in nanodollars, rounded up.
+    #[must_use]
+    pub fn cost(&self, tokens: Tokens) -> u64 {
+        let rates = self.rates(tokens.input);
+        let cached = tokens.cached.min(tokens.input);
+        let written = tokens.written.min(tokens.input - cached);
+        nano(&[
+            (tokens.input - cached - written, rates.input),
+            (cached, rates.cached),
+            (written, rates.written),
+            (tokens.output, rates.output.unwrap_or(0)),
+        ])
+    }
+
+    /// The most that a call can cost which reads and writes so many tokens at most, in nanodollars. Writing to a cache that lasts
+    /// an hour costs twice what reading does, which no list of prices says in a field of its own.
+    #[must_use]
+    pub fn bound(&self, input: u64, output: u64, caches: bool) -> u64 {
+        let rates = self.rates(input);
+        let dearest = match caches {
+            true => rates.written.max(rates.input.saturating_mul(2)),
+            false => rates.written.max(rates.input),
+        };
+        nano(&[(input, dearest), (output, rates.output.unwrap_or(0))])
+    }
+
+    fn rates(&self, input: u64) -> Rates {
+        match self.over {
+            Some((above, over)) if input > above => over,
+            _ => self.base,
+        }
+    }
+}
+
+fn nano(parts: &[(u64, u64)]) -> u64 {
+    let pico: u128 = parts
+        .iter()
+        .map(|(tokens, rate)| u128::from(*tokens) * u128::from(*rate))
+        .sum();
+    u64::try_from(pico.div_ceil(1000)).unwrap_or(u64::MAX)
+}
+
+/// Dollars for a million tokens that no model costs.
+const DEAREST: f64 = 1e6;
+
+const BUILT_IN: &str = include_str!("prices.toml");
+
+#[cfg(test)]
+mod tests;
