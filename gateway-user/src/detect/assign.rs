@@ -234,7 +234,7 @@ fn is_token(value: &[u8], quoted: bool) -> bool {
         && is_mixed(value)
         && !path
         && !is_placeholder(value)
-        && !(is_path_of_names(value) && !quoted)
+        && (quoted || !is_path_of_names(value))
         && (uuid || random * 2 >= value.len())
         && entropy(value) >= if has_all_kinds(value) { 3.2 } else { 2.9 }
 }

@@ -105,7 +105,7 @@ impl<'a> Cursor<'a> {
             b'b' | b't' | b'l' if !short => coin::bech32(place, ids.coin),
             _ => Verdict::No,
         };
-        if first.is_ascii_hexdigit() && !(short && !ahead[..reach].contains(&b':')) {
+        if first.is_ascii_hexdigit() && (!short || ahead[..reach].contains(&b':')) {
             verdict = verdict
                 .or(network::v6(place, ids.v6))
                 .or(network::mac(place, ids.mac));

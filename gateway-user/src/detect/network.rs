@@ -34,7 +34,7 @@ pub(super) fn v4(place: Place<'_>, detector: Detector) -> Verdict {
         .and_then(|text| text.parse::<Ipv4Addr>().ok());
     match address {
         Some(address)
-            if !(before && !place.behind().ends_with(b"//")) && !after && is_public_v4(address) =>
+            if (!before || place.behind().ends_with(b"//")) && !after && is_public_v4(address) =>
         {
             Verdict::Match(detector, written.len())
         }

@@ -206,7 +206,7 @@ impl Form {
         let start = self.pattern.literal().len();
         let found = &place.ahead()[..length.min(PROOF)];
         let body = &found[start.min(found.len())..];
-        if self.proof.accepts(found, body) && !(word && !self.proof.is_sure(body)) {
+        if self.proof.accepts(found, body) && (!word || self.proof.is_sure(body)) {
             fit.verdict(self.detector)
         } else {
             Verdict::No

@@ -58,6 +58,7 @@ pub(super) async fn record(
     };
     let entry = outcome::open_denied(connection, &described, "tls", &reason).await?;
     let closed = Closed {
+        cost: None,
         outcome: Outcome::Failed,
         status: None,
         usage: None,
