@@ -13,7 +13,7 @@ use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use super::address::{Bound, bound};
 use super::message::Question;
 
-/// How far the operator vouches for a name: by listing it in a configured service.
+/// How far the operator vouches for a name: by listing it in a configured service, or naming it in a permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trust {
     /// Not at all; it may lead to public addresses only.
@@ -22,6 +22,18 @@ pub enum Trust {
     Domain,
     /// It is listed itself: any address.
     Host,
+}
+
+impl Trust {
+    /// Whether a name that is trusted so far may lead to an address.
+    #[must_use]
+    pub fn reaches(self, address: IpAddr) -> bool {
+        match bound(address) {
+            Bound::Public => true,
+            Bound::Private => self >= Self::Domain,
+            Bound::Local => self == Self::Host,
+        }
+    }
 }
 
 /// What may be told.
@@ -63,7 +75,10 @@ pub fn filter(
             service.svc_params.retain(|(key, _)| !dropped.contains(key));
         }
         let forbidden = led_to(&record.data);
-        if let Some(address) = forbidden.into_iter().find(|address| !may(*address, trust)) {
+        if let Some(address) = forbidden
+            .into_iter()
+            .find(|address| !trust.reaches(*address))
+        {
             return Filtered::Rebinding(address);
         }
         if let Some(service) = service(&mut record.data) {
@@ -117,14 +132,6 @@ fn chain(question: &Question, answers: Vec<Record>) -> Vec<Record> {
 
 fn same(one: &Name, other: &Name) -> bool {
     one.eq_ignore_root(other)
-}
-
-fn may(address: IpAddr, trust: Trust) -> bool {
-    match bound(address) {
-        Bound::Public => true,
-        Bound::Private => trust >= Trust::Domain,
-        Bound::Local => trust == Trust::Host,
-    }
 }
 
 /// The address of an address record.

@@ -35,8 +35,19 @@ pub struct Destination {
     pub host: String,
     /// How to prove it under TLS; `None` is a destination without TLS.
     pub tls: Option<UpstreamTls>,
-    /// The DNS stage has told the workload that the name has the address, which proves it without TLS.
-    pub told: bool,
+    /// What proves it without TLS.
+    pub proof: Proof,
+}
+
+/// What proves a name where no certificate does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The DNS stage has told the workload that it has the address.
+    Told,
+    /// This host resolves it to the address.
+    Resolution,
+    /// Nothing: a name that the operator does not vouch for may not lead to such an address, whoever says that it does.
+    Nothing,
 }
 
 /// TLS towards every service, built once: the operator's roots, plus a service's own.
@@ -92,6 +103,10 @@ pub enum ForwardError {
     Tls(#[from] UpstreamTlsError),
     #[error("the name {host} is not proven: this host does not resolve it to {address}")]
     Unproven { host: String, address: IpAddr },
+    #[error(
+        "rebinding: {host} may not lead to {address}, an address of this host or a private network; list it in a service, or name it in a permit"
+    )]
+    Rebinding { host: String, address: IpAddr },
     #[error("{host} is not a name a certificate can prove")]
     Name { host: String },
     #[error("{host} ended TLS (alert {alert}){}", remedy(alert))]
@@ -142,9 +157,7 @@ pub async fn connect(
         });
     }
     let Some(tls) = &destination.tls else {
-        if !destination.told {
-            prove_by_resolution(&destination.host, destination.origin).await?;
-        }
+        prove(destination).await?;
         return Ok(Connected::Plain(dial(destination.origin).await?));
     };
     let name = ServerName::try_from(destination.host.clone()).map_err(|_| ForwardError::Name {
@@ -172,14 +185,20 @@ async fn dial(origin: SocketAddr) -> Result<TcpStream, ForwardError> {
     Ok(stream)
 }
 
-async fn prove_by_resolution(host: &str, origin: SocketAddr) -> Result<(), ForwardError> {
-    if resolves_to(host, origin).await {
-        return Ok(());
+async fn prove(destination: &Destination) -> Result<(), ForwardError> {
+    let (host, address) = (&destination.host, destination.origin.ip().to_canonical());
+    match destination.proof {
+        Proof::Told => Ok(()),
+        Proof::Resolution if resolves_to(host, destination.origin).await => Ok(()),
+        Proof::Resolution => Err(ForwardError::Unproven {
+            host: host.clone(),
+            address,
+        }),
+        Proof::Nothing => Err(ForwardError::Rebinding {
+            host: host.clone(),
+            address,
+        }),
     }
-    Err(ForwardError::Unproven {
-        host: host.to_owned(),
-        address: origin.ip().to_canonical(),
-    })
 }
 
 /// Whether this host resolves `host` to the dialled address. The operator's resolver is the host's own; servers the workload can

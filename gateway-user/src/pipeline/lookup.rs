@@ -8,10 +8,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::resource::trust;
 use super::{Gateway, masked};
-use crate::config::{Mode, Vouched};
+use crate::config::Mode;
 use crate::detect;
-use crate::dns::{self, Filtered, Question, Refusal, Told, Trust};
+use crate::dns::{self, Filtered, Question, Refusal, Told};
 use crate::identity::Caller;
 use crate::mask;
 use crate::policy::{Lookup, PolicySet, Query, RESOLVE};
@@ -165,7 +166,7 @@ async fn decided(
             Ok(dns::refuse(question, &Refusal::Unanswered))
         }
         Ok(message) => {
-            let trust = trust(gateway, asker, question);
+            let trust = trust(gateway, &asker.caller, &question.host);
             match dns::filter(question, message, trust, &routable) {
                 Filtered::Rebinding(address) => {
                     let entry = match entry {
@@ -232,16 +233,6 @@ fn found(question: &Question, policies: &PolicySet) -> Fact {
         .iter()
         .flat_map(|finding| [finding.detector.to_string(), finding.class.to_string()]);
     names.collect()
-}
-
-fn trust(gateway: &Gateway, asker: &Asker, question: &Question) -> Trust {
-    match gateway.catalog.vouched(&question.host) {
-        // Nothing is changed for a workload that is only observed.
-        _ if asker.observes() => Trust::Host,
-        Some(Vouched::Host) => Trust::Host,
-        Some(Vouched::Wildcard) => Trust::Domain,
-        None => Trust::Public,
-    }
 }
 
 /// Whether this host has a route to an address. Connecting a datagram socket looks the route up and sends nothing.

@@ -1,10 +1,12 @@
 //! Which service a destination is: what policy decides on, and how its name is proven.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use crate::config::{LLM_GROUP, Scheme};
-use crate::forward::{Destination, resolves_to};
+use crate::config::{LLM_GROUP, Mode, Scheme, Vouched};
+use crate::dns::Trust;
+use crate::forward::{Destination, Proof, resolves_to};
+use crate::identity::Caller;
 use crate::pipeline::{Connection, Gateway};
 
 /// A destination with its service.
@@ -84,7 +86,7 @@ impl Resource {
             service: self.name.clone(),
             host: self.origin.ip().to_canonical().to_string(),
             tls: None,
-            told: false,
+            proof: Proof::Resolution,
         }
     }
 
@@ -97,8 +99,33 @@ impl Resource {
             service: self.name.clone(),
             host: self.host.clone(),
             tls,
-            told: told(connection, &self.name, &self.host),
+            proof: self.proof(connection),
         }
+    }
+
+    fn proof(&self, connection: &Connection) -> Proof {
+        // Whoever writes an address means that address.
+        let literal = self.host.parse::<IpAddr>().is_ok();
+        let trust = trust(&connection.gateway, &connection.caller, &self.host);
+        if told(connection, &self.name, &self.host) {
+            Proof::Told
+        } else if literal || trust.reaches(self.origin.ip()) {
+            Proof::Resolution
+        } else {
+            Proof::Nothing
+        }
+    }
+}
+
+/// How far the operator vouches for a name. Nothing is changed for a workload that is only observed.
+pub(super) fn trust(gateway: &Gateway, caller: &Caller, host: &str) -> Trust {
+    if caller.workload.mode.get() == Mode::Observe || gateway.policies.load().vouches(host) {
+        return Trust::Host;
+    }
+    match gateway.catalog.vouched(host) {
+        Some(Vouched::Host) => Trust::Host,
+        Some(Vouched::Wildcard) => Trust::Domain,
+        None => Trust::Public,
     }
 }
 

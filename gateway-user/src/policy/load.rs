@@ -178,6 +178,7 @@ fn compile_here(sources: &[Source]) -> Result<PolicySet, PolicyError> {
     }
     let types = Types::new()?;
     let places = all.policies().flat_map(lookup::places).collect();
+    let vouched = all.policies().filter_map(lookup::vouched).collect();
     Ok(PolicySet {
         schema,
         types,
@@ -187,6 +188,7 @@ fn compile_here(sources: &[Source]) -> Result<PolicySet, PolicyError> {
         detectors: Arc::new(detectors),
         version,
         places,
+        vouched,
     })
 }
 

@@ -7,7 +7,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cedar_policy::{Authorizer, Context, Entities, Entity, Policy, Request, RestrictedExpression};
+use cedar_policy::{
+    Authorizer, Context, Entities, Entity, Policy, Request, ResourceConstraint,
+    RestrictedExpression,
+};
 use serde_json::Value;
 
 use super::decide::{Decision, NOTHING_PERMITS};
@@ -125,6 +128,12 @@ impl PolicySet {
         }
     }
 
+    /// Whether a permit is for this host, at some port, and for nothing else.
+    #[must_use]
+    pub fn vouches(&self, host: &str) -> bool {
+        self.vouched.contains(host)
+    }
+
     /// The permits that could apply to something this identity does at the service of a lookup, or at its name where no service lists it.
     pub(super) fn could_permit(&self, query: &Query) -> BTreeSet<String> {
         let name = query.facts.text("name").unwrap_or_default();
@@ -199,13 +208,26 @@ impl PolicySet {
     }
 }
 
-/// The unlisted destinations that a policy names.
+/// The unlisted destinations that a permit names.
 pub(super) fn places(policy: &Policy) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    if let Ok(json) = policy.to_json() {
+    if policy.effect() == cedar_policy::Effect::Permit
+        && let Ok(json) = policy.to_json()
+    {
         walk(&json, &mut found);
     }
     found
+}
+
+/// The host of the unlisted destination that a permit is for.
+pub(super) fn vouched(policy: &Policy) -> Option<String> {
+    match (policy.effect(), policy.resource_constraint()) {
+        (cedar_policy::Effect::Permit, ResourceConstraint::Eq(service)) => {
+            let service = service.id().unescaped();
+            service.rsplit_once(':').map(|(host, _)| host.to_owned())
+        }
+        _ => None,
+    }
 }
 
 fn walk(json: &Value, found: &mut BTreeSet<String>) {

@@ -67,8 +67,10 @@ pub struct PolicySet {
     warnings: Vec<Problem>,
     detectors: Arc<Detectors>,
     version: String,
-    /// Unlisted destinations that policies name.
+    /// Unlisted destinations that permits name.
     places: BTreeSet<String>,
+    /// Hosts that a permit is for, by their unlisted destination.
+    vouched: BTreeSet<String>,
 }
 
 /// The policies that can apply to one action.

@@ -70,7 +70,13 @@ fn a_name_that_no_permit_could_be_for_is_asked_of_nobody() -> anyhow::Result<()>
 }
 
 #[test]
-fn a_public_name_is_told_nothing_inside() -> anyhow::Result<()> {
+fn a_public_name_leads_to_nothing_inside() -> anyhow::Result<()> {
+    let inside = Upstream::start(&Options {
+        plain: vec![free_address(80)?],
+        ..Options::default()
+    })?;
+    let at = inside.plain[0].ip();
+    let (hosted, named) = ("hosted.example.test", "named.example.test");
     let addresses: [(&str, &str); 5] = [
         ("loopback.example.test", "127.0.0.9"),
         ("private.example.test", "10.1.2.3"),
@@ -78,12 +84,16 @@ fn a_public_name_is_told_nothing_inside() -> anyhow::Result<()> {
         ("mapped.example.test", "::ffff:169.254.169.254"),
         ("unique-local.example.test", "fd00:ec2::254"),
     ];
-    let mut records = Vec::new();
+    let mut records = vec![address(named, at)];
     for (name, of) in addresses {
         records.push(address(name, of.parse()?));
     }
     let resolver = Resolver::start(records)?;
-    let world = World::begin(&[], READ_ALL, |lab| {
+    let names_one = format!(
+        "{READ_ALL}\n@id(\"named\") permit (principal, action in Action::\"http\", resource == Service::\"{named}:80\");"
+    );
+    // The host's own file stands for a public answer that the daemon would believe.
+    let world = World::begin(&[(at, hosted)], &names_one, |lab| {
         lab.resolve_by(resolver.addr.ip())?;
         Ok(String::new())
     })?;
@@ -97,6 +107,24 @@ fn a_public_name_is_told_nothing_inside() -> anyhow::Result<()> {
         };
         ensure!(lookups.iter().any(|lookup| told(&lookup)), "{lookups:#?}");
     }
+    let get = |cgroup: &Cgroup, host: &str| {
+        let mut command = cgroup.command("curl");
+        command.args(["--silent", "--fail", "--max-time", "5", "--noproxy", "*"]);
+        command.arg(format!("http://{host}/hello"));
+        finish(&command, "", WAIT)
+    };
+    for host in [hosted, named] {
+        get(&world.free, host)?.success()?;
+        ensure!(inside.take().len() == 1, "the control run to {host}");
+    }
+    ensure!(!get(&world.governed, hosted)?.status.success());
+    ensure!(inside.take().is_empty(), "{hosted} was reached");
+    let exchange = world.daemon.exchanges()?.pop().context("no exchange")?;
+    let reason = exchange["reason"].as_str().unwrap_or_default();
+    ensure!(reason.contains("rebinding"), "{exchange:#}");
+    // What a permit names is the operator's word.
+    get(&world.governed, named)?.success()?;
+    ensure!(inside.take().len() == 1);
     Ok(())
 }
 

@@ -91,6 +91,8 @@ fn an_unlisted_destination_is_known_by_any_port_a_policy_names() {
     "#);
     assert!(unlisted(&set, "db.test").permitted && unlisted(&set, "web.test").permitted);
     assert!(!unlisted(&set, "test").permitted && !unlisted(&set, "other.test").permitted);
+    // A condition can also say where not to go: only a permit that is for the one destination stands for it.
+    assert!(set.vouches("db.test") && !set.vouches("web.test") && !set.vouches("test"));
     let set = super::set(
         r#"@id("all") permit (principal, action == Action::"http.read", resource in ServiceGroup::"unlisted");"#,
     );
