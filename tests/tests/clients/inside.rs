@@ -207,7 +207,7 @@ fn a_database_on_the_hosts_loopback_is_reached_from_a_launch_where_policy_permit
             "@id(\"database\") permit (principal in Group::\"agents\", action == Action::\"connect\", resource == Service::\"{database}\");"
         ),
     )?;
-    world.daemon.run(&["reload"])?.success()?;
+    world.daemon.run(&["policy", "reload"])?.success()?;
     let mut command = world.daemon.tagged(IDENTITY, &python()?);
     command.args([
         "-c",
