@@ -204,6 +204,7 @@ pub(super) const MODULES: &[Rule] = &[
             "approve",
             "config",
             "control",
+            "detect",
             "kernel",
             "policy",
             "protocol",
