@@ -11,6 +11,7 @@ mod error;
 mod guard;
 mod inbound;
 mod launches;
+mod leftovers;
 mod lock;
 mod metrics;
 mod namespaces;
@@ -55,6 +56,8 @@ use adoption::Adoption;
 use containment::Watch;
 pub use error::UpError;
 pub use guard::{GuardError, Guarded, guard};
+use leftovers::release_half;
+pub use leftovers::remove_leftovers;
 use lock::Lock;
 use namespaces::Namespaces;
 use parts::Parts;
@@ -355,26 +358,6 @@ fn certificates(config: &Config) -> HashMap<String, CertificateSpec> {
         Some((service.name.clone(), spec))
     };
     config.catalog.services().filter_map(shown).collect()
-}
-
-/// Nothing was governed before, so nothing of a failed start may stay.
-fn release_half(paths: &Paths) {
-    let released = crate::kernel::down(&paths.pins).map_err(UpError::from);
-    if let Err(error) = released.and_then(|()| launches::forget_all(paths)) {
-        tracing::error!(%error, "what was begun could not be taken back: run `tollgate down`");
-    }
-}
-
-/// Removes programs, maps and tags that a dead daemon left.
-///
-/// # Errors
-/// A daemon is running, or the pins cannot be removed.
-pub fn remove_leftovers(paths: &Paths) -> Result<(), UpError> {
-    folders(paths)?;
-    let _lock = Lock::take(&paths.run)?;
-    crate::kernel::down(&paths.pins)?;
-    let _ = std::fs::remove_file(paths.socket());
-    launches::forget_all(paths)
 }
 
 /// The kernel part, other processes and their namespaces of networks and mounts, files and cgroups whoever they belong to, a listener for metrics.

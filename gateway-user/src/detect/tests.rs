@@ -160,7 +160,9 @@ fn every_number_is_found_and_with_another_check_digit_it_is_not() {
                 let one = |&byte: &u8| match byte {
                     b'd' => char::from(b'0' + (dice.roll() % 10) as u8),
                     b'A' => char::from(b'A' + (dice.roll() % 26) as u8),
-                    b'X' if dice.roll().is_multiple_of(3) => char::from(b'A' + (dice.roll() % 26) as u8),
+                    b'X' if dice.roll().is_multiple_of(3) => {
+                        char::from(b'A' + (dice.roll() % 26) as u8)
+                    }
                     b'X' => char::from(b'0' + (dice.roll() % 10) as u8),
                     other => char::from(other),
                 };

@@ -35,17 +35,6 @@ pub struct Query {
     pub facts: Facts,
 }
 
-impl Query {
-    /// Adds the facts that an earlier version did not record: it knew of nothing spent.
-    pub fn complete(&mut self) {
-        if self.facts.0.contains_key("messages") {
-            for fact in ["spent_today_cents", "spent_month_cents"] {
-                self.facts.0.entry(fact.to_owned()).or_insert(Fact::Long(0));
-            }
-        }
-    }
-}
-
 /// What policy says.
 #[derive(Debug)]
 pub enum Decision {

@@ -10,6 +10,7 @@ pub mod cases;
 mod decide;
 mod depth;
 mod detectors;
+mod earlier;
 mod error;
 mod evaluate;
 mod live;
