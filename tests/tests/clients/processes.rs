@@ -213,8 +213,8 @@ fn when_a_process_is_killed_all_end_and_connects_are_refused() -> anyhow::Result
 fn the_daemon_has_given_up_what_it_does_not_need() -> anyhow::Result<()> {
     let holding = Holding::start()?;
     let daemon = holding.daemon.pid();
-    // CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, KILL, NET_BIND_SERVICE, NET_ADMIN, SYS_PTRACE, SYS_ADMIN, SYS_RESOURCE, PERFMON, BPF.
-    let kept = 0xc0_0128_142f_u64;
+    // CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, KILL, NET_BIND_SERVICE, NET_ADMIN, SYS_CHROOT, SYS_PTRACE, SYS_ADMIN, SYS_RESOURCE, PERFMON, BPF.
+    let kept = 0xc0_012c_142f_u64;
     for set in ["CapEff:", "CapPrm:", "CapBnd:"] {
         let more = u64::from_str_radix(&status(daemon, set)?, 16)? & !kept;
         assert_eq!(more, 0, "{set} {more:x}");
