@@ -93,6 +93,15 @@ fn with_prior(
     Ok(Some(copy))
 }
 
+/// Variables for clients that read no system store, as `NAME=VALUE`; each names `bundle`, a file that is there without Tollgate too.
+pub fn naming(bundle: &str) -> impl Iterator<Item = String> {
+    let names = [REPLACING, ADDING].concat().into_iter();
+    let (name, value) = SYSTEM;
+    names
+        .map(move |name| format!("{name}={bundle}"))
+        .chain([format!("{name}={value}")])
+}
+
 /// The certificates of each file, under the same names. All users may read the copy, so nothing else is taken along.
 fn copy_certificates(from: &Path, to: &Path) -> Result<(), FileError> {
     files::directory(to)?;

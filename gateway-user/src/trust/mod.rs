@@ -31,6 +31,7 @@ mod ways;
 
 pub use access::RunAs;
 pub use anchor::{AnchorError, subject_hash};
+pub use environment::naming as variables_naming;
 pub use files::FileError;
 pub use jks::{KeystoreError, append as append_to_keystore};
 pub use launch::{Launch, LaunchError, launch};

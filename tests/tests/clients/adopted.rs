@@ -14,41 +14,18 @@ use serde_json::{Value, json};
 use tests::harness::{WAIT, cgroup_root, finish};
 
 use crate::{
-    tagged::removed,
+    cgroup::Cgroup,
     world::{Conversation, IDENTITY, TRUST, World, clients, python, text},
 };
 
 const NAME: &str = "kept.trust.test";
 
-/// A cgroup of the test, removed behind it.
-struct Cgroup(PathBuf);
-
-impl Cgroup {
-    fn new(name: &str) -> anyhow::Result<Self> {
-        let name = format!("tollgate-test-{}-{name}", std::process::id());
-        let cgroup = Self(cgroup_root()?.join(name));
-        fs::create_dir(&cgroup.0)?;
-        Ok(cgroup)
-    }
-
-    fn folder(&self) -> anyhow::Result<&str> {
-        self.0.to_str().context("a path")
-    }
-
-    /// A program that starts in here, by way of `before`, with nothing of the suite's environment.
-    fn start(&self, before: &[&str], program: &[&str]) -> anyhow::Result<Conversation> {
-        let mut command = Command::new("sh");
-        let enter = "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"";
-        command.args(["-c", enter]).arg(&self.0).env_clear();
-        command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-        Conversation::start(command.args(before).args(program))
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        drop(removed(&self.0));
-    }
+/// A program that starts in a cgroup, by way of `before`, with nothing of the suite's environment.
+fn start(cgroup: &Cgroup, before: &[&str], program: &[&str]) -> anyhow::Result<Conversation> {
+    let mut command = cgroup.command();
+    command.env_clear();
+    command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+    Conversation::start(command.args(before).args(program))
 }
 
 fn ask(agent: &mut Conversation) -> anyhow::Result<Value> {
@@ -116,7 +93,7 @@ fn a_running_process_with_mounts_of_its_own_trusts_from_the_tag_to_the_untag() -
     let script = clients("trust/kept.py").display().to_string();
     let program = [&*python()?, &script, NAME];
     let own = ["unshare", "--mount", "--propagation", "private"];
-    let mut agent = cgroup.start(&own, &program)?;
+    let mut agent = start(&cgroup, &own, &program)?;
     // The control: nobody trusts the upstream's CA, and so nothing is sent.
     assert_eq!(ask(&mut agent)?, all("untrusted"));
     ensure!(world.upstream.take().is_empty());
@@ -142,7 +119,7 @@ fn a_running_process_with_mounts_of_its_own_trusts_from_the_tag_to_the_untag() -
     );
 
     // One that lives with others is left alone, told so, and refused.
-    let mut beside = cgroup.start(&[], &program)?;
+    let mut beside = start(&cgroup, &[], &program)?;
     assert_eq!(ask(&mut beside)?, all("untrusted"));
     let row = explained(&world, beside.pid(), "which is not governed")?;
     assert_eq!(row["standing"], "shared", "{row}");

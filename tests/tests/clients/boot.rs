@@ -42,7 +42,7 @@ impl Cgroup {
     /// As a unit does: the cgroup is made again, and something starts in it.
     fn restart(&self) -> anyhow::Result<()> {
         if self.0.exists() {
-            crate::tagged::removed(&self.0)?;
+            crate::cgroup::removed(&self.0)?;
         }
         Ok(fs::create_dir(&self.0)?)
     }

@@ -1,34 +1,22 @@
 //! What has a network of its own: a container in a tagged cgroup, there already or made later.
 
-use std::{fs, path::PathBuf, process::Command, thread, time::Instant};
+use std::{thread, time::Instant};
 
 use anyhow::{Context, ensure};
-use tests::harness::{WAIT, cgroup_root};
+use tests::harness::WAIT;
 
 use crate::{
-    tagged::{SEND, removed},
+    cgroup::Cgroup,
+    tagged::SEND,
     world::{Conversation, IDENTITY, World, python, text},
 };
 
-/// A cgroup of the test, removed behind it.
-struct Cgroup(PathBuf);
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        drop(removed(&self.0));
-    }
-}
-
-impl Cgroup {
-    /// A program that starts in here and in a network namespace of its own.
-    fn container(&self, world: &World) -> anyhow::Result<Conversation> {
-        let echo = world.upstream.echo[0];
-        let enter = "echo $$ > \"$0/cgroup.procs\" && exec unshare --net \"$@\"";
-        let mut command = Command::new("sh");
-        command.args(["-c", enter]).arg(&self.0);
-        command.args([&*python()?, "-c", SEND]);
-        Conversation::start(command.args([echo.ip().to_string(), echo.port().to_string()]))
-    }
+/// A program that starts in a cgroup and in a network namespace of its own.
+fn container(cgroup: &Cgroup, world: &World) -> anyhow::Result<Conversation> {
+    let echo = world.upstream.echo[0];
+    let mut command = cgroup.command();
+    command.args(["unshare", "--net", &*python()?, "-c", SEND]);
+    Conversation::start(command.args([echo.ip().to_string(), echo.port().to_string()]))
 }
 
 /// Asks again until the agent says so.
@@ -49,11 +37,9 @@ fn until(agent: &mut Conversation, wanted: &str) -> anyhow::Result<()> {
 fn a_container_is_governed_in_its_own_network_and_dialled_for_from_the_hosts() -> anyhow::Result<()>
 {
     let mut world = World::new()?;
-    let name = format!("tollgate-test-{}-container", std::process::id());
-    let cgroup = Cgroup(cgroup_root()?.join(name));
-    fs::create_dir(&cgroup.0)?;
-    let folder = cgroup.0.to_str().context("a path")?.to_owned();
-    let mut agent = cgroup.container(&world)?;
+    let cgroup = Cgroup::new("container")?;
+    let folder = cgroup.folder()?.to_owned();
+    let mut agent = container(&cgroup, &world)?;
     // The control: its own network leads nowhere.
     assert_eq!(agent.ask()?, "failed OSError");
 
@@ -75,7 +61,7 @@ fn a_container_is_governed_in_its_own_network_and_dialled_for_from_the_hosts() -
     );
 
     // One that comes later is refused everything until there is a listener in it.
-    let mut later = cgroup.container(&world)?;
+    let mut later = container(&cgroup, &world)?;
     until(&mut later, "failed ConnectionResetError")?;
     world.daemon.crash()?;
     assert_eq!(agent.ask()?, "failed ConnectionRefusedError");

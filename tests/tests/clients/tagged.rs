@@ -1,19 +1,14 @@
 //! A cgroup that is tagged while something runs in it.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::Command,
-    thread,
-    time::Instant,
-};
+use std::{fs, net::SocketAddr, process::Command, thread, time::Instant};
 
-use anyhow::Context;
 use serde_json::Value;
 use tests::harness::{WAIT, cgroup_root, finish, hooks_level};
 
-use crate::world::{Conversation, IDENTITY, LISTED, World, python, text};
+use crate::{
+    cgroup::{Cgroup, removed},
+    world::{Conversation, IDENTITY, LISTED, World, python, text},
+};
 
 /// For each line, sends bytes to an address and prints what comes back.
 pub(crate) const SEND: &str = "
@@ -27,42 +22,20 @@ for line in sys.stdin:
         print('failed', type(error).__name__, flush=True)
 ";
 
-/// A cgroup of the test, removed behind it.
-struct Cgroup(PathBuf);
-
-impl Cgroup {
-    /// A program that starts in it.
-    fn start(&self, echo: SocketAddr) -> anyhow::Result<Conversation> {
-        let folder = self.0.to_str().context("a path that is not text")?;
-        Conversation::start(
-            Command::new("sh")
-                .args([
-                    "-c",
-                    "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"",
-                    folder,
-                    &python()?,
-                    "-c",
-                    SEND,
-                ])
-                .args([echo.ip().to_string(), echo.port().to_string()]),
-        )
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.0);
-    }
+/// A program that starts in a cgroup.
+fn start(cgroup: &Cgroup, echo: SocketAddr) -> anyhow::Result<Conversation> {
+    let mut command = cgroup.command();
+    command.args([&*python()?, "-c", SEND]);
+    Conversation::start(command.args([echo.ip().to_string(), echo.port().to_string()]))
 }
 
 #[test]
 fn a_running_process_is_governed_from_the_tag_to_the_untag() -> anyhow::Result<()> {
     let world = World::new()?;
-    let cgroup = Cgroup(cgroup_root()?.join(format!("tollgate-test-{}", std::process::id())));
-    fs::create_dir(&cgroup.0)?;
-    let folder = cgroup.0.to_str().context("a path that is not text")?;
+    let cgroup = Cgroup::new("running")?;
+    let folder = cgroup.folder()?;
     let echo = world.upstream.echo[0];
-    let mut agent = cgroup.start(echo)?;
+    let mut agent = start(&cgroup, echo)?;
 
     assert_eq!(agent.ask()?, "got b'hello?\\n'", "the control run");
     world
@@ -107,7 +80,7 @@ fn a_unit_is_governed_whenever_it_runs() -> anyhow::Result<()> {
     let echo = world.upstream.echo[0];
     // Without a tag.
     fs::create_dir_all(&cgroup.0)?;
-    assert_eq!(cgroup.start(echo)?.ask()?, "got b'hello?\\n'");
+    assert_eq!(start(&cgroup, echo)?.ask()?, "got b'hello?\\n'");
     remove(&cgroup)?;
 
     world
@@ -121,7 +94,7 @@ fn a_unit_is_governed_whenever_it_runs() -> anyhow::Result<()> {
     // With the daemon: as soon as it has heard of the cgroup, and on record.
     fs::create_dir(&cgroup.0)?;
     until(&world, "governed")?;
-    let mut agent = cgroup.start(echo)?;
+    let mut agent = start(&cgroup, echo)?;
     assert_eq!(agent.ask()?, "failed ConnectionResetError");
     assert_eq!(the_tag(&world)?["processes"], 1);
     assert_eq!(
@@ -135,7 +108,7 @@ fn a_unit_is_governed_whenever_it_runs() -> anyhow::Result<()> {
     let connections = world.upstream.connections();
     world.daemon.crash()?;
     fs::create_dir(&cgroup.0)?;
-    let mut agent = cgroup.start(echo)?;
+    let mut agent = start(&cgroup, echo)?;
     assert_eq!(agent.ask()?, "failed PermissionError");
     // Its successor takes it as it is.
     world.restart()?;
@@ -240,14 +213,4 @@ fn until(world: &World, state: &str) -> anyhow::Result<()> {
 
 fn remove(cgroup: &Cgroup) -> anyhow::Result<()> {
     removed(&cgroup.0)
-}
-
-/// Removes a cgroup once the last process has left it.
-pub(crate) fn removed(cgroup: &Path) -> anyhow::Result<()> {
-    let started = Instant::now();
-    while let Err(error) = fs::remove_dir(cgroup) {
-        anyhow::ensure!(started.elapsed() < WAIT, "{error}");
-        thread::yield_now();
-    }
-    Ok(())
 }

@@ -3,18 +3,16 @@
 use std::{
     fs,
     os::unix::net::UnixListener,
-    path::PathBuf,
-    process::Command,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
-use tests::harness::{WAIT, cgroup_root};
+use tests::harness::WAIT;
 
 use crate::{
-    tagged::removed,
+    cgroup::Cgroup,
     world::{Conversation, IDENTITY, World, python},
 };
 
@@ -36,34 +34,10 @@ for line in sys.stdin:
         print('failed', type(error).__name__, flush=True)
 ";
 
-/// A cgroup of the test, removed behind it.
-struct Cgroup(PathBuf);
-
-impl Cgroup {
-    fn new(name: &str) -> anyhow::Result<Self> {
-        let name = format!("tollgate-test-{}-{name}", std::process::id());
-        let cgroup = Self(cgroup_root()?.join(name));
-        fs::create_dir(&cgroup.0)?;
-        Ok(cgroup)
-    }
-
-    fn path(&self) -> anyhow::Result<&str> {
-        self.0.to_str().context("a path that is not text")
-    }
-
-    /// An agent in here that connects to something; `with` says as whom.
-    fn agent(&self, with: &[&str], to: &str) -> anyhow::Result<Conversation> {
-        let enter = "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"";
-        let mut command = Command::new("sh");
-        command.args(["-c", enter]).arg(&self.0).args(with);
-        Conversation::start(command.args([&*python()?, "-c", CONNECT, to]))
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        drop(removed(&self.0));
-    }
+/// An agent in a cgroup that connects to something; `with` says as whom.
+fn agent(cgroup: &Cgroup, with: &[&str], to: &str) -> anyhow::Result<Conversation> {
+    let mut command = cgroup.command();
+    Conversation::start(command.args(with).args([&*python()?, "-c", CONNECT, to]))
 }
 
 /// As an ordinary user.
@@ -106,9 +80,9 @@ fn found(world: &World, class: &str) -> anyhow::Result<(Value, Duration)> {
 fn what_hooks_cannot_contain_is_tagged_only_when_it_is_accepted() -> anyhow::Result<()> {
     let mut world = World::new()?;
     let cgroup = Cgroup::new("root")?;
-    let folder = cgroup.path()?;
+    let folder = cgroup.folder()?;
     let echo = world.upstream.echo[0].to_string();
-    let mut agent = cgroup.agent(&[], &echo)?;
+    let mut agent = agent(&cgroup, &[], &echo)?;
     let tag = ["tag", "--as", IDENTITY, "--cgroup", folder];
 
     assert_eq!(agent.ask()?, "connected");
@@ -174,12 +148,12 @@ fn what_hooks_cannot_contain_is_tagged_only_when_it_is_accepted() -> anyhow::Res
 fn an_ordinary_agent_needs_no_acceptance_and_what_it_does_later_is_found() -> anyhow::Result<()> {
     let world = World::new()?;
     let cgroup = Cgroup::new("plain")?;
-    let folder = cgroup.path()?;
+    let folder = cgroup.folder()?;
     let path = world.lab.path("service");
     let service = UnixListener::bind(&path)?;
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
     // It is there once it has answered.
-    let mut agent = cgroup.agent(ORDINARY, path.to_str().context("a path")?)?;
+    let mut agent = agent(&cgroup, ORDINARY, path.to_str().context("a path")?)?;
     fs::rename(&path, path.with_extension("away"))?;
     assert_eq!(agent.ask()?, "failed FileNotFoundError");
     fs::rename(path.with_extension("away"), &path)?;

@@ -13,9 +13,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::{Common, Failure};
-use super::{BUNDLE, ca, failure, variables};
+use super::{BUNDLE, ca, failure};
 use crate::control::{Request, call};
 use crate::trust::adopt::{self, Target};
+use crate::trust::variables_naming;
 
 /// What a runtime tells of a container.
 #[derive(Deserialize)]
@@ -117,7 +118,7 @@ fn specification(program: &Path) -> Value {
         "devices": [{
             "name": "all",
             "containerEdits": {
-                "env": variables(BUNDLE).collect::<Vec<_>>(),
+                "env": variables_naming(BUNDLE).collect::<Vec<_>>(),
                 "hooks": [{
                     "hookName": "createRuntime",
                     "path": program,

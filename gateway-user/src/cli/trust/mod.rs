@@ -63,30 +63,5 @@ fn failure(code: u8, message: impl Into<String>) -> Failure {
     }
 }
 
-/// Variables for clients that read no system store; each names a file that is there without Tollgate too. `bundle` is the system's.
-fn variables(bundle: &str) -> impl Iterator<Item = String> {
-    const NAMES: &[&str] = &[
-        "SSL_CERT_FILE",
-        "REQUESTS_CA_BUNDLE",
-        "CURL_CA_BUNDLE",
-        "AWS_CA_BUNDLE",
-        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
-        "HTTPLIB2_CA_CERTS",
-        "PIP_CERT",
-        "GIT_SSL_CAINFO",
-        "CARGO_HTTP_CAINFO",
-        "NODE_EXTRA_CA_CERTS",
-        "DENO_CERT",
-    ];
-    let named = move |name: &&str| format!("{name}={bundle}");
-    let system = std::iter::once("UV_SYSTEM_CERTS=1".to_owned());
-    NAMES
-        .iter()
-        .map(named)
-        .collect::<Vec<_>>()
-        .into_iter()
-        .chain(system)
-}
-
 /// Where Debian, Ubuntu, Alpine and Arch have the bundle; Fedora since 43 too.
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";

@@ -10,7 +10,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::super::{Common, Failure};
-use super::{BUNDLE, failure, variables};
+use super::{BUNDLE, failure};
+use crate::trust::variables_naming;
 
 #[derive(Args)]
 pub(crate) struct Unit {
@@ -55,7 +56,7 @@ pub(super) fn unit(_common: &Common, flags: &Unit) -> Result<ExitCode, Failure> 
 
 fn drop_in() -> String {
     let bundle = BUNDLES.iter().find(|path| PathBuf::from(path).exists());
-    let variables: String = variables(bundle.unwrap_or(&BUNDLE))
+    let variables: String = variables_naming(bundle.unwrap_or(&BUNDLE))
         .map(|pair| format!("Environment={pair}\n"))
         .collect();
     format!(
