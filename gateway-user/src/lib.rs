@@ -9,7 +9,6 @@ mod base64;
 pub mod cli;
 pub mod config;
 pub mod control;
-pub mod detect;
 pub mod dns;
 pub mod drain;
 pub mod forward;
@@ -32,3 +31,5 @@ pub mod telemetry;
 pub mod tls;
 pub mod trust;
 pub mod unit;
+
+pub use gateway_detect as detect;

@@ -1,5 +1,7 @@
 //! Random answers with findings in them, in random deltas, in random network chunks.
 
+use std::sync::{Arc, LazyLock};
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -7,7 +9,7 @@ use proptest::string::string_regex;
 use serde_json::json;
 
 use super::*;
-use crate::detect;
+use crate::detect::{self, Detectors, Rule, Spec};
 
 mod responses;
 
@@ -276,9 +278,30 @@ fn set() -> impl Strategy<Value = Set> {
         Just(Set::new(["pii"])),
         Just(Set::new(["credit-card", "github-token"])),
         Just(Set::new([])),
-        Just(Set::all().with(&detect::samples::detectors())),
-        Just(Set::new(["internal"]).with(&detect::samples::detectors())),
+        Just(Set::all().with(&detectors())),
+        Just(Set::new(["internal"]).with(&detectors())),
     ]
+}
+
+/// Detectors of an operator that find some of [`PARTS`], in any cut.
+fn detectors() -> Arc<Detectors> {
+    static DETECTORS: LazyLock<Arc<Detectors>> = LazyLock::new(|| {
+        let spec = |id: &str, regex: Option<&str>, words: &[&str]| Spec {
+            id: id.to_owned(),
+            class: "internal".to_owned(),
+            regex: regex.map(str::to_owned),
+            words: words.iter().map(|word| (*word).to_owned()).collect(),
+            ignore_case: true,
+            ..Spec::default()
+        };
+        let specs = [
+            spec("employee", Some(r"\bEMP-[0-9]{4,6}(?:-[A-Z]{2})?\b"), &[]),
+            spec("code-name", None, &["Project Falcon", "Überflug"]),
+        ];
+        let rules = specs.iter().map(|spec| Rule::new(spec).unwrap());
+        Arc::new(Detectors::new(rules.collect()))
+    });
+    Arc::clone(&DETECTORS)
 }
 
 /// Everything that has to hold of a stream whose texts are known.

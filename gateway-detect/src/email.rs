@@ -153,7 +153,7 @@ const NO_DOMAINS: [&str; 18] = [
 
 #[cfg(test)]
 mod tests {
-    use crate::detect::{Detectors, scan};
+    use crate::{Detectors, scan};
 
     fn addresses(text: &str) -> Vec<&str> {
         scan(text, &Detectors::default())

@@ -170,7 +170,7 @@ const MAESTRO: &[usize] = &[12, 13, 14, 15, 16, 17, 18, 19];
 
 #[cfg(test)]
 mod tests {
-    use crate::detect::{Detectors, scan};
+    use crate::{Detectors, scan};
 
     /// What is found in `text`, as text.
     fn cards(text: &str) -> Vec<&str> {

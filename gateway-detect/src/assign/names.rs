@@ -1,7 +1,7 @@
 //! Which names are those of secrets, and which values say that they are none.
 
 use super::Said;
-use crate::detect::place::LOOKBEHIND;
+use crate::place::LOOKBEHIND;
 
 /// What a name says.
 pub(super) fn names(name: &[u8]) -> Said {

@@ -1,12 +1,12 @@
 //! What is a key and what only looks like one.
 
-use crate::detect::proof::has_github_checksum;
-use crate::detect::{Detectors, Name};
+use crate::proof::has_github_checksum;
+use crate::{Detectors, Name};
 
 const BODY: &str = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8";
 
-fn scan(text: &str) -> Vec<crate::detect::Finding> {
-    crate::detect::scan(text, &Detectors::default())
+fn scan(text: &str) -> Vec<crate::Finding> {
+    crate::scan(text, &Detectors::default())
 }
 
 fn found(text: &str) -> Vec<(&'static str, &str)> {

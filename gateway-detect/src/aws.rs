@@ -101,7 +101,7 @@ const ANNOUNCEMENTS: [&str; 6] = [
 
 #[cfg(test)]
 mod tests {
-    use crate::detect::{Detectors, scan};
+    use crate::{Detectors, scan};
 
     const KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
     const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";

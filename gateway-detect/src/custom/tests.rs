@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use super::*;
-use crate::detect::{Detectors, samples, scan};
+use crate::{Detectors, samples, scan};
 
 fn spec(regex: &str) -> Spec {
     Spec {

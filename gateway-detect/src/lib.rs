@@ -31,7 +31,7 @@ mod phone;
 mod place;
 mod proof;
 #[cfg(test)]
-pub(crate) mod samples;
+mod samples;
 mod scanner;
 mod secret;
 mod set;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::detect::samples;
+use crate::samples;
 
 /// Everything a scanner gives out for these parts, neighbouring texts joined; what it holds is checked on the way.
 fn pieces<'a>(parts: impl IntoIterator<Item = &'a str>) -> Vec<Piece> {
