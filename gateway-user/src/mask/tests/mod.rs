@@ -7,11 +7,13 @@ mod documents;
 mod random;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 use bytes::BytesMut;
 use serde_json::Value;
 
 use super::{MaskError, Set, Shape, Stream};
+use crate::detect::{Detectors, Rule, Spec};
 
 /// Masks a stream that arrives in these chunks; the bytes that were out after each of them.
 fn masked<'a>(
@@ -103,3 +105,24 @@ fn texts(stream: &str) -> BTreeMap<String, String> {
 
 /// The fields in which a response says a text in full.
 const SPOKEN: [&str; 5] = ["text", "refusal", "arguments", "input", "code"];
+
+/// Detectors of an operator that find some of what random streams are made of.
+fn detectors() -> Arc<Detectors> {
+    static DETECTORS: LazyLock<Arc<Detectors>> = LazyLock::new(|| {
+        let spec = |id: &str, regex: Option<&str>, words: &[&str]| Spec {
+            id: id.to_owned(),
+            class: "internal".to_owned(),
+            regex: regex.map(str::to_owned),
+            words: words.iter().map(|word| (*word).to_owned()).collect(),
+            ignore_case: true,
+            ..Spec::default()
+        };
+        let specs = [
+            spec("employee", Some(r"\bEMP-[0-9]{4,6}(?:-[A-Z]{2})?\b"), &[]),
+            spec("code-name", None, &["Project Falcon", "Überflug"]),
+        ];
+        let rules = specs.iter().map(|spec| Rule::new(spec).unwrap());
+        Arc::new(Detectors::new(rules.collect()))
+    });
+    Arc::clone(&DETECTORS)
+}

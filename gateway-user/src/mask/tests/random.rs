@@ -1,7 +1,5 @@
 //! Random answers with findings in them, in random deltas, in random network chunks.
 
-use std::sync::{Arc, LazyLock};
-
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -9,7 +7,7 @@ use proptest::string::string_regex;
 use serde_json::json;
 
 use super::*;
-use crate::detect::{self, Detectors, Rule, Spec};
+use crate::detect;
 
 mod responses;
 
@@ -281,27 +279,6 @@ fn set() -> impl Strategy<Value = Set> {
         Just(Set::all().with(&detectors())),
         Just(Set::new(["internal"]).with(&detectors())),
     ]
-}
-
-/// Detectors of an operator that find some of [`PARTS`], in any cut.
-fn detectors() -> Arc<Detectors> {
-    static DETECTORS: LazyLock<Arc<Detectors>> = LazyLock::new(|| {
-        let spec = |id: &str, regex: Option<&str>, words: &[&str]| Spec {
-            id: id.to_owned(),
-            class: "internal".to_owned(),
-            regex: regex.map(str::to_owned),
-            words: words.iter().map(|word| (*word).to_owned()).collect(),
-            ignore_case: true,
-            ..Spec::default()
-        };
-        let specs = [
-            spec("employee", Some(r"\bEMP-[0-9]{4,6}(?:-[A-Z]{2})?\b"), &[]),
-            spec("code-name", None, &["Project Falcon", "Überflug"]),
-        ];
-        let rules = specs.iter().map(|spec| Rule::new(spec).unwrap());
-        Arc::new(Detectors::new(rules.collect()))
-    });
-    Arc::clone(&DETECTORS)
 }
 
 /// Everything that has to hold of a stream whose texts are known.
