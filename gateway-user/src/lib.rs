@@ -6,6 +6,7 @@
 pub mod app;
 pub mod approve;
 mod base64;
+pub mod boundary;
 pub mod cli;
 pub mod config;
 pub mod control;

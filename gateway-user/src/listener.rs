@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,6 +100,39 @@ impl Listeners {
                 std::net::SocketAddr::V4(_) => None,
             }),
         ))
+    }
+
+    /// The sockets, to be handed to another process; [`Listeners::given`] has them in this order.
+    ///
+    /// # Errors
+    /// A socket is gone.
+    pub fn into_descriptors(self) -> io::Result<Vec<OwnedFd>> {
+        let mut descriptors = Vec::new();
+        for Pair { tcp, udp } in [Some(self.v4), self.v6].into_iter().flatten() {
+            descriptors.extend([tcp.into_std()?.into(), udp.into_std()?.into()]);
+        }
+        Ok(descriptors)
+    }
+
+    /// Listeners that another process has bound.
+    ///
+    /// # Errors
+    /// They are not what they should be.
+    pub fn given(descriptors: Vec<OwnedFd>) -> io::Result<Self> {
+        let mut descriptors = descriptors.into_iter();
+        let mut pair = || -> io::Result<Option<Pair>> {
+            let (Some(tcp), Some(udp)) = (descriptors.next(), descriptors.next()) else {
+                return Ok(None);
+            };
+            Ok(Some(Pair {
+                tcp: TcpListener::from_std(tcp.into())?,
+                udp: UdpSocket::from_std(udp.into())?,
+            }))
+        };
+        Ok(Self {
+            v4: pair()?.ok_or(io::ErrorKind::NotFound)?,
+            v6: pair()?,
+        })
     }
 
     /// Accepts on the host, as tasks of `services`; connections are tasks of the gateway.

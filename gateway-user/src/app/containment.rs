@@ -13,15 +13,15 @@ use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::control::Refused;
+use super::front::Front;
 use super::namespaces::Namespaces;
 use crate::config::Mode;
 use crate::kernel::{Class, Gap, Kernel, KernelError, Look, Tagged};
-use crate::pipeline::Gateway;
 
 /// What was found in each tagged place.
 pub(super) struct Watch {
     kernel: Arc<Kernel>,
-    gateway: Arc<Gateway>,
+    gateway: Arc<Front>,
     namespaces: Arc<Namespaces>,
     found: Mutex<BTreeMap<PathBuf, Found>>,
 }
@@ -39,7 +39,7 @@ struct Found {
 impl Watch {
     pub(super) fn new(
         kernel: Arc<Kernel>,
-        gateway: Arc<Gateway>,
+        gateway: Arc<Front>,
         namespaces: Arc<Namespaces>,
     ) -> Self {
         Self {

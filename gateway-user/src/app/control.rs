@@ -1,16 +1,16 @@
-//! Answers the control socket.
+//! Answers the control socket: what changes what is governed here, all else by handing the connection to the proxy.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::launches::{self, Launched};
 use super::scratch::Scratch;
-use super::{Daemon, UpError, watch};
-use crate::approve::{ApproveError, Approver};
+use super::{Daemon, UpError, processes, watch};
+use crate::boundary::Tell;
 use crate::config::Identity;
 use crate::control::{Answer, Handler, Passed, Peer, Request};
-use crate::record::{Change, Event, Filter, LookupError};
 
 /// An exit code with a message.
 pub(super) type Refused = (u8, String);
@@ -39,6 +39,29 @@ impl Handler for Arc<Daemon> {
             ));
         }
         Ok(())
+    }
+
+    fn is_elsewhere(&self, request: &Request) -> bool {
+        // What changes what is governed is never the proxy's to answer.
+        !matches!(
+            request,
+            Request::Run { .. }
+                | Request::Scratch
+                | Request::Tag { .. }
+                | Request::Untag { .. }
+                | Request::Down
+        )
+    }
+
+    fn hand_over(&self, request: Request, peer: Peer, connection: OwnedFd) {
+        let tell = Tell::Control {
+            request,
+            uid: peer.uid,
+            pid: peer.pid,
+        };
+        if let Err(error) = self.gateway.tell(&tell, &[connection]) {
+            tracing::error!(%error, "a request of the control socket is not answered");
+        }
     }
 
     async fn handle(
@@ -72,9 +95,6 @@ impl Handler for Arc<Daemon> {
                 changes: None,
             });
         }
-        if let Request::Flows { follow: true } = request {
-            return self.follow();
-        }
         let items = self.answer(request, peer).await?;
         Ok(Answer {
             items,
@@ -87,7 +107,6 @@ impl Handler for Arc<Daemon> {
 impl Daemon {
     async fn answer(&self, request: Request, peer: Peer) -> Result<Vec<Value>, Refused> {
         match request {
-            Request::Status => Ok(vec![self.status()?]),
             Request::Run { .. } | Request::Scratch => {
                 Err((2, "a launch needs a connection that stays open".to_owned()))
             }
@@ -102,135 +121,37 @@ impl Daemon {
                 self.tag(&identity, &what, mode, &listen, accepting).await
             }
             Request::Untag { what } => self.untag(&what).await,
-            Request::Approvals => {
-                let waiting = self
-                    .gateway
-                    .approvals
-                    .list()
-                    .await
-                    .map_err(|error| answer(&error))?;
-                waiting.iter().map(to_value).collect()
-            }
-            Request::Approve { id, reason } => {
-                self.gateway
-                    .approvals
-                    .approve(&id, approver(peer), reason)
-                    .await
-                    .map_err(|error| answer(&error))?;
-                Ok(vec![json!({"id": id, "state": "approved"})])
-            }
-            Request::Deny { id, reason } => {
-                self.gateway
-                    .approvals
-                    .deny(&id, approver(peer), reason)
-                    .await
-                    .map_err(|error| answer(&error))?;
-                Ok(vec![json!({"id": id, "state": "denied"})])
-            }
-            Request::Sessions { limit } => {
-                let filter = Filter {
-                    limit,
-                    ..Filter::default()
-                };
-                let sessions = self
-                    .gateway
-                    .ledger
-                    .reader()
-                    .sessions(&filter)
-                    .await
-                    .map_err(|error| (1, error.to_string()))?;
-                sessions.iter().map(to_value).collect()
-            }
-            Request::Spend { since } => self.spending(since).await,
-            Request::Replay { id } => {
-                let replay = self
-                    .gateway
-                    .ledger
-                    .reader()
-                    .session_of(&id)
-                    .await
-                    .map_err(|error| lookup(&error))?;
-                Ok(vec![to_value(&replay)?])
-            }
-            Request::Explain { id } => {
-                let explained = self
-                    .gateway
-                    .ledger
-                    .reader()
-                    .explained(&id)
-                    .await
-                    .map_err(|error| lookup(&error))?;
-                Ok(vec![
-                    json!({"exchange": explained.exchange, "decision": explained.decision, "query": explained.query}),
-                ])
-            }
-            Request::Reload => {
-                let loaded = self
-                    .policies
-                    .read()
-                    .await
-                    .map_err(|error| (4, error.to_string()))?;
-                Ok(vec![
-                    json!({"policies": loaded.set.len(), "policy_version": loaded.set.version(), "new": loaded.new}),
-                ])
-            }
-            Request::Flows { .. } => self.gateway.ledger.flows().iter().map(to_value).collect(),
-            Request::Metrics => Ok(vec![Value::String(self.metrics().await)]),
             Request::Down => {
                 self.stop.notify_one();
                 Ok(Vec::new())
             }
+            // They were handed over.
+            _ => Err((1, "the proxy answers this".to_owned())),
         }
     }
 
-    fn status(&self) -> Result<Value, Refused> {
+    /// What is governed, for the proxy to tell.
+    pub(super) fn governed(&self) -> Result<Value, Refused> {
         let governed = self.workloads.governed().map_err(|error| failed(&error))?;
-        let (policies, folder) = (self.gateway.policies.load(), self.policies.state());
-        let workloads = governed
+        let rows = governed
             .iter()
             .map(|governed| self.workload_row(governed))
             .collect::<Result<Vec<_>, _>>()?;
-        let counters = self.workloads.counters().map_err(|error| failed(&error))?;
         let neighbours = self
             .workloads
             .neighbours()
             .map_err(|error| failed(&error))?;
+        let own = ("tollgate", std::process::id());
+        let [keeper, proxy] = self.parts;
         Ok(json!({
+            "pid": own.1,
+            "processes": processes::rows(&[own, keeper, proxy]),
+            "workloads": rows,
             "hooks": {
                 "restored": self.restored.count(),
                 "neighbours": watch::rows(&neighbours),
             },
-            "state": "ready",
-            "version": env!("CARGO_PKG_VERSION"),
-            "pid": std::process::id(),
-            "uptime": self.began.elapsed().as_secs(),
-            "open_sessions": self.gateway.ledger.totals().0,
-            "workloads": workloads,
-            "services": self.config.catalog.configured(),
-            "object": crate::kernel::object_digest(),
-            "policies": policies.len(),
-            "policy_version": policies.version(),
-            "policies_loaded": folder.loaded,
-            "policy_error": folder.broken,
-            "ledger": if self.gateway.ledger.is_broken() { "broken" } else { "ok" },
-            "refused": counters.into_iter().map(|(reason, count)| (reason.to_owned(), count.into())).collect::<serde_json::Map<_, _>>(),
         }))
-    }
-
-    /// What is open, then what changes. A session that is opened in between is told twice rather than never.
-    fn follow(&self) -> Result<Answer<Held>, Refused> {
-        let changes = self.gateway.ledger.changes();
-        let open = self.gateway.ledger.flows().into_iter().map(|flow| Change {
-            event: Event::Open,
-            flow,
-        });
-        Ok(Answer {
-            items: open
-                .map(|change| to_value(&change))
-                .collect::<Result<_, _>>()?,
-            held: None,
-            changes: Some(changes),
-        })
     }
 
     pub(super) fn identity(&self, id: &str) -> Result<&Arc<Identity>, Refused> {
@@ -252,33 +173,8 @@ impl Daemon {
     }
 }
 
-fn approver(peer: Peer) -> Approver {
-    Approver {
-        name: "local admin".to_owned(),
-        uid: peer.uid,
-    }
-}
-
 pub(super) fn failed(error: &UpError) -> Refused {
     (error.code(), error.to_string())
-}
-
-fn answer(error: &ApproveError) -> Refused {
-    match error {
-        ApproveError::NotWhole(_) => (2, error.to_string()),
-        ApproveError::NotWaiting(_)
-        | ApproveError::Answered { .. }
-        | ApproveError::Expired { .. } => (9, error.to_string()),
-        other => (1, other.to_string()),
-    }
-}
-
-fn lookup(error: &LookupError) -> Refused {
-    let code = match error {
-        LookupError::Ledger(_) => 1,
-        _ => 9,
-    };
-    (code, error.to_string())
 }
 
 pub(super) fn to_value(value: &impl serde::Serialize) -> Result<Value, Refused> {

@@ -71,7 +71,13 @@ pub enum UpError {
     },
     #[error("no async runtime: {0}")]
     Runtime(io::Error),
-    #[error("the daemon cannot give up privileges: {0}")]
+    #[error(transparent)]
+    Boundary(#[from] crate::boundary::BoundaryError),
+    #[error("{message}")]
+    Proxy { code: u8, message: String },
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    #[error("this process cannot give up its privileges: {0}")]
     Confine(io::Error),
     #[error("{name} cannot be started: {source}")]
     Part {
@@ -94,7 +100,8 @@ impl UpError {
     pub fn code(&self) -> u8 {
         match self {
             // Nothing to mend: a service manager starts all of them again.
-            Self::PartEnded { .. } => 1,
+            Self::PartEnded { .. } | Self::Boundary(_) => 1,
+            Self::Proxy { code, .. } => *code,
             Self::Policy(_) => 4,
             Self::Privilege => 5,
             Self::Kernel(error) => match error.kind() {

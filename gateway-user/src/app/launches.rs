@@ -54,12 +54,8 @@ impl Daemon {
             }
             None => tagging::admit(identity, Taker::Root)?,
         }
-        let id = self
-            .gateway
-            .ledger
-            .new_id()
-            .map_err(|error| (1, error.to_string()))?
-            .to_string();
+        let id = self.ids.next().map_err(|error| (1, error.to_string()))?;
+        let id = id.to_string();
         let (workload, cgroup) = self
             .workloads
             .launch(identity, &id, mode, listen, network)
@@ -107,7 +103,7 @@ pub(super) fn own_network(network: Network, passed: Passed) -> Result<Passed, Re
 /// Waits until nothing of a launch is left, and lets its cgroup and namespace go.
 pub(super) fn outlive(daemon: &Arc<Daemon>, launch: PathBuf) {
     let waiting = Arc::clone(daemon);
-    daemon.workloads.services().spawn(async move {
+    daemon.services.spawn(async move {
         let mut pause = FIRST_LOOK;
         while !waiting.workloads.launch_ended(&launch) {
             tokio::time::sleep(pause).await;

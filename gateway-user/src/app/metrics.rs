@@ -1,6 +1,6 @@
 //! Metrics: what is read at each scrape, and the listener for Prometheus.
 //!
-//! In: the daemon. Out: the text, on the control socket and, where `[metrics] listen` says so, at `GET /metrics`. The listener
+//! In: the proxy. Out: the text, on the control socket and, where `[metrics] listen` says so, at `GET /metrics`. The listener
 //! answers nothing else, reads a bounded head within a deadline, and serves few at once: it tells identities and services to
 //! whoever can reach it, so it is off by default. A governed task cannot reach it unasked: loopback is governed like any other
 //! destination. Fails at start when the address cannot be bound.
@@ -19,10 +19,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::{Daemon, UpError};
+use super::UpError;
+use super::proxy::Proxying;
 use crate::telemetry::Reading;
 
-impl Daemon {
+impl Proxying {
     /// The text of a scrape.
     pub(super) async fn metrics(&self) -> String {
         let ledger = &self.gateway.ledger;
@@ -42,20 +43,24 @@ impl Daemon {
             ledger_slots: ledger.slots() as u64,
             ledger_broken: ledger.is_broken(),
             budgets: self.budgets_left(),
-            kernel: self.workloads.counters().unwrap_or_default(),
+            kernel: self.guard.counters().unwrap_or_default(),
         };
         ledger.metrics().text(&reading)
     }
 }
 
-/// Binds the listener.
-pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, UpError> {
-    let bound = TcpListener::bind(address).await;
+/// Binds the listener, which may need privilege.
+pub(super) fn bind(address: SocketAddr) -> Result<std::net::TcpListener, UpError> {
+    let bound = std::net::TcpListener::bind(address);
+    let bound = bound.and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
     bound.map_err(|source| UpError::Metrics { address, source })
 }
 
 /// Answers scrapes until it is dropped.
-pub(super) async fn serve(listener: TcpListener, daemon: Arc<Daemon>) {
+pub(super) async fn serve(listener: TcpListener, proxying: Arc<Proxying>) {
     let room = Arc::new(Semaphore::new(AT_ONCE));
     let mut scrapes = JoinSet::new();
     loop {
@@ -65,9 +70,9 @@ pub(super) async fn serve(listener: TcpListener, daemon: Arc<Daemon>) {
         while scrapes.try_join_next().is_some() {}
         match listener.accept().await {
             Ok((stream, _)) => {
-                let daemon = Arc::clone(&daemon);
+                let proxying = Arc::clone(&proxying);
                 scrapes.spawn(async move {
-                    let _ = timeout(DEADLINE, scrape(stream, daemon)).await;
+                    let _ = timeout(DEADLINE, scrape(stream, proxying)).await;
                     drop(permit);
                 });
             }
@@ -79,10 +84,10 @@ pub(super) async fn serve(listener: TcpListener, daemon: Arc<Daemon>) {
     }
 }
 
-async fn scrape(stream: TcpStream, daemon: Arc<Daemon>) {
+async fn scrape(stream: TcpStream, proxying: Arc<Proxying>) {
     let service = service_fn(move |request| {
-        let daemon = Arc::clone(&daemon);
-        async move { answer(&request, &daemon).await }
+        let proxying = Arc::clone(&proxying);
+        async move { answer(&request, &proxying).await }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -98,7 +103,7 @@ async fn scrape(stream: TcpStream, daemon: Arc<Daemon>) {
 
 async fn answer(
     request: &Request<Incoming>,
-    daemon: &Daemon,
+    proxying: &Proxying,
 ) -> Result<Response<Full<Bytes>>, http::Error> {
     let refused = |status| Response::builder().status(status).body(Full::default());
     if request.uri().path() != "/metrics" {
@@ -112,7 +117,7 @@ async fn answer(
             header::CONTENT_TYPE,
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
         )
-        .body(Full::from(daemon.metrics().await))
+        .body(Full::from(proxying.metrics().await))
 }
 
 /// A scraper or two, and somebody with curl.

@@ -4,23 +4,25 @@
 //! last step nothing new is governed, and what an earlier daemon pinned stays closed throughout.
 
 mod adoption;
+mod answers;
 mod containment;
 mod control;
 pub mod doctor;
 mod error;
+mod front;
 mod guard;
-mod inbound;
 mod launches;
 mod leftovers;
 mod lock;
 mod metrics;
 mod namespaces;
 mod parts;
+mod processes;
+mod proxy;
 mod refusals;
 mod reload;
 mod scratch;
 mod settle;
-mod spending;
 mod status;
 mod systemd;
 mod tagging;
@@ -29,32 +31,29 @@ mod workloads;
 
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
-use crate::approve::Approvals;
+use crate::boundary::Tell;
 use crate::config::{Config, Paths, Service};
-use crate::dns;
-use crate::drain::Drain;
 use crate::forward::Upstreams;
 use crate::identity::{Registry, Workload};
 use crate::keeper::{CertificateSpec, CredentialSpec, Keeper};
 use crate::kernel::{Kernel, Options, rival};
-use crate::load::{Limits, Load};
-use crate::pipeline::{self, Distrustful, Gateway, Unopened};
-use crate::policy::{Live, PolicySet};
-use crate::record::Ledger;
+use crate::record::Ids;
 use crate::sys::{confine, seccomp};
 use crate::tasks::Tasks;
 use crate::tls::Roots;
 
 use adoption::Adoption;
+use answers::Answers;
 use containment::Watch;
 pub use error::UpError;
+use front::Front;
 pub use guard::{GuardError, Guarded, guard};
 use leftovers::release_half;
 pub use leftovers::remove_leftovers;
@@ -62,33 +61,35 @@ use lock::Lock;
 use namespaces::Namespaces;
 use parts::Parts;
 pub use parts::part;
-use reload::Policies;
-pub use spending::spend;
+pub use proxy::{restore, spend};
 use workloads::Workloads;
 
 /// What every control request works with.
 struct Daemon {
     config: Config,
-    gateway: Arc<Gateway>,
+    gateway: Arc<Front>,
     workloads: Workloads,
     watch: Arc<Watch>,
     adoption: Arc<Adoption>,
-    policies: Arc<Policies>,
     restored: Arc<watch::Restored>,
+    /// What this process has started.
+    parts: [(&'static str, u32); 2],
+    ids: Ids,
+    /// End with the daemon.
+    services: Tasks,
     stop: Notify,
-    /// When it began to govern.
-    began: Instant,
 }
 
 /// Governs until a signal or `tollgate down`. `environment` is what the other processes are started with.
 ///
 /// # Errors
 /// [`UpError`]: nothing is half attached; what was governed before stays closed.
-pub fn up(config: Config, environment: &[(&str, String)]) -> Result<(), UpError> {
+pub fn up(path: &Path, config: Config, environment: &[(&str, String)]) -> Result<(), UpError> {
     if !nix::unistd::Uid::effective().is_root() {
         return Err(UpError::Privilege);
     }
-    // Before there are threads, for it ends with the thread that starts it.
+    raise_descriptor_limit();
+    // Before there are threads, for they end with the thread that starts them.
     let parts = Parts::start(environment)?;
     confine().map_err(UpError::Confine)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -96,7 +97,7 @@ pub fn up(config: Config, environment: &[(&str, String)]) -> Result<(), UpError>
         .build();
     runtime
         .map_err(UpError::Runtime)?
-        .block_on(govern(config, parts))
+        .block_on(govern(path, config, parts))
 }
 
 /// What the daemon does not work with is given up before it reads a byte of anybody's. Programs it asks, such as systemctl, get no more.
@@ -107,21 +108,9 @@ fn confine() -> std::io::Result<()> {
     seccomp::refuse(seccomp::NEVER)
 }
 
-async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
-    let limits = Limits::fitting(raise_descriptor_limit());
+async fn govern(path: &Path, config: Config, parts: Parts) -> Result<(), UpError> {
     folders(&config.paths)?;
     let _lock = Lock::take(&config.paths.run)?;
-    let live = Arc::new(Live::new(PolicySet::load(&config.paths.policies)?));
-    let policies = Arc::new(Policies::new(&config.paths.policies, Arc::clone(&live)));
-    let (keeper, mut parts) = parts.open(&config)?;
-    keeper.check()?;
-    let upstreams = upstreams(&config, &keeper)?;
-    let ledger = Ledger::open(&config.paths.state.join("ledger.db")).await?;
-    let spend = spend(&config, &ledger).await?;
-    let scraped = match config.metrics {
-        Some(address) => Some(metrics::bind(address).await?),
-        None => None,
-    };
     if let Some(pid) = rival(&config.paths.pins)
         && std::env::var_os(BESIDE).is_none()
     {
@@ -129,36 +118,34 @@ async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
     }
     let (registry, saved) = Registry::open(&registry_file(&config.paths))?;
     let registry = Arc::new(registry);
+    let answers = Arc::new(Answers {
+        policies: config.paths.policies.clone(),
+        registry: Arc::clone(&registry),
+        kernel: OnceLock::new(),
+        flows: OnceLock::new(),
+        daemon: OnceLock::new(),
+    });
+    let (keeper, proxy, policies, parts) =
+        tokio::task::block_in_place(|| parts.open(path, &config, &answers))?;
 
     let kernel = Arc::new(Kernel::open(Options::new(&config.paths.pins))?);
     kernel.set_daemon(std::process::id())?;
     tracing::info!(containment = kernel.lsm().level(), lsm = %kernel.lsm(), "the kernel part is in force");
     let (events, arrivals) = (kernel.events()?, kernel.arrivals()?);
-    let (services, connections) = (Tasks::default(), Tasks::default());
-    let gateway = Arc::new(Gateway {
-        flows: Arc::new(kernel.flows()),
+    let _ = answers.kernel.set(Arc::clone(&kernel));
+    let _ = answers.flows.set(kernel.flows());
+    let services = Tasks::default();
+    let gateway = Arc::new(Front {
         registry: Arc::clone(&registry),
-        catalog: Arc::clone(&config.catalog),
-        policies: live,
-        approvals: Approvals::open(ledger.clone()).await?,
-        load: Load::new(limits),
-        bodies: pipeline::body_budget(),
-        spend,
         keeper,
-        upstreams,
-        ledger: ledger.clone(),
-        tasks: connections.clone(),
-        drain: Drain::default(),
-        unopened: Unopened::default(),
-        distrustful: Distrustful::default(),
+        proxy,
         containment: kernel.lsm().level(),
-        dns: dns::Stage::new(config.resolvers.clone()),
     });
+    services.spawn(Arc::clone(&gateway).report(kernel.entries()?));
     services.spawn(refusals::report(events, registry));
-    services.spawn(Arc::clone(&policies).watch());
     services.spawn(settle::settle(Arc::clone(&kernel), arrivals));
-    let (own, governed) = (Arc::clone(&kernel), Arc::clone(&gateway));
-    let namespaces = Arc::new(Namespaces::new(own, governed, services.clone()));
+    let namespaces = Namespaces::new(Arc::clone(&kernel), Arc::clone(&gateway));
+    let namespaces = Arc::new(namespaces);
     let watch = Arc::new(Watch::new(
         Arc::clone(&kernel),
         Arc::clone(&gateway),
@@ -175,14 +162,7 @@ async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
     let restored = Arc::<watch::Restored>::default();
     services.spawn(watch::watch(Arc::clone(&kernel), Arc::clone(&restored)));
     let fresh = saved.is_empty() && kernel.tags()?.is_empty();
-    let governing = Workloads::new(
-        kernel,
-        &config,
-        Arc::clone(&gateway),
-        namespaces,
-        services.clone(),
-        saved,
-    );
+    let governing = Workloads::new(kernel, &config, Arc::clone(&gateway), namespaces, saved);
     let workloads = match governing.await {
         Ok(workloads) => workloads,
         Err(error) => {
@@ -198,33 +178,31 @@ async fn govern(config: Config, parts: Parts) -> Result<(), UpError> {
         workloads,
         watch,
         adoption,
-        policies,
         restored,
+        parts: parts.numbers(),
+        ids: Ids::default(),
+        services,
         stop: Notify::new(),
-        began: Instant::now(),
     });
+    let _ = answers.daemon.set(Arc::downgrade(&daemon));
     for launch in daemon.workloads.launched() {
         launches::outlive(&daemon, launch);
     }
-    if let Some(listener) = scraped {
-        services.spawn(metrics::serve(listener, Arc::clone(&daemon)));
-    }
     tokio::select! {
-        served = serve(&daemon) => served?,
+        served = serve(&daemon, policies) => served?,
         error = parts.ended() => return Err(error),
     }
     systemd::notify("STOPPING=1");
-    // No new connection is accepted while those that are open finish.
-    services.shutdown().await;
-    daemon.gateway.drain.run(&connections, DRAIN).await;
-    ledger.flush().await?;
+    daemon.gateway.tell(&Tell::Stop, &[])?;
+    parts.stopped().await;
+    daemon.services.shutdown().await;
     // Its absence tells `tollgate down` that all is over.
     let _ = std::fs::remove_file(daemon.config.paths.socket());
     Ok(())
 }
 
 /// Answers the control socket until it is time to stop.
-async fn serve(daemon: &Arc<Daemon>) -> Result<(), UpError> {
+async fn serve(daemon: &Arc<Daemon>, policies: usize) -> Result<(), UpError> {
     let socket = daemon.config.paths.socket();
     let mut terminate = signal(SignalKind::terminate()).map_err(UpError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(UpError::Signal)?;
@@ -238,11 +216,11 @@ async fn serve(daemon: &Arc<Daemon>) -> Result<(), UpError> {
             ended = &mut control => return ended.map_err(|source| UpError::Control { path: socket.clone(), source }),
             () = std::future::ready(()), if !ready => {
                 ready = true;
-                announce(daemon)?;
+                announce(daemon, policies)?;
             }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = reload.recv() => daemon.policies.ask(),
+            _ = reload.recv() => drop(daemon.gateway.tell(&Tell::Reload, &[])?),
             () = daemon.stop.notified() => {
                 daemon.workloads.release()?;
                 adoption::withdraw_all(&daemon.config.paths);
@@ -254,7 +232,7 @@ async fn serve(daemon: &Arc<Daemon>) -> Result<(), UpError> {
     Ok(())
 }
 
-fn announce(daemon: &Daemon) -> Result<(), UpError> {
+fn announce(daemon: &Daemon, policies: usize) -> Result<(), UpError> {
     let count = |number: usize, one: &str, many: &str| {
         format!("{number} {}", if number == 1 { one } else { many })
     };
@@ -262,23 +240,25 @@ fn announce(daemon: &Daemon) -> Result<(), UpError> {
         "ready: {}, {}, {}, control {}",
         count(daemon.workloads.governed()?.len(), "workload", "workloads"),
         count(daemon.config.catalog.configured(), "service", "services"),
-        count(daemon.gateway.policies.load().len(), "policy", "policies"),
+        count(policies, "policy", "policies"),
         daemon.config.paths.socket().display()
     );
     systemd::notify("READY=1");
     Ok(())
 }
 
-/// Shells start programs with room for a thousand descriptors; how many there are now.
-fn raise_descriptor_limit() -> u64 {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| {
-        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
-        Ok(hard)
-    });
-    raised.unwrap_or_else(|error| {
+/// Shells start programs with room for a thousand descriptors.
+fn raise_descriptor_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
         tracing::warn!(%error, "the limit of open files cannot be raised");
-        SHELL_DESCRIPTORS
-    })
+    }
+}
+
+/// How many descriptors there may be.
+fn descriptors() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(SHELL_DESCRIPTORS, |(soft, _)| soft)
 }
 
 fn folders(paths: &Paths) -> Result<(), UpError> {
@@ -360,14 +340,13 @@ fn certificates(config: &Config) -> HashMap<String, CertificateSpec> {
     config.catalog.services().filter_map(shown).collect()
 }
 
-/// The kernel part, other processes and their namespaces of networks and mounts, files and cgroups whoever they belong to, a listener for metrics.
+/// What the guard works with: the kernel part, other processes and their namespaces of networks and mounts, files and cgroups whoever they belong to.
 const KEPT: &[u32] = &[
     confine::CHOWN,
     confine::DAC_OVERRIDE,
     confine::DAC_READ_SEARCH,
     confine::FOWNER,
     confine::KILL,
-    confine::NET_BIND_SERVICE,
     confine::NET_ADMIN,
     confine::SYS_CHROOT,
     confine::SYS_PTRACE,
@@ -378,7 +357,5 @@ const KEPT: &[u32] = &[
 ];
 /// What a shell leaves.
 const SHELL_DESCRIPTORS: u64 = 1024;
-/// Short enough for a restart, long enough for most answers that stream.
-const DRAIN: Duration = Duration::from_secs(5);
 /// Lets a second instance run on a host whose workloads are kept apart by whoever sets it.
 const BESIDE: &str = "TOLLGATE_BESIDE";

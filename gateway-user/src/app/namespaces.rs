@@ -16,36 +16,32 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, UdpSocket};
-use tokio::sync::watch;
 
+use super::front::Front;
 use super::{UpError, systemd};
 use crate::identity::Workload;
 use crate::kernel::{Containment, Kernel};
-use crate::listener::{Listeners, Pair, Site, take_kept};
-use crate::pipeline::Gateway;
+use crate::listener::{Listeners, Pair, take_kept};
 use crate::sys::namespace;
-use crate::tasks::Tasks;
 
 /// What is served, and the namespaces in which processes were seen, by their name (`net:[123]`) and workload.
 pub(super) struct Namespaces {
     kernel: Arc<Kernel>,
-    gateway: Arc<Gateway>,
-    services: Tasks,
+    gateway: Arc<Front>,
     seen: Mutex<BTreeMap<(PathBuf, u32), (Inside, Instant)>>,
 }
 
-/// A namespace that is served; its listeners close when this is dropped.
+/// A namespace that is served, until it is released.
 pub(super) struct Inside {
+    workload: u32,
     cookie: u64,
-    _open: watch::Sender<()>,
 }
 
 impl Namespaces {
-    pub(super) fn new(kernel: Arc<Kernel>, gateway: Arc<Gateway>, services: Tasks) -> Self {
+    pub(super) fn new(kernel: Arc<Kernel>, gateway: Arc<Front>) -> Self {
         Self {
             kernel,
             gateway,
-            services,
             seen: Mutex::default(),
         }
     }
@@ -67,18 +63,17 @@ impl Namespaces {
                 systemd::keep_inside(cookie, &pair.tcp);
             }
         }
-        self.kernel.govern_namespace(cookie, workload.number)?;
-        let (open, closed) = watch::channel(());
-        let site = Site {
-            containment,
-            closed: Some(closed),
-        };
-        let share = self.gateway.load.share(workload.number);
-        listeners.serve_at(site, &self.gateway, &share, &self.services);
-        Ok(Inside {
+        let front = &self.gateway;
+        front.serve_inside(workload, cookie, containment, listeners)?;
+        let inside = Inside {
+            workload: workload.number,
             cookie,
-            _open: open,
-        })
+        };
+        if let Err(error) = self.kernel.govern_namespace(cookie, workload.number) {
+            self.release(inside);
+            return Err(error.into());
+        }
+        Ok(inside)
     }
 
     /// Gives a namespace up.
@@ -86,6 +81,9 @@ impl Namespaces {
         systemd::give_up_inside(inside.cookie);
         if let Err(error) = self.kernel.release_namespace(inside.cookie) {
             tracing::warn!(%error, "a network namespace that is gone is still listed");
+        }
+        if let Err(error) = self.gateway.leave(inside.workload, inside.cookie) {
+            tracing::warn!(%error, "listeners in a network namespace that is gone are kept");
         }
     }
 

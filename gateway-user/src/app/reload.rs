@@ -4,25 +4,27 @@
 //! a folder that is still being written to is left alone until two looks find the same; the last failure is shown until it is
 //! cured. The content is compared, so it does not matter whether files are edited, moved or come in by a changed symbolic link.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::policy::{Live, PolicyError, PolicySet};
+use crate::policy::{Files, Live, PolicyError, PolicySet};
 use crate::record::Time;
 
 /// The policy folder and what became of it.
 pub(super) struct Policies {
-    folder: PathBuf,
+    read: Read,
     live: Arc<Live>,
     state: Mutex<State>,
     /// One set is read at a time, so that an older one never replaces a newer.
     reading: Mutex<()>,
     asked: Notify,
 }
+
+/// How the folder is read, as it is now.
+type Read = Box<dyn Fn() -> Result<Files, PolicyError> + Send + Sync>;
 
 /// What `tollgate status` tells.
 #[derive(Clone)]
@@ -45,8 +47,11 @@ pub(super) struct Loaded {
 }
 
 impl Policies {
-    /// The folder that the set in force was just read from.
-    pub(super) fn new(folder: &Path, live: Arc<Live>) -> Self {
+    /// How the set in force was just read.
+    pub(super) fn new(
+        read: impl Fn() -> Result<Files, PolicyError> + Send + Sync + 'static,
+        live: Arc<Live>,
+    ) -> Self {
         let state = State {
             loaded: Time::now(),
             broken: None,
@@ -54,7 +59,7 @@ impl Policies {
             tried: live.load().version().to_owned(),
         };
         Self {
-            folder: folder.to_owned(),
+            read: Box::new(read),
             live,
             state: Mutex::new(state),
             reading: Mutex::default(),
@@ -111,13 +116,13 @@ impl Policies {
     }
 
     fn found(&self) -> String {
-        PolicySet::version_of(&self.folder).unwrap_or_else(|error| error.to_string())
+        (self.read)().map_or_else(|error| error.to_string(), |files| files.version())
     }
 
     fn read_here(&self) -> Result<Loaded, PolicyError> {
         let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let found = self.found();
-        let loaded = PolicySet::load(&self.folder);
+        let loaded = (self.read)().and_then(|files| files.compile());
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.tried = found;
         match loaded {
@@ -171,6 +176,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use std::os::unix::fs::symlink;
+    use std::path::{Path, PathBuf};
 
     use super::*;
     use crate::tasks::Tasks;
@@ -179,9 +185,14 @@ mod tests {
         format!("@id({id:?}) permit (principal, action, resource);\n")
     }
 
+    fn reading(folder: &Path) -> impl Fn() -> Result<Files, PolicyError> + Send + Sync + 'static {
+        let folder: PathBuf = folder.to_owned();
+        move || Files::read(&folder)
+    }
+
     fn watched(folder: &Path) -> (Arc<Policies>, Tasks) {
         let live = Arc::new(Live::new(PolicySet::load(folder).unwrap()));
-        let policies = Arc::new(Policies::new(folder, live));
+        let policies = Arc::new(Policies::new(reading(folder), live));
         let tasks = Tasks::default();
         tasks.spawn(Arc::clone(&policies).watch());
         (policies, tasks)
@@ -263,7 +274,7 @@ mod tests {
         let file = folder.path().join("a.cedar");
         std::fs::write(&file, policy("first")).unwrap();
         let live = Arc::new(Live::new(PolicySet::load(folder.path()).unwrap()));
-        let policies = Arc::new(Policies::new(folder.path(), live));
+        let policies = Arc::new(Policies::new(reading(folder.path()), live));
         std::fs::write(&file, policy("second")).unwrap();
         let loaded = policies.read().await.unwrap();
         assert!(loaded.new && loaded.set.describe("second").is_some());

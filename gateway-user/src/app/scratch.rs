@@ -15,6 +15,16 @@ use crate::control::ScratchGrant;
 /// No identity of a configuration has an `@` in its name.
 pub(super) const IDENTITY: &str = "@doctor";
 
+/// Holds nothing, and is given nothing.
+pub(super) fn identity() -> Arc<Identity> {
+    Arc::new(Identity {
+        id: IDENTITY.to_owned(),
+        groups: Vec::new(),
+        launch: None,
+        credentials: Credentials::Never,
+    })
+}
+
 /// A scratch workload under way.
 pub(super) struct Scratch {
     daemon: Arc<Daemon>,
@@ -37,15 +47,9 @@ impl Daemon {
         {
             return Err((7, "another doctor tries escapes: wait for it".to_owned()));
         }
-        let identity = Arc::new(Identity {
-            id: IDENTITY.to_owned(),
-            groups: Vec::new(),
-            launch: None,
-            credentials: Credentials::Never,
-        });
         let launched = self
             .workloads
-            .launch(&identity, "scratch", Mode::Enforce, &[], None)
+            .launch(&identity(), "scratch", Mode::Enforce, &[], None)
             .await;
         let (_, cgroup) = launched.map_err(|error| failed(&error))?;
         // Made first, so that whatever fails from here on is undone.

@@ -34,7 +34,7 @@ impl Daemon {
             "launches": launches,
             "listener": workload.v4,
             "listener6": workload.v6,
-            "listen": self.workloads.offers(workload.number),
+            "number": workload.number,
             "ca": super::ca_file(&self.config.paths, workload),
             "mounts": super::adoption::source(&self.config.paths),
             "trust": self.adoption.rows(workload.number),

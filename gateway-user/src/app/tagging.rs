@@ -106,7 +106,7 @@ impl Daemon {
             "mode": mode,
             "cgroup": place,
             "exists": exists,
-            "listen": self.workloads.offers(workload.number),
+            "listen": self.workloads.offers(workload).unwrap_or_default(),
             "ca": super::ca_file(&self.config.paths, workload),
             "uncontained": containment::rows(gaps.iter()),
         })

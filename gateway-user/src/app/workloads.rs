@@ -13,15 +13,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::inbound::Inbound;
+use super::front::Front;
 use super::namespaces::{Inside, Namespaces};
 use super::{UpError, launches, systemd};
 use crate::config::{Config, ExecutableRule, Identity, Mode, Offer, Paths, Subject};
 use crate::identity::{Place, Rules, Saved, Workload};
 use crate::kernel::{Hold, Kernel, KernelError, Scope, Tagged};
 use crate::listener::Listeners;
-use crate::pipeline::Gateway;
-use crate::tasks::Tasks;
 
 pub(super) use gaps::{Accepted, Wanted};
 
@@ -34,13 +32,11 @@ pub(super) type Governed = (Arc<Workload>, Vec<Tagged>);
 /// Works the kernel part.
 pub(super) struct Workloads {
     kernel: Arc<Kernel>,
-    gateway: Arc<Gateway>,
-    services: Tasks,
+    gateway: Arc<Front>,
     namespaces: Arc<Namespaces>,
     configured: Vec<Configured>,
     launches: PathBuf,
     paths: Paths,
-    inbound: Arc<Inbound>,
     next: Mutex<u32>,
     /// Network namespaces of launches, by the launch's cgroup.
     inside: Mutex<HashMap<PathBuf, Inside>>,
@@ -64,9 +60,8 @@ impl Workloads {
     pub(super) async fn new(
         kernel: Arc<Kernel>,
         config: &Config,
-        gateway: Arc<Gateway>,
+        gateway: Arc<Front>,
         namespaces: Arc<Namespaces>,
-        services: Tasks,
         saved: Vec<Saved>,
     ) -> Result<Self, UpError> {
         let mut configured = Vec::new();
@@ -81,17 +76,12 @@ impl Workloads {
                 accept_uncontained: workload.accept_uncontained,
             });
         }
-        let inbound = Arc::new(Inbound::new(Arc::clone(&kernel), Arc::clone(&gateway)));
-        services.spawn(Arc::clone(&inbound).watch());
-        services.spawn(Arc::clone(&inbound).record(kernel.entries()?));
         let workloads = Self {
             configured,
-            inbound,
             launches: launches::folder(&config.paths)?,
             kernel,
             gateway,
             namespaces,
-            services,
             paths: config.paths.clone(),
             next: Mutex::new(
                 saved
@@ -200,7 +190,7 @@ impl Workloads {
     fn switch(&self, workload: &Workload, mode: Mode) -> Result<(), UpError> {
         if self.gateway.registry.switch(workload, mode)? {
             tracing::warn!(workload = workload.name, %mode, "the mode has changed");
-            self.gateway.policies.look_again();
+            self.gateway.switched(workload, mode)?;
         }
         Ok(())
     }
@@ -354,14 +344,13 @@ impl Workloads {
         if let Some(v6) = &listeners.v6 {
             systemd::keep(&v6.tcp);
         }
-        let share = self.gateway.load.share(number);
-        listeners.serve(&self.gateway, &share, &self.services);
+        self.gateway.serve(&workload, listeners)?;
         self.kernel.govern(&Scope {
             workload: number,
             v4,
             v6,
         })?;
-        self.inbound.apply(&workload)?;
+        self.gateway.offer(&workload)?;
         Ok(workload)
     }
 }

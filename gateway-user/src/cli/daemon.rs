@@ -107,7 +107,7 @@ pub(super) struct Replay {
 pub(super) fn up(common: &Common, flags: &Up) -> Result<ExitCode, Failure> {
     logs::start(flags.log_format)?;
     let config = common.load()?;
-    app::up(config, &logs::environment(flags.log_format))?;
+    app::up(&common.config, config, &logs::environment(flags.log_format))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -184,6 +184,7 @@ fn status_text(status: &Value) -> String {
     lines.extend(broken.map(|error| {
         format!("  THE POLICY FOLDER IS BROKEN, the version above stays in force: {error}")
     }));
+    lines.extend(show::status::processes(status));
     lines.extend(show::status::hooks(status));
     lines.extend(show::status::workloads(status));
     for (reason, count) in status

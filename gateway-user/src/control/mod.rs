@@ -17,7 +17,7 @@ use crate::record::Time;
 
 pub use client::{ClientError, call, call_held, call_within, follow};
 pub use passed::Passed;
-pub use server::{Answer, Handler, Peer, serve};
+pub use server::{Answer, Handler, Peer, respond, serve};
 
 /// Everything the command line can ask for.
 #[derive(Debug, Serialize, Deserialize)]

@@ -50,6 +50,14 @@ pub trait Handler: Send + Sync + 'static {
     /// Whether the peer may ask at all; asked as soon as it has connected.
     fn admit(&self, peer: Peer) -> impl Future<Output = Result<(), (u8, String)>> + Send;
 
+    /// Whether another process answers this.
+    fn is_elsewhere(&self, _request: &Request) -> bool {
+        false
+    }
+
+    /// Has another process answer on this connection.
+    fn hand_over(&self, _request: Request, _peer: Peer, _connection: OwnedFd) {}
+
     /// The answer, or an exit code with a message.
     fn handle(
         &self,
@@ -57,6 +65,21 @@ pub trait Handler: Send + Sync + 'static {
         peer: Peer,
         passed: Passed,
     ) -> impl Future<Output = Result<Answer<Self::Held>, (u8, String)>> + Send;
+}
+
+/// Answers a request in its turn, which somebody else has read from this connection, after looking at who asks.
+///
+/// # Errors
+/// The connection is gone.
+pub async fn respond<H: Handler>(
+    stream: UnixStream,
+    handler: &H,
+    request: Request,
+    peer: Peer,
+) -> io::Result<()> {
+    let (read, write) = stream.into_split();
+    let answered = handler.handle(request, peer, None).await;
+    reply(answered, BufReader::new(read), write).await
 }
 
 /// Serves the control socket at `path` until the returned future is dropped.
@@ -105,15 +128,29 @@ async fn answer<H: Handler>(stream: UnixStream, handler: &H) -> io::Result<()> {
         )),
     };
     let (line, passed) = timeout(REQUEST_DEADLINE, passed::line(&stream)).await??;
-    let (read, mut write) = stream.into_split();
+    let (read, write) = stream.into_split();
     // The client says nothing more.
-    let mut bounded = BufReader::new(read.take(1));
+    let bounded = BufReader::new(read.take(1));
     let request = serde_json::from_slice(&line)
         .map_err(|error| (2, format!("the request was not understood: {error}")));
     let answered = match admitted.and(request) {
+        Ok(request) if handler.is_elsewhere(&request) => {
+            let read = bounded.into_inner().into_inner();
+            let whole = read.reunite(write).map_err(io::Error::other)?;
+            handler.hand_over(request, peer, whole.into_std()?.into());
+            return Ok(());
+        }
         Ok(request) => handler.handle(request, peer, passed).await,
         Err(refused) => Err(refused),
     };
+    reply(answered, bounded, write).await
+}
+
+async fn reply<H: Send>(
+    answered: Result<Answer<H>, (u8, String)>,
+    mut read: impl AsyncBufRead + Unpin,
+    mut write: impl AsyncWrite + Unpin,
+) -> io::Result<()> {
     let (replies, held, changes) = match answered {
         Ok(answer) => {
             let end = answer.changes.is_none().then_some(Reply::Done);
@@ -126,11 +163,11 @@ async fn answer<H: Handler>(stream: UnixStream, handler: &H) -> io::Result<()> {
         say(&mut write, &reply).await?;
     }
     if let Some(changes) = changes {
-        return relay(changes, &mut bounded, &mut write).await;
+        return relay(changes, &mut read, &mut write).await;
     }
     if held.is_some() {
         // The end of its stream is the end of what is held.
-        let _ = bounded.read_until(b'\n', &mut Vec::new()).await;
+        let _ = read.read_until(b'\n', &mut Vec::new()).await;
     }
     drop(held);
     write.shutdown().await

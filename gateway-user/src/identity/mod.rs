@@ -9,8 +9,10 @@ mod executable;
 mod process;
 mod registry;
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::Identity;
 use crate::kernel::Flow;
@@ -61,26 +63,55 @@ pub async fn attribute(flow: &Flow, registry: &Registry) -> Result<Caller, Unatt
     let workload = registry
         .by_number(flow.workload)
         .ok_or(Unattributable::Workload(flow.workload))?;
+    let looked = match registry.eyes() {
+        Some(eyes) => tokio::task::block_in_place(|| eyes.look(flow, &workload)),
+        None => looked(flow, &workload).await,
+    };
+    let (process, identity) = looked.map_err(|source| Unattributable::Executable {
+        workload: workload.name.clone(),
+        pid: flow.tgid,
+        source,
+    })?;
     Ok(Caller {
-        identity: effective(flow, &workload).await?,
+        identity,
         workload,
-        process: Process::read(flow.tgid, flow.start),
+        process,
         uid: flow.uid,
     })
 }
 
-async fn effective(flow: &Flow, workload: &Arc<Workload>) -> Result<Arc<Identity>, Unattributable> {
-    if workload.rules.is_empty() {
-        return Ok(Arc::clone(&workload.identity));
-    }
+/// Looks at processes, where this one may not. May block.
+pub trait Eyes: fmt::Debug + Send + Sync {
+    /// What `/proc` has of the calling process, and the identity it counts as.
+    ///
+    /// # Errors
+    /// It cannot be looked at, and rules want it.
+    fn look(&self, flow: &Flow, workload: &Arc<Workload>) -> io::Result<(Process, Arc<Identity>)>;
+}
+
+/// Looks at a process of a workload here. Reads its executable where rules want it.
+///
+/// # Errors
+/// Rules want the executable, and it cannot be looked at.
+pub fn look(
+    workload: &Workload,
+    pid: u32,
+    start: Duration,
+) -> io::Result<(Process, Arc<Identity>)> {
+    let identity = match workload.rules.is_empty() {
+        true => Arc::clone(&workload.identity),
+        false => workload.rules.identity(&workload.identity, pid, start)?,
+    };
+    Ok((Process::read(pid, start), identity))
+}
+
+/// A digest takes as long as the file is large.
+async fn looked(flow: &Flow, workload: &Arc<Workload>) -> io::Result<(Process, Arc<Identity>)> {
     let (of, pid, start) = (Arc::clone(workload), flow.tgid, flow.start);
-    let look = move || of.rules.identity(&of.identity, pid, start);
-    tokio::task::spawn_blocking(look)
+    if workload.rules.is_empty() {
+        return look(&of, pid, start);
+    }
+    tokio::task::spawn_blocking(move || look(&of, pid, start))
         .await
         .unwrap_or_else(|error| Err(io::Error::other(error)))
-        .map_err(|source| Unattributable::Executable {
-            workload: workload.name.clone(),
-            pid,
-            source,
-        })
 }

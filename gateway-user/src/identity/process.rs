@@ -3,8 +3,10 @@
 use std::fs;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// The calling process. `pid` and `start` are kernel facts of the flow; the rest is empty when the process is gone.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// Thread group id.
     pub pid: u32,

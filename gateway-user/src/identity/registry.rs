@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use super::{Acceptance, Rules};
+use super::{Acceptance, Eyes, Rules};
 use crate::config::{Identity, Mode, Offer};
 
 /// One workload: how the kernel knows it and who it is.
@@ -86,7 +86,9 @@ pub enum RegistryError {
 /// All workloads, by number and by name.
 #[derive(Debug)]
 pub struct Registry {
-    path: PathBuf,
+    /// `None` where another process keeps it.
+    path: Option<PathBuf>,
+    eyes: Option<Arc<dyn Eyes>>,
     entries: RwLock<Vec<Entry>>,
 }
 
@@ -143,11 +145,28 @@ impl Registry {
         let entries = saved.iter().cloned();
         Ok((
             Self {
-                path: path.to_owned(),
+                path: Some(path.to_owned()),
+                eyes: None,
                 entries: RwLock::new(entries.map(|saved| Entry { saved, live: None }).collect()),
             },
             saved,
         ))
+    }
+
+    /// A registry of what another process governs and keeps, with how to look at the processes there.
+    #[must_use]
+    pub fn told(eyes: Arc<dyn Eyes>) -> Self {
+        Self {
+            path: None,
+            eyes: Some(eyes),
+            entries: RwLock::default(),
+        }
+    }
+
+    /// How to look at processes, where this one may not.
+    #[must_use]
+    pub fn eyes(&self) -> Option<&dyn Eyes> {
+        self.eyes.as_deref()
     }
 
     /// Adds a workload and keeps it in the file before it is used.
@@ -330,10 +349,12 @@ impl Registry {
             .collect();
         change(&mut next);
         let saved: Vec<&Saved> = next.iter().map(|entry| &entry.saved).collect();
-        write(&self.path, &saved).map_err(|source| RegistryError::File {
-            path: self.path.clone(),
-            source,
-        })?;
+        if let Some(path) = &self.path {
+            write(path, &saved).map_err(|source| RegistryError::File {
+                path: path.clone(),
+                source,
+            })?;
+        }
         *entries = next;
         Ok(())
     }

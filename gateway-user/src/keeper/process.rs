@@ -18,11 +18,12 @@ use http::HeaderName;
 use nix::libc;
 use nix::sched::{CloneFlags, unshare};
 
-use super::line::{Line, Sockets};
+use super::line::{Line, exchange};
 use super::vault::{Reply, Vault};
 use super::wire::{self, Packed, Unpacker};
 use super::{CertificateSpec, CredentialSpec, Keeper, KeeperError};
 use crate::sys::confine;
+use crate::sys::exchange::{self as sockets, Sockets};
 use crate::sys::part;
 use crate::sys::seccomp::{self, Rule};
 
@@ -34,6 +35,8 @@ pub struct Started {
     /// The process; whoever started it sees to it that it runs.
     pub child: Child,
     sockets: Vec<OwnedFd>,
+    /// For a process that asks beside the one that started it.
+    pub others: Vec<OwnedFd>,
     /// Its end tells the keeper that nobody is left.
     bond: UnixStream,
 }
@@ -50,15 +53,11 @@ pub struct Bond {
 pub fn start(environment: &[(&str, String)]) -> io::Result<Started> {
     let (bond, theirs) = UnixStream::pair()?;
     let child = part::start(NAME, theirs.into(), environment)?;
-    let (mut ours, mut others) = (Vec::new(), Vec::new());
-    for _ in 0..AT_ONCE {
-        let (own, other) = UnixStream::pair()?;
-        ours.push(OwnedFd::from(own));
-        others.push(OwnedFd::from(other));
-    }
-    part::send(&bond, &[0], &others)?;
+    let (mut ours, keepers) = sockets::pairs(2 * AT_ONCE)?;
+    part::send(&bond, &[0], &keepers)?;
     Ok(Started {
         child,
+        others: ours.split_off(AT_ONCE),
         sockets: ours,
         bond,
     })
@@ -76,7 +75,7 @@ impl Started {
         certificates: &HashMap<String, CertificateSpec>,
     ) -> Result<(Keeper, Child, Bond), KeeperError> {
         let sockets = Sockets::new(self.sockets).map_err(|_| KeeperError::Gone)?;
-        let opened = sockets.exchange(&setup(state, specs, certificates))?;
+        let opened = exchange(&sockets, &setup(state, specs, certificates))?;
         let Reply::Checked = opened else {
             return Err(KeeperError::Mismatch);
         };
@@ -87,6 +86,22 @@ impl Started {
         );
         Ok((keeper, self.child, Bond { _socket: self.bond }))
     }
+}
+
+/// A keeper for a process that did not start it, over sockets it was given.
+///
+/// # Errors
+/// They are no sockets.
+pub fn joined(
+    sockets: Vec<OwnedFd>,
+    specs: &HashMap<String, CredentialSpec>,
+    certificates: &HashMap<String, CertificateSpec>,
+) -> io::Result<Keeper> {
+    Ok(Keeper::asking(
+        Line::There(Arc::new(Sockets::new(sockets)?)),
+        specs.keys().cloned().collect(),
+        certificates.keys().cloned().collect(),
+    ))
 }
 
 /// The keeper's own life.
@@ -103,16 +118,16 @@ pub fn main() -> ExitCode {
 fn serve() -> io::Result<()> {
     let bond = part::socket()?;
     confine()?;
-    let (got, sockets) = part::receive(&bond, &mut [0])?;
+    let (got, asked) = part::receive(&bond, &mut [0])?;
     if got == 0 {
         return Ok(());
     }
-    let mut sockets: Vec<UnixStream> = sockets.into_iter().map(UnixStream::from).collect();
-    // The one that is asked first on the other side.
-    let Some(first) = sockets.last_mut() else {
+    let mut asked: Vec<UnixStream> = asked.into_iter().map(UnixStream::from).collect();
+    // The one that is used first on the other side.
+    let Some(first) = asked.get_mut(AT_ONCE - 1) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    let Some(bytes) = wire::read(first)? else {
+    let Some(bytes) = sockets::read(first)? else {
         return Ok(());
     };
     let opened = open(&bytes);
@@ -120,11 +135,11 @@ fn serve() -> io::Result<()> {
         Ok(vault) => (Some(vault), Ok(Reply::Checked)),
         Err(error) => (None, Err(error)),
     };
-    wire::write(first, &wire::reply(&answer))?;
+    sockets::write(first, wire::reply(&answer).as_ref())?;
     let Some(vault) = vault.map(Arc::new) else {
         return Ok(());
     };
-    for stream in sockets {
+    for stream in asked {
         let vault = Arc::clone(&vault);
         std::thread::Builder::new().spawn(move || answer_all(stream, &vault))?;
     }
@@ -135,13 +150,13 @@ fn serve() -> io::Result<()> {
 
 /// One question after the other. What is no question ends the socket, and with it, on the other side, the keeper.
 fn answer_all(mut stream: UnixStream, vault: &Vault) {
-    while let Ok(Some(bytes)) = wire::read(&mut stream) {
+    while let Ok(Some(bytes)) = sockets::read(&mut stream) {
         let Ok(request) = wire::parse_request(&bytes) else {
             tracing::error!("what came is no question for the keeper");
             return;
         };
         let answer = wire::reply(&vault.ask(request));
-        if wire::write(&mut stream, &answer).is_err() {
+        if sockets::write(&mut stream, answer.as_ref()).is_err() {
             return;
         }
     }
@@ -154,7 +169,7 @@ fn confine() -> io::Result<()> {
     unshare(CloneFlags::CLONE_NEWNET)?;
     confine::keep_capabilities(&[confine::DAC_READ_SEARCH])?;
     nix::sys::prctl::set_no_new_privs()?;
-    seccomp::refuse(&[REFUSED, seccomp::NEVER].concat())
+    seccomp::refuse(&[REFUSED, seccomp::PRIVILEGED, seccomp::NEVER].concat())
 }
 
 /// The files, as one message.
@@ -224,22 +239,6 @@ const REFUSED: &[Rule] = &[
     Rule::Call(libc::SYS_bind),
     Rule::Call(libc::SYS_listen),
     Rule::Call(libc::SYS_accept4),
-    Rule::Call(libc::SYS_execve),
-    Rule::Call(libc::SYS_execveat),
-    Rule::Call(libc::SYS_pidfd_getfd),
-    Rule::Call(libc::SYS_bpf),
-    Rule::Call(libc::SYS_perf_event_open),
-    Rule::Call(libc::SYS_mount),
-    Rule::Call(libc::SYS_umount2),
-    Rule::Call(libc::SYS_open_tree),
-    Rule::Call(libc::SYS_move_mount),
-    Rule::Call(libc::SYS_fsopen),
-    Rule::Call(libc::SYS_fsconfig),
-    Rule::Call(libc::SYS_fsmount),
-    Rule::Call(libc::SYS_fspick),
-    Rule::Call(libc::SYS_mount_setattr),
-    Rule::Call(libc::SYS_unshare),
-    Rule::Call(libc::SYS_setns),
 ];
 
 #[cfg(test)]
@@ -277,8 +276,7 @@ mod tests {
         let specs = HashMap::from([("held".to_owned(), spec)]);
         let certificates = HashMap::from([("shown".to_owned(), shown)]);
         let mut message = Vec::new();
-        wire::write(&mut message, &setup(state, &specs, &certificates)).unwrap();
-        let message = wire::read(&mut message.as_slice()).unwrap().unwrap();
+        message.extend_from_slice(setup(state, &specs, &certificates).as_ref());
         let vault = Arc::new(open(&message).unwrap());
         let mut ours = Vec::new();
         for _ in 0..AT_ONCE {
@@ -353,9 +351,7 @@ mod tests {
             workload: "agent".to_owned(),
             name: ServerName::try_from("api.example").unwrap(),
         });
-        let mut framed = Vec::new();
-        wire::write(&mut framed, &whole).unwrap();
-        let bytes = &framed[4..];
+        let bytes = whole.as_ref();
         assert!(wire::parse_request(bytes).is_ok());
         for cut in 0..bytes.len() {
             assert!(wire::parse_request(&bytes[..cut]).is_err(), "{cut}");

@@ -1,9 +1,7 @@
 //! Requests and replies as bytes, for a keeper in a process of its own.
 //!
-//! In: a length, then a tag and its fields, each byte field with its own length. Out: typed messages, or an error; nothing is guessed.
+//! In: a tag and its fields, each byte field with its own length. Out: typed messages, or an error; nothing is guessed.
 //! Buffers are wiped when they are dropped, also those that were outgrown, because both directions carry secrets.
-
-use std::io::{self, Read, Write};
 
 use http::{HeaderName, HeaderValue};
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -13,31 +11,6 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use super::vault::{Echoes, Leaf, Reply, Request, Shown};
 use super::{Fill, Fingerprint, KeeperError};
-
-/// Writes one message.
-pub(super) fn write(stream: &mut impl Write, message: &Packed) -> io::Result<()> {
-    let length = u32::try_from(message.0.len()).map_err(|_| io::ErrorKind::InvalidData)?;
-    let mut whole = Packed::with_room(message.0.len() + 4);
-    whole.0.extend_from_slice(&length.to_le_bytes());
-    whole.0.extend_from_slice(&message.0);
-    stream.write_all(&whole.0)
-}
-
-/// Reads one message; `None` when the other end has closed between messages.
-pub(super) fn read(stream: &mut impl Read) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    let mut length = [0; 4];
-    match stream.read(&mut length)? {
-        0 => return Ok(None),
-        got => stream.read_exact(&mut length[got..])?,
-    }
-    let length = u32::from_le_bytes(length) as usize;
-    if length > MAX_MESSAGE {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let mut bytes = Zeroizing::new(vec![0; length]);
-    stream.read_exact(&mut bytes)?;
-    Ok(Some(bytes))
-}
 
 /// A request in bytes.
 pub(super) fn request(request: &Request) -> Packed {
@@ -203,6 +176,12 @@ pub(super) fn parse_reply(bytes: &[u8]) -> Result<Reply, KeeperError> {
 /// A message in bytes, wiped when it is dropped.
 pub(super) struct Packed(Zeroizing<Vec<u8>>);
 
+impl AsRef<[u8]> for Packed {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl Packed {
     pub(super) fn with_room(room: usize) -> Self {
         Self(Zeroizing::new(Vec::with_capacity(room)))
@@ -298,5 +277,3 @@ impl<'a> Unpacker<'a> {
 
 /// Most messages are smaller.
 const ROOM: usize = 4096;
-/// Hundreds of credentials of the longest kind; more is a mistake.
-const MAX_MESSAGE: usize = 8 << 20;

@@ -1,7 +1,10 @@
 //! How a connection's workload is contained.
 
+use serde::{Deserialize, Serialize};
+
 /// How far containment reaches, from the weakest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Containment {
     /// The kernel's hooks decide; what no hook sees is not contained.
     Hooks,

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
+
 use gateway_common::{
     flow::{FlowKey, Origin},
     names,
@@ -15,7 +17,7 @@ use gateway_common::{
 use super::maps::{Askers, Claims, optional};
 
 /// What the kernel knows about a redirected connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flow {
     /// The workload that the calling task was tagged with.
     pub workload: u32,
@@ -67,7 +69,8 @@ pub enum ClaimError {
 }
 
 /// Where a datagram came from and where it arrived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Question {
     /// Cookie of the network namespace.
     pub netns: u64,

@@ -25,10 +25,12 @@ use super::{
     maps::{Ring, failed, insert_new, optional, take},
     taken,
 };
+use serde::{Deserialize, Serialize};
+
 use crate::sys;
 
 /// An admitted flow.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entrant {
     /// Cookie of the accepted socket: names the flow.
     pub cookie: u64,
@@ -49,7 +51,8 @@ pub struct Entrant {
 }
 
 /// What happened to an [`Entrant`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Entry {
     /// It began.
     Opened,

@@ -31,7 +31,7 @@ mod tunnel;
 mod websocket;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -97,9 +97,17 @@ pub struct Gateway {
     /// Processes that were told about because they do not accept our certificates.
     pub distrustful: Distrustful,
     /// How far the containment of hooks reaches on this kernel.
-    pub containment: &'static str,
+    pub containment: OnceLock<&'static str>,
     /// Who is asked for names, and what was answered.
     pub dns: dns::Stage,
+}
+
+impl Gateway {
+    /// How far the containment of hooks reaches; the least until the first workload is governed.
+    #[must_use]
+    pub fn containment(&self) -> &'static str {
+        self.containment.get().copied().unwrap_or("hooks")
+    }
 }
 
 /// The agent's side of a connection.
@@ -313,7 +321,7 @@ fn session_start(
         workload: caller.workload.name.clone(),
         mode: caller.workload.mode.get().to_string(),
         process: recorded(gateway, &caller.process),
-        containment: containment.shown(gateway.containment).to_owned(),
+        containment: containment.shown(gateway.containment()).to_owned(),
         direction: Direction::Outbound,
         origin,
         name: None,

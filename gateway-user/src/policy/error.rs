@@ -19,6 +19,8 @@ pub enum PolicyError {
     TooLarge { path: PathBuf, limit: u64 },
     #[error("no *.cedar in {}: add policies, or run `tollgate init` for a first set", dir.display())]
     Empty { dir: PathBuf },
+    #[error("{message}")]
+    Unread { message: String },
     #[error("cannot start a thread to read policies: {0}")]
     Thread(io::Error),
     #[error("the built-in schema is broken: {0}")]

@@ -20,6 +20,7 @@ use super::{PolicySet, Rule, annotation, depth, detectors, lookup, shape, slice}
 use crate::detect::Detectors;
 
 /// One policy file.
+#[derive(Debug)]
 pub(super) struct Source {
     pub(super) file: PathBuf,
     pub(super) text: String,

@@ -23,7 +23,7 @@ mod vocabulary;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cedar_policy::{Effect, Entity, EntityUid, ResourceConstraint, Schema};
@@ -96,6 +96,52 @@ struct Rule {
     terms: Terms,
 }
 
+/// Policy files as they were read.
+#[derive(Debug)]
+pub struct Files(Vec<load::Source>);
+
+impl Files {
+    /// Reads every `*.cedar` directly in `dir`, and its detectors.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn read(dir: &Path) -> Result<Self, PolicyError> {
+        Ok(Self(load::read(dir)?))
+    }
+
+    /// Files that somebody else has read: path and content.
+    #[must_use]
+    pub fn given(files: Vec<(PathBuf, String)>) -> Self {
+        let files = files.into_iter();
+        Self(
+            files
+                .map(|(file, text)| load::Source { file, text })
+                .collect(),
+        )
+    }
+
+    /// Path and content of each.
+    #[must_use]
+    pub fn into_texts(self) -> Vec<(PathBuf, String)> {
+        let sources = self.0.into_iter();
+        sources.map(|source| (source.file, source.text)).collect()
+    }
+
+    /// The version of the set that they would make, which need not load.
+    #[must_use]
+    pub fn version(&self) -> String {
+        load::version(&self.0)
+    }
+
+    /// Checks them together.
+    ///
+    /// # Errors
+    /// [`PolicyError`] with everything that is wrong, by file and line.
+    pub fn compile(&self) -> Result<PolicySet, PolicyError> {
+        load::compile(&self.0)
+    }
+}
+
 impl PolicySet {
     /// Reads every `*.cedar` directly in `dir` and checks them together.
     ///
@@ -103,14 +149,6 @@ impl PolicySet {
     /// [`PolicyError`] with everything that is wrong, by file and line.
     pub fn load(dir: &Path) -> Result<Self, PolicyError> {
         load::compile(&load::read(dir)?)
-    }
-
-    /// The version of the set that [`PolicySet::load`] would read now, which need not load.
-    ///
-    /// # Errors
-    /// The files cannot be read.
-    pub fn version_of(dir: &Path) -> Result<String, PolicyError> {
-        Ok(load::version(&load::read(dir)?))
     }
 
     /// How many policies there are.

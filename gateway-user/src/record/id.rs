@@ -101,10 +101,10 @@ impl FromStr for Prefix {
 
 /// Makes ids that only grow, so that two entries of one ledger never share one and sorting by id is sorting by creation.
 #[derive(Debug, Default)]
-pub(super) struct Ids(Mutex<u128>);
+pub(crate) struct Ids(Mutex<u128>);
 
 impl Ids {
-    pub(super) fn next(&self) -> Result<Id, LedgerError> {
+    pub(crate) fn next(&self) -> Result<Id, LedgerError> {
         let mut random = [0; 4];
         rand::fill(&mut random).map_err(|_| LedgerError::Random)?;
         let ms = u128::from(Time::now().unix_ms().max(0).cast_unsigned()) & ((1 << 48) - 1);

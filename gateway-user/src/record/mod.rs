@@ -39,6 +39,7 @@ pub use bill::{Bill, DaySpent, usd};
 pub use entry::{ExchangeEntry, Ledger, SessionEntry};
 pub use error::{LedgerError, LookupError};
 pub use id::Id;
+pub(crate) use id::Ids;
 pub use live::{Change, Event, Flow};
 pub(crate) use op::{Answered, Asked};
 pub use read::{Explained, Filter, Reader};

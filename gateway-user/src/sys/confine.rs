@@ -9,6 +9,7 @@ use nix::libc;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{self, SigHandler, Signal};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
 /// Nobody looks into this process: no core dump, no ptrace and no `/proc/PID/mem` but by `CAP_SYS_PTRACE`.
 ///
@@ -39,6 +40,27 @@ pub fn ignore_stop_signals() -> io::Result<()> {
         unsafe { signal::signal(of, SigHandler::SigIgn) }?;
     }
     Ok(())
+}
+
+/// Becomes an ordinary user, for good, with no capability left.
+///
+/// # Errors
+/// The kernel refused.
+pub fn become_user(id: u32) -> io::Result<()> {
+    bound_capabilities(&[])?;
+    let (user, group) = (Uid::from_raw(id), Gid::from_raw(id));
+    setgroups(&[])?;
+    setresgid(group, group, group)?;
+    setresuid(user, user, user)?;
+    keep_capabilities(&[])
+}
+
+/// Keeps this much memory at most; beyond it an allocation fails, and with it the process.
+///
+/// # Errors
+/// The kernel refused.
+pub fn limit_memory(bytes: u64) -> io::Result<()> {
+    Ok(setrlimit(Resource::RLIMIT_DATA, bytes, bytes)?)
 }
 
 /// Keeps these capabilities at most, and no program it runs gets more; `kept` are numbers of capability(7).
@@ -116,8 +138,6 @@ pub const DAC_READ_SEARCH: u32 = 2;
 pub const FOWNER: u32 = 3;
 /// `CAP_KILL`.
 pub const KILL: u32 = 5;
-/// `CAP_NET_BIND_SERVICE`.
-pub const NET_BIND_SERVICE: u32 = 10;
 /// `CAP_NET_ADMIN`.
 pub const NET_ADMIN: u32 = 12;
 /// `CAP_SYS_CHROOT`.

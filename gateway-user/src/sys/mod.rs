@@ -7,6 +7,7 @@ pub mod bpf;
 pub mod confine;
 pub mod descriptor;
 pub mod diag;
+pub mod exchange;
 pub mod inherit;
 pub(crate) mod launch;
 pub(crate) mod mounts;

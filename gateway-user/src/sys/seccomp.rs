@@ -150,6 +150,28 @@ pub const NEVER: &[Rule] = &[
     Rule::Call(libc::SYS_kexec_file_load),
 ];
 
+/// What a process needs nothing of that works neither the kernel part nor namespaces: programs, descriptors of others, BPF, mounts,
+/// namespaces.
+pub const PRIVILEGED: &[Rule] = &[
+    Rule::Call(libc::SYS_execve),
+    Rule::Call(libc::SYS_execveat),
+    Rule::Call(libc::SYS_pidfd_getfd),
+    Rule::Call(libc::SYS_kcmp),
+    Rule::Call(libc::SYS_bpf),
+    Rule::Call(libc::SYS_perf_event_open),
+    Rule::Call(libc::SYS_mount),
+    Rule::Call(libc::SYS_umount2),
+    Rule::Call(libc::SYS_open_tree),
+    Rule::Call(libc::SYS_move_mount),
+    Rule::Call(libc::SYS_fsopen),
+    Rule::Call(libc::SYS_fsconfig),
+    Rule::Call(libc::SYS_fsmount),
+    Rule::Call(libc::SYS_fspick),
+    Rule::Call(libc::SYS_mount_setattr),
+    Rule::Call(libc::SYS_unshare),
+    Rule::Call(libc::SYS_setns),
+];
+
 /// Offsets in `struct seccomp_data`.
 const NUMBER_AT: u32 = 0;
 const ARCHITECTURE_AT: u32 = 4;

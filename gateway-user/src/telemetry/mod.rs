@@ -237,7 +237,7 @@ mod tests {
             approvals_pending: Some(3),
             policy_reloads: (0, 1),
             ledger_broken: true,
-            kernel: vec![("redirected", 11), ("udp", 2)],
+            kernel: vec![("redirected".to_owned(), 11), ("udp".to_owned(), 2)],
             ..Reading::default()
         });
         for line in [

@@ -29,7 +29,7 @@ pub struct Reading {
     /// Budgets, with US dollars that are neither spent nor reserved.
     pub budgets: Vec<(String, f64)>,
     /// What the kernel part counted since it was loaded: `redirected`, then refusals by reason.
-    pub kernel: Vec<(&'static str, u64)>,
+    pub kernel: Vec<(String, u64)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -44,7 +44,7 @@ struct Reload {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Refused {
-    reason: &'static str,
+    reason: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -120,7 +120,8 @@ impl Reading {
         );
 
         let refusals = Family::<Refused, Counter>::default();
-        for &(reason, count) in &self.kernel {
+        for (reason, count) in &self.kernel {
+            let (reason, count) = (reason.as_str(), *count);
             if reason == "redirected" {
                 let redirects = Counter::<u64>::default();
                 redirects.inc_by(count);
@@ -130,7 +131,11 @@ impl Reading {
                     redirects,
                 );
             } else {
-                refusals.get_or_create(&Refused { reason }).inc_by(count);
+                refusals
+                    .get_or_create(&Refused {
+                        reason: reason.to_owned(),
+                    })
+                    .inc_by(count);
             }
         }
         registry.register(

@@ -9,9 +9,13 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 
-use super::{Finished, Lab, Service, built, finish, lab::trusting, launches};
+use super::{Finished, Lab, Service, built, finish, lab::trusting, launches, processes};
 
 /// How long a command or a condition may take before it counts as hung.
 pub const WAIT: Duration = Duration::from_secs(60);
@@ -254,11 +258,25 @@ impl Daemon {
         launches::note(&self.lab, &serde_json::from_str(&status)?)
     }
 
-    /// Kills the daemon as a crash would.
+    /// Kills the daemon as a crash would, and waits until all of its processes have ended.
     pub fn crash(&mut self) -> anyhow::Result<()> {
+        self.crash_by(0)
+    }
+
+    /// Kills one of the daemon's processes, by turns, and waits until all have ended.
+    pub fn crash_by(&mut self, turn: usize) -> anyhow::Result<()> {
         self.note_launches()?;
-        self.child.kill()?;
-        self.child.wait()?;
+        let whole = processes(self.pid());
+        let one = whole[turn % whole.len()];
+        kill(Pid::from_raw(one.cast_signed()), Signal::SIGKILL)?;
+        self.ended(Duration::from_secs(5))?;
+        let started = Instant::now();
+        while whole.iter().any(|pid| runs(*pid)) {
+            if started.elapsed() > Duration::from_secs(5) {
+                bail!("a process of the daemon outlives it");
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
         Ok(())
     }
 
@@ -321,6 +339,12 @@ fn log(lab: &Lab) -> anyhow::Result<File> {
 }
 
 const LOG: &str = "daemon.log";
+
+/// Whether a process has not ended; one that nobody has waited for has.
+fn runs(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
+}
 
 /// One JSON value a line.
 fn lines(text: &str) -> anyhow::Result<Vec<Value>> {

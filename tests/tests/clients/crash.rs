@@ -1,4 +1,4 @@
-//! The daemon is killed at random moments under load: nothing reached the upstream that is not on record, nothing got out while it
+//! A process of the daemon is killed at random moments under load: nothing reached the upstream that is not on record, nothing got out while it
 //! was dead, and its successor takes over what is tagged.
 
 use std::{
@@ -52,12 +52,12 @@ fn nothing_passes_a_killed_daemon() -> anyhow::Result<()> {
     let input = agent.stdin.take().context("no input")?;
     let mut output = BufReader::new(agent.stdout.take().context("no output")?).lines();
     assert_eq!(output.next().transpose()?.as_deref(), Some("started"));
-    for _ in 0..KILLS {
+    for kill in 0..KILLS {
         thread::sleep(random(
             Duration::from_millis(300),
             Duration::from_millis(1500),
         ));
-        world.daemon.crash()?;
+        world.daemon.crash_by(kill)?;
         // What was under way when it died may still arrive.
         thread::sleep(Duration::from_millis(100));
         let (connections, received) = (

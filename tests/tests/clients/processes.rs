@@ -19,8 +19,9 @@ use crate::world::IDENTITY;
 const HELD: &str = "held.example.test";
 const SECRET: &str = "sk-live-held-0123456789abcdef";
 const KEEPER: &str = "tollgate-keeper";
+const PROXY: &str = "tollgate-proxy";
 /// What the daemon starts.
-const PARTS: &[&str] = &[KEEPER];
+const PARTS: &[&str] = &[KEEPER, PROXY];
 
 /// An upstream, and a daemon that holds its credential. Dropped in this order.
 struct Holding {
@@ -164,17 +165,25 @@ fn the_keeper_has_no_network_and_no_privilege_but_to_read() -> anyhow::Result<()
 #[test]
 fn a_credential_leaves_the_keeper_when_it_is_used_and_a_ca_key_never() -> anyhow::Result<()> {
     let holding = Holding::start()?;
-    let daemon = holding.daemon.pid();
+    let others = [holding.daemon.pid(), holding.part(PROXY)?];
     let keeper = holding.part(KEEPER)?;
     assert!(remembers(keeper, SECRET.as_bytes())?, "the control run");
-    assert!(!remembers(daemon, SECRET.as_bytes())?);
+    for other in others {
+        assert!(!remembers(other, SECRET.as_bytes())?);
+    }
     assert_eq!(holding.call()?, Some(0));
+    assert!(
+        !remembers(others[0], SECRET.as_bytes())?,
+        "the guard uses none"
+    );
     assert_eq!(holding.upstream.take().len(), 1);
     let mut keys = 0;
     for file in fs::read_dir(holding.lab.path("state/ca"))? {
         let pem = fs::read_to_string(file?.path())?;
         let key = der(&pem)?;
-        assert!(!remembers(daemon, &key)?);
+        for other in others {
+            assert!(!remembers(other, &key)?);
+        }
         assert!(remembers(keeper, &key)?, "the control run");
         keys += 1;
     }
@@ -210,23 +219,63 @@ fn when_a_process_is_killed_all_end_and_connects_are_refused() -> anyhow::Result
 }
 
 #[test]
-fn the_daemon_has_given_up_what_it_does_not_need() -> anyhow::Result<()> {
+fn the_proxy_is_nobody_and_sees_nothing_of_the_others() -> anyhow::Result<()> {
     let holding = Holding::start()?;
-    let daemon = holding.daemon.pid();
-    // CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, KILL, NET_BIND_SERVICE, NET_ADMIN, SYS_CHROOT, SYS_PTRACE, SYS_ADMIN, SYS_RESOURCE, PERFMON, BPF.
-    let kept = 0xc0_012c_142f_u64;
-    for set in ["CapEff:", "CapPrm:", "CapBnd:"] {
-        let more = u64::from_str_radix(&status(daemon, set)?, 16)? & !kept;
-        assert_eq!(more, 0, "{set} {more:x}");
-    }
-    for (field, value) in [("NoNewPrivs:", "1"), ("Seccomp:", "2")] {
-        assert_eq!(status(daemon, field)?, value, "{field}");
-    }
     assert_eq!(holding.call()?, Some(0));
+    let proxy = holding.part(PROXY)?;
+    for set in ["CapEff:", "CapPrm:", "CapInh:", "CapBnd:", "CapAmb:"] {
+        assert_eq!(status(proxy, set)?, "0000000000000000", "{set}");
+    }
+    for (field, value) in [("NoNewPrivs:", "1"), ("Seccomp:", "2"), ("Groups:", "")] {
+        assert_eq!(status(proxy, field)?, value, "{field}");
+    }
+    let users = status(proxy, "Uid:")?;
+    assert!(users.split_whitespace().all(|user| user != "0"), "{users}");
+    // What lies in the state folder, as it sees it: the ledger, not the keys, nor which workloads there are.
+    let state = holding.lab.path("state");
+    let seen =
+        std::path::PathBuf::from(format!("/proc/{proxy}/root")).join(state.strip_prefix("/")?);
+    let names = |folder: &std::path::Path| -> anyhow::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        Ok(names)
+    };
+    assert_eq!(names(&seen)?, ["ledger"]);
+    assert!(names(&state)?.contains(&"ca".to_owned()), "the control run");
+    assert!(names(&seen.join("ledger"))?.contains(&"ledger.db".to_owned()));
     Ok(())
 }
 
-/// Prints what of each process it can open or trace.
+#[test]
+fn a_ledger_that_lies_where_earlier_versions_had_it_is_taken_along() -> anyhow::Result<()> {
+    let mut holding = Holding::start()?;
+    assert_eq!(holding.call()?, Some(0));
+    let before = holding.daemon.ended_after(0, 1)?;
+    holding.daemon.crash()?;
+    // With what a killed daemon leaves beside it.
+    let (state, folder) = (holding.lab.path("state"), holding.lab.path("state/ledger"));
+    let mut moved = 0;
+    for file in fs::read_dir(&folder)? {
+        let file = file?;
+        let earlier = state.join(file.file_name());
+        fs::rename(file.path(), &earlier)?;
+        std::os::unix::fs::chown(&earlier, Some(0), Some(0))?;
+        moved += 1;
+    }
+    fs::remove_dir(&folder)?;
+    assert!(moved > 1, "there is no log beside the ledger");
+    holding.daemon = Daemon::start(&holding.lab)?;
+    assert_eq!(holding.daemon.exchanges()?.len(), 1);
+    assert_eq!(holding.daemon.exchanges()?[0]["id"], before[0]["id"]);
+    assert_eq!(holding.call()?, Some(0));
+    assert_eq!(holding.daemon.ended_after(1, 1)?.len(), 1);
+    assert!(!state.join("ledger.db").exists());
+    Ok(())
+}
+
+/// Prints what of each process it can open, take (pidfd_getfd) or trace.
 const PRYING: &str = "
 import ctypes, os, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -240,6 +289,8 @@ for pid in map(int, sys.argv[1:]):
         os.readlink(f'/proc/{pid}/fd/0')
         print('read fd')
     except OSError: pass
+    process = libc.syscall(434, pid, 0)
+    if process >= 0 and libc.syscall(438, process, 0, 0) >= 0: print('got fd')
     if libc.ptrace(0x4206, pid, 0, 0) == 0:
         print('traced')
         libc.ptrace(17, pid, 0, 0)
@@ -249,7 +300,11 @@ print('done')
 #[test]
 fn an_agent_looks_into_no_process_of_the_gateway() -> anyhow::Result<()> {
     let holding = Holding::start()?;
-    let pids = [holding.daemon.pid(), holding.part(KEEPER)?];
+    let pids = [
+        holding.daemon.pid(),
+        holding.part(KEEPER)?,
+        holding.part(PROXY)?,
+    ];
     let pids = pids.map(|pid| pid.to_string());
     let pry = |mut command: std::process::Command| {
         command.args(["-c", PRYING]).args(&pids);
@@ -260,7 +315,9 @@ fn an_agent_looks_into_no_process_of_the_gateway() -> anyhow::Result<()> {
     assert_eq!(told, "done\n");
     let control = pry(std::process::Command::new("python3"))?;
     assert_eq!(control.matches("read fd").count(), pids.len(), "{control}");
-    assert_eq!(control.matches("open environ").count(), pids.len());
+    for way in ["open mem", "open environ", "got fd", "traced"] {
+        assert_eq!(control.matches(way).count(), pids.len(), "{control}");
+    }
     Ok(())
 }
 

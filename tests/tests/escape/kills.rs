@@ -17,21 +17,23 @@ use tests::harness::{Daemon, WAIT, finish, processes};
 
 use crate::world::World;
 
-/// Binds an address, and says what came of it.
+/// Binds each address for connections and for datagrams, and says what came of it.
 const SQUAT: &str = "
 import socket, sys
-host, port = sys.argv[1].rsplit(':', 1)
-host = host.strip('[]')
-family = socket.AF_INET6 if ':' in host else socket.AF_INET
-for target in (host, '::' if family == socket.AF_INET6 else '0.0.0.0'):
-    with socket.socket(family) as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            s.bind((target, int(port)))
-            s.listen()
-            print('squatted', target)
-        except OSError as error:
-            print(error.strerror)
+for address in sys.argv[1:]:
+    host, port = address.rsplit(':', 1)
+    host = host.strip('[]')
+    family = socket.AF_INET6 if ':' in host else socket.AF_INET
+    for target in (host, '::' if family == socket.AF_INET6 else '0.0.0.0'):
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            with socket.socket(family, kind) as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    s.bind((target, int(port)))
+                    if kind == socket.SOCK_STREAM: s.listen()
+                    print('squatted', target, kind.name)
+                except OSError as error:
+                    print(error.strerror)
 ";
 
 /// Connects, and says at once what came of it.
@@ -62,9 +64,16 @@ fn whichever_process_of_the_daemon_dies_nothing_passes_and_nobody_squats() -> an
     );
     server.accept()?;
     server.set_nonblocking(true)?;
+    let free = listeners(&world.status()?)?;
+    let elsewhere: Vec<String> = free.iter().map(|at| unused(at)).collect();
+    let elsewhere: Vec<&str> = elsewhere.iter().map(String::as_str).collect();
+    let said = python(&world.free, SQUAT, &elsewhere)?;
+    ensure!(said.contains("squatted"), "the control run: {said}");
     let parts = processes(world.daemon.pid()).len();
+    ensure!(parts == 3, "guard, proxy and keeper, not {parts} processes");
     for part in 0..parts {
-        let listener = listener(&world.status()?)?;
+        let listeners = listeners(&world.status()?)?;
+        let listeners: Vec<&str> = listeners.iter().map(String::as_str).collect();
         let (whole, pid) = (processes(world.daemon.pid()), world.daemon.pid());
         ensure!(
             whole.len() == parts,
@@ -90,9 +99,9 @@ fn whichever_process_of_the_daemon_dies_nothing_passes_and_nobody_squats() -> an
         let said = python(&world.governed, DIAL, &[&ip, &port])?;
         ensure!(said.trim() == "Connection refused at once", "{said}");
         for cgroup in [&world.free, &world.governed] {
-            let said = python(cgroup, SQUAT, &[&listener])?;
+            let said = python(cgroup, SQUAT, &listeners)?;
             ensure!(
-                !said.contains("squatted") && said.lines().count() == 2,
+                !said.contains("squatted") && said.lines().count() == 4 * listeners.len(),
                 "{said}"
             );
         }
@@ -116,8 +125,20 @@ fn alive(pid: u32) -> bool {
     stat.is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-/// Where the first workload is sent to.
-fn listener(status: &Value) -> anyhow::Result<String> {
-    let listener = status["workloads"][0]["listener"].as_str();
-    Ok(listener.context("no listener")?.to_owned())
+/// The same address at a port that nobody has.
+fn unused(listener: &str) -> String {
+    let (host, _) = listener.rsplit_once(':').unwrap_or((listener, ""));
+    format!("{host}:27183")
+}
+
+/// Where the first workload is sent to, over IPv4 and, where the host has it, IPv6.
+fn listeners(status: &Value) -> anyhow::Result<Vec<String>> {
+    let row = &status["workloads"][0];
+    let v4 = row["listener"].as_str().context("no listener")?;
+    let v6 = row["listener6"].as_str();
+    Ok([Some(v4), v6]
+        .into_iter()
+        .flatten()
+        .map(str::to_owned)
+        .collect())
 }

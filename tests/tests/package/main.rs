@@ -225,7 +225,8 @@ fn the_units_are_well_formed_and_tight() -> anyhow::Result<()> {
         "{said}"
     );
     for unit in units {
-        // Of 100; what it has to have makes up most of it: capabilities for BPF, and those to give a CA to the mounts of containers.
+        // Of 100; what the guard has to have makes up most of it: capabilities for BPF, those to give a CA to the mounts of containers, and
+        // those to give its parts less. What parses network bytes has none of it.
         let output = Command::new("systemd-analyze")
             .args(["security", "--offline=yes", "--threshold=43", "--no-pager"])
             .arg(&unit)

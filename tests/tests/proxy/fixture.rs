@@ -3,13 +3,13 @@
 use std::{
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, PoisonError},
+    sync::{Arc, OnceLock, PoisonError},
     time::Duration,
 };
 
 use anyhow::{Context, bail};
 use gateway_user::{
-    app::{keeper, spend, upstreams},
+    app::{keeper, restore, spend, upstreams},
     approve::Approvals,
     config::Mode,
     dns,
@@ -120,6 +120,8 @@ impl Proxy {
         )?;
         std::fs::create_dir(&config.paths.state)?;
         let ledger = Ledger::open(&config.paths.state.join("ledger.db")).await?;
+        let spent = spend(&config)?;
+        restore(&spent, &ledger).await?;
         let (registry, _) = Registry::open(&config.paths.state.join("workloads.json"))?;
         let identity = Arc::clone(config.identity("research-agent").context("no identity")?);
         let rules = config.workloads.iter().map(|own| own.executables.clone());
@@ -152,13 +154,13 @@ impl Proxy {
             approvals: Approvals::open(ledger.clone()).await?,
             load: Load::new(setup.limits),
             bodies: pipeline::body_budget(),
-            spend: spend(&config, &ledger).await?,
+            spend: spent,
             ledger,
             tasks: Tasks::default(),
             drain: Drain::default(),
             unopened: Unopened::default(),
             distrustful: Distrustful::default(),
-            containment: "hooks",
+            containment: OnceLock::from("hooks"),
             dns: dns::Stage::new(config.resolvers.clone()),
         });
         Ok(Self {

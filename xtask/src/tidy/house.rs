@@ -127,6 +127,11 @@ pub(super) const MODULES: &[Rule] = &[
         module: "dns",
         may_use: &["config"],
     },
+    // What the guard and the proxy say to each other.
+    Rule {
+        module: "boundary",
+        may_use: &["config", "control", "identity", "kernel", "sys"],
+    },
     // What puts stages together.
     Rule {
         module: "pipeline",
@@ -172,6 +177,7 @@ pub(super) const MODULES: &[Rule] = &[
         module: "app",
         may_use: &[
             "approve",
+            "boundary",
             "config",
             "control",
             "detect",

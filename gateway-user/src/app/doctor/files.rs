@@ -48,7 +48,11 @@ pub(super) fn all(config: &Config, daemon: bool) -> Vec<Finding> {
 fn folders(paths: &Paths) -> Vec<Finding> {
     let folders = [
         ("state folder", &paths.state, READ | WRITE),
-        ("ledger", &paths.state.join("ledger.db"), READ | WRITE),
+        (
+            "ledger",
+            &paths.state.join("ledger/ledger.db"),
+            READ | WRITE,
+        ),
         ("keys", &paths.state.join("ca"), READ | WRITE),
         ("run folder", &paths.run, WRITE),
         ("policy folder", &paths.policies, WRITE),

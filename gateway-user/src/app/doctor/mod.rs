@@ -6,6 +6,7 @@
 pub mod escapes;
 mod files;
 mod host;
+mod processes;
 mod trust;
 
 use std::path::Path;
@@ -132,6 +133,7 @@ fn daemon(status: &Result<Value, String>) -> Vec<Finding> {
             "an older set is in force: mend the folder",
         ));
     }
+    findings.extend(processes::all(status));
     let workloads = status["workloads"].as_array().cloned().unwrap_or_default();
     findings.extend(workloads.iter().flat_map(gaps));
     findings.extend(workloads.iter().map(|workload| {

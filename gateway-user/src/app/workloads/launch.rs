@@ -16,7 +16,6 @@ use crate::identity::Workload;
 use crate::kernel::Containment;
 use crate::sys::namespace;
 use crate::sys::socket::netns_cookie;
-use crate::tasks::Tasks;
 
 impl Workloads {
     /// A fresh cgroup for one launch as `identity`, tagged before anything runs in it.
@@ -97,11 +96,6 @@ impl Workloads {
             self.namespaces.release(inside);
         }
         true
-    }
-
-    /// Tasks that end with the daemon.
-    pub(in crate::app) fn services(&self) -> &Tasks {
-        &self.services
     }
 
     /// The launches that go on.

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::Workloads;
 use crate::app::UpError;
 use crate::config::Offer;
@@ -15,7 +17,7 @@ impl Workloads {
         listen: &[Offer],
     ) -> Result<(), UpError> {
         self.gateway.registry.offer(workload.number, listen)?;
-        self.inbound.apply(workload)
+        self.gateway.offer(workload).map(drop)
     }
 
     /// The same for a launch. Launches of one identity are one workload: what any of those that run below `parent` declares is answered.
@@ -36,7 +38,7 @@ impl Workloads {
     }
 
     /// The endpoints of a workload as `status` shows them.
-    pub(in crate::app) fn offers(&self, workload: u32) -> Vec<serde_json::Value> {
-        self.inbound.rows(workload)
+    pub(in crate::app) fn offers(&self, workload: &Workload) -> Result<Value, UpError> {
+        self.gateway.offer(workload)
     }
 }

@@ -2,6 +2,26 @@
 
 use serde_json::Value;
 
+/// A line for each process of the gateway.
+pub(crate) fn processes(status: &Value) -> Vec<String> {
+    let line = |process: &Value| {
+        let number = |key: &str| process.get(key).and_then(Value::as_u64).unwrap_or_default();
+        format!(
+            "  {}: pid {}, uid {}, capabilities {:#x}, seccomp {}, memory {} MiB",
+            text(process, "name"),
+            number("pid"),
+            number("uid"),
+            number("capabilities"),
+            match process.get("seccomp").and_then(Value::as_bool) {
+                Some(true) => "on",
+                _ => "off",
+            },
+            number("resident") >> 20,
+        )
+    };
+    items(status, "processes").map(line).collect()
+}
+
 /// A line for each workload, and one for each of its tags.
 pub(crate) fn workloads(status: &Value) -> Vec<String> {
     let mut lines = Vec::new();

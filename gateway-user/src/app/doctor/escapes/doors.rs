@@ -2,11 +2,16 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
+
+use nix::unistd::Pid;
+use serde_json::Value;
 
 use super::Attempt;
 use super::scene::Scene;
 use crate::config::Mode;
 use crate::control::{ClientError, Request, What, call_within};
+use crate::sys::{descriptor, launch};
 
 pub(super) const ATTEMPTS: &[Attempt] = &[
     Attempt::new(
@@ -90,13 +95,41 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     .counts_by_success(),
     Attempt::new(
         "daemon-memory",
-        "the daemon's memory, as an ordinary user",
-        "another user's process",
-        |scene| File::open(format!("/proc/{}/mem", scene.daemon)).map(drop),
+        "memory, environment or descriptors of one of the gateway's processes, as an ordinary user",
+        "another user's processes, which cannot be looked into",
+        |scene| {
+            let mut outcome = Err(io::ErrorKind::NotFound.into());
+            for pid in &scene.processes {
+                match look_into(*pid) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => outcome = Err(error),
+                }
+            }
+            outcome
+        },
     )
     .by_nobody()
     .counts_by_success(),
 ];
+
+/// The gateway's processes, of its status.
+pub(super) fn processes(status: &Value) -> Vec<u32> {
+    let rows = status["processes"].as_array().into_iter().flatten();
+    let numbers = rows.filter_map(|row| row["pid"].as_u64()?.try_into().ok());
+    numbers.collect()
+}
+
+fn look_into(pid: u32) -> io::Result<()> {
+    let at = |name: &str| format!("/proc/{pid}/{name}");
+    File::open(at("mem"))
+        .or_else(|_| File::open(at("environ")))
+        .map(drop)
+        .or_else(|_| std::fs::read_link(at("fd/0")).map(drop))
+        .or_else(|_| {
+            let process = launch::pidfd(Pid::from_raw(pid.cast_signed()))?;
+            descriptor::of_process(process.as_fd(), 0).map(drop)
+        })
+}
 
 /// A socket cannot be opened, but its folder can be looked into.
 fn listed(path: &std::path::Path, error: io::Error) -> io::Result<()> {

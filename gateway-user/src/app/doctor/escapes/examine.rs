@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::scene::Account;
-use super::{Attempt, Observers, Promise, Proof, Scene, attempts};
+use super::{Attempt, Observers, Promise, Proof, Scene, attempts, doors};
 use crate::control::{ClientError, Request, ScratchGrant, call, call_held};
 use crate::record::Time;
 
@@ -119,7 +119,7 @@ pub fn examine(socket: &Path, only: &[String]) -> Result<Report, EscapeError> {
     let stage = Stage {
         observers: Observers::new()?,
         free: Free::new(&grant.cgroup)?,
-        daemon: status["pid"].as_u64().and_then(|pid| pid.try_into().ok()),
+        processes: doors::processes(&status),
         socket,
         grant,
     };
@@ -140,7 +140,7 @@ pub fn examine(socket: &Path, only: &[String]) -> Result<Report, EscapeError> {
 struct Stage<'a> {
     observers: Observers,
     free: Free,
-    daemon: Option<u32>,
+    processes: Vec<u32>,
     socket: &'a Path,
     grant: ScratchGrant,
 }
@@ -200,7 +200,7 @@ impl Stage<'_> {
             elsewhere: self.free.0.clone(),
             control: self.socket.to_owned(),
             files: self.grant.files.clone(),
-            daemon: self.daemon.unwrap_or(0),
+            processes: self.processes.clone(),
             patience,
         };
         let account = play(&scene)?;

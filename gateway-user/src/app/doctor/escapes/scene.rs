@@ -35,8 +35,8 @@ pub struct Scene {
     pub(super) control: PathBuf,
     /// Files of the daemon.
     pub(super) files: Vec<PathBuf>,
-    /// The daemon, as the control socket knows it.
-    pub(super) daemon: u32,
+    /// The gateway's processes, as the control socket knows them.
+    pub(super) processes: Vec<u32>,
     /// Milliseconds to wait for what the gateway says to what it was sent; 0 where nobody answers.
     pub(super) patience: u64,
 }

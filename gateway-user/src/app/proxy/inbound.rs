@@ -1,6 +1,6 @@
 //! Servers of workloads: which of them others may reach, and the record of who came.
 //!
-//! In: the endpoints a workload declares, the policies, admitted flows as the kernel tells of them. Out: what the kernel answers; a session for each
+//! In: the endpoints a workload declares, the policies, admitted flows as the guard tells of them. Out: what the kernel answers; a session for each
 //! flow. Invariants: an endpoint is answered only while policy permits `net.listen` for it (an observed workload's are, whatever policy says); it is
 //! decided again when the policies change, and what is open to an endpoint that is no longer permitted is cut off; while the ledger cannot be
 //! written nobody new is answered.
@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::mpsc::Receiver;
 use tokio::time::sleep;
 
-use super::UpError;
+use crate::boundary::Guard;
 use crate::config::{Mode, Offer};
 use crate::identity::{Process, Workload};
-use crate::kernel::{Entrant, Entries, Entry, Kernel};
+use crate::kernel::{Entrant, Entry};
 use crate::pipeline::{self, Gateway};
 use crate::policy::{Decision, Query};
 use crate::protocol::{Fact, Facts};
@@ -24,7 +25,7 @@ use crate::record::{self, ExchangeEntry, ExchangeStart, LedgerError, SessionEntr
 
 /// Decides, and records.
 pub(super) struct Inbound {
-    kernel: Arc<Kernel>,
+    guard: Arc<Guard>,
     gateway: Arc<Gateway>,
     /// By the workload's number.
     decided: Mutex<HashMap<u32, Vec<Decided>>>,
@@ -49,16 +50,16 @@ struct Open {
 }
 
 impl Inbound {
-    pub(super) fn new(kernel: Arc<Kernel>, gateway: Arc<Gateway>) -> Self {
+    pub(super) fn new(guard: Arc<Guard>, gateway: Arc<Gateway>) -> Self {
         Self {
-            kernel,
+            guard,
             gateway,
             decided: Mutex::default(),
         }
     }
 
     /// Has the kernel answer what policy permits a workload to serve, and nothing else.
-    pub(super) fn apply(&self, workload: &Workload) -> Result<(), UpError> {
+    pub(super) fn apply(&self, workload: &Workload) -> Result<(), String> {
         let offers = self.gateway.registry.offers(workload.number);
         let decided: Vec<Decided> = offers
             .into_iter()
@@ -69,7 +70,7 @@ impl Inbound {
             .filter(|decided| decided.answered())
             .map(|decided| decided.offer.endpoint())
             .collect();
-        self.kernel.offer(workload.number, &answered, FLOWS)?;
+        self.guard.offer(workload.number, answered, FLOWS)?;
         for refused in decided.iter().filter(|decided| !decided.answered()) {
             tracing::warn!(
                 workload = workload.name,
@@ -108,22 +109,17 @@ impl Inbound {
     }
 
     /// Records flows until the task is shut down.
-    pub(super) async fn record(self: Arc<Self>, mut entries: Entries) {
+    pub(super) async fn record(self: Arc<Self>, mut entries: Receiver<(Entrant, Process)>) {
         let mut open = HashMap::new();
         let mut withheld = false;
         loop {
             tokio::select! {
-                entrant = entries.next() => match entrant {
-                    Ok(entrant) => {
-                        if let Err(error) = self.entry(&mut open, entrant).await {
-                            tracing::error!(%error, "a flow from outside is not on record: no more are answered");
-                            withheld = true;
-                            self.withhold();
-                        }
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, "flows from outside are not heard of");
-                        sleep(PAUSE).await;
+                entrant = entries.recv() => {
+                    let Some(entrant) = entrant else { return };
+                    if let Err(error) = self.entry(&mut open, entrant).await {
+                        tracing::error!(%error, "a flow from outside is not on record: no more are answered");
+                        withheld = true;
+                        self.withhold();
                     }
                 },
                 () = sleep(PAUSE), if withheld => {
@@ -139,11 +135,11 @@ impl Inbound {
     async fn entry(
         &self,
         open: &mut HashMap<u64, Open>,
-        entrant: Entrant,
+        (entrant, process): (Entrant, Process),
     ) -> Result<(), LedgerError> {
         match entrant.event {
             Entry::Opened => {
-                if let Some(flow) = self.open(&entrant).await? {
+                if let Some(flow) = self.open(&entrant, &process).await? {
                     open.insert(entrant.cookie, flow);
                 }
                 Ok(())
@@ -169,19 +165,22 @@ impl Inbound {
         }
     }
 
-    async fn open(&self, entrant: &Entrant) -> Result<Option<Open>, LedgerError> {
+    async fn open(
+        &self,
+        entrant: &Entrant,
+        process: &Process,
+    ) -> Result<Option<Open>, LedgerError> {
         let Some(workload) = self.gateway.registry.by_number(entrant.workload) else {
             tracing::error!(workload = entrant.workload, "a flow from outside to nobody");
             return Ok(None);
         };
         let decided = self.at(entrant);
-        let process = Process::read(entrant.tgid, entrant.start);
         let session = self.gateway.ledger.session(SessionStart {
             identity: workload.identity.id.clone(),
             workload: workload.name.clone(),
             mode: workload.mode.get().to_string(),
-            process: pipeline::recorded(&self.gateway, &process),
-            containment: self.gateway.containment.to_owned(),
+            process: pipeline::recorded(&self.gateway, process),
+            containment: self.gateway.containment().to_owned(),
             direction: record::Direction::Inbound,
             origin: entrant.peer,
             name: None,
@@ -264,7 +263,7 @@ impl Inbound {
 
     fn withhold(&self) {
         for workload in self.gateway.registry.all() {
-            if let Err(error) = self.kernel.offer(workload.number, &[], 0) {
+            if let Err(error) = self.guard.offer(workload.number, Vec::new(), 0) {
                 tracing::error!(%error, workload = workload.name, "what it serves could not be closed");
             }
         }

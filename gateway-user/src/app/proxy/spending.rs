@@ -2,32 +2,40 @@
 
 use serde_json::{Value, json};
 
-use super::control::{Refused, to_value};
-use super::{Daemon, UpError};
+use super::Proxying;
+use crate::app::UpError;
+use crate::app::control::{Refused, to_value};
 use crate::config::Config;
 use crate::record::{Ledger, Time, usd};
 use crate::spend::Spend;
 
-/// Prices and budgets, with what is spent of them already.
+/// Prices and budgets.
 ///
 /// # Errors
-/// The file of prices cannot be used, or the ledger cannot be read.
-pub async fn spend(config: &Config, ledger: &Ledger) -> Result<Spend, UpError> {
-    let spend = Spend::new(
+/// The file of prices cannot be used.
+pub fn spend(config: &Config) -> Result<Spend, UpError> {
+    Ok(Spend::new(
         config.prices.as_deref(),
         &config.budgets,
         &config.rates,
         &config.identities,
-    )?;
+    )?)
+}
+
+/// Takes along what is spent already.
+///
+/// # Errors
+/// The ledger cannot be read.
+pub async fn restore(spend: &Spend, ledger: &Ledger) -> Result<(), UpError> {
     let now = Time::now();
     let spent = ledger.reader().spent_by_day(now.month_began()).await?;
     spend.book.restore(spent, now);
-    Ok(spend)
+    Ok(())
 }
 
-impl Daemon {
+impl Proxying {
     /// US dollars of each budget that are neither spent nor reserved.
-    pub(super) fn budgets_left(&self) -> Vec<(String, f64)> {
+    pub(in crate::app) fn budgets_left(&self) -> Vec<(String, f64)> {
         let accounts = self.gateway.spend.book.accounts(Time::now());
         let budgets = accounts.into_iter();
         budgets
