@@ -134,7 +134,8 @@ mod tests {
             let (mut own, other) = UnixStream::pair().unwrap();
             answer_all(vec![other.into()], &Arc::new(Counting)).unwrap();
             exchange::write(&mut own, bytes).unwrap();
-            exchange::read(&mut own).unwrap()
+            // What ends with bytes unread is reset.
+            exchange::read(&mut own).ok().flatten()
         };
         let answer = ask(&serde_json::to_vec(&Ask::Counters).unwrap()).unwrap();
         assert_eq!(&*answer, br#"{"counters":[["udp",3]]}"#);

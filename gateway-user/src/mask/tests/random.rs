@@ -9,6 +9,7 @@ use serde_json::json;
 use super::*;
 use crate::detect;
 
+mod documents;
 mod responses;
 
 /// What texts are made of: findings, what looks like their beginning, and what makes cutting hard.
@@ -166,8 +167,8 @@ fn expected(text: &str, set: &Set) -> String {
     out
 }
 
-/// What a document has to become.
-fn expected_value(value: &Value, set: &Set) -> Value {
+/// What a document has to become. `rename` is told each key that is masked, in the order of the document.
+fn expected_value(value: &Value, set: &Set, rename: &mut impl FnMut(String) -> String) -> Value {
     match value {
         Value::String(text) => Value::from(expected(text, set)),
         Value::Number(number) => {
@@ -180,10 +181,14 @@ fn expected_value(value: &Value, set: &Set) -> Value {
         }
         Value::Array(values) => values
             .iter()
-            .map(|value| expected_value(value, set))
+            .map(|value| expected_value(value, set, rename))
             .collect(),
         Value::Object(members) => {
             let member = |(key, value): (&String, &Value)| {
+                let mut new = expected(key, set);
+                if new != *key {
+                    new = rename(new);
+                }
                 // A value is read behind its key.
                 let announced = super::super::document::announce(key);
                 let value = match value {
@@ -191,9 +196,9 @@ fn expected_value(value: &Value, set: &Set) -> Value {
                         let masked = expected(&(announced.clone() + text), set);
                         Value::from(&masked[expected(&announced, set).len()..])
                     }
-                    other => expected_value(other, set),
+                    other => expected_value(other, set, rename),
                 };
-                (expected(key, set), value)
+                (new, value)
             };
             members.iter().map(member).collect()
         }
@@ -292,7 +297,7 @@ fn check(shape: Shape, set: &Set, stream: &str, cuts: &[Index]) -> Result<(), Te
         if name.contains("arguments") || name.contains("partial_json") {
             let document: Value = serde_json::from_str(text).unwrap();
             let read: Value = serde_json::from_str(&after[name]).unwrap();
-            let wanted = expected_value(&document, set);
+            let wanted = expected_value(&document, set, &mut |key| key);
             prop_assert_eq!(&read, &wanted, "{}", text);
             if wanted == document {
                 prop_assert_eq!(&after[name], text);
@@ -370,17 +375,5 @@ proptest! {
         let content = &texts(&out)["0 content"];
         prop_assert!(!content.contains(card), "{}", content);
         prop_assert!(content.contains("[REDACTED:"), "{}", content);
-    }
-
-    #[test]
-    fn whole_documents(document in arguments(), set in set()) {
-        let body = bytes::Bytes::from(document.clone());
-        let masked = super::super::body(&body, Shape::Json, &set).unwrap();
-        let read: Value = serde_json::from_slice(&masked.bytes).unwrap();
-        let before: Value = serde_json::from_str(&document).unwrap();
-        prop_assert_eq!(&read, &expected_value(&before, &set));
-        if masked.findings.is_empty() {
-            prop_assert_eq!(&masked.bytes, &body);
-        }
     }
 }
