@@ -39,6 +39,7 @@ def main():
 
     type_in(b"PS1=; echo rea''dy\n")
     until(b"ready")
+    shell = os.tcgetpgrp(terminal)
     type_in(BUSY)
     until(b"begun")
     type_in(b"\x03")
@@ -53,6 +54,12 @@ def main():
     until(b"listed")
     type_in(b"fg\n")
     until(b"sleep 1000")
+    # The shell says what it continues before that has the terminal.
+    deadline = time.monotonic() + PATIENCE
+    while os.tcgetpgrp(terminal) == shell:
+        if time.monotonic() > deadline:
+            sys.exit("the job did not get the terminal")
+        time.sleep(0.005)
     type_in(b"\x03")
     type_in(b"echo a''gain $?\n")
     until(b"again 130")
