@@ -100,7 +100,7 @@ impl Parts {
         let proxy = Proxy::new(self.orders).map_err(failed(proxy::NAME))?;
         let start = Tell::Start {
             config: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
-            user: user(),
+            user: proxy_user(),
             asks: AT_ONCE,
         };
         match proxy.start(&start, &descriptors)? {
@@ -148,7 +148,7 @@ impl Drop for Working {
 }
 
 /// The user that the proxy becomes: `tollgate` where there is one, else a number that nobody gives out.
-fn user() -> u32 {
+pub(super) fn proxy_user() -> u32 {
     let known = User::from_name("tollgate").ok().flatten();
     known.map_or(NOBODYS, |user| user.uid.as_raw())
 }

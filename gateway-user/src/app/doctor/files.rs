@@ -7,6 +7,7 @@ use std::path::Path;
 use nix::sys::statvfs::statvfs;
 
 use super::{Finding, State};
+use crate::app::parts::proxy_user;
 use crate::config::{Config, Paths};
 use crate::policy::PolicySet;
 use crate::tls::{Roots, Upstream};
@@ -47,20 +48,21 @@ pub(super) fn all(config: &Config, daemon: bool) -> Vec<Finding> {
 /// What others may do to the folders of the daemon. One that is not there yet is made at start.
 fn folders(paths: &Paths) -> Vec<Finding> {
     let folders = [
-        ("state folder", &paths.state, READ | WRITE),
+        ("state folder", &paths.state, ROOT, READ | WRITE),
         (
             "ledger",
             &paths.state.join("ledger/ledger.db"),
+            proxy_user(),
             READ | WRITE,
         ),
-        ("keys", &paths.state.join("ca"), READ | WRITE),
-        ("run folder", &paths.run, WRITE),
-        ("policy folder", &paths.policies, WRITE),
+        ("keys", &paths.state.join("ca"), ROOT, READ | WRITE),
+        ("run folder", &paths.run, ROOT, WRITE),
+        ("policy folder", &paths.policies, ROOT, WRITE),
     ];
-    let checked = folders.into_iter().map(|(check, path, denied)| {
+    let checked = folders.into_iter().map(|(check, path, owner, denied)| {
         let shown = path.display().to_string();
         match path.metadata() {
-            Ok(metadata) => closed(check, &shown, &metadata, denied),
+            Ok(metadata) => closed(check, &shown, &metadata, owner, denied),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Finding::new(check, State::Note, format!("{shown}: not there yet"), "")
             }
@@ -75,11 +77,12 @@ fn folders(paths: &Paths) -> Vec<Finding> {
     checked.collect()
 }
 
-fn closed(check: &str, shown: &str, metadata: &Metadata, denied: u32) -> Finding {
+/// `owner` is who it should belong to.
+fn closed(check: &str, shown: &str, metadata: &Metadata, owner: u32, denied: u32) -> Finding {
     let open = metadata.mode() & denied;
-    if metadata.uid() != 0 {
+    if metadata.uid() != owner {
         let found = format!("{shown} belongs to user {}", metadata.uid());
-        return Finding::new(check, State::Fail, found, format!("chown root {shown}"));
+        return Finding::new(check, State::Fail, found, format!("chown {owner} {shown}"));
     }
     if open != 0 {
         let found = format!(
@@ -165,7 +168,7 @@ fn credential(service: &str, file: &Path) -> Finding {
             format!("{shown} is empty"),
             "write the credential into it",
         ),
-        Ok(metadata) => closed(&check, &shown, &metadata, READ | WRITE),
+        Ok(metadata) => closed(&check, &shown, &metadata, ROOT, READ | WRITE),
     }
 }
 
@@ -184,6 +187,7 @@ fn authority(service: &str, ca: &Path) -> Finding {
 }
 
 /// Permissions of group and others.
+const ROOT: u32 = 0;
 const READ: u32 = 0o044;
 const WRITE: u32 = 0o022;
 /// MiB: a busy host writes that within an hour, or within a minute.
@@ -210,21 +214,14 @@ mod tests {
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
             file.metadata().unwrap()
         };
-        let found = closed("key", "/k", &metadata(0o644), READ | WRITE);
-        if file.metadata().unwrap().uid() == 0 {
-            assert_eq!(
-                (found.state, found.remedy.as_str()),
-                (State::Fail, "chmod 600 /k")
-            );
-            assert_eq!(
-                closed("key", "/k", &metadata(0o600), READ | WRITE).state,
-                State::Ok
-            );
-        } else {
-            assert_eq!(
-                (found.state, found.remedy.as_str()),
-                (State::Fail, "chown root /k")
-            );
+        let own = file.metadata().unwrap().uid();
+        for (owner, mode, state, remedy) in [
+            (own, 0o644, State::Fail, "chmod 600 /k".to_owned()),
+            (own, 0o600, State::Ok, String::new()),
+            (own + 1, 0o600, State::Fail, format!("chown {} /k", own + 1)),
+        ] {
+            let found = closed("key", "/k", &metadata(mode), owner, READ | WRITE);
+            assert_eq!((found.state, found.remedy), (state, remedy));
         }
     }
 
