@@ -49,6 +49,7 @@ use scrub::Needles;
 pub use scrub::Scrub;
 pub use subject::is_own;
 pub use vault::{Leaf, Reply, Request};
+pub use wire::said_again;
 
 /// Asks the vault. Cheap to clone.
 #[derive(Clone)]

@@ -36,6 +36,12 @@ pub(super) fn request(request: &Request) -> Packed {
     out
 }
 
+/// A request from bytes, in bytes again; `None` where they are none. For those who look for bytes that mean two things.
+#[must_use]
+pub fn said_again(bytes: &[u8]) -> Option<Vec<u8>> {
+    Some(request(&parse_request(bytes).ok()?).as_ref().to_vec())
+}
+
 /// A request from bytes.
 pub(super) fn parse_request(bytes: &[u8]) -> Result<Request, KeeperError> {
     let mut from = Unpacker(bytes);

@@ -5,6 +5,7 @@
 
 mod control;
 mod dns;
+mod guard;
 mod head;
 mod hello;
 mod json;
@@ -57,6 +58,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "dns",
         run: dns::run,
+    },
+    Target {
+        name: "guard",
+        run: guard::run,
     },
 ];
 
