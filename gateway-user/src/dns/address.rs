@@ -25,6 +25,13 @@ pub fn bound(address: IpAddr) -> Bound {
     }
 }
 
+/// Whether clouds' metadata services may be behind an address: link-local ones, and the few beside them.
+#[must_use]
+pub fn is_metadata(address: IpAddr) -> bool {
+    let canonical = address.to_canonical();
+    bound(address) == Bound::Local && !canonical.is_loopback() && !canonical.is_unspecified()
+}
+
 fn bound_v4(address: Ipv4Addr) -> Bound {
     let [a, b, c, _] = address.octets();
     match (a, b, c) {

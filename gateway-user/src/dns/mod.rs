@@ -17,7 +17,7 @@ mod upstream;
 #[cfg(test)]
 mod tests;
 
-pub use address::{Bound, bound};
+pub use address::{Bound, bound, is_metadata};
 pub use answer::{Filtered, Trust, filter};
 pub use limits::{Excess, Limits};
 pub use message::{Kind, Question, Refusal, Told, read, refuse, tell};

@@ -107,6 +107,10 @@ pub enum ForwardError {
         "rebinding: {host} may not lead to {address}, an address of this host or a private network; list it in a service, or name it in a permit"
     )]
     Rebinding { host: String, address: IpAddr },
+    #[error(
+        "{address} is link-local, where clouds tell credentials (metadata services): list it in a service, or name it in a permit"
+    )]
+    Metadata { address: IpAddr },
     #[error("{host} is not a name a certificate can prove")]
     Name { host: String },
     #[error("{host} ended TLS (alert {alert}){}", remedy(alert))]
@@ -194,6 +198,7 @@ async fn prove(destination: &Destination) -> Result<(), ForwardError> {
             host: host.clone(),
             address,
         }),
+        Proof::Nothing if host.parse::<IpAddr>().is_ok() => Err(ForwardError::Metadata { address }),
         Proof::Nothing => Err(ForwardError::Rebinding {
             host: host.clone(),
             address,

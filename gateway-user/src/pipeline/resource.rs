@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use crate::config::{LLM_GROUP, Mode, Scheme, Vouched};
-use crate::dns::Trust;
+use crate::dns::{self, Trust};
 use crate::forward::{Destination, Proof, resolves_to};
 use crate::identity::Caller;
 use crate::pipeline::{Connection, Gateway};
@@ -104,12 +104,13 @@ impl Resource {
     }
 
     fn proof(&self, connection: &Connection) -> Proof {
-        // Whoever writes an address means that address.
-        let literal = self.host.parse::<IpAddr>().is_ok();
+        // Whoever writes an address means that address; but what clouds tell credentials at is never meant by a permit for everything.
+        let literal = self.host.parse::<IpAddr>();
+        let meant = literal.is_ok_and(|address| !dns::is_metadata(address));
         let trust = trust(&connection.gateway, &connection.caller, &self.host);
         if told(connection, &self.name, &self.host) {
             Proof::Told
-        } else if literal || trust.reaches(self.origin.ip()) {
+        } else if meant || trust.reaches(self.origin.ip()) {
             Proof::Resolution
         } else {
             Proof::Nothing

@@ -88,3 +88,32 @@ async fn a_plain_name_that_does_not_resolve_to_the_address_is_refused() -> anyho
     assert_eq!(proxy.upstream.received().len(), 0);
     Ok(())
 }
+
+#[tokio::test]
+async fn the_address_of_a_metadata_service_is_reached_only_where_policy_names_it()
+-> anyhow::Result<()> {
+    const ALL: &str = "@id(\"all\") permit (principal, action, resource);";
+    // Without an interface the kernel dials nothing there.
+    const NAMED: &str = "[fe80::1]:80";
+    let named = format!(
+        "{ALL}\n@id(\"named\") permit (principal, action, resource == Service::\"{NAMED}\");"
+    );
+    for (policies, host, refused) in [
+        (ALL, "169.254.169.254", true),
+        (ALL, "[::ffff:169.254.169.254]", true),
+        (ALL, "[fe80::1]", true),
+        (&named, "[fe80::1]", false),
+    ] {
+        let proxy = Proxy::governed_by(policies).await?;
+        let mut stream = proxy.dial(format!("{host}:80").parse()?).await?;
+        let request = format!("GET /latest HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        timeout(SOON, stream.read_to_string(&mut answer)).await??;
+        assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
+        let exchange = proxy.ended(1).await?.remove(0);
+        let reason = exchange["reason"].as_str().unwrap_or_default();
+        assert_eq!(reason.contains("metadata"), refused, "{host}: {exchange:#}");
+    }
+    Ok(())
+}

@@ -186,8 +186,8 @@ fn authority(service: &str, ca: &Path) -> Finding {
     }
 }
 
-/// Permissions of group and others.
 const ROOT: u32 = 0;
+/// Permissions of group and others.
 const READ: u32 = 0o044;
 const WRITE: u32 = 0o022;
 /// MiB: a busy host writes that within an hour, or within a minute.
