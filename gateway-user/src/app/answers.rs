@@ -1,6 +1,7 @@
 //! What the guard answers the proxy.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -20,8 +21,18 @@ pub(super) struct Answers {
 }
 
 impl Answering for Answers {
-    fn answer(&self, ask: Ask) -> Reply {
-        self.try_answer(ask).unwrap_or_else(Reply::Refused)
+    fn answer(&self, ask: Ask) -> (Reply, Option<OwnedFd>) {
+        let answered = match ask {
+            Ask::Socket {
+                workload,
+                namespace,
+                v6,
+            } => self
+                .socket(workload, namespace, v6)
+                .map(|socket| (Reply::Socket, Some(socket))),
+            ask => self.try_answer(ask).map(|reply| (reply, None)),
+        };
+        answered.unwrap_or_else(|why| (Reply::Refused(why), None))
     }
 }
 
@@ -57,7 +68,11 @@ impl Answers {
                 flows,
             } => {
                 let declared = self.registry.offers(workload);
-                let declared = |at: &SocketAddr| declared.iter().any(|of| of.endpoint() == *at);
+                // Launches in namespaces of their own serve there on their loopback.
+                let same = |of: SocketAddr, at: &SocketAddr| {
+                    of == *at || at.ip().is_loopback() && of.port() == at.port()
+                };
+                let declared = |at: &SocketAddr| declared.iter().any(|of| same(of.endpoint(), at));
                 if !endpoints.iter().all(declared) || flows > FLOWS {
                     return Err("the workload does not declare that".to_owned());
                 }
@@ -66,6 +81,7 @@ impl Answers {
                 offered.map_err(|error| error.to_string())?;
                 Ok(Reply::Offered)
             }
+            Ask::Socket { .. } => Err("a descriptor goes with this".to_owned()),
             Ask::Policies => {
                 let files = Files::read(&self.policies).map_err(|error| error.to_string())?;
                 Ok(Reply::Policies(files.into_texts()))
@@ -81,6 +97,12 @@ impl Answers {
                 Ok(Reply::Counters(named.collect()))
             }
         }
+    }
+
+    fn socket(&self, workload: u32, namespace: u64, v6: bool) -> Result<OwnedFd, String> {
+        let daemon = self.daemon()?;
+        let made = daemon.workloads.socket_inside(workload, namespace, v6);
+        made.map_err(|error| error.to_string())
     }
 
     fn daemon(&self) -> Result<Arc<Daemon>, String> {

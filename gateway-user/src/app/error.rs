@@ -50,6 +50,8 @@ pub enum UpError {
         name: String,
         source: crate::sys::namespace::NamespaceError,
     },
+    #[error("cannot listen at {endpoint} for the launch: {source}: choose another --listen")]
+    Publish { endpoint: String, source: io::Error },
     #[error(transparent)]
     Namespace(#[from] crate::sys::namespace::NamespaceError),
     #[error(
@@ -112,7 +114,7 @@ impl UpError {
                 Kind::Usage => 2,
             },
             Self::Confine(_) | Self::Runtime(_) | Self::Part { .. } => 6,
-            Self::Unit(_) => 2,
+            Self::Unit(_) | Self::Publish { .. } => 2,
             Self::AlreadyRunning { .. } | Self::Rival { .. } => 7,
             _ => 3,
         }

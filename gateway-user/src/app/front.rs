@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::UpError;
 use crate::boundary::{BoundaryError, Governed, Proxy, Tell};
-use crate::config::Mode;
+use crate::config::{Mode, Offer};
 use crate::identity::{Process, Registry, Workload};
 use crate::keeper::Keeper;
 use crate::kernel::{Containment, Entries};
@@ -76,6 +76,23 @@ impl Front {
             namespace,
         };
         self.tell(&tell, &[]).map(drop)
+    }
+
+    /// Has the proxy accept at these endpoints of the host for launches in network namespaces of their own.
+    pub(super) fn publish(
+        &self,
+        workload: u32,
+        listen: Vec<Offer>,
+        listeners: Vec<OwnedFd>,
+    ) -> Result<(), UpError> {
+        self.tell(&Tell::Publish { workload, listen }, &listeners)?;
+        Ok(())
+    }
+
+    /// Has it give them up.
+    pub(super) fn unpublish(&self, workload: u32, listen: Vec<Offer>) -> Result<(), UpError> {
+        self.tell(&Tell::Unpublish { workload, listen }, &[])?;
+        Ok(())
     }
 
     /// Has the proxy decide where a workload serves others; how that came out, for each endpoint.

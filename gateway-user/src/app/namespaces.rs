@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,8 +33,9 @@ pub(super) struct Namespaces {
 
 /// A namespace that is served, until it is released.
 pub(super) struct Inside {
-    workload: u32,
-    cookie: u64,
+    pub(super) workload: u32,
+    pub(super) cookie: u64,
+    pub(super) namespace: OwnedFd,
 }
 
 impl Namespaces {
@@ -55,6 +56,11 @@ impl Namespaces {
         kept: &mut Vec<std::net::TcpListener>,
     ) -> Result<Inside, UpError> {
         let (cookie, listeners) = listen(workload, namespace, kept)?;
+        let namespace = namespace.try_clone_to_owned();
+        let namespace = namespace.map_err(|source| UpError::Listen {
+            name: workload.name.clone(),
+            source,
+        })?;
         if containment == Containment::Construction {
             for pair in [Some(&listeners.v4), listeners.v6.as_ref()]
                 .into_iter()
@@ -68,6 +74,7 @@ impl Namespaces {
         let inside = Inside {
             workload: workload.number,
             cookie,
+            namespace,
         };
         if let Err(error) = self.kernel.govern_namespace(cookie, workload.number) {
             self.release(inside);

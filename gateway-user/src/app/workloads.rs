@@ -6,6 +6,7 @@
 mod gaps;
 mod launch;
 mod offer;
+mod publish;
 mod resume;
 mod scratch;
 
@@ -22,6 +23,7 @@ use crate::kernel::{Hold, Kernel, KernelError, Scope, Tagged};
 use crate::listener::Listeners;
 
 pub(super) use gaps::{Accepted, Wanted};
+use publish::Published;
 
 /// Ends the names of workloads whose launches live in the host's network namespace.
 pub(super) const ON_HOST: &str = "@host";
@@ -40,6 +42,7 @@ pub(super) struct Workloads {
     next: Mutex<u32>,
     /// Network namespaces of launches, by the launch's cgroup.
     inside: Mutex<HashMap<PathBuf, Inside>>,
+    published: Published,
     /// Numbers are given out and listeners bound one after the other.
     adding: tokio::sync::Mutex<()>,
 }
@@ -91,6 +94,7 @@ impl Workloads {
                     .unwrap_or(1),
             ),
             inside: Mutex::default(),
+            published: Published::default(),
             adding: tokio::sync::Mutex::default(),
         };
         launches::sweep(&workloads.launches);

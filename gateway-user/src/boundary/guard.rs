@@ -1,7 +1,7 @@
 //! The guard's side: answers what the proxy asks, and tells it what to do.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,8 +15,8 @@ use crate::sys::{exchange, part};
 
 /// Answers questions.
 pub trait Answering: Send + Sync + 'static {
-    /// The answer. May block.
-    fn answer(&self, ask: Ask) -> Reply;
+    /// The answer, and the descriptor that goes with it. May block.
+    fn answer(&self, ask: Ask) -> (Reply, Option<OwnedFd>);
 }
 
 /// Answers on these sockets, one thread each, until the proxy is gone. What is no question ends its socket, and so the proxy.
@@ -39,10 +39,12 @@ fn answer_one(mut stream: UnixStream, answering: &impl Answering) {
             tracing::error!("the proxy asked what is no question");
             return;
         };
-        let reply = serde_json::to_vec(&answering.answer(ask));
-        let written = reply
-            .map_err(io::Error::from)
-            .and_then(|reply| exchange::write(&mut stream, &reply));
+        let (reply, passed) = answering.answer(ask);
+        let reply = serde_json::to_vec(&reply).map_err(io::Error::from);
+        let written = reply.and_then(|reply| match passed {
+            Some(passed) => exchange::write_passed(&mut stream, &reply, passed.as_fd()),
+            None => exchange::write(&mut stream, &reply),
+        });
         if written.is_err() {
             return;
         }
@@ -120,10 +122,10 @@ mod tests {
     struct Counting;
 
     impl Answering for Counting {
-        fn answer(&self, ask: Ask) -> Reply {
+        fn answer(&self, ask: Ask) -> (Reply, Option<OwnedFd>) {
             match ask {
-                Ask::Counters => Reply::Counters(vec![("udp".to_owned(), 3)]),
-                _ => Reply::Refused("no".to_owned()),
+                Ask::Counters => (Reply::Counters(vec![("udp".to_owned(), 3)]), None),
+                _ => (Reply::Refused("no".to_owned()), None),
             }
         }
     }

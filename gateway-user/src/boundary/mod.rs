@@ -2,7 +2,7 @@
 //!
 //! The guard is root: it works the kernel part, binds listeners, looks at processes, and reads no network byte. The proxy parses everything
 //! and has no privilege. [`Ask`] is all that the proxy can ask of the guard: to claim a flow, to learn who asks for a name, to look at the process behind it, to read the
-//! policy folder, to count, and to answer others where a workload declares a server. Nothing in it changes what is governed. [`Tell`] is what the guard tells the proxy, some of it with
+//! policy folder, to count, and to answer others, or bring them inside, where a workload declares a server. Nothing in it changes what is governed. [`Tell`] is what the guard tells the proxy, some of it with
 //! descriptors, each answered by what came of it. Both are JSON; a message that is not understood ends the process that sent it.
 //!
 //! Sources: unix(7) (SOCK_SEQPACKET keeps messages and the descriptors that came with them apart).
@@ -54,6 +54,15 @@ pub enum Ask {
         /// Flows at a time, at most.
         flows: u32,
     },
+    /// A socket in the network namespace of a launch, not connected, to bring a flow to a server there.
+    Socket {
+        /// The workload's number.
+        workload: u32,
+        /// The namespace's cookie.
+        namespace: u64,
+        /// Of which family.
+        v6: bool,
+    },
     /// The policy files as they are now.
     Policies,
     /// What is governed, for `tollgate status`.
@@ -77,6 +86,8 @@ pub enum Reply {
     },
     /// To [`Ask::Offer`].
     Offered,
+    /// To [`Ask::Socket`], with the descriptor.
+    Socket,
     /// To [`Ask::Policies`]: path and content.
     Policies(Vec<(PathBuf, String)>),
     /// To [`Ask::Governed`].
@@ -130,6 +141,20 @@ pub enum Tell {
         /// The workload's number.
         workload: u32,
         /// The endpoints it declares.
+        listen: Vec<Offer>,
+    },
+    /// Accept on these listeners of the host for launches in network namespaces of their own.
+    Publish {
+        /// The workload's number.
+        workload: u32,
+        /// Their endpoints, in the order of the descriptors.
+        listen: Vec<Offer>,
+    },
+    /// Give such listeners up.
+    Unpublish {
+        /// The workload's number.
+        workload: u32,
+        /// Their endpoints.
         listen: Vec<Offer>,
     },
     /// A flow from outside.

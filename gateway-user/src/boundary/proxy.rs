@@ -65,6 +65,25 @@ impl Guard {
         }
     }
 
+    /// A socket in a network namespace of a workload, bound to its loopback.
+    ///
+    /// # Errors
+    /// There is no such namespace, or the guard is gone.
+    pub fn socket(&self, workload: u32, namespace: u64, v6: bool) -> Result<OwnedFd, String> {
+        let ask = Ask::Socket {
+            workload,
+            namespace,
+            v6,
+        };
+        let message = serde_json::to_vec(&ask).map_err(|error| error.to_string())?;
+        let answered = self.sockets.ask_passed(&message);
+        let (bytes, passed) = answered.map_err(|error| gone(error).to_string())?;
+        match (serde_json::from_slice(&bytes), passed) {
+            (Ok(Reply::Socket), Some(socket)) => Ok(socket),
+            (reply, _) => Err(refusal(reply.map_err(|_| GARBLED))),
+        }
+    }
+
     /// What is governed.
     ///
     /// # Errors
@@ -88,15 +107,20 @@ impl Guard {
     }
 
     fn ask(&self, ask: &Ask) -> Result<Reply, BoundaryError> {
-        let gone = |source| BoundaryError::Gone {
-            whom: "guard",
-            source,
-        };
         let message = serde_json::to_vec(ask).map_err(|error| gone(error.into()))?;
         let bytes = self.sockets.ask(&message).map_err(gone)?;
-        serde_json::from_slice(&bytes).map_err(|_| BoundaryError::Garbled { whom: "guard" })
+        serde_json::from_slice(&bytes).map_err(|_| GARBLED)
     }
 }
+
+fn gone(source: io::Error) -> BoundaryError {
+    BoundaryError::Gone {
+        whom: "guard",
+        source,
+    }
+}
+
+const GARBLED: BoundaryError = BoundaryError::Garbled { whom: "guard" };
 
 impl FlowTable for Guard {
     fn claim(&self, cookie: u64) -> Result<Flow, ClaimError> {

@@ -26,10 +26,10 @@ pub(super) struct Run {
     /// The user to run as; the one who called sudo, if not given
     #[arg(long)]
     user: Option<String>,
-    /// `own`: a network namespace with nothing but the gateway in it, the default; `host`: the host's, contained by the kernel's hooks
-    /// alone, a weaker level that is shown as such, and the default with --listen
-    #[arg(long, value_name = "WHERE", value_parser = network)]
-    net: Option<Network>,
+    /// `own`: a network namespace with nothing but the gateway in it; `host`: the host's, contained by the kernel's hooks alone, a
+    /// weaker level that is shown as such
+    #[arg(long, value_name = "WHERE", value_parser = network, default_value = "own")]
+    net: Network,
     /// Leave REQUESTS_CA_BUNDLE alone, for programs that set verify=False
     #[arg(long)]
     no_requests_env: bool,
@@ -52,8 +52,7 @@ pub(super) fn run(common: &Common, flags: Run) -> Result<ExitCode, Failure> {
         code: 2,
         message: error.to_string(),
     })?;
-    let net = net(&flags)?;
-    let namespace = match net {
+    let namespace = match flags.net {
         Network::Own => Some(namespace::fresh().map_err(|error| Failure {
             code: 5,
             message: format!("cannot make a network namespace: {error}"),
@@ -70,7 +69,7 @@ pub(super) fn run(common: &Common, flags: Run) -> Result<ExitCode, Failure> {
             })?,
             mode: flags.mode,
             listen: flags.listen,
-            network: net,
+            network: flags.net,
         },
         namespace.as_ref().map(AsFd::as_fd),
     )?;
@@ -117,19 +116,6 @@ fn plan(
         hide: grant.hide,
         scratch: grant.scratch,
         network,
-    }
-}
-
-/// Others reach a launch only in the host's network namespace.
-fn net(flags: &Run) -> Result<Network, Failure> {
-    match (flags.net, flags.listen.is_empty()) {
-        (Some(Network::Own), false) => Err(Failure {
-            code: 2,
-            message: "--listen needs --net=host: in a network namespace of its own nobody reaches the command".to_owned(),
-        }),
-        (Some(net), _) => Ok(net),
-        (None, true) => Ok(Network::Own),
-        (None, false) => Ok(Network::Host),
     }
 }
 

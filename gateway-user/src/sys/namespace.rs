@@ -8,7 +8,7 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     thread,
 };
@@ -74,6 +74,26 @@ pub fn listen(
             datagrams: each(datagrams, datagram)?,
         })
     })?
+}
+
+/// A TCP socket in the namespace, bound to its loopback and not connected, non-blocking. Blocks for a moment.
+///
+/// # Errors
+/// [`NamespaceError`].
+pub fn stream(namespace: BorrowedFd<'_>, v6: bool) -> Result<OwnedFd, NamespaceError> {
+    let address = match v6 {
+        true => SocketAddr::from((Ipv6Addr::LOCALHOST, 0)),
+        false => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+    };
+    let make = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.bind(&address.into())?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    };
+    let made = within(namespace, make)?;
+    let socket = made.map_err(|source| NamespaceError::Bind { address, source })?;
+    Ok(socket.into())
 }
 
 /// Runs in a thread that has entered the namespace, and waits for it.

@@ -19,6 +19,7 @@ mod outside;
 mod processes;
 mod refused;
 mod restart;
+mod serving;
 mod tagged;
 mod uncontained;
 mod websocket;

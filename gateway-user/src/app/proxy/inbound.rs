@@ -6,18 +6,19 @@
 //! written nobody new is answered.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::boundary::Guard;
 use crate::config::{Mode, Offer};
 use crate::identity::{Process, Workload};
-use crate::kernel::{Entrant, Entry};
+use crate::kernel::{Containment, Entrant, Entry};
 use crate::pipeline::{self, Gateway};
 use crate::policy::{Decision, Query};
 use crate::protocol::{Fact, Facts};
@@ -29,6 +30,12 @@ pub(super) struct Inbound {
     gateway: Arc<Gateway>,
     /// By the workload's number.
     decided: Mutex<HashMap<u32, Vec<Decided>>>,
+    /// What is brought to launches in network namespaces of their own, by the workload's number.
+    published: Mutex<HashMap<u32, Vec<Offer>>>,
+    /// Who comes by a socket that was made for that: its network namespace and address, and the peer on the host.
+    expected: Mutex<HashMap<(u64, SocketAddr), SocketAddr>>,
+    /// Something was decided again.
+    decisions: watch::Sender<()>,
 }
 
 /// An endpoint, and what policy says of it.
@@ -55,7 +62,37 @@ impl Inbound {
             guard,
             gateway,
             decided: Mutex::default(),
+            published: Mutex::default(),
+            expected: Mutex::default(),
+            decisions: watch::Sender::default(),
         }
+    }
+
+    /// What of a workload is brought inside from now on.
+    pub(super) fn publish(&self, workload: u32, offers: Vec<Offer>) {
+        lock(&self.published).insert(workload, offers);
+    }
+
+    /// A flow that will be reported from this address in a network namespace comes from this peer.
+    pub(super) fn expect(&self, from: (u64, SocketAddr), peer: SocketAddr) {
+        lock(&self.expected).insert(from, peer);
+    }
+
+    pub(super) fn expect_no_more(&self, from: (u64, SocketAddr)) {
+        lock(&self.expected).remove(&from);
+    }
+
+    /// Waits until an endpoint is not answered, which it may not be now.
+    pub(super) async fn refused(&self, workload: u32, offer: Offer) {
+        let mut decisions = self.decisions.subscribe();
+        let answered = || {
+            let table = self.table();
+            let decided = table.get(&workload).into_iter().flatten();
+            decided
+                .filter(|of| of.offer == offer)
+                .any(Decided::answered)
+        };
+        while answered() && decisions.changed().await.is_ok() {}
     }
 
     /// Has the kernel answer what policy permits a workload to serve, and nothing else.
@@ -68,7 +105,7 @@ impl Inbound {
         let answered: Vec<SocketAddr> = decided
             .iter()
             .filter(|decided| decided.answered())
-            .map(|decided| decided.offer.endpoint())
+            .flat_map(|decided| self.answered_at(workload.number, decided.offer))
             .collect();
         self.guard.offer(workload.number, answered, FLOWS)?;
         for refused in decided.iter().filter(|decided| !decided.answered()) {
@@ -81,7 +118,24 @@ impl Inbound {
             );
         }
         self.table().insert(workload.number, decided);
+        self.decisions.send_replace(());
         Ok(())
+    }
+
+    /// Where the kernel answers what comes to an endpoint.
+    fn answered_at(&self, workload: u32, offer: Offer) -> Vec<SocketAddr> {
+        let endpoint = offer.endpoint();
+        let mut answered = vec![endpoint];
+        if self.is_published(workload, offer) {
+            answered.extend(LOOPBACKS.map(|ip| SocketAddr::new(ip, endpoint.port())));
+        }
+        answered
+    }
+
+    fn is_published(&self, workload: u32, offer: Offer) -> bool {
+        let published = lock(&self.published);
+        let of = published.get(&workload);
+        of.is_some_and(|offers| offers.contains(&offer))
     }
 
     /// The endpoints of a workload as `status` shows them.
@@ -175,18 +229,23 @@ impl Inbound {
             return Ok(None);
         };
         let decided = self.at(entrant);
+        let brought = lock(&self.expected).remove(&(entrant.netns, entrant.peer));
+        let (containment, peer) = match brought {
+            Some(peer) => (Containment::Construction, peer),
+            None => (Containment::Hooks, entrant.peer),
+        };
         let session = self.gateway.ledger.session(SessionStart {
             identity: workload.identity.id.clone(),
             workload: workload.name.clone(),
             mode: workload.mode.get().to_string(),
             process: pipeline::recorded(&self.gateway, process),
-            containment: self.gateway.containment().to_owned(),
+            containment: containment.shown(self.gateway.containment()).to_owned(),
             direction: record::Direction::Inbound,
-            origin: entrant.peer,
+            origin: peer,
             name: None,
         });
         let session = session.await?;
-        tracing::debug!(id = %session.id(), peer = %entrant.peer, local = %entrant.local, "flow from outside");
+        tracing::debug!(id = %session.id(), %peer, local = %entrant.local, "flow from outside");
         let decided = decided.unwrap_or_else(|| {
             // The kernel admitted it before the policies changed: it is cut off by now.
             self.decide(&workload, Offer::from(entrant.local))
@@ -201,7 +260,10 @@ impl Inbound {
         let decided = table.get(&entrant.workload)?;
         let found = decided.iter().filter(|decided| decided.answered());
         found
-            .filter(|decided| decided.offer.covers(entrant.local))
+            .filter(|decided| {
+                let at = self.answered_at(entrant.workload, decided.offer);
+                decided.offer.covers(entrant.local) || at.contains(&entrant.local)
+            })
             .min_by_key(|decided| !decided.offer.is(entrant.local))
             .cloned()
     }
@@ -269,8 +331,8 @@ impl Inbound {
         }
     }
 
-    fn table(&self) -> std::sync::MutexGuard<'_, HashMap<u32, Vec<Decided>>> {
-        self.decided.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> MutexGuard<'_, HashMap<u32, Vec<Decided>>> {
+        lock(&self.decided)
     }
 }
 
@@ -306,6 +368,10 @@ impl Decided {
     }
 }
 
+fn lock<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn facts(offer: Offer) -> Facts {
     let mut facts = Facts::default();
     facts.set("host", offer.address().as_str());
@@ -318,6 +384,10 @@ fn facts(offer: Offer) -> Facts {
 }
 
 const ACTION: &str = "net.listen";
+const LOOPBACKS: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+];
 /// Most flows from outside that a workload holds at a time: a small server's, and few enough for one workload not to fill the ledger's queue.
 const FLOWS: u32 = 256;
 /// Short against a person's patience.

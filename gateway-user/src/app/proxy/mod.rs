@@ -7,6 +7,7 @@ mod confine;
 mod control;
 mod inbound;
 mod orders;
+mod publish;
 mod spending;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, watch};
 
 use inbound::Inbound;
+use publish::Published;
 pub use spending::{restore, spend};
 
 use super::reload::Policies;
@@ -52,6 +54,7 @@ pub(super) struct Proxying {
     inbound: Arc<Inbound>,
     entrants: mpsc::Sender<(Entrant, identity::Process)>,
     namespaces: Mutex<Namespaces>,
+    published: Mutex<Published>,
     services: Tasks,
     stop: Notify,
     pub(super) began: Instant,
@@ -194,6 +197,7 @@ async fn build(opened: Opened) -> Result<Proxying, UpError> {
         policies,
         guard: opened.guard,
         namespaces: Mutex::default(),
+        published: Mutex::default(),
         services,
         stop: Notify::new(),
         began: Instant::now(),

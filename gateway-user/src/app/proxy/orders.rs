@@ -86,6 +86,11 @@ impl Proxying {
                 drop(self.namespaces().remove(&(workload, namespace)));
                 Ok(())
             }
+            Tell::Publish { workload, listen } => self.publish(workload, &listen, descriptors),
+            Tell::Unpublish { workload, listen } => {
+                self.unpublish(workload, &listen);
+                Ok(())
+            }
             Tell::Mode { workload, mode } => {
                 let registry = &self.gateway.registry;
                 let workload = registry.by_number(workload);
@@ -143,7 +148,7 @@ impl Proxying {
         Ok(())
     }
 
-    fn namespaces(&self) -> MutexGuard<'_, Namespaces> {
+    pub(super) fn namespaces(&self) -> MutexGuard<'_, Namespaces> {
         self.namespaces
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

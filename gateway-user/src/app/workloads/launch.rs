@@ -41,6 +41,10 @@ impl Workloads {
         launches::make(&folder)?;
         if let Some(network) = network {
             self.begin_inside(&workload, &folder, network).await?;
+            let published = self.publish(&workload, &folder, listen);
+            published.inspect_err(|_| {
+                self.launch_ended(&folder);
+            })?;
         }
         Ok((workload, folder))
     }
@@ -91,10 +95,13 @@ impl Workloads {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return false,
             _ => {}
         }
-        let mut served = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(inside) = served.remove(folder) {
+        let served = (self.inside.lock())
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(folder);
+        if let Some(inside) = served {
             self.namespaces.release(inside);
         }
+        self.unpublish(folder);
         true
     }
 
@@ -125,7 +132,10 @@ impl Workloads {
             let (served, left) = self.serve_inside(&workload, namespace, kept).await?;
             kept = left;
             match served {
-                Ok(inside) => self.keep_inside(launch, inside),
+                Ok(inside) => {
+                    self.keep_inside(launch.clone(), inside);
+                    self.publish_again(&workload, &launch);
+                }
                 Err(error) => {
                     tracing::error!(%error, launch = %launch.display(), "this launch reaches nothing");
                 }

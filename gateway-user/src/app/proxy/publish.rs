@@ -1,0 +1,164 @@
+//! Servers of launches in network namespaces of their own: what comes to their endpoints on the host is brought to them.
+//!
+//! In: listeners of the host. Out: connections to the loopback of a launch's namespace, byte for byte. There the kernel part admits, limits and reports them
+//! as it does on the host; the record has who came to the host. What policy does not permit is reset, also what is open when it no longer does.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
+
+use super::Proxying;
+use crate::config::Offer;
+
+/// What is listened at, by workload and endpoint; a listener closes when its sender is dropped.
+pub(super) type Published = HashMap<(u32, Offer), watch::Sender<()>>;
+
+impl Proxying {
+    /// Accepts for a workload until it is unpublished.
+    pub(super) fn publish(
+        self: &Arc<Self>,
+        workload: u32,
+        listen: &[Offer],
+        listeners: Vec<OwnedFd>,
+    ) -> io::Result<()> {
+        for (offer, listener) in listen.iter().zip(listeners) {
+            let listener = TcpListener::from_std(listener.into())?;
+            let (open, closed) = watch::channel(());
+            self.services
+                .spawn(Arc::clone(self).accept(workload, *offer, listener, closed));
+            self.published().insert((workload, *offer), open);
+        }
+        self.inside_too(workload)
+    }
+
+    pub(super) fn unpublish(&self, workload: u32, listen: &[Offer]) {
+        for offer in listen {
+            self.published().remove(&(workload, *offer));
+        }
+    }
+
+    /// Has the kernel answer inside what is answered outside.
+    fn inside_too(&self, workload: u32) -> io::Result<()> {
+        let registry = &self.gateway.registry;
+        let known = registry
+            .by_number(workload)
+            .ok_or(io::ErrorKind::NotFound)?;
+        let offers = self.published();
+        let offers = offers.keys().filter(|(of, _)| *of == workload);
+        let offers = offers.map(|(_, offer)| *offer).collect();
+        self.inbound.publish(workload, offers);
+        self.inbound.apply(&known).map_err(io::Error::other)
+    }
+
+    async fn accept(
+        self: Arc<Self>,
+        workload: u32,
+        offer: Offer,
+        listener: TcpListener,
+        mut closed: watch::Receiver<()>,
+    ) {
+        loop {
+            let accepted = tokio::select! {
+                // Nothing is ever sent.
+                _ = closed.changed() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((client, peer)) => {
+                    let proxying = Arc::clone(&self);
+                    self.gateway.tasks.spawn(async move {
+                        let brought = proxying.bring(workload, offer, client, peer).await;
+                        if let Err(error) = brought {
+                            tracing::debug!(%error, %peer, %offer, "not brought to a launch");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, %offer, "accept failed");
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// One connection, to its end.
+    async fn bring(
+        &self,
+        workload: u32,
+        offer: Offer,
+        mut client: TcpStream,
+        peer: SocketAddr,
+    ) -> io::Result<()> {
+        // Whoever is turned away is told at once, as by a closed port.
+        client.set_zero_linger()?;
+        let mut refused = std::pin::pin!(self.inbound.refused(workload, offer));
+        let mut inside = tokio::select! {
+            biased;
+            () = &mut refused => return Err(io::ErrorKind::PermissionDenied.into()),
+            inside = self.dial(workload, offer, peer) => inside?,
+        };
+        tokio::select! {
+            () = refused => Err(io::ErrorKind::PermissionDenied.into()),
+            copied = copy_bidirectional(&mut client, &mut inside) => {
+                copied?;
+                socket2::SockRef::from(&client).set_linger(None)
+            }
+        }
+    }
+
+    /// The first launch of the workload that listens there.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it goes into a launch, where policy permits net.listen, and never leaves"
+    )]
+    async fn dial(&self, workload: u32, offer: Offer, peer: SocketAddr) -> io::Result<TcpStream> {
+        let namespaces: Vec<u64> = {
+            let served = self.namespaces();
+            let own = served.keys().filter(|(of, _)| *of == workload);
+            own.map(|(_, namespace)| *namespace).collect()
+        };
+        for namespace in namespaces {
+            for v6 in [false, true] {
+                let guard = Arc::clone(&self.guard);
+                let made = spawn_blocking(move || guard.socket(workload, namespace, v6)).await;
+                let socket = made.map_err(io::Error::other)?.map_err(io::Error::other)?;
+                let socket = TcpSocket::from_std_stream(socket.into());
+                let own = socket.local_addr()?;
+                self.inbound.expect((namespace, own), peer);
+                let to = SocketAddr::new(loopback(v6), offer.endpoint().port());
+                match timeout(PATIENCE, socket.connect(to)).await {
+                    Ok(Ok(stream)) => return Ok(stream),
+                    _ => self.inbound.expect_no_more((namespace, own)),
+                }
+            }
+        }
+        Err(io::ErrorKind::ConnectionRefused.into())
+    }
+
+    fn published(&self) -> MutexGuard<'_, Published> {
+        self.published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn loopback(v6: bool) -> IpAddr {
+    if v6 {
+        Ipv6Addr::LOCALHOST.into()
+    } else {
+        Ipv4Addr::LOCALHOST.into()
+    }
+}
+
+const PAUSE: Duration = Duration::from_millis(50);
+/// The kernel part does not answer while a workload has no room, or while nothing can be put on record.
+const PATIENCE: Duration = Duration::from_secs(5);
