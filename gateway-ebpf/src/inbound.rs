@@ -40,6 +40,7 @@ pub fn listens(ctx: &SockOpsContext, socket: *mut bpf_sock) {
         return;
     };
     let listener = task::lineage(tgid).workload;
+    context::forget(&ADMITTED, socket);
     let made = if socket::is_own(socket) {
         context::stored(&MADE, socket).map_or(0, |made| *made)
     } else {
@@ -70,10 +71,20 @@ pub fn exposes(workload: u32, to: &Endpoint) -> bool {
 /// Forgets that a socket was a server's.
 #[inline(always)]
 pub fn forget(socket: *mut bpf_sock) {
+    leaves(socket);
+    context::forget(&ADMITTED, socket);
+}
+
+/// Counts a flow no longer. Its socket stays admitted until it is used again: a reset is sent after the end (`__tcp_close` and
+/// `tcp_disconnect`, net/ipv4), and who waits on the other side has to hear it.
+#[inline(always)]
+fn leaves(socket: *mut bpf_sock) {
+    if context::stored(&LISTENING, socket).is_none() {
+        return;
+    }
     context::forget(&LISTENING, socket);
     if let Some(workload) = context::stored(&ADMITTED, socket) {
         count(*workload, -1);
-        context::forget(&ADMITTED, socket);
     }
 }
 
@@ -133,7 +144,7 @@ pub fn ends(ctx: &SockOpsContext, socket: *mut bpf_sock, local: &Endpoint, peer:
         let mark = *mark;
         report(ctx, mark, kind::CLOSED, local, peer);
     }
-    forget(socket);
+    leaves(socket);
 }
 
 #[inline(always)]

@@ -89,7 +89,7 @@ pub static ACCEPTED: SkStorage<u32> = SkStorage::new();
 #[btf_map]
 pub static LISTENING: Inherited<Listening> = Inherited::new();
 
-/// Accepted socket -> its workload, when the flow was admitted. Written by sock_ops; dies with the socket, or when it is closed or connected.
+/// Accepted socket -> its workload, when the flow was admitted. Written by sock_ops; dies with the socket, or when it listens or is connected.
 #[btf_map]
 pub static ADMITTED: SkStorage<u32> = SkStorage::new();
 

@@ -223,6 +223,22 @@ fn what_is_no_longer_offered_is_cut_off() {
     client.does("nothing-received");
 }
 
+/// The kernel closes the socket first and then sends the reset.
+#[test]
+fn a_reset_by_a_server_is_heard() {
+    let rig = Rig::tagged();
+    let (mut server, mut client) = (rig.agent(), Agent::new());
+    for ends in ["reset", "close"] {
+        enters(&rig, &mut client, &mut server);
+        // What a server has not read when it closes makes it a reset too.
+        client.does("send unread");
+        server.does(ends);
+        let heard = client.ask("receive");
+        assert_eq!(heard, "err ECONNRESET", "{ends}");
+        assert_eq!(rig.kernel().entrants(WORKLOAD).unwrap(), 0);
+    }
+}
+
 #[test]
 fn what_stays_inside_is_not_reported() {
     let rig = Rig::tagged();

@@ -106,11 +106,16 @@ impl Proxying {
             () = &mut refused => return Err(io::ErrorKind::PermissionDenied.into()),
             inside = self.dial(workload, offer, peer) => inside?,
         };
+        // The server too: what it still has to say is dropped, and its end would not be heard of.
+        inside.set_zero_linger()?;
         tokio::select! {
             () = refused => Err(io::ErrorKind::PermissionDenied.into()),
             copied = copy_bidirectional(&mut client, &mut inside) => {
                 copied?;
-                socket2::SockRef::from(&client).set_linger(None)
+                for stream in [&client, &inside] {
+                    socket2::SockRef::from(stream).set_linger(None)?;
+                }
+                Ok(())
             }
         }
     }
