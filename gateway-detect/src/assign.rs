@@ -36,6 +36,12 @@ pub(super) fn may_start(place: Place<'_>) -> bool {
     place.follows(|byte| BEFORE.has(byte)) && FIRST.has(place.ahead()[0])
 }
 
+/// Whether the text before a value says that it is a secret, or may be the beginning of a URL with one.
+pub(super) fn is_announced(text: &[u8], at: usize) -> bool {
+    let behind = Place::new(text, at, true).behind();
+    behind.last() == Some(&b':') && scheme(behind).is_some() || said(behind).0 != Said::Nothing
+}
+
 /// The secret that stands here.
 pub(super) fn at(place: Place<'_>, kinds: Kinds) -> Verdict {
     if place.follows(|byte| byte == b':')
@@ -257,16 +263,8 @@ fn is_placeholder(value: &[u8]) -> bool {
 
 /// The password of a URL: between `scheme://user:` and `@host`.
 fn in_url(place: Place<'_>, kinds: Kinds) -> Verdict {
-    static USER: Class = Class::alphanumeric_and(b"._%+-~!$");
     static PASSWORD: Class = Class::alphanumeric_and(b"._%+-~!$&*,;=#?^|()[]{}:");
-    let behind = place.behind();
-    let before = &behind[..behind.len() - 1];
-    let user = before
-        .iter()
-        .rev()
-        .take_while(|&&byte| USER.has(byte))
-        .count();
-    let Some(scheme) = before[..before.len() - user].strip_suffix(b"://") else {
+    let Some((scheme, name)) = scheme(place.behind()) else {
         return Verdict::No;
     };
     let ahead = place.ahead();
@@ -282,7 +280,6 @@ fn in_url(place: Place<'_>, kinds: Kinds) -> Verdict {
         _ => return Verdict::No,
     }
     let value = &ahead[..length];
-    let name = &before[before.len() - user..];
     let plain = [
         &b"pass"[..],
         b"password",
@@ -309,6 +306,15 @@ fn in_url(place: Place<'_>, kinds: Kinds) -> Verdict {
     .iter()
     .any(|web| scheme.ends_with(web));
     Verdict::Match(if web { kinds.url } else { kinds.connection }, length)
+}
+
+/// The text before `://` and the user, where a URL with both goes up to a colon.
+fn scheme(behind: &[u8]) -> Option<(&[u8], &[u8])> {
+    static USER: Class = Class::alphanumeric_and(b"._%+-~!$");
+    let before = &behind[..behind.len().saturating_sub(1)];
+    let other = before.iter().rposition(|&byte| !USER.has(byte));
+    let (scheme, user) = before.split_at(other.map_or(0, |at| at + 1));
+    Some((scheme.strip_suffix(b"://")?, user))
 }
 
 /// What may stand right before a value.

@@ -2,7 +2,7 @@
 //!
 //! Sources: Bitcoin's Base58Check, BIP 173 and BIP 350; EIP-55; ICAO Doc 9303 parts 3, 4 and 6.
 
-use aws_lc_rs::digest;
+use sha2::{Digest, Sha256};
 
 use super::Detector;
 use super::place::{ALPHANUMERIC, Class, Place, Verdict, run};
@@ -52,8 +52,8 @@ fn has_base58_check(word: &[u8]) -> bool {
     };
     let (front, rest) = bytes.split_at(bytes.len() - length);
     let (body, check) = rest.split_at(length - 4);
-    let sha = |text: &[u8]| digest::digest(&digest::SHA256, text);
-    front.iter().all(|&byte| byte == 0) && sha(sha(body).as_ref()).as_ref()[..4] == *check
+    let hash = Sha256::digest(Sha256::digest(body));
+    front.iter().all(|&byte| byte == 0) && hash[..4] == *check
 }
 
 /// An address of Bitcoin, Litecoin or a test network as BIP 173 writes it.

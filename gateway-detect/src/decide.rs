@@ -1,11 +1,11 @@
 //! What stands at a place, of all detectors, and which place to look at next.
 //!
-//! Most places are in the middle of a word, and most words are left after a few bytes: what can begin there is told by the kind of its
-//! first character, by the three characters that begin issued keys, and by the next `@`.
+//! Which places, and which detectors there, is told by the [`Sieve`]; the detectors asked see to the rest themselves.
 
 use super::catalogue::{CATALOGUE, Catalogue};
 use super::layer::{self, Window};
-use super::place::{ALPHANUMERIC, Class, Place, Verdict, run};
+use super::place::{Class, Place, Verdict, run};
+use super::sieve::{Question, Sieve, Why};
 use super::{Detectors, assign, aws, card, coin, email, iban, network, pem, phone};
 
 /// What is known of the text ahead, and what the last places left to do.
@@ -14,9 +14,7 @@ pub(super) struct Cursor<'a> {
     detectors: &'a Detectors,
     /// How many encoded texts this one is in.
     depth: u8,
-    /// The next `@`, or the end of a text that goes on, and where the run of characters before it starts.
-    sign: usize,
-    local: usize,
+    sieve: Sieve,
     word: email::Word,
     /// Where the next window of an encoded text starts.
     pub(super) window: Option<usize>,
@@ -28,15 +26,33 @@ impl<'a> Cursor<'a> {
             catalogue: &CATALOGUE,
             detectors,
             depth,
-            sign: 0,
-            local: usize::MAX,
+            sieve: Sieve::new(),
             word: email::Word::default(),
             window: None,
         }
     }
 
-    /// What stands at a place: the longest match of any detector, as soon as none of them can still change its answer.
-    pub(super) fn decide(&mut self, place: Place<'_>) -> Verdict {
+    /// The first place from `from` on where something may stand, and what.
+    pub(super) fn next(&mut self, text: &[u8], from: usize, whole: bool) -> Option<(usize, Why)> {
+        let question = Question {
+            text,
+            whole,
+            secrets: &self.catalogue.secrets,
+            detectors: self.detectors,
+        };
+        let window = self
+            .window
+            .filter(|window| (from..text.len()).contains(window));
+        let until = window.map_or(usize::MAX, |window| window + 1);
+        match self.sieve.next(question, from, until) {
+            Some((place, why)) if Some(place) == window => Some((place, why | Why::ENCODED)),
+            None => window.map(|window| (window, Why::ENCODED)),
+            found => found,
+        }
+    }
+
+    /// What stands at a place: the longest match of any of these detectors, as soon as none of them can still change its answer.
+    pub(super) fn decide(&mut self, place: Place<'_>, why: Why) -> Verdict {
         let first = place.ahead()[0];
         let Catalogue {
             ids,
@@ -45,7 +61,7 @@ impl<'a> Cursor<'a> {
             ..
         } = self.catalogue;
         let mut verdict = Verdict::No;
-        let assigned = if assign::may_start(place) {
+        let assigned = if why.has(Why::ASSIGNED) && assign::may_start(place) {
             assign::at(place, ids.assigned)
         } else {
             Verdict::No
@@ -53,29 +69,29 @@ impl<'a> Cursor<'a> {
         // The password of a URL is no mailbox at its host.
         let in_url = matches!(assigned, Verdict::Match(found, _)
             if [ids.assigned.url, ids.assigned.connection].contains(&found));
-        if !in_url && self.in_local_part(place) {
+        if !in_url && why.has(Why::MAIL) {
             verdict = email::at(place.text, place.at, place.whole, &mut self.word, ids.email);
         }
-        if place.at + 3 > place.text.len() || secrets.may_begin(place.text, place.at) {
+        if why.has(Why::BEGINS) && secrets.may_begin(place.text, place.at, place.whole) {
             verdict = verdict.or(secrets.prefixed(place, words));
             if first == b'A' {
                 verdict = verdict.or(aws::id(place, ids.aws));
             }
         }
         if place.starts_word() && WORDS.has(first) {
-            verdict = verdict.or(self.word(place, first));
+            verdict = verdict.or(self.word(place, first, why));
         } else if self.window == Some(place.at) {
             verdict = verdict.or(self.encoded(place, true));
         }
         verdict = verdict.or(assigned);
-        if self.detectors.begins(first) {
+        if why.has(Why::CUSTOM) && self.detectors.begins(first) {
             verdict = verdict.or(self.detectors.at(place));
         }
         verdict
     }
 
     /// What begins at the start of a word.
-    fn word(&mut self, place: Place<'_>, first: u8) -> Verdict {
+    fn word(&mut self, place: Place<'_>, first: u8, why: Why) -> Verdict {
         let Catalogue {
             ids,
             secrets,
@@ -85,46 +101,51 @@ impl<'a> Cursor<'a> {
             ..
         } = self.catalogue;
         let ahead = place.ahead();
-        let reach = run(&ahead[..ahead.len().min(SOON)], &REACH);
-        let over = reach < ahead.len() || place.whole;
-        let short = over && reach < LONG;
         let mut verdict = match first {
-            b'0'..=b'9' => {
+            b'0'..=b'9' if why.has(Why::NUMBER) => {
                 let number = card::at(place, ids.card).or(people.at(place, words));
-                let coin = coin::ethereum(place, ids.coin, || {
-                    words.said(place.behind()).any(&self.catalogue.coin_words)
-                });
-                let number = number
-                    .or(coin)
-                    .or(phone::at(place, ids.phone, words, phone_words));
+                let number = number.or(phone::at(place, ids.phone, words, phone_words));
                 number.or(network::v4(place, ids.v4))
             }
-            b'A'..=b'Z' => people.at(place, words),
-            b'+' | b'(' => phone::at(place, ids.phone, words, phone_words),
-            b'-' => pem::at(place, ids.pem),
-            b'b' | b't' | b'l' if !short => coin::bech32(place, ids.coin),
+            b'A'..=b'Z' if why.has(Why::NUMBER) => people.at(place, words),
+            b'+' | b'(' if why.has(Why::NUMBER) => phone::at(place, ids.phone, words, phone_words),
+            b'-' if why.has(Why::PEM) => pem::at(place, ids.pem),
             _ => Verdict::No,
         };
-        if first.is_ascii_hexdigit() && (!short || ahead[..reach].contains(&b':')) {
+        if first == b'0' && why.has(Why::COIN) {
+            let said = || words.said(place.behind()).any(&self.catalogue.coin_words);
+            verdict = verdict.or(coin::ethereum(place, ids.coin, said));
+        }
+        if first.is_ascii_hexdigit() && why.has(Why::HEX) {
             verdict = verdict
                 .or(network::v6(place, ids.v6))
                 .or(network::mac(place, ids.mac));
         }
-        if first.is_ascii_alphabetic() {
+        if first.is_ascii_alphabetic() && why.has(Why::IBAN) {
             verdict = verdict.or(iban::at(place, ids.iban));
         }
-        if short {
-            return verdict;
+        if why.has(Why::BEGINS) {
+            verdict = verdict.or(coin::bech32(place, ids.coin));
         }
-        verdict = verdict
-            .or(aws::secret(place, ids.aws))
-            .or(self.encoded(place, false));
-        if first.is_ascii_uppercase() {
+        if why.has(Why::SECRET) {
+            verdict = verdict.or(aws::secret(place, ids.aws));
+        }
+        if why.has(Why::ENCODED) {
+            verdict = verdict.or(self.encoded(place, false));
+        }
+        if first.is_ascii_uppercase() && why.has(Why::PASSPORT) {
             verdict = verdict.or(coin::passport_line(place, ids.passport_line));
         }
+        if !why.has(Why::KEY) {
+            return verdict;
+        }
         // A key begins behind no other part of its kind, is long, and has a digit soon.
+        let reach = run(&ahead[..ahead.len().min(SOON)], &REACH);
+        let over = reach < ahead.len() || place.whole;
         let digit = !(over || reach == SOON) || ahead[..reach].iter().any(u8::is_ascii_digit);
-        if !digit || !first.is_ascii_alphanumeric() || place.follows(|byte| JOINTS.has(byte)) {
+        let short = over && reach < LONG;
+        let joined = place.follows(|byte| JOINTS.has(byte));
+        if short || !digit || !first.is_ascii_alphanumeric() || joined {
             return verdict;
         }
         verdict
@@ -147,64 +168,6 @@ impl<'a> Cursor<'a> {
             Window::Next(on) => {
                 self.window = Some(place.at + on);
                 Verdict::No
-            }
-        }
-    }
-
-    /// Whether an address may begin here, as far as the next `@` tells.
-    #[inline]
-    fn in_local_part(&mut self, place: Place<'_>) -> bool {
-        if place.at >= self.sign || self.local == usize::MAX {
-            self.look(place.text, place.at, place.whole);
-        }
-        place.at >= self.local
-    }
-
-    fn look(&mut self, text: &[u8], at: usize, whole: bool) {
-        let sign = text[at..]
-            .iter()
-            .position(|&byte| byte == b'@')
-            .map(|found| at + found);
-        (self.sign, self.local) = match sign {
-            Some(sign) => (sign, email::local_start(text, sign)),
-            None if whole => (text.len(), text.len()),
-            None => (text.len(), email::local_start(text, text.len())),
-        };
-    }
-
-    /// The place to look at after `at`, where nothing stands.
-    pub(super) fn next(&mut self, text: &[u8], at: usize, whole: bool) -> usize {
-        let secrets = &self.catalogue.secrets;
-        let window = self
-            .window
-            .filter(|window| *window > at)
-            .unwrap_or(usize::MAX);
-        let custom = self.detectors.has_custom();
-        let mut next = at + 1;
-        if next < text.len() && (next >= self.sign || self.local == usize::MAX) {
-            self.look(text, next, whole);
-        }
-        // Up to here nothing but the bytes themselves tells whether to look.
-        let mut free = text.len().saturating_sub(2).min(self.local).min(window);
-        loop {
-            while next < free {
-                let (before, here) = (text[next - 1], text[next]);
-                if WORDS.has(here) && !ALPHANUMERIC.has(before)
-                    || assign::BEFORE.has(before) && assign::FIRST.has(here)
-                    || secrets.may_begin(text, next)
-                    || custom && self.detectors.begins(here)
-                {
-                    return next;
-                }
-                next += 1;
-            }
-            if next >= text.len() || next < self.sign || next >= window || next + 2 >= text.len() {
-                return next.min(text.len());
-            }
-            self.look(text, next, whole);
-            free = text.len().saturating_sub(2).min(self.local).min(window);
-            if next >= free {
-                return next;
             }
         }
     }

@@ -37,6 +37,11 @@ pub(super) fn local_start(text: &[u8], sign: usize) -> usize {
     sign - run
 }
 
+/// Whether an address may go on like this behind its `@`.
+pub(super) fn may_follow(next: Option<&u8>, whole: bool) -> bool {
+    next.map_or(!whole, u8::is_ascii_alphanumeric)
+}
+
 /// What stands at `at` in `text`, if it is an address. `word` is what the last call learnt about the same text, or the default.
 pub(super) fn at(
     text: &[u8],

@@ -5,21 +5,31 @@
 //! `%41`) as what they stand for. Each step looks at one character or one sequence, so how the text is cut changes nothing.
 //! Sources: Unicode 16 compatibility decompositions, general categories Zs, Pd and Cf; RFC 8259 section 7; RFC 3986 section 2.1.
 
-/// A text, folded as far as it has come, and where its bytes came from.
+mod table;
+
+use table::{Reading, reading};
+
+/// A text that comes in parts, folded as far as it has come.
 #[derive(Debug, Default)]
 pub(super) struct Fold {
-    /// The folded text, from `base` on.
-    pub(super) text: String,
+    pub(super) folded: Folded,
     /// What was pushed, from `raw_base` on.
     raw: String,
-    /// Offset of `text` in the whole folded text.
-    pub(super) base: usize,
     /// Offset of `raw` in the whole text.
     raw_base: usize,
-    /// Where folded offsets and those of the text stop running alike.
-    marks: Vec<Mark>,
     /// How much of `raw` is folded.
     done: usize,
+}
+
+/// A folded text, and where its bytes came from.
+#[derive(Debug, Default)]
+pub(super) struct Folded {
+    /// The folded text, from `base` on.
+    pub(super) text: String,
+    /// Offset of `text` in the whole folded text.
+    pub(super) base: usize,
+    /// Where folded offsets and those of the text stop running alike.
+    marks: Vec<Mark>,
     /// How many characters in a row were left out last.
     hidden: usize,
 }
@@ -53,21 +63,13 @@ pub(super) fn is_plain(text: &str) -> bool {
 }
 
 impl Fold {
-    /// The whole of a text.
-    pub(super) fn of(text: &str) -> Self {
-        let mut fold = Self::default();
-        fold.push(text);
-        fold.finish();
-        fold
-    }
-
     /// Takes the next part.
     pub(super) fn push(&mut self, part: &str) {
         self.raw.push_str(part);
         if self.done + part.len() == self.raw.len() && is_plain(part) {
-            self.text.push_str(part);
+            self.folded.text.push_str(part);
+            self.folded.hidden = 0;
             self.done = self.raw.len();
-            self.hidden = 0;
         } else {
             self.fold(false);
         }
@@ -84,36 +86,75 @@ impl Fold {
     }
 
     fn fold(&mut self, whole: bool) {
-        while self.done < self.raw.len() {
-            let rest = &self.raw[self.done..];
+        let from = self.raw_base + self.done;
+        self.done += self.folded.take(&self.raw[self.done..], from, whole);
+    }
+
+    /// Where all that is folded ends in the whole text.
+    pub(super) fn done(&self) -> usize {
+        self.raw_base + self.done
+    }
+
+    /// The text between two offsets of the whole text that have not been given up.
+    pub(super) fn raw(&self, from: usize, to: usize) -> &str {
+        &self.raw[from - self.raw_base..to - self.raw_base]
+    }
+
+    /// Gives up the text before `raw`, and the folded text before the offset `at` of it.
+    pub(super) fn drain(&mut self, at: usize, raw: usize) {
+        self.folded.drain(at);
+        let gone = raw - self.raw_base;
+        self.raw.drain(..gone);
+        self.raw_base = raw;
+        self.done -= gone;
+    }
+}
+
+impl Folded {
+    /// The whole of a text.
+    pub(super) fn of(text: &str) -> Self {
+        let mut folded = Self {
+            text: String::with_capacity(text.len()),
+            ..Self::default()
+        };
+        folded.take(text, 0, true);
+        folded
+    }
+
+    /// Appends `rest`, which stands at `from` in the whole text; how much of it.
+    fn take(&mut self, rest: &str, from: usize, whole: bool) -> usize {
+        let mut done = 0;
+        while done < rest.len() {
+            let rest = &rest[done..];
             let here = self.base + self.text.len();
-            let from = self.raw_base + self.done;
+            let from = from + done;
             match step(rest, whole) {
-                Step::More => return,
+                Step::More => break,
                 Step::Keep(length) => {
                     self.text.push_str(&rest[..length]);
-                    self.done += length;
+                    done += length;
                     self.hidden = 0;
                 }
                 Step::Put(length, byte) => {
                     self.text.push(char::from(byte));
                     self.mark(here, from, from);
                     self.mark(here + 1, from + length, from + length);
-                    self.done += length;
+                    done += length;
                     self.hidden = 0;
                 }
                 // Enough of them in a row are text of their own, or nothing would bound what they hide.
                 Step::Drop(length) if self.hidden == MOST_HIDDEN => {
                     self.text.push_str(&rest[..length]);
-                    self.done += length;
+                    done += length;
                 }
                 Step::Drop(length) => {
                     self.mark(here, from, from + length);
-                    self.done += length;
+                    done += length;
                     self.hidden += 1;
                 }
             }
         }
+        done
     }
 
     fn mark(&mut self, at: usize, before: usize, after: usize) {
@@ -126,10 +167,8 @@ impl Fold {
     /// Where in the whole text the folded byte at `at`, an offset of `text`, comes from.
     pub(super) fn start(&self, at: usize) -> usize {
         let at = self.base + at;
-        match self.last(at) {
-            Some(mark) => mark.after + (at - mark.at),
-            None => self.raw_base_of(at),
-        }
+        // Without a mark before it, a text is as it came.
+        self.last(at).map_or(at, |mark| mark.after + (at - mark.at))
     }
 
     /// Where in the whole text the folded byte before `at` ends.
@@ -138,18 +177,8 @@ impl Fold {
         match self.last(at) {
             Some(mark) if mark.at == at => mark.before,
             Some(mark) => mark.after + (at - mark.at),
-            None => self.raw_base_of(at),
+            None => at,
         }
-    }
-
-    /// Where all that is folded ends in the whole text.
-    pub(super) fn done(&self) -> usize {
-        self.raw_base + self.done
-    }
-
-    /// Without a mark before it, a text is as it came.
-    fn raw_base_of(&self, at: usize) -> usize {
-        at
     }
 
     fn last(&self, at: usize) -> Option<Mark> {
@@ -157,46 +186,72 @@ impl Fold {
         self.marks.get(after.checked_sub(1)?).copied()
     }
 
-    /// The text between two offsets of the whole text that have not been given up.
-    pub(super) fn raw(&self, from: usize, to: usize) -> &str {
-        &self.raw[from - self.raw_base..to - self.raw_base]
-    }
-
-    /// Gives up the text before `raw`, and the folded text before the offset `at` of it.
-    pub(super) fn drain(&mut self, at: usize, raw: usize) {
+    fn drain(&mut self, at: usize) {
         self.text.drain(..at);
         self.base += at;
-        let gone = raw - self.raw_base;
-        self.raw.drain(..gone);
-        self.raw_base = raw;
-        self.done -= gone;
         let after = self.marks.partition_point(|mark| mark.at <= self.base);
         self.marks.drain(..after.saturating_sub(1));
     }
+}
+
+/// How much of a text is as it is for sure: ASCII without escape sequences.
+fn plain_length(text: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    let (words, rest) = text.as_chunks::<8>();
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & ONES << 7;
+    let special = |word: u64| {
+        word & ONES << 7
+            | zero(word ^ ONES * u64::from(b'%'))
+            | zero(word ^ ONES * u64::from(b'\\'))
+    };
+    for (at, word) in words.iter().enumerate() {
+        let found = special(u64::from_le_bytes(*word));
+        if found != 0 {
+            return 8 * at + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let rest = rest
+        .iter()
+        .take_while(|byte| byte.is_ascii() && !matches!(byte, b'%' | b'\\'));
+    8 * words.len() + rest.count()
+}
+
+/// The length of the characters that nobody takes for ASCII and that show: Latin, Greek, Cyrillic, Hebrew and so on, Chinese, Korean.
+fn other_length(text: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(lead) = text.get(at) {
+        at += match lead {
+            0xC3..=0xCC | 0xCE..=0xD7 => 2,
+            0xE4..=0xED if *lead != 0xEA => 3,
+            _ => break,
+        };
+    }
+    at
 }
 
 /// What becomes of the beginning of `rest`, which is not empty.
 fn step(rest: &str, whole: bool) -> Step {
     let bytes = rest.as_bytes();
     if bytes[0].is_ascii() {
-        return match bytes[0] {
-            b'%' | b'\\' => sequence(bytes, whole),
-            _ => {
-                let end = bytes
-                    .iter()
-                    .position(|byte| !byte.is_ascii() || matches!(byte, b'%' | b'\\'));
-                Step::Keep(end.unwrap_or(bytes.len()))
-            }
+        return match bytes {
+            [b'\\', b'n' | b'r' | b't', ..] => Step::Put(2, b'\n'),
+            [b'\\', quote @ (b'"' | b'\'' | b'/'), ..] => Step::Put(2, *quote),
+            [b'%' | b'\\', ..] => sequence(bytes, whole),
+            _ => Step::Keep(plain_length(bytes)),
         };
+    }
+    let other = other_length(bytes);
+    if other > 0 {
+        return Step::Keep(other);
     }
     let Some(first) = rest.chars().next() else {
         return Step::Keep(rest.len());
     };
     let width = first.len_utf8();
-    match folded(u32::from(first)) {
-        Folded::Same => Step::Keep(width),
-        Folded::Hidden => Step::Drop(width),
-        Folded::To(byte) => Step::Put(width, byte),
+    match reading(u32::from(first)) {
+        Reading::Same => Step::Keep(width),
+        Reading::Hidden => Step::Drop(width),
+        Reading::To(byte) => Step::Put(width, byte),
     }
 }
 
@@ -251,11 +306,11 @@ fn sequence(bytes: &[u8], whole: bool) -> Step {
 
 /// So many bytes that stand for the character `code`.
 fn put(length: usize, code: u32) -> Step {
-    match (u8::try_from(code), folded(code)) {
-        (Ok(byte @ (b'\t' | b'\n' | b'\r' | b' '..=b'~')), _) | (_, Folded::To(byte)) => {
+    match (u8::try_from(code), reading(code)) {
+        (Ok(byte @ (b'\t' | b'\n' | b'\r' | b' '..=b'~')), _) | (_, Reading::To(byte)) => {
             Step::Put(length, byte)
         }
-        (_, Folded::Hidden) => Step::Drop(length),
+        (_, Reading::Hidden) => Step::Drop(length),
         _ => Step::Keep(1),
     }
 }
@@ -268,73 +323,6 @@ fn hex(digits: &[u8]) -> u32 {
         };
         number * 16 + u32::from(value)
     })
-}
-
-enum Folded {
-    Same,
-    Hidden,
-    To(u8),
-}
-
-fn folded(code: u32) -> Folded {
-    let digit = |zero: u32| {
-        u8::try_from(code - zero).map_or(Folded::Same, |value| Folded::To(b'0' + value % 10))
-    };
-    let letter = |first: u32| {
-        let place = u8::try_from((code - first) % 52).unwrap_or_default();
-        Folded::To(if place < 26 {
-            b'A' + place
-        } else {
-            b'a' + place - 26
-        })
-    };
-    let ascii = |first: u32, to: u8| {
-        u8::try_from(code - first).map_or(Folded::Same, |place| Folded::To(to + place))
-    };
-    match code {
-        0xA0 | 0x1680 | 0x2000..=0x200A | 0x202F | 0x205F | 0x3000 => Folded::To(b' '),
-        0x2028 | 0x2029 | 0x85 => Folded::To(b'\n'),
-        0x2010..=0x2015 | 0x2043 | 0x2212 | 0xFE58 | 0xFE63 => Folded::To(b'-'),
-        0xAD
-        | 0x34F
-        | 0x61C
-        | 0x115F
-        | 0x1160
-        | 0x17B4
-        | 0x17B5
-        | 0x180B..=0x180E
-        | 0x200B..=0x200F => Folded::Hidden,
-        0x202A..=0x202E | 0x2060..=0x206F | 0x3164 | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0 => {
-            Folded::Hidden
-        }
-        0xE0001 | 0xE007F | 0xE0100..=0xE01EF => Folded::Hidden,
-        0xE0020..=0xE007E => ascii(0xE0020, b' '),
-        0xFF01..=0xFF5E => ascii(0xFF01, b'!'),
-        0x2024 | 0xFE52 | 0x3002 | 0xFF61 => Folded::To(b'.'),
-        0xFE6B => Folded::To(b'@'),
-        0xFE50 | 0x201A => Folded::To(b','),
-        0xFE55 | 0xA789 | 0x2236 => Folded::To(b':'),
-        0x2044 | 0x2215 => Folded::To(b'/'),
-        0x2018 | 0x2019 | 0x201B => Folded::To(b'\''),
-        0x201C..=0x201F => Folded::To(b'"'),
-        0x1D400..=0x1D6A3 => letter(0x1D400),
-        0x1D7CE..=0x1D7FF => digit(0x1D7CE),
-        0x660..=0x669 => digit(0x660),
-        0x6F0..=0x6F9 => digit(0x6F0),
-        0x966..=0x96F => digit(0x966),
-        0x9E6..=0x9EF => digit(0x9E6),
-        0x2080..=0x2089 => digit(0x2080),
-        0x2074..=0x2079 => digit(0x2070),
-        0x2070 => Folded::To(b'0'),
-        0xB9 => Folded::To(b'1'),
-        0xB2 => Folded::To(b'2'),
-        0xB3 => Folded::To(b'3'),
-        0x2460..=0x2468 => ascii(0x2460, b'1'),
-        0x24EA => Folded::To(b'0'),
-        0x24B6..=0x24CF => ascii(0x24B6, b'A'),
-        0x24D0..=0x24E9 => ascii(0x24D0, b'a'),
-        _ => Folded::Same,
-    }
 }
 
 /// More invisible characters in a row are not left out.

@@ -35,6 +35,7 @@ mod samples;
 mod scanner;
 mod secret;
 mod set;
+mod sieve;
 #[cfg(test)]
 mod tests;
 mod validate;

@@ -111,18 +111,18 @@ impl Number {
         if self.plus {
             return is_international(digits);
         }
-        let groups: Vec<u8> = self
-            .groups
-            .iter()
-            .copied()
-            .filter(|group| *group > 0)
-            .collect();
+        // Only the last one may be empty.
+        let groups = &self.groups[..=self.group.min(self.groups.len() - 1)];
+        let groups = match groups {
+            [written @ .., 0] => written,
+            all => all,
+        };
         let american = match digits {
             [1, rest @ ..] if rest.len() == 10 => is_american(rest),
             rest if rest.len() == 10 => is_american(rest),
             _ => false,
         };
-        match groups[..] {
+        match *groups {
             [3, 3, 4] | [1, 3, 3, 4] if american => {
                 (self.brackets || self.separator != b' ') && !self.mixed || announced()
             }

@@ -5,7 +5,7 @@
 //! rest is counted, not kept, and becomes part of the same finding.
 
 use super::decide::Cursor;
-use super::fold::{self, Fold};
+use super::fold::{self, Fold, Folded};
 use super::place::{LOOKBEHIND, Place, Tail, Verdict};
 use super::{Detector, Detectors, Finding};
 
@@ -33,7 +33,7 @@ pub fn scan(text: &str, detectors: &Detectors) -> Vec<Finding> {
         });
         return findings;
     }
-    let fold = Fold::of(text);
+    let fold = Folded::of(text);
     each(&fold.text, detectors, 0, |detector, start, length| {
         let value = &fold.text[start..start + length];
         let range = fold.start(start)..fold.end(start + length);
@@ -46,7 +46,7 @@ pub fn scan(text: &str, detectors: &Detectors) -> Vec<Finding> {
 /// The detector of the first finding in an encoded text that does not end behind `most`.
 pub(super) fn first(text: &str, most: usize, detectors: &Detectors, depth: u8) -> Option<Detector> {
     let mut found = None;
-    let fold = Fold::of(text);
+    let fold = Folded::of(text);
     each(&fold.text, detectors, depth, |detector, start, length| {
         if fold.end(start + length) <= most {
             found = Some(detector);
@@ -65,16 +65,14 @@ fn each(
 ) {
     let mut cursor = Cursor::new(detectors, depth);
     let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        match cursor.decide(Place::new(bytes, at, true)) {
-            Verdict::Match(detector, length) => {
-                if !tell(detector, at, length) {
-                    return;
-                }
-                at += length;
+    let mut from = 0;
+    while let Some((at, why)) = cursor.next(bytes, from, true) {
+        from = at + 1;
+        if let Verdict::Match(detector, length) = cursor.decide(Place::new(bytes, at, true), why) {
+            if !tell(detector, at, length) {
+                return;
             }
-            _ => at = cursor.next(bytes, at, true),
+            from = at + length;
         }
     }
 }
@@ -128,7 +126,7 @@ impl Scanner {
     /// been given out.
     #[must_use]
     pub fn held(&self) -> usize {
-        let held = || self.fold.text.len() - self.at + self.fold.pending();
+        let held = || self.fold.folded.text.len() - self.at + self.fold.pending();
         self.open.as_ref().map_or_else(held, |_| HOLD)
     }
 
@@ -136,18 +134,19 @@ impl Scanner {
         let mut cursor = Cursor::new(detectors, 0);
         cursor.window = self
             .window
-            .and_then(|window| window.checked_sub(self.fold.base));
+            .and_then(|window| window.checked_sub(self.fold.folded.base));
         loop {
             if let Some(mut open) = self.open.take() {
-                let (length, over) = open.tail.run(&self.fold.text.as_bytes()[self.at..]);
+                let (length, over) = open.tail.run(&self.fold.folded.text.as_bytes()[self.at..]);
                 self.at += length;
                 if !over && !whole {
                     self.open = Some(open);
                     break;
                 }
-                let range = open.start..self.fold.end(self.at);
-                let tail = &self.fold.text[self
+                let range = open.start..self.fold.folded.end(self.at);
+                let tail = &self.fold.folded.text[self
                     .fold
+                    .folded
                     .text
                     .floor_char_boundary(self.at.saturating_sub(TAIL))
                     ..self.at];
@@ -156,25 +155,27 @@ impl Scanner {
                     out,
                 );
             }
-            let bytes = self.fold.text.as_bytes();
-            if self.at == bytes.len() {
+            let bytes = self.fold.folded.text.as_bytes();
+            let Some((at, why)) = cursor.next(bytes, self.at, whole) else {
+                self.at = bytes.len();
                 break;
-            }
-            match cursor.decide(Place::new(bytes, self.at, whole)) {
-                Verdict::No => self.at = cursor.next(bytes, self.at, whole),
+            };
+            self.at = at;
+            match cursor.decide(Place::new(bytes, at, whole), why) {
+                Verdict::No => self.at = at + 1,
                 Verdict::More => break,
                 Verdict::Match(detector, length) => {
                     let (start, end) = (self.at, self.at + length);
-                    let range = self.fold.start(start)..self.fold.end(end);
+                    let range = self.fold.folded.start(start)..self.fold.folded.end(end);
                     self.give(range.start, out);
-                    let value = &self.fold.text[start..end];
+                    let value = &self.fold.folded.text[start..end];
                     self.found(detectors.finding(detector, range, (value, value)), out);
                     self.at = end;
                 }
                 Verdict::Open(detector, tail) => {
-                    let start = self.fold.start(self.at);
+                    let start = self.fold.folded.start(self.at);
                     self.give(start, out);
-                    let head = self.fold.text[self.at..self.at + HOLD].to_owned();
+                    let head = self.fold.folded.text[self.at..self.at + HOLD].to_owned();
                     self.open = Some(Open {
                         detector,
                         tail,
@@ -186,25 +187,26 @@ impl Scanner {
             }
         }
         if self.open.is_none() {
-            let all = self.at == self.fold.text.len();
+            let all = self.at == self.fold.folded.text.len();
             self.give(
                 if all {
                     self.fold.done()
                 } else {
-                    self.fold.end(self.at)
+                    self.fold.folded.end(self.at)
                 },
                 out,
             );
         } else {
             // What is swallowed is not kept; its length is known by its end.
-            self.given = self.fold.end(self.at);
+            self.given = self.fold.folded.end(self.at);
         }
         self.window = cursor
             .window
             .filter(|window| *window >= self.at)
-            .map(|window| self.fold.base + window);
+            .map(|window| self.fold.folded.base + window);
         let gone = self
             .fold
+            .folded
             .text
             .floor_char_boundary(self.at.saturating_sub(LOOKBEHIND));
         self.fold.drain(gone, self.given);

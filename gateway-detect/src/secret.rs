@@ -31,8 +31,11 @@ pub(super) struct Form {
 #[derive(Debug)]
 pub(super) struct Secrets {
     pub(super) forms: Vec<Form>,
+    /// What begins at the start of a word, and what also behind a letter or digit.
     begins: Begins,
-    prefixed: HashMap<[u8; 3], Vec<usize>>,
+    glued: Begins,
+    /// The forms that begin so, by [`Begins::bit`] of their first three characters.
+    prefixed: HashMap<usize, Vec<usize>>,
     announced: Vec<usize>,
     /// The words of which one says that a key follows, and those of which one says whose.
     keys: Said,
@@ -83,20 +86,25 @@ impl Secrets {
     }
 
     pub(super) fn new(forms: Vec<Form>, words: &mut Words) -> Self {
-        let mut begins = Begins(vec![0; 1024]);
-        let (mut prefixed, mut announced, mut free) = (
-            HashMap::<[u8; 3], Vec<usize>>::new(),
-            Vec::new(),
-            Vec::new(),
-        );
-        // AWS key ids have rules of their own.
-        begins.insert(*b"AKI");
-        begins.insert(*b"ASI");
+        let (mut begins, mut glued) = (Begins::new(), Begins::new());
+        let (mut prefixed, mut announced, mut free) =
+            (HashMap::<usize, Vec<usize>>::new(), Vec::new(), Vec::new());
+        // Addresses of coins and AWS key ids have rules of their own.
+        for three in [*b"bc1", *b"tb1", *b"ltc", *b"AKI", *b"ASI"] {
+            begins.insert(three);
+        }
+        for three in [*b"AKI", *b"ASI"] {
+            glued.insert(three);
+        }
         for (index, form) in forms.iter().enumerate() {
             match form.pattern.literal() {
                 [a, b, c, ..] => {
-                    begins.insert([*a, *b, *c]);
-                    prefixed.entry([*a, *b, *c]).or_default().push(index);
+                    let three = [*a, *b, *c];
+                    begins.insert(three);
+                    if form.glued {
+                        glued.insert(three);
+                    }
+                    prefixed.entry(Begins::bit(three)).or_default().push(index);
                 }
                 _ if form.near.is_empty() => free.push(index),
                 _ => announced.push(index),
@@ -107,6 +115,7 @@ impl Secrets {
         Self {
             forms,
             begins,
+            glued,
             prefixed,
             announced,
             keys,
@@ -117,20 +126,21 @@ impl Secrets {
 
     /// Whether a literal beginning may stand here.
     #[inline]
-    pub(super) fn may_begin(&self, text: &[u8], at: usize) -> bool {
-        text.get(at..at + 3)
-            .is_some_and(|three| self.begins.may_have([three[0], three[1], three[2]]))
+    pub(super) fn may_begin(&self, text: &[u8], at: usize, whole: bool) -> bool {
+        let Some(&[a, b, c]) = text[at..].first_chunk() else {
+            return !whole;
+        };
+        let inside = at > 0 && text[at - 1].is_ascii_alphanumeric();
+        let begins = if inside { &self.glued } else { &self.begins };
+        begins.may_have([a, b, c])
     }
 
     /// The key with a literal beginning that stands here.
     pub(super) fn prefixed(&self, place: Place<'_>, words: &Words) -> Verdict {
         let ahead = place.ahead();
         if let [a, b, c, ..] = ahead {
-            let all = self
-                .prefixed
-                .get(&[*a, *b, *c])
-                .map_or(&[][..], Vec::as_slice);
-            return self.best(all, place, words);
+            let all = self.prefixed.get(&Begins::bit([*a, *b, *c]));
+            return self.best(all.map_or(&[][..], Vec::as_slice), place, words);
         }
         if place.whole {
             return Verdict::No;
@@ -165,11 +175,21 @@ impl Secrets {
     }
 
     fn best(&self, all: &[usize], place: Place<'_>, words: &Words) -> Verdict {
-        let said = all
-            .iter()
-            .any(|form| !self.forms[*form].near.is_empty())
-            .then(|| words.said(last(place.behind(), NEAR)));
-        self.best_of(all, place, said.as_ref())
+        let mut said = None;
+        let mut verdict = Verdict::No;
+        for form in all.iter().map(|form| &self.forms[*form]) {
+            // What begins otherwise is left before what stands before it is read.
+            let literal = form.pattern.literal();
+            let here = &place.ahead()[..place.ahead().len().min(literal.len())];
+            if !literal.starts_with(here) {
+                continue;
+            }
+            let near = || words.said(last(place.behind(), NEAR));
+            if form.near.is_empty() || said.get_or_insert_with(near).any(&form.near) {
+                verdict = verdict.or(form.at(place));
+            }
+        }
+        verdict
     }
 
     fn best_of(&self, all: &[usize], place: Place<'_>, said: Option<&Said>) -> Verdict {
@@ -215,6 +235,10 @@ impl Form {
 }
 
 impl Begins {
+    fn new() -> Self {
+        Self(vec![0; 1024])
+    }
+
     fn insert(&mut self, three: [u8; 3]) {
         let bit = Self::bit(three);
         self.0[bit / 64] |= 1 << (bit % 64);

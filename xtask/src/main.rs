@@ -89,6 +89,8 @@ enum Command {
     },
     /// What Tollgate costs: the same load straight, through HAProxy and through Tollgate, in alternating rounds.
     Bench {
+        /// detect: only how fast a core searches texts, beside Presidio and Vectorscan where these are installed.
+        part: Option<bench::Part>,
         /// Fewer and shorter rounds.
         #[arg(long)]
         quick: bool,
@@ -134,6 +136,10 @@ fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Demo { keep } => demo::run(keep),
+        Command::Bench {
+            part: Some(bench::Part::Detect),
+            ..
+        } => bench::detect(),
         Command::Bench { untagged: true, .. } => bench::untagged(),
         Command::Bench { quick, .. } => bench::run(quick),
         Command::Soak { minutes, seed } => soak::run(minutes, seed),

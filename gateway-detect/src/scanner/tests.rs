@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::samples;
+use crate::sieve::Why;
 
 /// Everything a scanner gives out for these parts, neighbouring texts joined; what it holds is checked on the way.
 fn pieces<'a>(parts: impl IntoIterator<Item = &'a str>) -> Vec<Piece> {
@@ -156,12 +157,12 @@ fn everywhere(text: &str) -> Vec<Finding> {
 }
 
 fn everywhere_with(detectors: &Detectors, text: &str) -> Vec<Finding> {
-    let fold = Fold::of(text);
+    let fold = Folded::of(text);
     let mut cursor = Cursor::new(detectors, 0);
     let mut findings = Vec::new();
     let mut at = 0;
     while at < fold.text.len() {
-        let verdict = cursor.decide(Place::new(fold.text.as_bytes(), at, true));
+        let verdict = cursor.decide(Place::new(fold.text.as_bytes(), at, true), Why::ALL);
         at += 1;
         if let Verdict::Match(detector, length) = verdict {
             let value = &fold.text[at - 1..at - 1 + length];
@@ -322,7 +323,7 @@ fn a_key_without_an_end_is_one_finding_and_is_not_kept() {
     let mut out = Vec::new();
     for part in cut(&key, &[16]) {
         scanner.push(part, &Detectors::default(), &mut out);
-        assert!(scanner.fold.text.len() <= HOLD + LOOKBEHIND);
+        assert!(scanner.fold.folded.text.len() <= HOLD + LOOKBEHIND);
     }
     assert!(out.is_empty());
     assert!(scanner.held() > 0);

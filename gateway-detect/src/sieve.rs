@@ -1,0 +1,371 @@
+//! Which places of a text are worth asking the detectors about, and which detectors.
+//!
+//! In: a folded text. Out: place after place with [`Why`], the detectors that could find something there. It may name places and
+//! detectors for nothing, and leaves out none that would find something: each condition here is a necessary one, read off the detector
+//! beside it, and `short_cuts_miss_nothing` holds the findings against those of asking everybody everywhere.
+//!
+//! Sixty-four places are judged at once, by a handful of operations on the [`Classes`] of their bytes and of the 64 behind them:
+//! ordinary text costs next to nothing. What follows a text that goes on may be anything, and so counts as in every class.
+
+mod classes;
+
+use std::ops::BitOr;
+
+use classes::Classes;
+
+use super::secret::Secrets;
+use super::{Detectors, assign, email};
+
+/// The detectors that a place is worth asking, as bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Why(u16);
+
+impl Why {
+    /// A value behind the name of a secret.
+    pub(super) const ASSIGNED: Self = Self(1);
+    /// An e-mail address.
+    pub(super) const MAIL: Self = Self(1 << 1);
+    /// What begins as an issued key does.
+    pub(super) const BEGINS: Self = Self(1 << 2);
+    /// A number of a person, a card, a telephone, an IPv4 address.
+    pub(super) const NUMBER: Self = Self(1 << 3);
+    /// An account number.
+    pub(super) const IBAN: Self = Self(1 << 4);
+    /// IPv6 and MAC addresses.
+    pub(super) const HEX: Self = Self(1 << 5);
+    /// An Ethereum address.
+    pub(super) const COIN: Self = Self(1 << 6);
+    /// A PEM block.
+    pub(super) const PEM: Self = Self(1 << 7);
+    /// An encoded text.
+    pub(super) const ENCODED: Self = Self(1 << 8);
+    /// An AWS secret.
+    pub(super) const SECRET: Self = Self(1 << 9);
+    /// The line of a passport.
+    pub(super) const PASSPORT: Self = Self(1 << 10);
+    /// A key that begins as nothing else does.
+    pub(super) const KEY: Self = Self(1 << 11);
+    /// One of the operator's.
+    pub(super) const CUSTOM: Self = Self(1 << 12);
+    /// Everybody.
+    #[cfg(test)]
+    pub(super) const ALL: Self = Self((1 << 13) - 1);
+
+    #[inline]
+    pub(super) fn has(self, one: Self) -> bool {
+        self.0 & one.0 != 0
+    }
+}
+
+impl BitOr for Why {
+    type Output = Self;
+
+    #[inline]
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// The places of one block of 64, and what the next one has to know of it.
+#[derive(Debug)]
+pub(super) struct Sieve {
+    /// Where the block starts; [`NONE`] before the first.
+    base: usize,
+    here: Classes,
+    ahead: Classes,
+    /// Places by reason, in the order of [`ORDER`].
+    found: [u64; ORDER.len()],
+    any: u64,
+    /// Whether something before the block's first byte announces a value, as far as that goes on.
+    announced: bool,
+    /// Whether the block begins inside the name of an option.
+    option: bool,
+}
+
+const NONE: usize = usize::MAX;
+/// No key with a beginning of its own has fewer characters of those that keys are made of; one that counts behind a letter has 16.
+pub(super) const SHORTEST: u32 = 12;
+const ORDER: [Why; 13] = [
+    Why::ASSIGNED,
+    Why::BEGINS,
+    Why::MAIL,
+    Why::NUMBER,
+    Why::IBAN,
+    Why::HEX,
+    Why::COIN,
+    Why::PEM,
+    Why::ENCODED,
+    Why::SECRET,
+    Why::PASSPORT,
+    Why::KEY,
+    Why::CUSTOM,
+];
+
+/// What is asked of a text's places.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) whole: bool,
+    pub(super) secrets: &'a Secrets,
+    pub(super) detectors: &'a Detectors,
+}
+
+impl Sieve {
+    pub(super) fn new() -> Self {
+        Self {
+            base: NONE,
+            here: Classes::default(),
+            ahead: Classes::default(),
+            found: [0; ORDER.len()],
+            any: 0,
+            announced: true,
+            option: true,
+        }
+    }
+
+    /// The first place from `from` on, and before `until`, that is worth asking about.
+    pub(super) fn next(
+        &mut self,
+        question: Question<'_>,
+        from: usize,
+        until: usize,
+    ) -> Option<(usize, Why)> {
+        let end = question.text.len().min(until);
+        let mut from = from;
+        while from < end {
+            if self.base == NONE || from < self.base || from >= self.base + 128 {
+                self.restart(question, from);
+            } else if from >= self.base + 64 {
+                self.advance(question);
+            }
+            let mut left = self.any & u64::MAX << (from - self.base);
+            while left != 0 {
+                let bit = left & left.wrapping_neg();
+                let place = self.base + bit.trailing_zeros() as usize;
+                if place >= end {
+                    return None;
+                }
+                let why = self.why(question, place, bit);
+                if why != Why::default() {
+                    return Some((place, why));
+                }
+                left ^= bit;
+            }
+            from = self.base + 64;
+        }
+        None
+    }
+
+    /// The reasons for a place, of which two are looked into here.
+    #[inline]
+    fn why(&self, question: Question<'_>, place: usize, bit: u64) -> Why {
+        let mut why = Why::default();
+        for (reason, found) in ORDER.iter().zip(&self.found) {
+            if found & bit != 0 {
+                why = why | *reason;
+            }
+        }
+        let Question { text, secrets, .. } = question;
+        if why.has(Why::BEGINS) && !secrets.may_begin(text, place, question.whole) {
+            why.0 &= !Why::BEGINS.0;
+        }
+        if why.has(Why::ASSIGNED) && !assign::is_announced(text, place) {
+            why.0 &= !Why::ASSIGNED.0;
+        }
+        why
+    }
+
+    /// Begins a block at `from`, with nothing known of what is before it but its last byte.
+    fn restart(&mut self, question: Question<'_>, from: usize) {
+        let Question { text, whole, .. } = question;
+        // Its last bits are those of the bytes before.
+        let before = Classes::of(&text[from.saturating_sub(2)..from], 0, true)
+            .moved(64 - from.min(2) as u32);
+        self.base = from;
+        self.here = Classes::of(text, from, whole);
+        self.ahead = Classes::of(text, from + 64, whole);
+        (self.announced, self.option) = (true, true);
+        self.judge(question, before);
+    }
+
+    fn advance(&mut self, question: Question<'_>) {
+        let before = self.here;
+        self.base += 64;
+        self.here = self.ahead;
+        self.ahead = Classes::of(question.text, self.base + 64, question.whole);
+        self.judge(question, before);
+    }
+
+    fn judge(&mut self, question: Question<'_>, before: Classes) {
+        let (here, ahead) = (self.here, self.ahead);
+        let valid = match question.text.len() - self.base {
+            0..64 => !(u64::MAX << (question.text.len() - self.base)),
+            _ => u64::MAX,
+        };
+        // Whether the byte before, and the byte so far behind a place is in a class.
+        let behind = |class: fn(&Classes) -> u64, far: u32| {
+            class(&here) << far | class(&before) >> (64 - far)
+        };
+        let after = |class: fn(&Classes) -> u64, far: u32| {
+            class(&here) >> far | class(&ahead) << (64 - far)
+        };
+        let both =
+            |class: fn(&Classes) -> u64| u128::from(class(&here)) | u128::from(class(&ahead)) << 64;
+
+        // Words start where no letter or digit stands before.
+        let words = !behind(|all| all.alphanumeric, 1) & valid;
+        let starts = here.alphanumeric & words;
+        let reach = runs(both(|all| all.reach), 16) as u64;
+        let begins = reach & !words | words & runs(both(|all| all.reach), SHORTEST) as u64;
+        let number = runs(both(|all| all.number), 6) as u64;
+        let hex = here.hex & starts;
+        let sign = |far| after(|all| all.colon, far) | after(|all| all.hyphen, far);
+        let pair = |far| after(|all| all.hex, far) & after(|all| all.hex, far + 1);
+        let mac = hex & after(|all| all.hex, 1) & sign(2) & pair(3) & sign(5);
+        let colon = after(|all| all.colon, 1)
+            | after(|all| all.colon, 2)
+            | after(|all| all.colon, 3)
+            | after(|all| all.colon, 4);
+        let v6 = hex & colon & runs(both(|all| all.hex | all.colon), 6) as u64;
+        let letters = here.alphanumeric & !here.digit;
+        let secret = runs(both(|all| all.secret), 40) as u64;
+        let run = runs(both(|all| all.run), 24) as u64;
+        let passport = here.upper & runs(both(|all| all.passport), 36) as u64;
+        let digit_soon = soon(both(|all| all.digit)) as u64;
+        let pem = runs(both(|all| all.hyphen), 5) as u64 & after(|all| all.upper, 5);
+        self.found = [
+            self.values(before) & valid,
+            begins & valid,
+            self.mail(question) & valid,
+            number & ((here.digit | here.upper) & starts | here.open & words),
+            starts
+                & letters
+                & after(|all| all.alphanumeric & !all.digit, 1)
+                & after(|all| all.digit, 2)
+                & after(|all| all.digit, 3),
+            mac | v6,
+            here.zero & starts & after(|all| all.x, 1) & reach,
+            pem & words,
+            run & !behind(|all| all.run, 1) & words,
+            secret & words & !behind(|all| all.secret, 1),
+            passport & words,
+            starts & reach & digit_soon & !behind(|all| all.joint, 1),
+            own(question, self.base) & valid,
+        ];
+        self.any = self.found.iter().fold(0, |any, found| any | found);
+    }
+
+    /// Where a value may start behind what announces one: behind a separator, ` is`, the ends of `bearer` and `token`, the name of an
+    /// option, and then any quotes and spaces.
+    fn values(&mut self, before: Classes) -> u64 {
+        let here = self.here;
+        let behind = |class: fn(&Classes) -> u64, far: u32| {
+            class(&here) << far | class(&before) >> (64 - far)
+        };
+        let is = here.s & behind(|all| all.i, 1) & behind(|all| all.space, 2);
+        let bearer = here.r & behind(|all| all.e, 1) & behind(|all| all.r, 2);
+        let token = here.n & behind(|all| all.e, 1) & behind(|all| all.k, 2);
+        let options = here.hyphen & behind(|all| all.hyphen, 1);
+        let (named, option) = behind_run(options << 1 | u64::from(self.option), here.name);
+        let ends = here.separator | is | bearer | token;
+        let (values, announced) =
+            behind_run(ends << 1 | u64::from(self.announced) | named, here.quiet);
+        self.option = option || options >> 63 == 1;
+        self.announced = announced || ends >> 63 == 1;
+        values & here.first
+    }
+
+    /// The places from which an `@` can be reached.
+    fn mail(&self, question: Question<'_>) -> u64 {
+        let Question { text, whole, .. } = question;
+        let mut found = 0;
+        let mut add = |from: usize, to: usize| {
+            let bits = |to: usize| match to.saturating_sub(self.base) {
+                bits @ 0..64 => !(u64::MAX << bits),
+                _ => u64::MAX,
+            };
+            found |= bits(to) & !bits(from);
+        };
+        for (signs, base) in [
+            (self.here.sign, self.base),
+            (self.ahead.sign, self.base + 64),
+        ] {
+            let mut signs = signs;
+            while signs != 0 {
+                let sign = base + signs.trailing_zeros() as usize;
+                if sign >= text.len() {
+                    break;
+                }
+                if email::may_follow(text.get(sign + 1), whole) {
+                    add(email::local_start(text, sign), sign);
+                }
+                signs &= signs - 1;
+            }
+        }
+        if !whole && text.len() <= self.base + 128 {
+            add(email::local_start(text, text.len()), text.len());
+        }
+        found & self.here.name
+    }
+}
+
+/// The places where an operator's detector may find something.
+fn own(question: Question<'_>, base: usize) -> u64 {
+    if !question.detectors.has_custom() {
+        return 0;
+    }
+    let block = question.text[base..].iter().take(64).enumerate();
+    block.fold(0, |found, (at, byte)| {
+        found | u64::from(question.detectors.begins(*byte)) << at
+    })
+}
+
+/// Where so many neighbours in a row begin, of at most 64.
+#[inline]
+fn runs(all: u128, count: u32) -> u128 {
+    let (mut found, mut length) = (all, 1);
+    while length * 2 <= count {
+        found &= found >> length;
+        length *= 2;
+    }
+    found & found >> (count - length)
+}
+
+/// Where one stands among the next 32.
+#[inline]
+fn soon(all: u128) -> u128 {
+    (0..5).fold(all, |all, power| all | all >> (1 << power))
+}
+
+/// The places behind `starts`, after as many of `through` as follow each, and whether one of those runs goes on behind the last place.
+#[inline]
+fn behind_run(starts: u64, through: u64) -> (u64, bool) {
+    // Adding a bit to a run of ones clears them up to its end and sets the bit behind it.
+    let (sum, over) = through.overflowing_add(starts & through);
+    ((starts | sum) & !through, over)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_found_where_they_begin() {
+        let all: u128 = 0b0111_1110_0111_0110;
+        assert_eq!(runs(all, 1), all);
+        assert_eq!(runs(all, 2), 0b0011_1110_0011_0010);
+        assert_eq!(runs(all, 3), 0b0001_1110_0001_0000);
+        assert_eq!(runs(all, 6), 0b0000_0010_0000_0000);
+        assert_eq!(runs(u128::MAX, 40) as u64, u64::MAX);
+        assert_eq!(soon(1 << 40), (1 << 41) - (1 << 9));
+    }
+
+    #[test]
+    fn what_stands_behind_a_run_is_found_and_whether_it_goes_on() {
+        assert_eq!(behind_run(0b0000_0100, 0b0001_1000), (0b0000_0100, false));
+        assert_eq!(behind_run(0b0000_1000, 0b0001_1000), (0b0010_0000, false));
+        assert_eq!(behind_run(0b0001_1000, 0b0001_1000), (0b0010_0000, false));
+        assert_eq!(behind_run(1 << 62, 0b11 << 62), (0, true));
+        assert_eq!(behind_run(0, u64::MAX), (0, false));
+    }
+}
