@@ -73,8 +73,19 @@ fn is_announced(behind: &[u8]) -> bool {
             .windows(word.len())
             .any(|window| window.eq_ignore_ascii_case(word))
     };
-    ANNOUNCEMENTS.iter().any(|word| said(word.as_bytes()))
-        || (0..behind.len()).any(|from| is_key_id(&behind[from..]))
+    // All of them have this word in them, and most texts do not.
+    let named = said_secret(behind) && ANNOUNCEMENTS.iter().any(|word| said(word.as_bytes()));
+    named
+        || behind
+            .iter()
+            .enumerate()
+            .any(|(from, byte)| *byte == b'A' && is_key_id(&behind[from..]))
+}
+
+fn said_secret(text: &[u8]) -> bool {
+    let word = b"secret";
+    text.windows(word.len())
+        .any(|window| window[0] | 0x20 == word[0] && window.eq_ignore_ascii_case(word))
 }
 
 fn is_id(byte: u8) -> bool {

@@ -153,7 +153,8 @@ impl Secrets {
     /// The key without a literal beginning that stands here, at the start of a word.
     pub(super) fn announced(&self, place: Place<'_>, words: &Words) -> Verdict {
         let verdict = self.best_of(&self.free, place, None);
-        if !words.said(last(place.behind(), NEAR_KEY)).meets(&self.keys) {
+        let behind = last(place.behind(), NEAR_KEY);
+        if !may_name_key(behind) || !words.said(behind).meets(&self.keys) {
             return verdict;
         }
         let said = words.said(last(place.behind(), NEAR));
@@ -209,6 +210,13 @@ impl Form {
     }
 
     pub(super) fn at(&self, place: Place<'_>) -> Verdict {
+        let first = place.ahead()[0];
+        if self.pattern.first().map_or_else(
+            || self.pattern.literal()[0] != first,
+            |class| !class.has(first),
+        ) {
+            return Verdict::No;
+        }
         let word = place.follows(|byte| byte.is_ascii_alphanumeric());
         let part = place.follows(|byte| match self.pattern.first() {
             Some(class) => class.has(byte) || matches!(byte, b'-' | b'_'),
@@ -232,6 +240,26 @@ impl Form {
             Verdict::No
         }
     }
+}
+
+/// Whether one of [`KEY_WORDS`] may be in a text: three letters of one.
+fn may_name_key(text: &[u8]) -> bool {
+    const LETTERS: usize = 1 << 15;
+    const fn three(text: &[u8], at: usize) -> usize {
+        (text[at] as usize & 31) << 10
+            | (text[at + 1] as usize & 31) << 5
+            | text[at + 2] as usize & 31
+    }
+    static BEGINNINGS: [bool; LETTERS] = {
+        let mut all = [false; LETTERS];
+        let mut at = 0;
+        while at < KEY_WORDS.len() {
+            all[three(KEY_WORDS[at].as_bytes(), 0)] = true;
+            at += 1;
+        }
+        all
+    };
+    (2..text.len()).any(|end| BEGINNINGS[three(text, end - 2)])
 }
 
 impl Begins {

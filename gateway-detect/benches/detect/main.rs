@@ -45,11 +45,18 @@ fn main() -> std::io::Result<()> {
         "{:<14} {:>12} {:>12} {:>16} {:>14}",
         "", "GB/s", "copying", "of copying", "10 KB"
     );
+    let only = std::env::args()
+        .nth(1)
+        .filter(|name| !name.starts_with('-'));
     for (name, texts) in &inputs {
-        measure(name, texts, |text| scan(text, &detectors).len());
-        measure(&format!("{name}, stream"), texts, |text| {
-            streamed(text, &detectors)
-        });
+        if only.as_ref().is_none_or(|only| only == name) {
+            measure(name, texts, |text| scan(text, &detectors).len());
+        }
+        if only.is_none() {
+            measure(&format!("{name}, stream"), texts, |text| {
+                streamed(text, &detectors)
+            });
+        }
     }
     Ok(())
 }

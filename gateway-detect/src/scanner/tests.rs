@@ -6,6 +6,8 @@ use super::*;
 use crate::samples;
 use crate::sieve::Why;
 
+mod shortcuts;
+
 /// Everything a scanner gives out for these parts, neighbouring texts joined; what it holds is checked on the way.
 fn pieces<'a>(parts: impl IntoIterator<Item = &'a str>) -> Vec<Piece> {
     pieces_with(&Detectors::default(), parts)
