@@ -59,11 +59,6 @@ fn has_base58_check(word: &[u8]) -> bool {
 /// An address of Bitcoin, Litecoin or a test network as BIP 173 writes it.
 pub(super) fn bech32(place: Place<'_>, detector: Detector) -> Verdict {
     let ahead = place.ahead();
-    let undecided = if place.whole {
-        Verdict::No
-    } else {
-        Verdict::More
-    };
     let Some(prefix) = [&b"bc1"[..], b"tb1", b"ltc1"]
         .into_iter()
         .find(|prefix| ahead.starts_with(&prefix[..prefix.len().min(ahead.len())]))
@@ -75,7 +70,6 @@ pub(super) fn bech32(place: Place<'_>, detector: Detector) -> Verdict {
         return Verdict::More;
     }
     match length {
-        0..6 => undecided,
         42..=62 if has_bech32_check(&prefix[..prefix.len() - 1], &ahead[prefix.len()..length]) => {
             Verdict::Match(detector, length)
         }

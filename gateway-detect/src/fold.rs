@@ -201,8 +201,8 @@ fn plain_length(text: &[u8]) -> usize {
     let zero = |word: u64| word.wrapping_sub(ONES) & !word & ONES << 7;
     let special = |word: u64| {
         word & ONES << 7
-            | zero(word ^ ONES * u64::from(b'%'))
-            | zero(word ^ ONES * u64::from(b'\\'))
+            | zero(word ^ (ONES * u64::from(b'%')))
+            | zero(word ^ (ONES * u64::from(b'\\')))
     };
     for (at, word) in words.iter().enumerate() {
         let found = special(u64::from_le_bytes(*word));

@@ -8,6 +8,8 @@
 //! "a match of this length", or, as long as the answer could still change, "more text, please". An answer other than the last is
 //! final whatever follows, so the findings cannot depend on how a text was cut into pieces.
 //!
+//! Most places are asked about by nobody: the [`sieve`] tells sixty-four at a time which detectors could find something where.
+//!
 //! What a detector accepts it also validates (checksums, issuer ranges, randomness, words before it): masking a commit hash or an order
 //! number breaks the agent's work as surely as a leak breaks its owner's trust. All built-in detectors: [`built_in`].
 

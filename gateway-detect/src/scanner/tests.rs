@@ -332,6 +332,12 @@ fn a_key_without_an_end_is_one_finding_and_is_not_kept() {
 }
 
 #[test]
+fn a_word_that_is_over_is_no_longer_held_for_what_it_began_with() {
+    let text = format!("tb1-{}", "Aa0_-".repeat(200));
+    assert_eq!(pieces(cut(&text, &[1])), expected(&text));
+}
+
+#[test]
 fn plain_prose_is_held_for_a_word_at_most() {
     let mut scanner = Scanner::new();
     let mut out = Vec::new();
