@@ -7,6 +7,7 @@
 mod attempts;
 mod doctor;
 mod doors;
+mod flood;
 mod inbound;
 mod kills;
 mod lookups;
