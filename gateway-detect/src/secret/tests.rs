@@ -83,6 +83,15 @@ fn what_only_looks_like_a_key_is_left_alone() {
 }
 
 #[test]
+fn zeros_in_base_64_are_no_token() {
+    let zeros = "A".repeat(60);
+    assert_eq!(found(&format!("{zeros}SW5mbwAA{zeros}")), []);
+    assert_eq!(found(&format!("{zeros}GP//AAAAMWF2Y0MB")), []);
+    let token = format!("{}{BODY}{}%3D{BODY}", &zeros[..21], "MLheAAAA");
+    assert_eq!(found(&token), [("twitter-token", token.as_str())]);
+}
+
+#[test]
 fn keys_glued_to_a_word_need_stronger_proof() {
     let key = format!("sk-proj-{BODY}");
     assert_eq!(found(&format!("is{key}")), [("openai-key", key.as_str())]);
