@@ -147,9 +147,14 @@ fn pending(
     }
 }
 
-/// What a person reads: `POST /v1/chat/completions gpt-5-mini`.
+/// What a person reads: `POST /v1/chat/completions gpt-5-mini`, or `shell {"command":"make"}`.
 fn summary(asked: &Asked<'_>) -> String {
     let facts = &asked.action.facts;
+    if let Some(tool) = facts.text("tool") {
+        let shown = asked.shown.as_ref().unwrap_or(facts);
+        let line = format!("{tool} {}", shown.text("arguments").unwrap_or_default());
+        return line.chars().take(MAX_SUMMARY).collect();
+    }
     let words = [
         Some(facts.text("method").unwrap_or(asked.action.name)),
         facts.text("path").or(facts.text("host")),

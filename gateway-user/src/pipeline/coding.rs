@@ -10,12 +10,15 @@ use bytes::{Buf, Bytes, BytesMut};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::relay::BoxError;
+use super::tools::Judged;
 use crate::protocol::coding::{Coding, CodingError, Decoder};
 
 /// An upstream's body.
 pub(super) enum Upstream {
     AsIs(Incoming),
     Decoded(Box<Decoded>),
+    /// A stream of events whose calls of tools are decided on.
+    Judged(Box<Judged>),
 }
 
 /// A body behind its decoder.
@@ -54,6 +57,7 @@ impl Body for Upstream {
                 .poll_frame(poller)
                 .map(|frame| frame.map(|frame| frame.map_err(Into::into))),
             Self::Decoded(decoded) => decoded.poll(poller),
+            Self::Judged(judged) => judged.poll(poller),
         }
     }
 
@@ -61,13 +65,14 @@ impl Body for Upstream {
         match self {
             Self::AsIs(body) => body.is_end_stream(),
             Self::Decoded(decoded) => decoded.done,
+            Self::Judged(judged) => judged.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::AsIs(body) => body.size_hint(),
-            Self::Decoded(_) => SizeHint::default(),
+            Self::Decoded(_) | Self::Judged(_) => SizeHint::default(),
         }
     }
 }

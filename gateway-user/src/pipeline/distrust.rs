@@ -55,6 +55,7 @@ pub(super) async fn record(
         service: Resource::of(&connection.gateway, Scheme::Tls, name, connection.origin).name,
         method: None,
         path: None,
+        tool: None,
     };
     let entry = outcome::open_denied(connection, &described, "tls", &reason).await?;
     let closed = Closed {

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::CONNECTION;
-use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, Version};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 
 use super::body::streamed;
@@ -21,13 +19,15 @@ use super::relay::{self, Answering, Body};
 use super::resource::Resource;
 use super::revoke::revoked;
 use super::source::Source;
+use super::tools::{self, Tools};
+use super::unreadable::unreadable;
 use super::websocket::{self, Handshake};
 use super::{Connection, ConnectionError};
 use crate::config::Scheme;
 use crate::forward::{ForwardError, Pool};
 use crate::mask;
 use crate::policy::Permit;
-use crate::protocol::http::{self as protocol, Head, HeadError};
+use crate::protocol::http::{self as protocol, Head};
 use crate::protocol::llm::{self, Family};
 use crate::protocol::{Refusal, Why, grpc};
 use crate::record::{ExchangeEntry, Outcome};
@@ -117,6 +117,7 @@ async fn answered(
         service: resource.name.clone(),
         method: Some(head.method.to_string()),
         path: Some(head.path.clone()),
+        tool: None,
     };
     if let Some(reason) = too_much {
         let (why, reason) = (Why::Overloaded, reason.to_owned());
@@ -163,6 +164,7 @@ async fn governed(
     let asked = Asked {
         resource: &ready.resource,
         action: ready.action.clone(),
+        shown: None,
         protocol: family.map_or(context.protocol(&ready.head), Family::name),
         model: ready.call.as_ref().map(|call| call.model.clone()),
         stream: ready.call.as_ref().map(|call| call.stream),
@@ -230,6 +232,7 @@ async fn forward(
         return websocket::open(context, handshake, entry, permit).await;
     }
     let without_counts = outgoing.counts;
+    let tools = Tools::of(connection, &ready, &permit, entry.id());
     let request = match (outgoing.body, ready.payload) {
         (_, Payload::Stream(body)) => Request::from_parts(outgoing.parts, streamed(body)),
         (Some(bytes), Payload::Whole(held)) => {
@@ -240,7 +243,7 @@ async fn forward(
     let destination = ready.resource.destination(connection);
     let service = ready.resource.name.as_str();
     let held = connection.gateway.keeper.holds(service).then_some(service);
-    let mut revoked = revoked(connection, permit.standing());
+    let mut revoked = revoked(connection, tools::standing(tools.as_ref(), family, &permit));
     let sent = tokio::select! {
         biased;
         reason = &mut revoked => {
@@ -258,6 +261,7 @@ async fn forward(
                 held,
                 charge,
                 without_counts,
+                tools,
             };
             Ok(relay::start(connection, entry, response, answering, revoked).await?)
         }
@@ -298,62 +302,7 @@ pub(super) async fn failed(
     refuse(connection, refused, family, outcome, Some(reason)).await
 }
 
-/// Records what was no request at all; the client has been told by the library.
-pub(super) async fn unparsed(
-    connection: &Connection,
-    clear: &Clear,
-    status: Option<u16>,
-    reason: &str,
-) -> Result<(), ConnectionError> {
-    let described = Described {
-        action: "http",
-        service: claimed(connection, clear).name,
-        method: None,
-        path: None,
-    };
-    let entry = outcome::open_denied(connection, &described, clear.protocol(), reason).await?;
-    let refused = Refused::new(entry, connection, &described, Why::Malformed, reason);
-    connection.share.log(&refused.refusal.message);
-    Ok(refused.close(status, Outcome::Refused, None).await?)
-}
-
-/// The service at the name that TLS was opened for, else at the address that was dialled.
-fn claimed(connection: &Connection, clear: &Clear) -> Resource {
-    let address = connection.origin.ip().to_canonical().to_string();
-    let (scheme, host) = match &clear.tls_name {
-        Some(name) => (Scheme::Tls, name),
-        None => (Scheme::Plain, &address),
-    };
-    Resource::of(&connection.gateway, scheme, host, connection.origin)
-}
-
-/// Answers a request whose head cannot be read one way only, or that wants to be a tunnel past all decisions.
-async fn unreadable(
-    context: &Context,
-    parts: &Parts,
-    error: &HeadError,
-) -> Result<Response<Body>, Hangup> {
-    let connect = matches!(error, HeadError::Connect);
-    let described = Described {
-        action: protocol::action_name(&parts.method),
-        service: claimed(&context.connection, &context.clear).name,
-        method: Some(parts.method.to_string()),
-        path: connect.then(|| protocol::shown(&parts.uri.to_string())),
-    };
-    let unfit = Unfit {
-        why: if connect { Why::Policy } else { Why::Malformed },
-        reason: error.to_string(),
-    };
-    let mut answer = unfit_answer(context, described, None, &unfit).await?;
-    if connect && parts.version < Version::HTTP_2 {
-        // What comes behind it was meant for the tunnel and must not be read as requests.
-        let close = HeaderValue::from_static("close");
-        answer.headers_mut().insert(CONNECTION, close);
-    }
-    Ok(answer)
-}
-
-async fn unfit_answer(
+pub(super) async fn unfit_answer(
     context: &Context,
     described: Described,
     family: Option<Family>,

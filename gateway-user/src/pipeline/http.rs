@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::Instrument;
 
 use super::linger::Lingering;
-use super::{Connection, ConnectionError, exchange, observe, overload};
+use super::{Connection, ConnectionError, exchange, observe, overload, unreadable};
 use crate::forward::Pool;
 
 /// What is known of an open connection.
@@ -132,7 +132,7 @@ async fn ended(
     let Err(error) = served else { return Ok(()) };
     if let Some((status, reason)) = malformed(&error) {
         observe::not_openable(connection, clear.tls_name.as_deref(), &reason);
-        exchange::unparsed(connection, clear, status, &reason).await?;
+        unreadable::unparsed(connection, clear, status, &reason).await?;
     }
     Err(error.into())
 }

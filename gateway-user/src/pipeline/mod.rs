@@ -27,7 +27,9 @@ mod resource;
 mod revoke;
 mod source;
 mod tls;
+mod tools;
 mod tunnel;
+mod unreadable;
 mod websocket;
 
 use std::net::SocketAddr;

@@ -78,6 +78,7 @@ where
     let asked = outcome::Asked {
         resource: &resource,
         action,
+        shown: None,
         protocol,
         model: None,
         stream: None,

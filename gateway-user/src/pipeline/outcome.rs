@@ -9,13 +9,15 @@ use super::observe;
 use super::resource::Resource;
 use super::{Connection, ConnectionError};
 use crate::policy::{self, Denial, Permit, PolicySet, Query};
-use crate::protocol::{Action, Refusal, Why};
+use crate::protocol::{Action, Facts, Refusal, Why};
 use crate::record::{Closed, ExchangeEntry, ExchangeStart, Finding, Id, LedgerError, Outcome};
 
 /// One thing to decide.
 pub(super) struct Asked<'a> {
     pub(super) resource: &'a Resource,
     pub(super) action: Action,
+    /// The facts as the record keeps them, where they have words of an answer.
+    pub(super) shown: Option<Facts>,
     /// What a ledger entry calls the protocol.
     pub(super) protocol: &'a str,
     pub(super) model: Option<String>,
@@ -130,6 +132,35 @@ pub(super) struct Described {
     pub(super) service: String,
     pub(super) method: Option<String>,
     pub(super) path: Option<String>,
+    /// The tool that is called.
+    pub(super) tool: Option<String>,
+}
+
+impl Described {
+    /// A call of a tool.
+    pub(super) fn of(action: &'static str, resource: &Resource, tool: &str) -> Self {
+        Self {
+            action,
+            service: resource.name.clone(),
+            method: None,
+            path: None,
+            tool: Some(tool.to_owned()),
+        }
+    }
+}
+
+/// Records as denied what cannot be put to policy, with what is known of it.
+pub(super) async fn unfit(
+    connection: &Connection,
+    asked: &Asked<'_>,
+    reason: &str,
+) -> Result<Verdict, LedgerError> {
+    let facts = &asked.action.facts;
+    let tool = facts.text("tool").unwrap_or_default();
+    let described = Described::of(asked.action.name, asked.resource, tool);
+    let entry = open_denied(connection, &described, asked.protocol, reason).await?;
+    let refused = Refused::new(entry, connection, &described, Why::Policy, reason);
+    Ok(Verdict::Refused(refused))
 }
 
 /// Decides, asking people where policy wants it.
@@ -145,6 +176,7 @@ pub(super) async fn decide(
         service: asked.resource.name.clone(),
         method: told("method"),
         path: told("path"),
+        tool: told("tool"),
     };
     let query = connection.query(&asked);
     let policies = Arc::clone(&asked.policies);
@@ -220,7 +252,14 @@ pub(super) fn exchange_start(
         findings: asked.findings.clone(),
         reason,
         policy_version: version.to_owned(),
-        query: serde_json::to_value(query).unwrap_or_default(),
+        query: match &asked.shown {
+            Some(facts) => serde_json::to_value(Query {
+                facts: facts.clone(),
+                ..query.clone()
+            }),
+            None => serde_json::to_value(query),
+        }
+        .unwrap_or_default(),
     })
 }
 
@@ -235,8 +274,12 @@ fn refusal(
     let Described {
         action, service, ..
     } = described;
+    let of = match &described.tool {
+        Some(tool) => format!(" of {:?}", tool.chars().take(MAX_NAME).collect::<String>()),
+        None => String::new(),
+    };
     let message = format!(
-        "Tollgate refused {action} on {service} for {identity}: {reason}. Id {id}; operator: tollgate replay {id}"
+        "Tollgate refused {action}{of} on {service} for {identity}: {reason}. Id {id}; operator: tollgate replay {id}"
     );
     Refusal {
         why,
@@ -244,3 +287,6 @@ fn refusal(
         id: id.to_string(),
     }
 }
+
+/// Longer than any name of a tool; a model can write anything.
+const MAX_NAME: usize = 100;

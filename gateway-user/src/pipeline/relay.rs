@@ -4,22 +4,25 @@
 //! closed; a body that is dropped early is recorded as aborted; what cannot be masked is not passed.
 
 mod stream;
+mod whole;
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context as Poller, Poll};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
-use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 pub(super) use self::stream::BoxError;
 use self::stream::{Edits, Record, Relay};
+use self::whole::Editing;
 use super::charge::Charge;
 use super::coding::Upstream;
 use super::held::Held;
-use super::inspect::{counted, is_json};
+use super::inspect::is_json;
 use super::revoke::Revoked;
+use super::tools::{Judged, Tools};
 use super::{Connection, ConnectionError};
 use crate::keeper::Scrub;
 use crate::mask::{self, MaskError, Shape};
@@ -64,6 +67,8 @@ pub(super) struct Answering<'a> {
     pub(super) charge: Charge,
     /// The client did not ask for the token counts of its stream.
     pub(super) without_counts: bool,
+    /// What calls of tools are judged by, where policy has a say in them.
+    pub(super) tools: Option<Arc<Tools>>,
 }
 
 impl<'a> Answering<'a> {
@@ -75,6 +80,7 @@ impl<'a> Answering<'a> {
             held,
             charge: Charge::default(),
             without_counts: false,
+            tools: None,
         }
     }
 }
@@ -85,7 +91,7 @@ pub(super) async fn start(
     entry: ExchangeEntry,
     response: Response<Incoming>,
     answering: Answering<'_>,
-    mut revoked: Revoked,
+    revoked: Revoked,
 ) -> Result<Response<Body>, ConnectionError> {
     let Answering {
         family,
@@ -93,6 +99,7 @@ pub(super) async fn start(
         held,
         charge,
         without_counts,
+        tools,
     } = answering;
     let (mut parts, upstream) = response.into_parts();
     // Each side has its own version.
@@ -108,15 +115,16 @@ pub(super) async fn start(
     } else {
         None
     };
-    let edited = held.is_some() || !masks.is_empty();
+    let edited = held.is_some() || !masks.is_empty() || tools.is_some();
     let coding = coding::of(&parts.headers);
     let readable = coding.is_ok();
     let collector = family.filter(|_| readable).map(Collector::new);
     let status = parts.status.as_u16();
-    let mut record = Record {
+    let record = Record {
         entry,
         collector,
         status,
+        told: None,
         everything: masks.everything(),
         charge,
     };
@@ -145,84 +153,43 @@ pub(super) async fn start(
         }
         _ => Upstream::AsIs(upstream),
     };
+    let events = is_event_stream(&parts.headers);
+    if !events && (tools.is_some() || !masks.is_empty()) {
+        let editing = Editing {
+            family,
+            masks,
+            scrub,
+            tools,
+        };
+        return whole::answer(parts, upstream, record, editing, revoked).await;
+    }
     let whole = family
-        .filter(|_| record.charge.counts() && is_event_stream(&parts.headers))
+        .filter(|_| record.charge.counts() && events)
         .map(|family| (Whole::new(without_counts), family));
-    if whole.is_some() {
+    if whole.is_some() || tools.is_some() {
         parts.headers.remove(header::CONTENT_LENGTH);
     }
-    if masks.is_empty() {
-        let edits = Edits {
-            scrub,
-            mask: None,
-            whole,
-        };
-        return Ok(Response::from_parts(
-            parts,
-            Body::Relay(Box::new(Relay::new(upstream, edits, record, revoked))),
-        ));
-    }
-
-    let shape = answer_shape(family, &parts.headers);
-    for name in CHANGED_BY_EDITS {
-        parts.headers.remove(*name);
-    }
-    if is_event_stream(&parts.headers) {
-        let Some(family) = family else {
+    let upstream = match tools {
+        Some(tools) => Upstream::Judged(Box::new(Judged::new(upstream, tools))),
+        None => upstream,
+    };
+    let mask = match family {
+        _ if masks.is_empty() => None,
+        None => {
             let reason = "an event stream of an unknown format cannot be masked";
             return fail(record, None, reason).await;
-        };
-        let edits = Edits {
-            scrub,
-            mask: Some((mask::Stream::new(shape, masks), family)),
-            whole,
-        };
-        return Ok(Response::from_parts(
-            parts,
-            Body::Relay(Box::new(Relay::new(upstream, edits, record, revoked))),
-        ));
-    }
-    let whole = tokio::select! {
-        biased;
-        reason = &mut revoked => return fail(record, family, &reason).await,
-        whole = Limited::new(upstream, MAX_MASKED_BODY).collect() => whole,
-    };
-    let Ok(whole) = whole else {
-        return fail(
-            record,
-            family,
-            "the answer broke off, or is too large to be masked",
-        )
-        .await;
-    };
-    let mut trailers = whole.trailers().cloned();
-    let mut whole = whole.to_bytes();
-    if let Some(scrub) = scrub {
-        whole = scrub.whole(&whole).into();
-        if let Some(trailers) = &mut trailers {
-            scrub_values(&scrub, trailers);
         }
-    }
-    match mask::body(&whole, shape, &masks) {
-        Ok(masked) => {
-            record.collect(&masked.bytes);
-            record
-                .close(Outcome::Completed, None, counted(&masked.findings))
-                .await?;
-            let length = HeaderValue::from(masked.bytes.len());
-            let body = match trailers {
-                None => {
-                    parts.headers.insert(header::CONTENT_LENGTH, length);
-                    Body::whole(masked.bytes)
-                }
-                Some(trailers) => {
-                    Body::Trailed(vec![Frame::trailers(trailers), Frame::data(masked.bytes)])
-                }
-            };
-            Ok(Response::from_parts(parts, body))
+        Some(family) => {
+            for name in CHANGED_BY_EDITS {
+                parts.headers.remove(*name);
+            }
+            let shape = answer_shape(Some(family), &parts.headers);
+            Some((mask::Stream::new(shape, masks), family))
         }
-        Err(error) => fail(record, family, &unmaskable(&error)).await,
-    }
+    };
+    let edits = Edits { scrub, mask, whole };
+    let relay = Relay::new(upstream, edits, record, revoked);
+    Ok(Response::from_parts(parts, Body::Relay(Box::new(relay))))
 }
 
 /// An answer that must not be passed becomes an error of the gateway.
@@ -334,4 +301,3 @@ pub(super) const CHANGED_BY_EDITS: &[&str] = &[
     "repr-digest",
     "content-md5",
 ];
-const MAX_MASKED_BODY: usize = 32 << 20;

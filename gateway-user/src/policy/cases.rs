@@ -13,9 +13,10 @@ use toml::{Spanned, Value};
 use super::error::hint;
 use super::evaluate::FILLED;
 use super::vocabulary::{self, FactType, Kind, Vocabulary};
-use super::{Decision, Place, PolicyError, PolicySet, Query, load};
+use super::{Decision, Place, PolicyError, PolicySet, Query, TOOL_CALL, load};
 use crate::nearest::nearest;
-use crate::protocol::{Fact, Facts};
+use crate::protocol::transcript::ToolCall;
+use crate::protocol::{Fact, Facts, calls};
 
 /// How one case went.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +79,8 @@ pub enum CaseFault {
     },
     #[error("{action} needs the fact \"{name}\"")]
     MissingFact { action: String, name: String },
+    #[error("fact \"arguments\": {0}")]
+    Arguments(String),
     #[error("mask says what a permit masks: leave it out with expect = \"deny\"")]
     MaskOfDenial,
 }
@@ -261,6 +264,9 @@ fn query(
         })?;
         facts.0.insert(name.clone(), fact(name, *of, value)?);
     }
+    if case.action == TOOL_CALL {
+        said(case, &mut facts)?;
+    }
     let needed = |(name, of): &(&String, &FactType)| {
         !of.optional && !FILLED.contains(&name.as_str()) && !facts.0.contains_key(*name)
     };
@@ -278,6 +284,22 @@ fn query(
         service: case.service.clone(),
         facts,
     })
+}
+
+/// Adds what the arguments of a call say, unless the case says so itself.
+fn said(case: &Case, facts: &mut Facts) -> Result<(), CaseFault> {
+    let call = ToolCall {
+        name: facts.text("tool").unwrap_or_default().to_owned(),
+        arguments: facts.text("arguments").unwrap_or("{}").to_owned(),
+    };
+    let mut read = Facts::default();
+    calls::facts(&call, &mut read).map_err(|error| CaseFault::Arguments(error.to_string()))?;
+    for (name, fact) in read.0 {
+        if !case.facts.contains_key(&name) && name != "tool" {
+            facts.0.insert(name, fact);
+        }
+    }
+    Ok(())
 }
 
 /// What a plain request to that service looks like; a case states what matters to it.
@@ -298,7 +320,7 @@ fn defaults(case: &Case) -> Facts {
     facts.set("type", "A");
     let (method, path) = match case.action.as_str() {
         "http.read" | "http.websocket" => ("GET", "/"),
-        "llm.generate" => ("POST", "/v1/chat/completions"),
+        "llm.generate" | TOOL_CALL => ("POST", "/v1/chat/completions"),
         "llm.embed" => ("POST", "/v1/embeddings"),
         "llm.count" => ("POST", "/v1/messages/count_tokens"),
         "llm.read" => ("GET", "/v1/models"),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::evaluate::{EvaluateError, Prepared, Verdict};
 use super::question::{Ask, Question};
 use super::shape::FINDINGS;
-use super::{PolicySet, RESOLVE, Rule};
+use super::{PolicySet, RESOLVE, Rule, TOOL_CALL};
 use crate::detect::Detectors;
 use crate::protocol::{Fact, Facts};
 
@@ -228,7 +228,11 @@ fn credential(set: &PolicySet, permits: &BTreeSet<String>) -> Result<Option<Stri
 
 fn denial(set: &PolicySet, query: &Query, forbids: BTreeSet<String>) -> Denial {
     let reason = if forbids.is_empty() {
-        match query.facts.text("model") {
+        let tool = query.facts.text("tool");
+        match tool.or(query.facts.text("model")) {
+            Some(tool) if query.action == TOOL_CALL => {
+                format!("no policy permits a call of tool {}", quoted(tool))
+            }
             Some(model) => format!("no policy permits model {}", quoted(model)),
             None => NOTHING_PERMITS.to_owned(),
         }

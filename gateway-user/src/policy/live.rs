@@ -67,6 +67,8 @@ pub struct Standing {
     masks: BTreeSet<String>,
     /// The set under which it last held.
     version: String,
+    /// Calls of tools in its answer go on undecided.
+    undecided: bool,
 }
 
 impl Permit {
@@ -78,11 +80,21 @@ impl Permit {
             approvals: self.approvals().clone(),
             masks: self.masks().clone(),
             version: self.version().to_owned(),
+            undecided: false,
         }
     }
 }
 
 impl Standing {
+    /// Of an answer whose calls of tools go on undecided: that holds only as long as no policy names them.
+    #[must_use]
+    pub fn with_calls_undecided(self) -> Self {
+        Self {
+            undecided: true,
+            ..self
+        }
+    }
+
     /// Decides again, with what was granted and is being masked.
     ///
     /// # Errors
@@ -93,6 +105,12 @@ impl Standing {
         }
         let determining: Vec<String> =
             match resolve(set, Query::clone(&self.query), &self.approvals) {
+                Decision::Permit(_)
+                    if self.undecided
+                        && set.decides_calls(&self.query.service, &self.query.service_groups) =>
+                {
+                    vec!["calls of tools are decided on from now on".to_owned()]
+                }
                 Decision::Permit(permit) if permit.masks().is_subset(&self.masks) => {
                     set.version().clone_into(&mut self.version);
                     return Ok(());

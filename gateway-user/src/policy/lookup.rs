@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::decide::{Decision, NOTHING_PERMITS};
 use super::evaluate::{resource, uid, uids};
 use super::shape::FINDINGS;
-use super::{PolicySet, Query, Slice};
+use super::{PolicySet, Query, Slice, TOOL_CALL};
 use crate::protocol::{Fact, Facts};
 
 /// The action of a lookup.
@@ -26,7 +26,7 @@ const PORT: i64 = 53;
 /// The group of destinations that no service lists.
 const UNLISTED: &str = "unlisted";
 /// Actions that do not reach out to what a name leads to.
-const NOT_OUT: [&str; 2] = [RESOLVE, "net.listen"];
+const NOT_OUT: [&str; 3] = [RESOLVE, "net.listen", TOOL_CALL];
 /// The port an unlisted destination is tried with when no policy names one: policies cannot tell ports apart but by naming them.
 const ANY_PORT: u16 = 443;
 

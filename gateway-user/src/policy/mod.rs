@@ -59,6 +59,9 @@ pub const DEFAULTS: &[(&str, &str)] = &[
     ),
 ];
 
+/// The action of a call of a tool by a model. Unlike others it is asked about only where a policy names it.
+pub const TOOL_CALL: &str = "llm.tool_call";
+
 /// All policies, validated and sliced by action. Immutable: a change is a new set.
 pub struct PolicySet {
     schema: Schema,
@@ -84,6 +87,8 @@ struct Slice {
     facts: Vec<String>,
     /// The resources of those that need whole bodies.
     read_whole: Vec<ResourceConstraint>,
+    /// The resources of those that name the action itself.
+    named: Vec<ResourceConstraint>,
 }
 
 /// What is known of one policy beside its Cedar form.
@@ -186,6 +191,19 @@ impl PolicySet {
         self.slices
             .get(action)
             .is_none_or(|slice| !slice.read_whole.is_empty())
+    }
+
+    /// Whether calls of tools in the answers of this service are decided on: where a policy for [`TOOL_CALL`] can apply.
+    #[must_use]
+    pub fn decides_calls(&self, service: &str, service_groups: &[String]) -> bool {
+        let Some(slice) = self.slices.get(TOOL_CALL) else {
+            return true;
+        };
+        if slice.named.is_empty() {
+            return false;
+        }
+        let (service, groups) = evaluate::resource(self, service, service_groups);
+        slice.names(&service, &groups)
     }
 
     /// How many policies can apply to each action.

@@ -11,13 +11,26 @@ use super::{Rule, Slice};
 impl Slice {
     /// Whether a policy that needs whole bodies can apply to a service in these groups.
     pub(super) fn reads_whole(&self, service: &EntityUid, groups: &HashSet<EntityUid>) -> bool {
-        let is = |uid: &EntityUid| uid == service || groups.contains(uid);
-        self.read_whole.iter().any(|scope| match scope {
-            ResourceConstraint::Any | ResourceConstraint::Is(_) => true,
-            ResourceConstraint::Eq(uid) => uid == service,
-            ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => is(uid),
-        })
+        reaches(&self.read_whole, service, groups)
     }
+
+    /// Whether a policy that names the action itself can apply to a service in these groups.
+    pub(super) fn names(&self, service: &EntityUid, groups: &HashSet<EntityUid>) -> bool {
+        reaches(&self.named, service, groups)
+    }
+}
+
+fn reaches(
+    scopes: &[ResourceConstraint],
+    service: &EntityUid,
+    groups: &HashSet<EntityUid>,
+) -> bool {
+    let is = |uid: &EntityUid| uid == service || groups.contains(uid);
+    scopes.iter().any(|scope| match scope {
+        ResourceConstraint::Any | ResourceConstraint::Is(_) => true,
+        ResourceConstraint::Eq(uid) => uid == service,
+        ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => is(uid),
+    })
 }
 
 /// For each action the policies whose scope admits it, closed over the action hierarchy.
@@ -39,15 +52,20 @@ pub(super) fn by_action(
         let facts = facts.keys().cloned().collect();
         let admits = |group: &EntityUid| *group == action || actions.is_ancestor_of(group, &action);
         let mut set = cedar_policy::PolicySet::new();
-        let mut read_whole = Vec::new();
+        let (mut read_whole, mut named) = (Vec::new(), Vec::new());
         for policy in all.policies() {
-            let applies = match policy.action_constraint() {
-                ActionConstraint::Any => true,
-                ActionConstraint::Eq(only) => only == action,
-                ActionConstraint::In(groups) => groups.iter().any(admits),
+            let (applies, names) = match policy.action_constraint() {
+                ActionConstraint::Any => (true, false),
+                ActionConstraint::Eq(only) => (only == action, true),
+                ActionConstraint::In(groups) => {
+                    (groups.iter().any(admits), groups.contains(&action))
+                }
             };
             if !applies {
                 continue;
+            }
+            if names {
+                named.push(policy.resource_constraint());
             }
             let id: &str = policy.id().as_ref();
             if rules.get(id).is_none_or(|rule| rule.needs_body) {
@@ -64,6 +82,7 @@ pub(super) fn by_action(
                 set,
                 facts,
                 read_whole,
+                named,
             },
         );
     }

@@ -1,6 +1,7 @@
 //! Bytes to [`Action`]: what the agent is trying to do, and how to refuse in each protocol.
 
 mod action;
+pub mod calls;
 pub mod coding;
 pub mod credentials;
 pub mod grpc;

@@ -85,6 +85,11 @@ impl Framer {
         }
     }
 
+    /// What has come of an event that is not whole.
+    pub fn rest(&mut self) -> Bytes {
+        self.buffer.split().freeze()
+    }
+
     fn frame(&mut self, events: &mut Vec<Event>) -> Result<(), SseError> {
         while let Some((end, next)) = line_end(&self.buffer, self.seen) {
             if end > self.line {

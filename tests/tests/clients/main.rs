@@ -21,6 +21,7 @@ mod refused;
 mod restart;
 mod serving;
 mod tagged;
+mod tools;
 mod uncontained;
 mod websocket;
 mod withheld;

@@ -28,6 +28,7 @@ mod setup;
 mod site;
 mod socket;
 mod streams;
+mod tools;
 mod transfer;
 mod upgrade;
 mod waiting;

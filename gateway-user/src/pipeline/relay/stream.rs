@@ -15,6 +15,7 @@ use crate::pipeline::charge::Charge;
 use crate::pipeline::coding::Upstream;
 use crate::pipeline::inspect::counted;
 use crate::pipeline::revoke::Revoked;
+use crate::pipeline::tools::Blocked;
 use crate::protocol::llm::Family;
 use crate::protocol::sse::Whole;
 use crate::protocol::transcript::{Collector, Summary};
@@ -53,6 +54,8 @@ pub(super) struct Record {
     pub(super) entry: ExchangeEntry,
     pub(super) collector: Option<Collector>,
     pub(super) status: u16,
+    /// What the agent gets instead, with the whole answer known.
+    pub(super) told: Option<u16>,
     /// What is masked in the record: all that can be found.
     pub(super) everything: mask::Set,
     pub(super) charge: Charge,
@@ -118,6 +121,13 @@ impl Relay {
                     continue;
                 }
                 Some(Err(error)) => {
+                    let error = match error.downcast::<Blocked>() {
+                        Ok(blocked) => {
+                            self.block(*blocked);
+                            continue;
+                        }
+                        Err(error) => error,
+                    };
                     self.close(
                         Outcome::Failed,
                         Some(format!("the upstream broke off: {error}")),
@@ -225,6 +235,18 @@ impl Relay {
         }
     }
 
+    /// A call of a tool is refused: what came before it goes out, and behind that the event that says so.
+    fn block(&mut self, blocked: Blocked) {
+        let mut held = BytesMut::new();
+        if let Some(scrub) = &mut self.edits.scrub {
+            scrub.finish(&mut held);
+        }
+        let (settled, _) = self.mask(held.freeze(), true);
+        let event = blocked.refusal.event(blocked.family);
+        self.last = Some(Bytes::from([settled, event].concat()));
+        self.close(Outcome::Refused, Some(blocked.reason));
+    }
+
     /// What is settled goes out, and behind it the event that tells the client that the rest does not come.
     fn withhold(&mut self, settled: Bytes, error: &MaskError) {
         let what = "withheld the rest of the answer: it cannot be masked";
@@ -293,7 +315,7 @@ impl Record {
         self.entry
             .close(Closed {
                 outcome,
-                status: Some(self.status),
+                status: self.told.or(Some(self.status)),
                 usage,
                 findings,
                 reason,
@@ -319,6 +341,7 @@ impl Record {
         }
         match outcome {
             Outcome::Completed => charge.settle(counted),
+            Outcome::Refused if self.told.is_some() => charge.settle(counted),
             _ => None,
         }
     }

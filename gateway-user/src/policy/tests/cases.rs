@@ -237,7 +237,7 @@ fn the_set_that_ships_passes_its_own_cases() {
 fn the_documentation_names_every_action_fact_and_annotation() {
     let page = include_str!("../../../../docs/policies.md");
     let (_, vocabulary) = vocabulary::schema().unwrap();
-    assert_eq!(vocabulary.0.len(), 11);
+    assert_eq!(vocabulary.0.len(), 12);
     for (action, facts) in &vocabulary.0 {
         assert!(page.contains(&format!("`{action}`")), "{action}");
         for fact in facts.keys() {
@@ -247,4 +247,40 @@ fn the_documentation_names_every_action_fact_and_annotation() {
     for annotation in annotation::ANNOTATIONS {
         assert!(page.contains(&format!("`@{annotation}`")), "{annotation}");
     }
+}
+
+#[test]
+fn the_example_for_calls_of_tools_answers_its_cases() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/examples");
+    let outcomes = run_in(&dir).unwrap();
+    assert_eq!(outcomes.len(), 14);
+    for outcome in outcomes {
+        assert_eq!(outcome.wrong, None, "{}: got {}", outcome.name, outcome.got);
+    }
+}
+
+#[test]
+fn calls_are_decided_on_only_where_a_policy_names_them() {
+    let all = r#"@id("all") permit (principal, action, resource);"#;
+    let llm = r#"@id("llm") forbid (principal, action in Action::"llm", resource) when { context.path == "/x" };"#;
+    let groups = ["llm".to_owned()];
+    assert!(!set(&[all, llm].concat()).decides_calls("openai", &groups));
+    let named = r#"@id("no-rm") forbid (principal, action == Action::"llm.tool_call", resource == Service::"openai") when { context.programs.contains("rm") };"#;
+    let named = set(&[all, named].concat());
+    assert!(named.decides_calls("openai", &groups));
+    assert!(!named.decides_calls("anthropic", &groups));
+    let listed = r#"@id("some") permit (principal, action in [Action::"llm.read", Action::"llm.tool_call"], resource in ServiceGroup::"llm");"#;
+    assert!(set(listed).decides_calls("anthropic", &groups));
+    // A permit for calls is none to look a service up, or to reach it.
+    assert!(
+        !set(r#"@id("calls") permit (principal, action == Action::"llm.tool_call", resource);"#)
+            .look_up(vec![Query::lookup(
+                "research-agent",
+                &[],
+                "api.openai.com",
+                "A",
+                None
+            )])
+            .permitted
+    );
 }

@@ -123,6 +123,7 @@ fn slices_are_closed_over_the_hierarchy() {
         ("llm.embed", 3),
         ("llm.generate", 4),
         ("llm.read", 3),
+        ("llm.tool_call", 1),
         ("llm.write", 3),
         ("net.listen", 1),
     ];

@@ -1,0 +1,112 @@
+//! An answer that is read to its end before any of it goes on: to be masked as one document, or for the calls of tools in it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::response::Parts;
+use http::{HeaderValue, Response, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Frame;
+
+use super::stream::Record;
+use super::{Body, CHANGED_BY_EDITS, answer_shape, fail, scrub_values, unmaskable};
+use crate::keeper::Scrub;
+use crate::mask;
+use crate::pipeline::ConnectionError;
+use crate::pipeline::coding::Upstream;
+use crate::pipeline::inspect::counted;
+use crate::pipeline::revoke::Revoked;
+use crate::pipeline::tools::{Blocked, Tools};
+use crate::protocol::llm::Family;
+use crate::record::Outcome;
+
+/// What is done with the answer.
+pub(super) struct Editing {
+    pub(super) family: Option<Family>,
+    pub(super) masks: mask::Set,
+    pub(super) scrub: Option<Scrub>,
+    pub(super) tools: Option<Arc<Tools>>,
+}
+
+/// Reads, judges and masks the answer.
+pub(super) async fn answer(
+    mut parts: Parts,
+    upstream: Upstream,
+    mut record: Record,
+    editing: Editing,
+    mut revoked: Revoked,
+) -> Result<Response<Body>, ConnectionError> {
+    let Editing {
+        family,
+        masks,
+        scrub,
+        tools,
+    } = editing;
+    let read = tokio::select! {
+        biased;
+        reason = &mut revoked => return fail(record, family, &reason).await,
+        read = Limited::new(upstream, MAX_BODY).collect() => read,
+    };
+    let Ok(read) = read else {
+        let reason = "the answer broke off, or is too large to be inspected";
+        return fail(record, family, reason).await;
+    };
+    let mut trailers = read.trailers().cloned();
+    let mut whole = read.to_bytes();
+    if let Some(scrub) = scrub {
+        whole = scrub.whole(&whole).into();
+        if let Some(trailers) = &mut trailers {
+            scrub_values(&scrub, trailers);
+        }
+    }
+    if let Some(tools) = tools {
+        let judged = tokio::select! {
+            biased;
+            reason = &mut revoked => return fail(record, family, &reason).await,
+            judged = tools.judge_body(&whole) => judged?,
+        };
+        if let Err(blocked) = judged {
+            return refuse(record, *blocked, &whole).await;
+        }
+    }
+    let (bytes, findings) = if masks.is_empty() {
+        (whole, Vec::new())
+    } else {
+        match mask::body(&whole, answer_shape(family, &parts.headers), &masks) {
+            Ok(masked) => (masked.bytes, counted(&masked.findings)),
+            Err(error) => return fail(record, family, &unmaskable(&error)).await,
+        }
+    };
+    if !masks.is_empty() {
+        for name in CHANGED_BY_EDITS {
+            parts.headers.remove(*name);
+        }
+    }
+    record.collect(&bytes);
+    record.close(Outcome::Completed, None, findings).await?;
+    let body = match trailers {
+        None => {
+            let length = HeaderValue::from(bytes.len());
+            parts.headers.insert(header::CONTENT_LENGTH, length);
+            Body::whole(bytes)
+        }
+        Some(trailers) => Body::Trailed(vec![Frame::trailers(trailers), Frame::data(bytes)]),
+    };
+    Ok(Response::from_parts(parts, body))
+}
+
+/// A call of a tool in the answer is refused, and with it the answer.
+async fn refuse(
+    mut record: Record,
+    blocked: Blocked,
+    whole: &Bytes,
+) -> Result<Response<Body>, ConnectionError> {
+    record.collect(whole);
+    let response = blocked.refusal.response(Some(blocked.family));
+    record.told = Some(response.status().as_u16());
+    let reason = Some(blocked.reason);
+    record.close(Outcome::Refused, reason, Vec::new()).await?;
+    Ok(response.map(Body::whole))
+}
+
+const MAX_BODY: usize = 32 << 20;

@@ -1,0 +1,68 @@
+//! OpenAI chat completions: calls in `tool_calls`, or in the older `function_call`, of a message or of the deltas of one.
+
+use serde_json::Value;
+
+use super::{Ends, Key, Piece, Reading, elements, text, written};
+use crate::protocol::transcript::ToolCall;
+
+pub(super) fn document(document: &Value, calls: &mut Vec<ToolCall>) {
+    for choice in elements(&document["choices"]) {
+        for said in [&choice["message"], &choice["delta"]] {
+            for call in elements(&said["tool_calls"]) {
+                calls.push(of(call));
+            }
+            if said["function_call"].is_object() {
+                calls.push(of(said));
+            }
+        }
+    }
+}
+
+pub(super) fn event(event: &Value) -> Reading {
+    let mut reading = Reading::default();
+    let choices = elements(&event["choices"]);
+    let mut ended = Vec::new();
+    for (place, choice) in (0..).zip(choices) {
+        let part = choice["index"].as_u64().unwrap_or(place);
+        for said in [&choice["delta"], &choice["message"]] {
+            for (place, call) in (0..).zip(elements(&said["tool_calls"])) {
+                let place = call["index"].as_u64().unwrap_or(place);
+                reading.pieces.push(piece((part, place), of(call)));
+            }
+            if said["function_call"].is_object() {
+                reading.pieces.push(piece((part, OLDER), of(said)));
+            }
+        }
+        if !choice["finish_reason"].is_null() {
+            ended.push(part);
+        }
+    }
+    reading.text = !choices.is_empty() && reading.pieces.is_empty() && ended.is_empty();
+    reading.ends = Ends::Parts(ended);
+    reading
+}
+
+fn piece(key: Key, call: ToolCall) -> Piece {
+    Piece {
+        key,
+        name: Some(call.name).filter(|name| !name.is_empty()),
+        arguments: call.arguments,
+        given: false,
+    }
+}
+
+fn of(call: &Value) -> ToolCall {
+    let inner = ["function", "custom", "function_call"]
+        .into_iter()
+        .map(|kind| &call[kind])
+        .find(|inner| inner.is_object())
+        .unwrap_or(call);
+    let arguments = [&inner["arguments"], &inner["input"]];
+    ToolCall {
+        name: text(&inner["name"]),
+        arguments: arguments.into_iter().map(written).collect(),
+    }
+}
+
+/// The place of the one call of the older form.
+const OLDER: u64 = u64::MAX;

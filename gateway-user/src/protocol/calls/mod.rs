@@ -1,0 +1,168 @@
+//! Calls of tools in a model's answer: none of one goes on before the whole of it has been decided on.
+//!
+//! In: an answer, whole or as a stream of events cut anywhere. Out: the calls that the client is to carry out ([`ToolCall`]), and the events
+//! that may go on. An event that has a part of a call waits, and whatever follows it, until every call that has begun is whole and
+//! [`Stream::permitted`]; text of OpenAI chat completions, whose order beside calls means nothing, does not wait.
+//! Invariants: the same events in the same order for what passes, byte for byte (but for that text); nothing depends on how the stream was
+//! cut; a call that is told twice in different words is two calls. Calls of tools that the provider runs are not among them.
+//! Fails on events or documents that readers could understand differently.
+//! Sources: OpenAI chat completion chunks and response stream events; Anthropic message stream events.
+
+mod chat;
+mod facts;
+mod messages;
+mod responses;
+mod shell;
+mod sql;
+mod stream;
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::json::{self, JsonError, Keys};
+use super::llm::Family;
+use super::sse::SseError;
+use super::transcript::ToolCall;
+
+pub use facts::facts;
+pub use stream::{Step, Stream};
+
+/// Answers whose calls cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum CallsError {
+    /// Bytes that are not UTF-8.
+    #[error("the answer is not UTF-8")]
+    NotUtf8,
+    /// A document, or the data of an event, that is not JSON or ambiguous.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    /// Bytes that are not a stream of events.
+    #[error(transparent)]
+    Sse(#[from] SseError),
+    /// A document where a stream should be.
+    #[error("the stream of events begins as a document")]
+    Document,
+    /// A call without an end in sight.
+    #[error("a call of a tool is longer than {} MiB", stream::MAX_HELD >> 20)]
+    TooLong,
+    /// More than policy can look at.
+    #[error("the arguments name more than {} things", facts::MAX_NAMES)]
+    TooMany,
+}
+
+/// Whether answers of a family can have calls.
+#[must_use]
+pub fn has_calls(family: Family) -> bool {
+    matches!(
+        family,
+        Family::OpenAiChat | Family::OpenAiResponses | Family::AnthropicMessages
+    )
+}
+
+/// The calls of an answer that is there in one piece: a document, or all events of a stream.
+///
+/// # Errors
+/// [`CallsError`] where readers could find different ones.
+pub fn of_body(family: Family, body: &[u8]) -> Result<Vec<ToolCall>, CallsError> {
+    if !matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')) {
+        return stream::of_events(family, body);
+    }
+    let text = std::str::from_utf8(body).map_err(|_| CallsError::NotUtf8)?;
+    let document = parse(text)?;
+    let mut calls = Vec::new();
+    match family {
+        Family::AnthropicMessages => messages::document(&document, &mut calls),
+        Family::OpenAiResponses => responses::document(&document, &mut calls),
+        _ => chat::document(&document, &mut calls),
+    }
+    let mut told = HashSet::new();
+    calls.retain(|call| told.insert(identity(call)));
+    Ok(calls)
+}
+
+/// The arguments of a call in one form: without white space between tokens. What is no JSON stays as it is.
+#[must_use]
+pub fn canonical(arguments: &str) -> String {
+    match serde_json::from_str::<Value>(arguments) {
+        Ok(value) => value.to_string(),
+        Err(_) => arguments.to_owned(),
+    }
+}
+
+/// What one event says of calls.
+#[derive(Debug, Default)]
+struct Reading {
+    pieces: Vec<Piece>,
+    /// Calls that are there in full.
+    whole: Vec<ToolCall>,
+    ends: Ends,
+    /// It has text of an answer and nothing else.
+    text: bool,
+}
+
+/// A part of a call.
+#[derive(Debug)]
+struct Piece {
+    key: Key,
+    name: Option<String>,
+    arguments: String,
+    /// The event has the arguments in full, too: that none follow means nothing.
+    given: bool,
+}
+
+/// Which call a piece belongs to: the choice, content block or output item, and the place in it.
+type Key = (u64, u64);
+
+/// Which calls are whole with an event.
+#[derive(Debug)]
+enum Ends {
+    /// Those of these choices, blocks or items.
+    Parts(Vec<u64>),
+    All,
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        Self::Parts(Vec::new())
+    }
+}
+
+fn read(family: Family, event: &Value) -> Reading {
+    match family {
+        Family::AnthropicMessages => messages::event(event),
+        Family::OpenAiResponses => responses::event(event),
+        _ => chat::event(event),
+    }
+}
+
+/// JSON that every parser reads alike.
+fn parse(text: &str) -> Result<Value, CallsError> {
+    json::walk(text, Keys::Unique, |_, _, _| {})?;
+    serde_json::from_str(text).map_err(|error| JsonError::from(error).into())
+}
+
+/// What makes two calls the same.
+fn identity(call: &ToolCall) -> (String, String) {
+    (call.name.clone(), canonical(&call.arguments))
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// Arguments that are a document in the answer, or JSON in a string.
+fn written(arguments: &Value) -> String {
+    match arguments {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn elements(array: &Value) -> &[Value] {
+    array.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

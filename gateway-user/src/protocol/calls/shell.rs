@@ -1,0 +1,289 @@
+//! Which programs a text starts when a shell reads it: the first word of every command in it, of those in its substitutions and quotes too.
+//!
+//! Out: names without their folder, as quotes and backslashes leave them. A word that is only known when it runs stays as it is written
+//! (`$x`), so that a list of what is permitted does not have it. Programs that start others (`sudo`, `xargs`) count with all their words, and
+//! a word of several words is read as a command itself, but for words of programs that only look at them ([`PLAIN`]) where no shell is
+//! near.
+//! Source: POSIX.1-2017, Shell Command Language, sections 2.2 to 2.10.
+
+use std::collections::BTreeSet;
+
+/// Adds the programs that `text` starts. What stands in quotes is shown to `inner` too.
+pub(super) fn programs(text: &str, inner: &mut dyn FnMut(&str), found: &mut BTreeSet<String>) {
+    Reader::new(found, inner, DEPTH).read(text);
+}
+
+/// Adds the programs of a command that comes as a list of words.
+pub(super) fn argv(words: &[String], found: &mut BTreeSet<String>) {
+    let mut nothing = |_: &str| {};
+    let mut reader = Reader::new(found, &mut nothing, DEPTH);
+    for word in words {
+        reader.word = Some(word.clone());
+        reader.end_word();
+    }
+    reader.look_aside();
+}
+
+/// Shows what stands in a word of a list to `inner`.
+pub(super) fn nested(word: &str, inner: &mut dyn FnMut(&str), found: &mut BTreeSet<String>) {
+    if is_nested(word) {
+        programs(word, inner, found);
+    }
+}
+
+struct Reader<'a> {
+    found: &'a mut BTreeSet<String>,
+    inner: &'a mut dyn FnMut(&str),
+    depth: u8,
+    word: Option<String>,
+    at: At,
+    /// The program of this command only looks at its words.
+    plain: bool,
+    /// Words of such programs, which are commands if they reach a shell.
+    aside: Vec<String>,
+}
+
+/// What the next word is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// The name of a program.
+    Command,
+    /// A word of a program that starts another.
+    Any,
+    Argument,
+    /// A file.
+    Redirection(bool),
+}
+
+impl<'a> Reader<'a> {
+    fn new(found: &'a mut BTreeSet<String>, inner: &'a mut dyn FnMut(&str), depth: u8) -> Self {
+        Self {
+            found,
+            inner,
+            depth,
+            word: None,
+            at: At::Command,
+            plain: false,
+            aside: Vec::new(),
+        }
+    }
+
+    fn read(&mut self, text: &str) {
+        let mut rest = text.chars();
+        let mut before = ' ';
+        while let Some(next) = rest.next() {
+            match next {
+                '\\' => match rest.next() {
+                    Some('\n') | None => {}
+                    Some(escaped) => self.push(escaped),
+                },
+                '\'' => {
+                    let (quoted, after) = until(rest.as_str(), '\'');
+                    self.word.get_or_insert_default().push_str(quoted);
+                    rest = after.chars();
+                }
+                '"' => {
+                    let after = self.quoted(rest.as_str());
+                    rest = after.chars();
+                }
+                '`' => {
+                    let (inside, after) = until(rest.as_str(), '`');
+                    self.substituted(inside);
+                    rest = after.chars();
+                }
+                '$' if rest.as_str().starts_with('(') => {
+                    let (inside, after) = parenthesis(&rest.as_str()[1..]);
+                    self.substituted(inside);
+                    rest = after.chars();
+                }
+                '#' if self.word.is_none() => {
+                    let line = rest.as_str().find('\n').unwrap_or(rest.as_str().len());
+                    rest = rest.as_str()[line..].chars();
+                }
+                '&' if before == '>' || before == '<' => {}
+                ';' | '&' | '|' | '\n' | '(' | ')' => {
+                    self.end_word();
+                    self.at = At::Command;
+                }
+                '<' | '>' => {
+                    // The number of a descriptor is no word.
+                    let number = |word: &String| word.bytes().all(|byte| byte.is_ascii_digit());
+                    if self.word.as_ref().is_some_and(number) {
+                        self.word = None;
+                    }
+                    self.end_word();
+                    self.at =
+                        At::Redirection(matches!(self.at, At::Command | At::Redirection(true)));
+                }
+                space if space.is_whitespace() => self.end_word(),
+                other => self.push(other),
+            }
+            before = next;
+        }
+        self.end_word();
+        self.look_aside();
+    }
+
+    fn look_aside(&mut self) {
+        if self.found.iter().any(|name| RUNS.contains(&name.as_str())) {
+            for word in std::mem::take(&mut self.aside) {
+                self.go_inside(&word);
+            }
+        }
+    }
+
+    fn push(&mut self, character: char) {
+        self.word.get_or_insert_default().push(character);
+    }
+
+    /// Reads to the end of a double quote.
+    fn quoted<'t>(&mut self, text: &'t str) -> &'t str {
+        self.word.get_or_insert_default();
+        let mut rest = text.chars();
+        while let Some(next) = rest.next() {
+            match next {
+                '"' => break,
+                '\\' => match rest.next() {
+                    Some('\n') | None => {}
+                    Some(escaped @ ('"' | '\\' | '$' | '`')) => self.push(escaped),
+                    Some(other) => {
+                        self.push('\\');
+                        self.push(other);
+                    }
+                },
+                '`' => {
+                    let (inside, after) = until(rest.as_str(), '`');
+                    self.substituted(inside);
+                    rest = after.chars();
+                }
+                '$' if rest.as_str().starts_with('(') => {
+                    let (inside, after) = parenthesis(&rest.as_str()[1..]);
+                    self.substituted(inside);
+                    rest = after.chars();
+                }
+                other => self.push(other),
+            }
+        }
+        rest.as_str()
+    }
+
+    /// The word goes on with what a command says.
+    fn substituted(&mut self, inside: &str) {
+        self.push('$');
+        self.go_inside(inside);
+    }
+
+    fn go_inside(&mut self, text: &str) {
+        if self.depth == 0 {
+            // Deeper than anybody writes: not known, so in no list of what is permitted.
+            self.found.insert("$".to_owned());
+            return;
+        }
+        (self.inner)(text);
+        let mut inside = Reader::new(self.found, self.inner, self.depth - 1);
+        inside.read(text);
+        let aside = inside.aside;
+        self.aside.extend(aside);
+    }
+
+    fn end_word(&mut self) {
+        let Some(word) = self.word.take() else { return };
+        if is_nested(&word) {
+            if self.plain && self.at == At::Argument {
+                (self.inner)(&word);
+                self.aside.push(word);
+                return;
+            }
+            self.go_inside(&word);
+        }
+        match self.at {
+            At::Redirection(command) => {
+                self.at = if command { At::Command } else { At::Argument };
+            }
+            At::Argument if STARTS.contains(&word.as_str()) => self.at = At::Command,
+            At::Argument => {}
+            At::Command if is_assignment(&word) || KEYWORDS.contains(&word.as_str()) => {}
+            At::Command if ["case", "for", "function", "select"].contains(&word.as_str()) => {
+                self.at = At::Argument;
+            }
+            At::Any if word.starts_with('-') || is_assignment(&word) => {}
+            At::Command | At::Any => {
+                let name = word.rsplit('/').next().unwrap_or_default();
+                if !name.is_empty() {
+                    self.found.insert(name.to_owned());
+                }
+                if self.at == At::Command {
+                    self.plain = PLAIN.contains(&name);
+                    let starter = STARTERS.contains(&name);
+                    self.at = if starter { At::Any } else { At::Argument };
+                }
+            }
+        }
+    }
+}
+
+/// Whether a word may be a command by itself: for `sh -c`, `ssh`, `python -c`.
+fn is_nested(word: &str) -> bool {
+    word.contains(|c: char| c.is_whitespace() || ";|&`(".contains(c))
+}
+
+fn is_assignment(word: &str) -> bool {
+    let name = word.split_once('=').map(|(name, _)| name);
+    name.is_some_and(|name| {
+        let first = name
+            .bytes()
+            .next()
+            .is_some_and(|byte| !byte.is_ascii_digit());
+        first
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_+".contains(&byte))
+    })
+}
+
+fn until(text: &str, end: char) -> (&str, &str) {
+    text.split_once(end).unwrap_or((text, ""))
+}
+
+/// Up to the closing parenthesis; one in quotes ends it early, and what follows counts all the same.
+fn parenthesis(text: &str) -> (&str, &str) {
+    let mut open = 1;
+    for (at, character) in text.char_indices() {
+        match character {
+            '(' => open += 1,
+            ')' => open -= 1,
+            _ => continue,
+        }
+        if open == 0 {
+            return (&text[..at], &text[at + 1..]);
+        }
+    }
+    (text, "")
+}
+
+/// As deep as commands stand in commands.
+const DEPTH: u8 = 8;
+const KEYWORDS: &[&str] = &[
+    "!", "{", "}", "if", "then", "elif", "else", "fi", "do", "done", "while", "until", "esac",
+    "time", "coproc",
+];
+/// Programs that start the program which their words name.
+const STARTERS: &[&str] = &[
+    "busybox", "chroot", "command", "doas", "env", "eval", "exec", "flock", "ionice", "nice",
+    "nohup", "nsenter", "parallel", "runuser", "script", "setpriv", "setsid", "stdbuf", "strace",
+    "su", "sudo", "timeout", "toybox", "unshare", "watch", "xargs",
+];
+/// Programs that do nothing with their words but read them.
+const PLAIN: &[&str] = &[
+    "basename", "cat", "cd", "cut", "date", "dirname", "echo", "egrep", "fgrep", "grep", "head",
+    "jq", "ls", "mkdir", "printf", "pwd", "rg", "sort", "stat", "tail", "test", "touch", "tr",
+    "uniq", "wc", "[",
+];
+/// Programs that run what they read.
+const RUNS: &[&str] = &[
+    "ash", "bash", "csh", "dash", "eval", "fish", "ksh", "lua", "node", "parallel", "perl", "php",
+    "pwsh", "python", "python2", "python3", "ruby", "sh", "source", "ssh", "tcsh", "xargs", "zsh",
+    ".",
+];
+/// Words of `find` and others behind which a command stands.
+const STARTS: &[&str] = &["-exec", "-execdir", "-ok", "-okdir", "--"];
