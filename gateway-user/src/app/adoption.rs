@@ -1,7 +1,11 @@
 //! Trust for what is tagged while it runs: containers and services with a mount namespace of their own get the workload's CA, and keep it.
 //!
-//! In: the tags, and the published CAs. Out: mounts in those namespaces, made when a process is first seen in one, made again when they have
-//! vanished, taken away when nobody there is governed any more. A namespace in which anybody else lives is left alone, the host's first of all.
+//! In: the tags, and the CAs of the keeper. Out: the published CAs, and mounts in those namespaces, made before a tag is in force or when a process is first seen in one, made
+//! again when they have vanished, taken away when nobody there is governed any more. A namespace in which anybody else lives is left alone, the
+//! host's first of all. Where a CA is followed by the next, what was given, to launches too, is renewed in place.
+
+mod cas;
+mod launched;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,20 +13,53 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::launches;
+use super::{UpError, launches};
 use crate::config::Paths;
 use crate::identity::{Registry, Workload};
+use crate::keeper::Keeper;
 use crate::kernel::{Kernel, KernelError};
 use crate::trust::adopt::{self, Target};
+
+use cas::Given;
+pub(super) use cas::rotation;
+use launched::Launched;
 
 /// The mount namespaces of tagged workloads, by their number.
 pub(super) struct Adoption {
     kernel: Arc<Kernel>,
     registry: Arc<Registry>,
+    keeper: Keeper,
     paths: Paths,
     known: Mutex<BTreeMap<u64, Known>>,
+    /// What launches have, by their cgroups.
+    launched: Mutex<BTreeMap<PathBuf, Launched>>,
+    /// Who looks, or gives ahead of a tag, does so alone.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// What was given ahead of a tag. It is taken back where the tag came to nothing, that is, where this is dropped without being kept.
+pub(super) struct Ahead {
+    adoption: Arc<Adoption>,
+    fresh: Vec<u64>,
+    _turn: OwnedMutexGuard<()>,
+}
+
+impl Ahead {
+    /// The tag is in force.
+    pub(super) fn keep(mut self) {
+        self.fresh.clear();
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        for namespace in self.fresh.drain(..) {
+            self.adoption.let_go(namespace);
+        }
+    }
 }
 
 struct Known {
@@ -32,19 +69,27 @@ struct Known {
 }
 
 enum State {
-    /// Covered by us, or trusting before.
-    Given(Vec<PathBuf>),
+    /// Covered by us, or trusting before; and with which CAs, by their hashes.
+    Given(Vec<PathBuf>, Vec<String>),
     /// Why not, and when that was found.
     Left(String, Instant),
 }
 
 impl Adoption {
-    pub(super) fn new(kernel: Arc<Kernel>, registry: Arc<Registry>, paths: &Paths) -> Self {
+    pub(super) fn new(
+        kernel: Arc<Kernel>,
+        registry: Arc<Registry>,
+        keeper: Keeper,
+        paths: &Paths,
+    ) -> Self {
         Self {
             kernel,
             registry,
+            keeper,
             paths: paths.clone(),
             known: Mutex::default(),
+            launched: Mutex::default(),
+            turn: Arc::default(),
         }
     }
 
@@ -59,6 +104,7 @@ impl Adoption {
     }
 
     pub(super) async fn look_now(self: &Arc<Self>) {
+        let _turn = self.turn.lock().await;
         let adoption = Arc::clone(self);
         let looked = tokio::task::spawn_blocking(move || adoption.look()).await;
         if let Ok(Err(error)) = looked {
@@ -66,13 +112,30 @@ impl Adoption {
         }
     }
 
+    /// Gives the CA to processes that are about to be governed as `workload`: between the tag and the CA they would refuse the gateway.
+    pub(super) async fn ahead(
+        self: &Arc<Self>,
+        workload: &Arc<Workload>,
+        coming: impl FnOnce() -> BTreeSet<u32> + Send + 'static,
+    ) -> Result<Ahead, UpError> {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let (adoption, workload) = (Arc::clone(self), Arc::clone(workload));
+        let give = move || adoption.give_ahead(&workload, &coming());
+        let given = tokio::task::spawn_blocking(give).await;
+        Ok(Ahead {
+            adoption: Arc::clone(self),
+            fresh: given.map_err(|_| UpError::Ended)??,
+            _turn: turn,
+        })
+    }
+
     /// What became of the namespaces of a workload.
     pub(super) fn rows(&self, workload: u32) -> Vec<Value> {
         let known = self.known();
         let of = known.iter().filter(|(_, known)| known.workload == workload);
         of.map(|(number, known)| match &known.state {
-            State::Given(covered) => {
-                json!({"namespace": number, "pid": known.pid, "state": "given", "covered": covered})
+            State::Given(covered, cas) => {
+                json!({"namespace": number, "pid": known.pid, "state": "given", "covered": covered, "cas": cas})
             }
             State::Left(reason, _) => {
                 json!({"namespace": number, "pid": known.pid, "state": "left", "reason": reason})
@@ -81,7 +144,8 @@ impl Adoption {
         .collect()
     }
 
-    fn look(&self) -> Result<(), KernelError> {
+    /// The processes of each workload.
+    fn members(&self) -> Result<BTreeMap<u32, BTreeSet<u32>>, KernelError> {
         let mut members: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
         for tag in self.kernel.tags()? {
             if let Some(here) = tag.here {
@@ -89,47 +153,95 @@ impl Adoption {
                 members.extend(adopt::members(&here.folder));
             }
         }
-        let mut seen = BTreeSet::new();
-        for (number, members) in members {
-            // Launches bring their own.
-            let workload = self.registry.by_number(number);
-            let Some(workload) = workload.filter(|found| !found.name.starts_with("run:")) else {
-                continue;
-            };
-            for (namespace, pids) in adopt::namespaces(members.iter().copied()) {
-                seen.insert(namespace);
-                self.tend(&workload, namespace, pids[0], &members);
+        Ok(members)
+    }
+
+    /// The namespaces that were given the CA now.
+    fn give_ahead(&self, workload: &Workload, coming: &BTreeSet<u32>) -> Result<Vec<u64>, UpError> {
+        let cas = self.publish(workload)?;
+        // Those of other places that are tagged as the same may live with them.
+        let mut members = self.members().unwrap_or_default();
+        let mut members = members.remove(&workload.number).unwrap_or_default();
+        members.extend(coming);
+        let mut fresh = Vec::new();
+        for (namespace, pids) in adopt::namespaces(coming.iter().copied()) {
+            let before = self.is_given(namespace);
+            self.tend(workload, &cas, namespace, pids[0], &members);
+            if !before && self.is_given(namespace) {
+                fresh.push(namespace);
             }
         }
-        let mut known = self.known();
-        let over: Vec<u64> = known
-            .keys()
-            .filter(|number| !seen.contains(number))
-            .copied()
-            .collect();
-        for number in over {
-            if let Some(Known {
-                state: State::Given(_),
-                ..
-            }) = known.remove(&number)
-                && let Some(pid) = adopt::stranger(number, &BTreeSet::new())
-                && let Err(error) = adopt::withdraw(pid, &source(&self.paths))
-            {
-                tracing::warn!(%error, "a CA stays where nobody is governed any more");
+        Ok(fresh)
+    }
+
+    fn is_given(&self, namespace: u64) -> bool {
+        let known = self.known();
+        let known = known.get(&namespace);
+        known.is_some_and(|known| matches!(known.state, State::Given(..)))
+    }
+
+    fn look(&self) -> Result<(), KernelError> {
+        let mut seen = BTreeSet::new();
+        for (number, members) in self.members()? {
+            let Some(workload) = self.registry.by_number(number) else {
+                continue;
+            };
+            let cas = match self.publish(&workload) {
+                Ok(cas) => cas,
+                Err(error) => {
+                    tracing::warn!(workload = workload.name, %error, "its CA cannot be published");
+                    continue;
+                }
+            };
+            // Launches bring their own, as of their beginning.
+            if let Some(who) = workload.name.strip_prefix("run:") {
+                self.tend_launches(who, &cas);
+                continue;
             }
+            for (namespace, pids) in adopt::namespaces(members.iter().copied()) {
+                seen.insert(namespace);
+                self.tend(&workload, &cas, namespace, pids[0], &members);
+            }
+        }
+        let known: Vec<u64> = self.known().keys().copied().collect();
+        for namespace in known.into_iter().filter(|known| !seen.contains(known)) {
+            self.let_go(namespace);
         }
         Ok(())
     }
 
-    fn tend(&self, workload: &Workload, namespace: u64, pid: u32, members: &BTreeSet<u32>) {
+    /// Takes the CA out of a namespace.
+    fn let_go(&self, namespace: u64) {
+        let known = self.known().remove(&namespace);
+        let given = known.is_some_and(|known| matches!(known.state, State::Given(..)));
+        if given
+            && let Some(pid) = adopt::stranger(namespace, &BTreeSet::new())
+            && let Err(error) = adopt::withdraw(pid, &source(&self.paths))
+        {
+            tracing::warn!(%error, "a CA stays where nobody is governed any more");
+        }
+    }
+
+    fn tend(
+        &self,
+        workload: &Workload,
+        cas: &Given,
+        namespace: u64,
+        pid: u32,
+        members: &BTreeSet<u32>,
+    ) {
         let source = source(&self.paths);
         match self.known().get(&namespace).map(|known| &known.state) {
-            Some(State::Given(covered)) if adopt::holds(pid, &source, covered) => return,
+            Some(State::Given(covered, had))
+                if *had == cas.hashes && adopt::holds(pid, &source, covered) =>
+            {
+                return;
+            }
             Some(State::Left(_, since)) if since.elapsed() < AGAIN => return,
             _ => {}
         }
-        let state = match self.give(workload, namespace, pid, members, &source) {
-            Ok(covered) => State::Given(covered),
+        let state = match self.give(workload, cas, namespace, pid, members) {
+            Ok(covered) => State::Given(covered, cas.hashes.clone()),
             Err(reason) => {
                 tracing::info!(
                     workload = workload.name,
@@ -150,26 +262,38 @@ impl Adoption {
     fn give(
         &self,
         workload: &Workload,
+        cas: &Given,
         namespace: u64,
         pid: u32,
         members: &BTreeSet<u32>,
-        source: &str,
     ) -> Result<Vec<PathBuf>, String> {
+        let (source, ca) = (&*source(&self.paths), &cas.pem);
         if let Some(stranger) = adopt::stranger(namespace, members) {
             return Err(format!(
                 "process {stranger}, which is not governed as {}, lives in it too",
                 workload.name
             ));
         }
-        let ca = std::fs::read_to_string(super::ca_file(&self.paths, workload))
-            .map_err(|error| error.to_string())?;
-        if adopt::trusts(pid, &ca) {
-            return Ok(adopt::covered(pid, source));
+        let covered = adopt::covered(pid, source);
+        if !covered.is_empty() {
+            match adopt::renew(pid, ca, source) {
+                Ok(0) => {}
+                Ok(files) => tracing::info!(
+                    workload = workload.name,
+                    pid,
+                    files,
+                    "its CAs are others now; what it was given is renewed"
+                ),
+                Err(error) => tracing::warn!(workload = workload.name, %error, "given anew"),
+            }
         }
-        // What an earlier daemon, or an earlier CA, has left.
+        if adopt::trusts(pid, ca) {
+            return Ok(covered);
+        }
+        // What an earlier daemon has left, or its processes have changed.
         adopt::withdraw(pid, source).map_err(|error| error.to_string())?;
         let root = std::path::Path::new("/");
-        let adopted = adopt::adopt(Target { pid, root }, &ca, &self.paths.run, source)
+        let adopted = adopt::adopt(Target { pid, root }, ca, &self.paths.run, source)
             .map_err(|error| error.to_string())?;
         for (path, error) in &adopted.left {
             tracing::warn!(workload = workload.name, path = %path.display(), %error, "stays without the CA");

@@ -66,7 +66,7 @@ impl Daemon {
         Ok(RunGrant {
             workload: workload.name.clone(),
             cgroup,
-            ca_pem: authority.pem().to_owned(),
+            ca_pem: authority.pem(),
             scratch,
             hide: hidden(&self.config),
         })
@@ -114,13 +114,15 @@ pub(super) fn outlive(daemon: &Arc<Daemon>, launch: PathBuf) {
 
 /// The cgroups of launches, over or not.
 pub(super) fn all(launches: &Path) -> Vec<PathBuf> {
-    let folders = |folder: PathBuf| {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        entries
-            .map(|entry| entry.path())
-            .filter(|path| path.is_dir())
-    };
-    folders(launches.to_owned()).flat_map(folders).collect()
+    below(launches).flat_map(|who| below(&who)).collect()
+}
+
+/// The cgroups directly below one.
+pub(super) fn below(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
 }
 
 /// Removes the cgroups of launches that are over; those with processes in them stay.

@@ -155,6 +155,7 @@ async fn govern(path: &Path, config: Config, parts: Parts) -> Result<(), UpError
     let adoption = Adoption::new(
         Arc::clone(&kernel),
         Arc::clone(&gateway.registry),
+        gateway.keeper.clone(),
         &config.paths,
     );
     let adoption = Arc::new(adoption);
@@ -162,7 +163,14 @@ async fn govern(path: &Path, config: Config, parts: Parts) -> Result<(), UpError
     let restored = Arc::<watch::Restored>::default();
     services.spawn(watch::watch(Arc::clone(&kernel), Arc::clone(&restored)));
     let fresh = saved.is_empty() && kernel.tags()?.is_empty();
-    let governing = Workloads::new(kernel, &config, Arc::clone(&gateway), namespaces, saved);
+    let governing = Workloads::new(
+        kernel,
+        &config,
+        Arc::clone(&gateway),
+        namespaces,
+        Arc::clone(&adoption),
+        saved,
+    );
     let workloads = match governing.await {
         Ok(workloads) => workloads,
         Err(error) => {
@@ -295,6 +303,7 @@ pub fn keeper(config: &Config) -> Result<Keeper, UpError> {
         &config.paths.state,
         credentials(config),
         certificates(config),
+        adoption::rotation(config),
     )?)
 }
 

@@ -14,7 +14,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::timeout;
 
 use super::answers::Answers;
-use super::{UpError, certificates, credentials, proxy};
+use super::{UpError, adoption, certificates, credentials, proxy};
 use crate::boundary::{Hello, Proxy, Tell, answer_all};
 use crate::config::Config;
 use crate::keeper::{Keeper, process};
@@ -79,8 +79,10 @@ impl Parts {
         let mut started = self.keeper;
         let mut descriptors = std::mem::take(&mut started.others);
         let (specs, shown) = (credentials(config), certificates(config));
+        let rotation = adoption::rotation(config);
         let keeper = watched(process::NAME, started.child.id())?;
-        let (asking, child, bond) = started.open(&config.paths.state, &specs, &shown)?;
+        let opened = started.open(&config.paths.state, &specs, &shown, rotation);
+        let (asking, child, bond) = opened?;
         let working = Working {
             keeper: Watched {
                 child,

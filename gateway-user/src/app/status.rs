@@ -36,6 +36,7 @@ impl Daemon {
             "listener6": workload.v6,
             "number": workload.number,
             "ca": super::ca_file(&self.config.paths, workload),
+            "cas": self.adoption.authorities(workload),
             "mounts": super::adoption::source(&self.config.paths),
             "trust": self.adoption.rows(workload.number),
             "cgroups": folders.collect::<Vec<_>>(),

@@ -9,18 +9,21 @@ mod offer;
 mod publish;
 mod resume;
 mod scratch;
+mod trust;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::adoption::Adoption;
 use super::front::Front;
 use super::namespaces::{Inside, Namespaces};
 use super::{UpError, launches, systemd};
 use crate::config::{Config, ExecutableRule, Identity, Mode, Offer, Paths, Subject};
 use crate::identity::{Place, Rules, Saved, Workload};
-use crate::kernel::{Hold, Kernel, KernelError, Scope, Tagged};
+use crate::kernel::{Hold, Kernel, KernelError, Scope, Tagged, tree};
 use crate::listener::Listeners;
+use crate::trust::adopt;
 
 pub(super) use gaps::{Accepted, Wanted};
 use publish::Published;
@@ -39,6 +42,7 @@ pub(super) struct Workloads {
     configured: Vec<Configured>,
     launches: PathBuf,
     paths: Paths,
+    adoption: Arc<Adoption>,
     next: Mutex<u32>,
     /// Network namespaces of launches, by the launch's cgroup.
     inside: Mutex<HashMap<PathBuf, Inside>>,
@@ -65,6 +69,7 @@ impl Workloads {
         config: &Config,
         gateway: Arc<Front>,
         namespaces: Arc<Namespaces>,
+        adoption: Arc<Adoption>,
         saved: Vec<Saved>,
     ) -> Result<Self, UpError> {
         let mut configured = Vec::new();
@@ -81,6 +86,7 @@ impl Workloads {
         }
         let workloads = Self {
             configured,
+            adoption,
             launches: launches::folder(&config.paths)?,
             kernel,
             gateway,
@@ -167,8 +173,12 @@ impl Workloads {
         };
         self.accept(&workload, place, wanted.accepted)?;
         self.switch(&workload, wanted.mode)?;
-        self.hold(place, workload.number, wanted.hold)?;
-        self.publish_ca(&workload)?;
+        let folder = self.kernel.folder(place);
+        let there = move || adopt::members(&folder);
+        let ahead = self.trust_ahead(&workload, there).await?;
+        self.hold(place, workload.number, wanted.hold)
+            .inspect_err(|_| self.retract_ca(&workload))?;
+        ahead.keep();
         Ok(workload)
     }
 
@@ -219,16 +229,6 @@ impl Workloads {
         Ok(None)
     }
 
-    /// The CA of a workload, for its clients to read: also before anything runs there.
-    fn publish_ca(&self, workload: &Workload) -> Result<(), UpError> {
-        let authority = self.gateway.keeper.authority(&workload.name)?;
-        let path = super::ca_file(&self.paths, workload);
-        let folder = super::ca_folder(&self.paths);
-        std::fs::create_dir_all(folder)
-            .and_then(|()| std::fs::write(&path, authority.pem()))
-            .map_err(|source| UpError::Folder { path, source })
-    }
-
     /// Stops governing a place.
     pub(super) fn untag(&self, place: &Path) -> Result<(), UpError> {
         self.kernel.untag(place)?;
@@ -250,15 +250,17 @@ impl Workloads {
         let folder = self.launches.join(format!("pid:{pid}-{start}"));
         let place = self.kernel.place(&folder)?;
         self.accept(&workload, &place, accepted)?;
+        let ahead = self.trust_ahead(&workload, move || tree(pid)).await?;
         launches::make(&folder)?;
         self.kernel.tag(&folder, workload.number)?;
         if let Err(error) = self.kernel.take_in(pid, &folder) {
             // Not half: who was moved already is let go.
             let _ = self.kernel.untag(&folder);
             let _ = std::fs::remove_dir(&folder);
+            self.retract_ca(&workload);
             return Err(error.into());
         }
-        self.publish_ca(&workload)?;
+        ahead.keep();
         Ok((workload, place))
     }
 

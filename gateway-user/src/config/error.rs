@@ -26,6 +26,14 @@ pub enum ConfigError {
         "[dns] resolvers: {text}: list IP addresses, with a port where it is not 53 (\"10.0.0.53\", \"127.0.0.1:5353\", \"[::1]:53\")"
     )]
     Resolver { text: String },
+    #[error(
+        "[trust] ca_life = \"{text}\": say how long a CA lives, from 10s to 397d (\"30d\", \"12h\")"
+    )]
+    CaLife { text: String },
+    #[error(
+        "[trust] next_at = {next_at}, switch_at = {switch_at}: the next CA is published at `next_at` percent of a life, signs later, at `switch_at`, and that at 95 at the latest"
+    )]
+    CaParts { next_at: u8, switch_at: u8 },
     #[error("{what} \"{name}\" is defined twice: remove or rename one")]
     Duplicate { what: &'static str, name: String },
     #[error("{what} name \"{name}\": use 1 to 64 letters, digits, '-', '_' or '.'")]

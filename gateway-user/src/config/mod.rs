@@ -14,6 +14,7 @@ mod listen;
 mod mode;
 mod raw;
 mod salvage;
+mod trust;
 mod workload;
 
 use std::collections::HashSet;
@@ -33,6 +34,7 @@ pub use launch::{Account, Launch, NotAdmitted, Taker};
 pub use listen::{NoOffer, Offer};
 pub use mode::Mode;
 pub use salvage::{Named, NamedWorkload};
+pub use trust::Trust;
 pub use workload::{Subject, Workload};
 
 /// A checked configuration.
@@ -48,6 +50,8 @@ pub struct Config {
     pub workloads: Vec<Workload>,
     /// Services by destination.
     pub catalog: Arc<Catalog>,
+    /// How long CAs live.
+    pub trust: Trust,
     /// Whom the DNS stage asks.
     pub resolvers: Resolver,
     /// A file of prices, before the built-in ones.
@@ -176,6 +180,7 @@ impl Config {
             identities,
             workloads,
             catalog,
+            trust: Trust::check(&raw.trust)?,
             resolvers: Resolver::check(raw.dns.resolvers)?,
         })
     }

@@ -15,6 +15,7 @@ pub(super) struct Raw {
     pub(super) paths: Paths,
     pub(super) metrics: Metrics,
     pub(super) dns: Dns,
+    pub(super) trust: Trust,
     pub(super) identity: Vec<Identity>,
     pub(super) workload: Vec<Workload>,
     pub(super) service: Vec<Service>,
@@ -53,6 +54,24 @@ pub(super) struct Metrics {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Dns {
     pub(super) resolvers: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Trust {
+    pub(super) ca_life: String,
+    pub(super) next_at: u8,
+    pub(super) switch_at: u8,
+}
+
+impl Default for Trust {
+    fn default() -> Self {
+        Self {
+            ca_life: "30d".to_owned(),
+            next_at: 50,
+            switch_at: 90,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,4 +1,4 @@
-//! What may be known of a workload's CA outside the vault: its certificate, and leaves on demand.
+//! What may be known of a workload's CAs outside the vault: their certificates, and leaves on demand.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,18 +10,29 @@ use rustls::server::ProducesTickets;
 use rustls::sign::CertifiedKey;
 
 use super::line::Line;
-use super::vault::{Reply, Request, now};
+use super::vault::{Authorities, Reply, Request, now};
 use super::{KeeperError, encodings, subject};
 
-/// The CA of one workload.
+/// The CAs of one workload.
 pub struct Authority {
     line: Line,
     workload: String,
+    /// The oldest first.
+    cas: Vec<Ca>,
+    signing: usize,
+    /// Until when this holds.
+    change: i64,
+    tickets: Arc<dyn ProducesTickets>,
+    leaves: Arc<Mutex<HashMap<ServerName<'static>, Cached>>>,
+}
+
+/// One CA of a workload.
+pub struct Ca {
     certificate: CertificateDer<'static>,
     pem: String,
     subject_hash: String,
-    tickets: Arc<dyn ProducesTickets>,
-    leaves: Mutex<HashMap<ServerName<'static>, Cached>>,
+    from: i64,
+    ends: i64,
 }
 
 struct Cached {
@@ -29,38 +40,102 @@ struct Cached {
     renew_at: i64,
 }
 
-impl Authority {
-    pub(super) fn new(
-        line: Line,
-        workload: &str,
-        certificate: CertificateDer<'static>,
-    ) -> Result<Self, KeeperError> {
+impl Ca {
+    fn new((certificate, from): (CertificateDer<'static>, i64)) -> Result<Self, KeeperError> {
         let (_, parsed) = x509_parser::parse_x509_certificate(&certificate)
             .map_err(|_| KeeperError::Key(rustls::CertificateError::BadEncoding.into()))?;
         Ok(Self {
-            line,
-            workload: workload.to_owned(),
             pem: encodings::pem(&certificate),
             subject_hash: subject::hash(parsed.subject()),
-            tickets: Ticketer::new()?,
-            leaves: Mutex::default(),
+            from,
+            ends: parsed.validity().not_after.timestamp(),
             certificate,
         })
     }
 
-    /// The CA certificate for a bundle file.
-    pub fn pem(&self) -> &str {
-        &self.pem
-    }
-
-    /// The CA certificate in DER.
+    /// The certificate in DER.
     pub fn der(&self) -> &CertificateDer<'static> {
         &self.certificate
+    }
+
+    /// The certificate in PEM.
+    pub fn pem(&self) -> &str {
+        &self.pem
     }
 
     /// The name, without `.0`, under which OpenSSL finds the certificate in a hashed directory.
     pub fn subject_hash(&self) -> &str {
         &self.subject_hash
+    }
+
+    /// From when on it signs, in seconds since 1970.
+    pub fn from(&self) -> i64 {
+        self.from
+    }
+
+    /// When it is no longer valid, in seconds since 1970.
+    pub fn ends(&self) -> i64 {
+        self.ends
+    }
+}
+
+impl Authority {
+    pub(super) fn new(
+        line: Line,
+        workload: &str,
+        answer: Authorities,
+    ) -> Result<Self, KeeperError> {
+        let tickets = Ticketer::new()?;
+        Self::with(line, workload, answer, tickets, Arc::default())
+    }
+
+    /// The same with other CAs. What was sealed and signed before still counts.
+    pub(super) fn changed(&self, answer: Authorities) -> Result<Self, KeeperError> {
+        let (tickets, leaves) = (self.tickets.clone(), self.leaves.clone());
+        Self::with(self.line.clone(), &self.workload, answer, tickets, leaves)
+    }
+
+    fn with(
+        line: Line,
+        workload: &str,
+        answer: Authorities,
+        tickets: Arc<dyn ProducesTickets>,
+        leaves: Arc<Mutex<HashMap<ServerName<'static>, Cached>>>,
+    ) -> Result<Self, KeeperError> {
+        let certificates = answer.certificates.into_iter().zip(answer.from);
+        let cas = certificates.map(Ca::new).collect::<Result<Vec<_>, _>>()?;
+        if answer.signing >= cas.len() {
+            return Err(KeeperError::Mismatch);
+        }
+        Ok(Self {
+            line,
+            workload: workload.to_owned(),
+            cas,
+            signing: answer.signing,
+            change: answer.change,
+            tickets,
+            leaves,
+        })
+    }
+
+    /// Is this how it is now?
+    pub(super) fn holds(&self) -> bool {
+        now() < self.change
+    }
+
+    /// The CA certificates for a bundle file, those to come included.
+    pub fn pem(&self) -> String {
+        self.cas.iter().map(|ca| ca.pem.as_str()).collect()
+    }
+
+    /// All of them, the oldest first.
+    pub fn cas(&self) -> &[Ca] {
+        &self.cas
+    }
+
+    /// The one that signs.
+    pub fn signing(&self) -> &Ca {
+        &self.cas[self.signing]
     }
 
     /// The key that seals session tickets. Tickets of one workload mean nothing to another.
@@ -101,7 +176,7 @@ impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authority")
             .field("workload", &self.workload)
-            .field("subject_hash", &self.subject_hash)
+            .field("signing", &self.signing().subject_hash)
             .finish_non_exhaustive()
     }
 }

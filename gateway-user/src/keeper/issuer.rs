@@ -1,178 +1,199 @@
-//! A workload's CA: its key, its certificate, and the leaves it signs.
+//! The CAs of a workload: one signs, and from half of its life on the next one stands beside it, until it signs and the first ends.
 //!
-//! Key and certificate lie in one file, so that one rename replaces both. The profiles are what strict verifiers ask for: CPython
-//! 3.13 refuses a leaf without authority key identifier and a CA without key usage or with basic constraints not critical.
+//! A client that reads its roots only when it starts works for as long as a CA it has read signs. All CAs of a workload lie in one file, so that one
+//! rename replaces all: a restart at any moment finds the same ones, and which of them signs follows from the time alone.
 
-use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, SanType, SerialNumber,
-};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
+use rcgen::KeyPair;
+use rustls::pki_types::ServerName;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretBox};
 
-use super::vault::Leaf;
-use super::{KeeperError, files, subject};
+use super::generation::{self, Generation};
+use super::vault::{Authorities, Leaf};
+use super::{KeeperError, files};
+
+/// How long CAs live, and when the next one comes and signs, in percent of a life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// From when one is made to when it is no longer valid.
+    pub life: Duration,
+    /// When the next is made and published.
+    pub next_at: u8,
+    /// When the next signs.
+    pub switch_at: u8,
+}
+
+impl Default for Rotation {
+    fn default() -> Self {
+        Self {
+            life: Duration::from_secs(30 * 24 * 60 * 60),
+            next_at: 50,
+            switch_at: 90,
+        }
+    }
+}
 
 pub(super) struct Issuer {
-    key: SecretBox<KeyPair>,
+    path: PathBuf,
+    workload: String,
+    rotation: Rotation,
+    /// The oldest first; at least one.
+    generations: Vec<Generation>,
     leaf_key: SecretBox<KeyPair>,
-    certificate: CertificateDer<'static>,
-    not_before: i64,
-    not_after: i64,
+    /// When to try again to make the next, where that failed.
+    again: i64,
 }
 
 impl Issuer {
-    /// Reads the CA from `path`; makes a new one when there is none or less than half of its life is left.
-    pub(super) fn open(path: &Path, workload: &str, now: i64) -> Result<Self, KeeperError> {
-        if let Some(stored) = files::read_private(path)? {
-            let issuer = Self::parse(path, workload, &stored)?;
-            if (issuer.not_before..midpoint(issuer.not_before, issuer.not_after)).contains(&now) {
-                return Ok(issuer);
-            }
-            tracing::info!(
-                workload,
-                "renewing the CA: less than half of its life is left"
-            );
-        }
-        Self::make(path, workload, now)
-    }
-
-    pub(super) fn certificate(&self) -> CertificateDer<'static> {
-        self.certificate.clone()
-    }
-
-    /// Signs a leaf for `name`, valid from an hour ago and never longer than the CA.
-    pub(super) fn leaf(
-        &self,
+    /// Reads the CAs from `path`, and makes those that are due.
+    pub(super) fn open(
+        path: &Path,
         workload: &str,
+        rotation: Rotation,
+        now: i64,
+    ) -> Result<Self, KeeperError> {
+        let generations = match files::read_private(path)? {
+            Some(stored) => Generation::parse_all(path, &stored)?,
+            None => Vec::new(),
+        };
+        let mut issuer = Self {
+            path: path.to_owned(),
+            workload: workload.to_owned(),
+            rotation,
+            generations,
+            leaf_key: generation::new_key().map_err(generation::failed(workload))?,
+            again: 0,
+        };
+        issuer.tend(now)?;
+        Ok(issuer)
+    }
+
+    /// The CAs that are valid at `now`.
+    pub(super) fn authorities(&mut self, now: i64) -> Result<Authorities, KeeperError> {
+        self.tend(now)?;
+        let certificates = self.generations.iter();
+        Ok(Authorities {
+            certificates: certificates
+                .map(|generation| generation.certificate.clone())
+                .collect(),
+            from: (0..self.generations.len())
+                .map(|index| self.signs_from(index))
+                .collect(),
+            signing: self.signing(now),
+            change: self.change(now),
+        })
+    }
+
+    /// Signs a leaf for `name`.
+    pub(super) fn leaf(
+        &mut self,
         name: &ServerName<'static>,
         now: i64,
     ) -> Result<Leaf, KeeperError> {
-        if now >= self.not_after {
-            return Err(KeeperError::Expired {
-                workload: workload.to_owned(),
-            });
-        }
-        let failed = failed(workload);
-        let mut params = CertificateParams::default();
-        params.distinguished_name = subject::of_leaf(&name.to_str());
-        params.subject_alt_names = vec![match name {
-            ServerName::IpAddress(address) => SanType::IpAddress((*address).into()),
-            other => SanType::DnsName(other.to_str().as_ref().try_into().map_err(&failed)?),
-        }];
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.use_authority_key_identifier_extension = true;
-        params.serial_number = Some(serial()?);
-        let not_after = (now + LEAF_LIFE).min(self.not_after);
-        params.not_before = at((now - BACKDATE).max(self.not_before)).into();
-        params.not_after = at(not_after).into();
-        let issuer = rcgen::Issuer::from_ca_cert_der(&self.certificate, self.key.expose_secret())
-            .map_err(&failed)?;
+        self.tend(now)?;
+        let signing = self.signing(now);
         let leaf_key = self.leaf_key.expose_secret();
+        let signed = self.generations[signing].sign(&self.workload, name, leaf_key, now);
+        let (certificate, ends) = signed?;
+        let half = now + (ends - now) / 2;
         Ok(Leaf {
-            certificate: params.signed_by(leaf_key, &issuer).map_err(&failed)?.into(),
-            key: leaf_key.serialize_der().into(),
-            renew_at: midpoint(now, not_after),
-        })
-    }
-
-    fn make(path: &Path, workload: &str, now: i64) -> Result<Self, KeeperError> {
-        let failed = failed(workload);
-        let key = new_key().map_err(&failed)?;
-        let mut params = CertificateParams::default();
-        params.distinguished_name = subject::of_authority(workload);
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.serial_number = Some(serial()?);
-        let (not_before, not_after) = (now - BACKDATE, now + AUTHORITY_LIFE);
-        params.not_before = at(not_before).into();
-        params.not_after = at(not_after).into();
-        let certificate = params.self_signed(key.expose_secret()).map_err(&failed)?;
-        // Large enough from the start: growing would leave a copy of the key behind.
-        let mut stored = Zeroizing::new(String::with_capacity(4096));
-        stored.push_str(&Zeroizing::new(key.expose_secret().serialize_pem()));
-        stored.push_str(&certificate.pem());
-        files::write_private(path, stored.as_bytes())?;
-        Ok(Self {
-            key,
-            leaf_key: new_key().map_err(&failed)?,
-            certificate: certificate.into(),
-            not_before,
-            not_after,
-        })
-    }
-
-    fn parse(path: &Path, workload: &str, stored: &[u8]) -> Result<Self, KeeperError> {
-        let damaged = |problem| KeeperError::Damaged {
-            path: path.to_owned(),
-            problem,
-        };
-        let key = PrivatePkcs8KeyDer::from_pem_slice(stored)
-            .map_err(|_| damaged("it holds no private key"))?;
-        let key = KeyPair::from_pkcs8_der_and_sign_algo(&key, &PKCS_ECDSA_P256_SHA256)
-            .map_err(|_| damaged("its private key is not one for P-256"))?;
-        let certificate = CertificateDer::from_pem_slice(stored)
-            .map_err(|_| damaged("it holds no certificate"))?;
-        let (_, parsed) = x509_parser::parse_x509_certificate(&certificate)
-            .map_err(|_| damaged("its certificate cannot be parsed"))?;
-        if *parsed.public_key().subject_public_key.data != *key.public_key_raw() {
-            return Err(damaged("its certificate belongs to another key"));
-        }
-        let validity = parsed.validity();
-        let (not_before, not_after) = (
-            validity.not_before.timestamp(),
-            validity.not_after.timestamp(),
-        );
-        Ok(Self {
-            key: SecretBox::new(Box::new(key)),
-            leaf_key: new_key().map_err(failed(workload))?,
             certificate,
-            not_before,
-            not_after,
+            key: leaf_key.serialize_der().into(),
+            renew_at: self.switch(signing).map_or(half, |switch| half.min(switch)),
         })
     }
-}
 
-fn new_key() -> Result<SecretBox<KeyPair>, rcgen::Error> {
-    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-    Ok(SecretBox::new(Box::new(key)))
-}
+    /// Lets go what is no longer valid, and makes the next one when it is due. Without a next one the last goes on.
+    fn tend(&mut self, now: i64) -> Result<(), KeeperError> {
+        let before = self.generations.len();
+        self.generations
+            .retain(|generation| generation.is_valid(now));
+        let newest = self.generations.last();
+        let due = newest.is_none_or(|newest| newest.after(self.rotation.next_at) <= now);
+        if due && (now >= self.again || newest.is_none()) {
+            match self.add(now) {
+                Err(error) if !self.generations.is_empty() => {
+                    self.again = now + PATIENCE;
+                    tracing::error!(workload = self.workload, %error, "the next CA cannot be made: the old one goes on for now");
+                }
+                made => return made,
+            }
+        }
+        if self.generations.len() != before {
+            return self.write();
+        }
+        Ok(())
+    }
 
-/// A positive number of 16 random bytes. Leaves share a key, so a number derived from the key would be the same for all of
-/// them, and verifiers refuse two certificates with one issuer and one number.
-fn serial() -> Result<SerialNumber, KeeperError> {
-    let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| KeeperError::Random)?;
-    bytes[0] = bytes[0] & 0x7f | 0x40;
-    Ok(SerialNumber::from_slice(&bytes))
-}
+    /// Makes one and keeps it; what cannot be kept is not used.
+    fn add(&mut self, now: i64) -> Result<(), KeeperError> {
+        let life = i64::try_from(self.rotation.life.as_secs()).unwrap_or(i64::MAX);
+        let made = Generation::make(&self.workload, now, life)?;
+        self.generations.push(made);
+        self.write().inspect_err(|_| {
+            self.generations.pop();
+        })?;
+        tracing::info!(
+            workload = self.workload,
+            valid = self.generations.len(),
+            "a CA was made"
+        );
+        Ok(())
+    }
 
-fn at(seconds: i64) -> std::time::SystemTime {
-    UNIX_EPOCH + Duration::from_secs(seconds.max(0).cast_unsigned())
-}
+    fn write(&self) -> Result<(), KeeperError> {
+        // Large enough from the start: growing would leave a copy of a key behind.
+        let mut stored = Zeroizing::new(String::with_capacity(4096 * self.generations.len()));
+        for generation in &self.generations {
+            generation.store(&mut stored);
+        }
+        files::write_private(&self.path, stored.as_bytes())
+    }
 
-fn midpoint(from: i64, to: i64) -> i64 {
-    from + (to - from) / 2
-}
+    /// Which of them signs.
+    fn signing(&self, now: i64) -> usize {
+        let last = self.generations.len() - 1;
+        let not_yet = |index: &usize| self.switch(*index).is_some_and(|switch| now < switch);
+        (0..last).find(not_yet).unwrap_or(last)
+    }
 
-fn failed(workload: &str) -> impl Fn(rcgen::Error) -> KeeperError {
-    move |error| KeeperError::Mint {
-        workload: workload.to_owned(),
-        error,
+    fn signs_from(&self, index: usize) -> i64 {
+        let made = self.generations[index].made;
+        let before = index.checked_sub(1);
+        before
+            .and_then(|before| self.switch(before))
+            .unwrap_or(made)
+    }
+
+    /// When the one after this signs. One that came late has as much time to become known as any, as long as this one lasts.
+    fn switch(&self, index: usize) -> Option<i64> {
+        let (this, next) = (&self.generations[index], self.generations.get(index + 1)?);
+        let Rotation {
+            next_at, switch_at, ..
+        } = self.rotation;
+        let known = next.made + this.part(switch_at - next_at);
+        Some(
+            this.after(switch_at)
+                .max(known)
+                .min(this.ends - this.part(LAST).max(1)),
+        )
+    }
+
+    /// When any of this is otherwise.
+    fn change(&self, now: i64) -> i64 {
+        let newest = self.generations.last();
+        let next = newest.map(|newest| newest.after(self.rotation.next_at).max(self.again));
+        let ends = self.generations.iter().map(|generation| generation.ends);
+        let switch = self.switch(self.signing(now));
+        let all = ends.chain(next).chain(switch);
+        all.filter(|at| *at > now).min().unwrap_or(now)
     }
 }
 
-const DAY: i64 = 24 * 60 * 60;
-/// A workload that runs for weeks keeps the CA it started with.
-const AUTHORITY_LIFE: i64 = 90 * DAY;
-/// Far below the 397 days that clients accept; renewed in memory at half of it.
-const LEAF_LIFE: i64 = 7 * DAY;
-/// Clocks of virtual machines and containers disagree by minutes.
-const BACKDATE: i64 = 60 * 60;
+/// Of a life, in percent: a leaf is not signed by what ends in a moment.
+const LAST: u8 = 2;
+/// Before the next try to write, in seconds.
+const PATIENCE: i64 = 60;

@@ -16,6 +16,7 @@ mod certificate;
 mod credential;
 mod encodings;
 mod files;
+mod generation;
 mod issuer;
 mod line;
 pub mod process;
@@ -27,6 +28,8 @@ mod wire;
 
 #[cfg(test)]
 mod credential_tests;
+#[cfg(test)]
+mod rotation_tests;
 #[cfg(test)]
 mod tests;
 
@@ -41,9 +44,10 @@ use rustls::sign::CertifiedKey;
 use secrecy::SecretSlice;
 use thiserror::Error;
 
-pub use authority::Authority;
+pub use authority::{Authority, Ca};
 pub use certificate::CertificateSpec;
 pub use credential::{CredentialClass, CredentialError, CredentialSpec, Fill, Fingerprint};
+pub use issuer::Rotation;
 use line::Line;
 use scrub::Needles;
 pub use scrub::Scrub;
@@ -113,12 +117,6 @@ pub enum KeeperError {
     /// A leaf's key or the ticket key is not usable by the TLS library.
     #[error("the TLS library refused a fresh key: {0}")]
     Key(#[from] rustls::Error),
-    /// The workload's CA has expired and has not been renewed.
-    #[error("the CA of {workload} has expired; restart the daemon to renew it, then the workload")]
-    Expired {
-        /// The workload whose CA it is.
-        workload: String,
-    },
     /// The system gave no random bytes.
     #[error("the system's random source failed")]
     Random,
@@ -161,20 +159,21 @@ impl Keeper {
 
     /// Opens the state directory; `specs` says for each service where its credential lies and which header carries it.
     pub fn new(state: &Path, specs: HashMap<String, CredentialSpec>) -> Result<Self, KeeperError> {
-        Self::with_certificates(state, specs, HashMap::new())
+        Self::with_certificates(state, specs, HashMap::new(), Rotation::default())
     }
 
-    /// As [`Keeper::new`]; `certificates` says for each service where its client certificate lies. They are read now.
+    /// As [`Keeper::new`]; `certificates` says for each service where its client certificate lies, which are read now, and `rotation` how long CAs live.
     pub fn with_certificates(
         state: &Path,
         specs: HashMap<String, CredentialSpec>,
         certificates: HashMap<String, CertificateSpec>,
+        rotation: Rotation,
     ) -> Result<Self, KeeperError> {
         let (filled, shown) = (
             specs.keys().cloned().collect(),
             certificates.keys().cloned().collect(),
         );
-        let vault = vault::Vault::open(state, specs, certificates)?;
+        let vault = vault::Vault::open(state, specs, certificates, rotation)?;
         Ok(Self::asking(Line::Here(Arc::new(vault)), filled, shown))
     }
 
@@ -213,23 +212,27 @@ impl Keeper {
         self.filled.contains(service)
     }
 
-    /// The CA of a workload, made or renewed where needed. Renewal happens once after start, when less than half of its life
-    /// is left: a running workload has loaded the certificate it was given.
+    /// The CAs of a workload as they are now: made, followed by the next, and let go in time.
     pub fn authority(&self, workload: &str) -> Result<Arc<Authority>, KeeperError> {
         let mut authorities = self
             .authorities
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(authority) = authorities.get(workload) {
+        let known = authorities.get(workload);
+        if let Some(authority) = known.filter(|authority| authority.holds()) {
             return Ok(authority.clone());
         }
         let request = Request::Authority {
             workload: workload.to_owned(),
         };
-        let Reply::Authority { certificate } = self.line.ask(request)? else {
+        let Reply::Authority(answer) = self.line.ask(request)? else {
             return Err(KeeperError::Mismatch);
         };
-        let authority = Arc::new(Authority::new(self.line.clone(), workload, certificate)?);
+        let authority = match known {
+            Some(known) => known.changed(answer)?,
+            None => Authority::new(self.line.clone(), workload, answer)?,
+        };
+        let authority = Arc::new(authority);
         authorities.insert(workload.to_owned(), authority.clone());
         Ok(authority)
     }

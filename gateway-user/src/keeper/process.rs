@@ -13,6 +13,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitCode};
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderName;
 use nix::libc;
@@ -21,7 +22,7 @@ use nix::sched::{CloneFlags, unshare};
 use super::line::{Line, exchange};
 use super::vault::{Reply, Vault};
 use super::wire::{self, Packed, Unpacker};
-use super::{CertificateSpec, CredentialSpec, Keeper, KeeperError};
+use super::{CertificateSpec, CredentialSpec, Keeper, KeeperError, Rotation};
 use crate::sys::confine;
 use crate::sys::exchange::{self as sockets, Sockets};
 use crate::sys::part;
@@ -73,9 +74,10 @@ impl Started {
         state: &Path,
         specs: &HashMap<String, CredentialSpec>,
         certificates: &HashMap<String, CertificateSpec>,
+        rotation: Rotation,
     ) -> Result<(Keeper, Child, Bond), KeeperError> {
         let sockets = Sockets::new(self.sockets).map_err(|_| KeeperError::Gone)?;
-        let opened = exchange(&sockets, &setup(state, specs, certificates))?;
+        let opened = exchange(&sockets, &setup(state, specs, certificates, rotation))?;
         let Reply::Checked = opened else {
             return Err(KeeperError::Mismatch);
         };
@@ -177,6 +179,7 @@ fn setup(
     state: &Path,
     specs: &HashMap<String, CredentialSpec>,
     certificates: &HashMap<String, CertificateSpec>,
+    rotation: Rotation,
 ) -> Packed {
     let mut out = Packed::with_room(ROOM);
     out.bytes(state.as_os_str().as_bytes());
@@ -192,6 +195,9 @@ fn setup(
             .bytes(spec.certificate.as_os_str().as_bytes())
             .bytes(spec.key.as_os_str().as_bytes());
     }
+    out.number(rotation.life.as_secs())
+        .tag(rotation.next_at)
+        .tag(rotation.switch_at);
     out
 }
 
@@ -219,11 +225,17 @@ fn open(bytes: &[u8]) -> Result<Vault, KeeperError> {
         };
         Ok((service, spec))
     })?;
-    let (specs, certificates) = from.end((specs, certificates))?;
+    let rotation = Rotation {
+        life: Duration::from_secs(from.number()?),
+        next_at: from.tag()?,
+        switch_at: from.tag()?,
+    };
+    from.end(())?;
     Vault::open(
         &state,
         specs.into_iter().collect(),
         certificates.into_iter().collect(),
+        rotation,
     )
 }
 
@@ -276,7 +288,8 @@ mod tests {
         let specs = HashMap::from([("held".to_owned(), spec)]);
         let certificates = HashMap::from([("shown".to_owned(), shown)]);
         let mut message = Vec::new();
-        message.extend_from_slice(setup(state, &specs, &certificates).as_ref());
+        message
+            .extend_from_slice(setup(state, &specs, &certificates, Rotation::default()).as_ref());
         let vault = Arc::new(open(&message).unwrap());
         let mut ours = Vec::new();
         for _ in 0..AT_ONCE {

@@ -16,8 +16,8 @@ pub fn is_own(certificate: &CertificateDer<'_>) -> bool {
     parsed.is_ca() && organisations.any(|name| name.as_str() == Ok(PRODUCT))
 }
 
-/// The subject of a workload's CA: product, host and workload, in the 64 characters a common name may have.
-pub(super) fn of_authority(workload: &str) -> DistinguishedName {
+/// The subject of a workload's CA: product, workload and host, in the 64 characters a common name may have, and what tells one from the next.
+pub(super) fn of_authority(workload: &str, number: &[u8]) -> DistinguishedName {
     let host = gethostname().map_or_else(
         |_| String::from("localhost"),
         |name| name.to_string_lossy().into_owned(),
@@ -31,7 +31,10 @@ pub(super) fn of_authority(workload: &str) -> DistinguishedName {
         }
     };
     let common: String = name.chars().map(readable).take(MAX_COMMON_NAME).collect();
-    named(common.trim_end())
+    let mut name = named(common.trim_end());
+    let unit = number.iter().take(UNIT).map(|byte| format!("{byte:02x}"));
+    name.push(DnType::OrganizationalUnitName, unit.collect::<String>());
+    name
 }
 
 /// The subject of a leaf. Verifiers read the alternative name; people read this.
@@ -77,6 +80,8 @@ fn element(tag: u8, contents: &[u8]) -> Vec<u8> {
     der
 }
 
+/// Bytes of the serial number.
+const UNIT: usize = 8;
 const PRODUCT: &str = "Tollgate";
 /// `ub-common-name` of RFC 5280.
 const MAX_COMMON_NAME: usize = 64;

@@ -13,7 +13,6 @@ use tempfile::TempDir;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::issuer::Issuer;
 use super::*;
 
 const DAY: i64 = 86_400;
@@ -61,7 +60,7 @@ macro_rules! extension {
 fn the_authority_has_the_strict_profile() {
     let (_state, keeper) = keeper();
     let authority = keeper.authority("/agents/research").unwrap();
-    let ca = parsed(authority.der());
+    let ca = parsed(authority.signing().der());
     let (constraints, critical) = extension!(ca, BasicConstraints);
     assert!(critical && constraints.ca && constraints.path_len_constraint == Some(0));
     let (usage, critical) = extension!(ca, KeyUsage);
@@ -69,7 +68,7 @@ fn the_authority_has_the_strict_profile() {
     assert_eq!(extension!(ca, SubjectKeyIdentifier).0.0.len(), 20);
     let validity = ca.validity();
     let life = validity.not_after.timestamp() - validity.not_before.timestamp();
-    assert_eq!(life, 90 * DAY + 3600);
+    assert_eq!(life, 30 * DAY + 3600);
     let subject = ca.subject().to_string();
     assert!(
         subject.starts_with("O=Tollgate, CN=Tollgate CA for /agents/research on "),
@@ -81,7 +80,7 @@ fn the_authority_has_the_strict_profile() {
 fn leaves_have_the_strict_profile_and_numbers_of_their_own() {
     let (_state, keeper) = keeper();
     let authority = keeper.authority("agent").unwrap();
-    let ca = parsed(authority.der());
+    let ca = parsed(authority.signing().der());
     let mut numbers = Vec::new();
     for text in ["api.openai.com", "127.0.0.2", "::1", "under_score.example"] {
         let leaf = authority.leaf(&name(text)).unwrap();
@@ -100,7 +99,7 @@ fn leaves_have_the_strict_profile_and_numbers_of_their_own() {
         assert_eq!(alternative.general_names.len(), 1);
         let validity = leaf.validity();
         let life = validity.not_after.timestamp() - validity.not_before.timestamp();
-        assert_eq!(life, 7 * DAY + 3600);
+        assert_eq!(life, DAY + 3600);
         numbers.push(leaf.serial.clone());
     }
     numbers.dedup();
@@ -119,7 +118,7 @@ fn openssl_accepts_the_chain_in_strict_mode_and_finds_it_by_hash() {
         let authority = keeper.authority(workload).unwrap();
         fs::write(at("ca.pem"), authority.pem()).unwrap();
         let hash = openssl(&["x509", "-in", &at("ca.pem"), "-noout", "-subject_hash"]);
-        assert_eq!(hash.trim(), authority.subject_hash());
+        assert_eq!(hash.trim(), authority.signing().subject_hash());
         for (flag, text) in [
             ("-verify_hostname", "api.openai.com"),
             ("-verify_hostname", long.as_str()),
@@ -149,8 +148,8 @@ fn an_authority_outlives_the_daemon_in_private_files() {
     let state = state.path().join("state");
     let made = first.authority("agent").unwrap();
     let again = Keeper::open(&state).unwrap().authority("agent").unwrap();
-    assert_eq!(made.der(), again.der());
-    assert_ne!(first.authority("other").unwrap().der(), made.der());
+    assert_eq!(made.pem(), again.pem());
+    assert_ne!(first.authority("other").unwrap().pem(), made.pem());
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&state), 0o700);
     assert_eq!(mode(&state.join("ca")), 0o700);
@@ -197,39 +196,6 @@ fn exposed_and_damaged_files_are_refused() {
 }
 
 #[test]
-fn an_authority_is_renewed_at_half_its_life_and_leaves_never_outlive_it() {
-    let state = tempfile::tempdir().unwrap();
-    let path = state.path().join("agent.pem");
-    let open = |now| Issuer::open(&path, "agent", now).unwrap();
-    let start = 1_800_000_000;
-    let first = open(start).certificate();
-    assert_eq!(open(start + 44 * DAY).certificate(), first);
-    let late = Issuer::open(&path, "agent", start).unwrap();
-    let renewed = open(start + 46 * DAY).certificate();
-    assert_ne!(renewed, first);
-    assert_eq!(open(start + 47 * DAY).certificate(), renewed);
-    assert_ne!(
-        open(start - 300 * DAY).certificate(),
-        renewed,
-        "not yet valid is of no use"
-    );
-
-    let leaf = late
-        .leaf("agent", &name("a.example"), start + 88 * DAY)
-        .unwrap();
-    let validity = parsed(&leaf.certificate).validity().clone();
-    assert_eq!(validity.not_after.timestamp(), start + 90 * DAY);
-    assert_eq!(leaf.renew_at, start + 89 * DAY);
-    let leaf = late.leaf("agent", &name("a.example"), start).unwrap();
-    assert_eq!(
-        parsed(&leaf.certificate).validity().not_before.timestamp(),
-        start - 3600
-    );
-    let after = late.leaf("agent", &name("a.example"), start + 90 * DAY);
-    assert!(matches!(after, Err(KeeperError::Expired { .. })));
-}
-
-#[test]
 fn leaves_are_kept_and_the_number_of_kept_ones_is_bounded() {
     let (_state, keeper) = keeper();
     let authority = keeper.authority("agent").unwrap();
@@ -268,7 +234,7 @@ fn workloads_never_share_a_file() {
 fn our_own_authorities_are_recognised() {
     let (_state, keeper) = keeper();
     let authority = keeper.authority("agent").unwrap();
-    assert!(is_own(authority.der()));
+    assert!(is_own(authority.signing().der()));
     assert!(!is_own(
         &authority.leaf(&name("a.example")).unwrap().cert[0]
     ));

@@ -17,14 +17,14 @@ use super::KeeperError;
 use super::certificate::{self, CertificateSpec};
 use super::credential::{CredentialSpec, Credentials, Fill, Fingerprint};
 use super::files;
-use super::issuer::Issuer;
+use super::issuer::{Issuer, Rotation};
 use super::remote;
 
 /// Everything that can be asked of the vault.
 pub enum Request {
     /// Whether every credential can be used.
     Check,
-    /// The CA certificate of a workload.
+    /// The CA certificates of a workload.
     Authority {
         /// The workload's name.
         workload: String,
@@ -71,10 +71,7 @@ pub enum Reply {
     /// To [`Request::Check`].
     Checked,
     /// To [`Request::Authority`].
-    Authority {
-        /// The CA certificate.
-        certificate: CertificateDer<'static>,
-    },
+    Authority(Authorities),
     /// To [`Request::Leaf`].
     Leaf(Leaf),
     /// To [`Request::Fill`].
@@ -87,6 +84,18 @@ pub enum Reply {
     Signature(Vec<u8>),
     /// To [`Request::Needles`].
     Needles(Echoes),
+}
+
+/// The CAs of a workload without their keys.
+pub struct Authorities {
+    /// Those that are valid, the oldest first.
+    pub certificates: Vec<CertificateDer<'static>>,
+    /// From when on each of them signs, in seconds since 1970.
+    pub from: Vec<i64>,
+    /// Which of them signs.
+    pub signing: usize,
+    /// Until when this answer holds, in seconds since 1970.
+    pub change: i64,
 }
 
 /// A client certificate without its key.
@@ -121,6 +130,7 @@ pub struct Leaf {
 
 pub(super) struct Vault {
     authorities: PathBuf,
+    rotation: Rotation,
     issuers: Mutex<HashMap<String, Issuer>>,
     credentials: Credentials,
     certificates: HashMap<String, Arc<CertifiedKey>>,
@@ -132,6 +142,7 @@ impl Vault {
         state: &Path,
         specs: HashMap<String, CredentialSpec>,
         certificates: HashMap<String, CertificateSpec>,
+        rotation: Rotation,
     ) -> Result<Self, KeeperError> {
         let certificates = certificates
             .into_iter()
@@ -145,6 +156,7 @@ impl Vault {
         files::private_directory(&authorities)?;
         Ok(Self {
             authorities,
+            rotation,
             issuers: Mutex::default(),
             credentials: Credentials::new(specs),
             certificates,
@@ -155,12 +167,12 @@ impl Vault {
     pub(super) fn ask(&self, request: Request) -> Result<Reply, KeeperError> {
         Ok(match request {
             Request::Check => self.credentials.check().map(|()| Reply::Checked)?,
-            Request::Authority { workload } => Reply::Authority {
-                certificate: self.with_issuer(&workload, |issuer| Ok(issuer.certificate()))?,
-            },
-            Request::Leaf { workload, name } => Reply::Leaf(
-                self.with_issuer(&workload, |issuer| issuer.leaf(&workload, &name, now()))?,
-            ),
+            Request::Authority { workload } => {
+                Reply::Authority(self.with_issuer(&workload, |issuer| issuer.authorities(now()))?)
+            }
+            Request::Leaf { workload, name } => {
+                Reply::Leaf(self.with_issuer(&workload, |issuer| issuer.leaf(&name, now()))?)
+            }
             Request::Fill { service } => match self.credentials.fill(&service) {
                 Ok(fill) => Reply::Fill(fill),
                 Err(error) => return Err(KeeperError::Credential { service, error }),
@@ -200,14 +212,14 @@ impl Vault {
     fn with_issuer<T>(
         &self,
         workload: &str,
-        act: impl FnOnce(&Issuer) -> Result<T, KeeperError>,
+        act: impl FnOnce(&mut Issuer) -> Result<T, KeeperError>,
     ) -> Result<T, KeeperError> {
         let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(issuer) = issuers.get(workload) {
+        if let Some(issuer) = issuers.get_mut(workload) {
             return act(issuer);
         }
         let path = self.authorities.join(files::name_of(workload)?);
-        let issuer = Issuer::open(&path, workload, now())?;
+        let issuer = Issuer::open(&path, workload, self.rotation, now())?;
         act(issuers.entry(workload.to_owned()).or_insert(issuer))
     }
 }

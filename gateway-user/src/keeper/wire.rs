@@ -9,7 +9,7 @@ use rustls::{SignatureAlgorithm, SignatureScheme};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
-use super::vault::{Echoes, Leaf, Reply, Request, Shown};
+use super::vault::{Authorities, Echoes, Leaf, Reply, Request, Shown};
 use super::{Fill, Fingerprint, KeeperError};
 
 /// A request in bytes.
@@ -81,7 +81,18 @@ pub(super) fn reply(answer: &Result<Reply, KeeperError>) -> Packed {
     match answer {
         Err(error) => out.tag(0).text(&error.to_string()),
         Ok(Reply::Checked) => out.tag(1),
-        Ok(Reply::Authority { certificate }) => out.tag(2).bytes(certificate),
+        Ok(Reply::Authority(authorities)) => {
+            out.tag(2).number(authorities.certificates.len() as u64);
+            for certificate in &authorities.certificates {
+                out.bytes(certificate);
+            }
+            out.number(authorities.from.len() as u64);
+            for from in &authorities.from {
+                out.number(from.cast_unsigned());
+            }
+            out.number(authorities.signing as u64)
+                .number(authorities.change.cast_unsigned())
+        }
         Ok(Reply::Leaf(leaf)) => out
             .tag(3)
             .bytes(&leaf.certificate)
@@ -133,9 +144,12 @@ pub(super) fn parse_reply(bytes: &[u8]) -> Result<Reply, KeeperError> {
             });
         }
         1 => Reply::Checked,
-        2 => Reply::Authority {
-            certificate: from.certificate()?,
-        },
+        2 => Reply::Authority(Authorities {
+            certificates: from.list(Unpacker::certificate)?,
+            from: from.list(|from| Ok(from.number()?.cast_signed()))?,
+            signing: usize::try_from(from.number()?).map_err(|_| KeeperError::Mismatch)?,
+            change: from.number()?.cast_signed(),
+        }),
         3 => Reply::Leaf(Leaf {
             certificate: from.certificate()?,
             key: from.bytes()?.to_vec().into(),

@@ -88,7 +88,7 @@ fn enter(pid: u32, cgroup: &Cgroup) -> Result<(), KernelError> {
 }
 
 /// A process and its descendants that live.
-pub(super) fn tree(root: u32) -> BTreeSet<u32> {
+pub fn tree(root: u32) -> BTreeSet<u32> {
     let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     for pid in processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()) {

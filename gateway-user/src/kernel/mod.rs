@@ -66,6 +66,7 @@ pub use self::{
     survey::{Class, Gap, Look},
 };
 
+pub use self::adopt::tree;
 pub use self::programs::object_digest;
 pub use self::watch::{Neighbour, rival};
 
@@ -203,6 +204,11 @@ impl Kernel {
     /// The place of a cgroup, there or not: its path from the root of the hierarchy. Given as that path or as a folder.
     pub fn place(&self, cgroup: &Path) -> Result<PathBuf, KernelError> {
         cgroup::place(&self.state().mount, cgroup)
+    }
+
+    /// Where the cgroup at this place is seen, there or not.
+    pub fn folder(&self, place: &Path) -> PathBuf {
+        cgroup::folder(&self.state().mount, place)
     }
 
     /// Is there a cgroup at this place now?

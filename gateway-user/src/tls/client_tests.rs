@@ -77,8 +77,12 @@ async fn a_client_that_trusts_the_authority_is_served() {
     let (_state, authority, _) = authorities();
     for version in VERSIONS {
         for name in ["api.openai.com", "127.0.0.2"] {
-            let (clear, client) =
-                shake(&client(authority.der(), version, &HTTP), name, &authority).await;
+            let (clear, client) = shake(
+                &client(authority.signing().der(), version, &HTTP),
+                name,
+                &authority,
+            )
+            .await;
             let mut clear = clear.unwrap();
             client.unwrap();
             assert_eq!(clear.get_ref().1.protocol_version(), Some(version.version));
@@ -94,7 +98,7 @@ async fn the_post_quantum_group_comes_first() {
     assert_eq!(provider().kx_groups[0].name(), NamedGroup::X25519MLKEM768);
     let (_state, authority, _) = authorities();
     let (clear, _client) = shake(
-        &client(authority.der(), &TLS13, &[]),
+        &client(authority.signing().der(), &TLS13, &[]),
         "a.example",
         &authority,
     )
@@ -120,7 +124,7 @@ async fn the_clients_preference_decides_the_application_protocol() {
         (&[], None),
     ] {
         let (clear, client) = shake(
-            &client(authority.der(), &TLS13, offered),
+            &client(authority.signing().der(), &TLS13, offered),
             "a.example",
             &authority,
         )
@@ -129,7 +133,7 @@ async fn the_clients_preference_decides_the_application_protocol() {
         assert_eq!(client.unwrap().get_ref().1.alpn_protocol(), agreed);
     }
     let (clear, client) = shake(
-        &client(authority.der(), &TLS13, &[b"postgresql"]),
+        &client(authority.signing().der(), &TLS13, &[b"postgresql"]),
         "a.example",
         &authority,
     )
@@ -148,7 +152,7 @@ async fn a_client_that_distrusts_says_so() {
     let (_state, authority, other) = authorities();
     for version in VERSIONS {
         let (clear, client) = shake(
-            &client(other.der(), version, &HTTP),
+            &client(other.signing().der(), version, &HTTP),
             "a.example",
             &authority,
         )
@@ -167,7 +171,7 @@ async fn a_client_that_distrusts_says_so() {
 async fn a_client_that_leaves_with_the_certificate_probably_distrusts() {
     let (_state, authority, _) = authorities();
     let (client_io, server) = duplex(16 * 1024);
-    let connector = client(authority.der(), &TLS13, &HTTP);
+    let connector = client(authority.signing().der(), &TLS13, &HTTP);
     let serve = async {
         let hello = hello(server).await?;
         hello.complete(&authority, dialled()).await
@@ -201,7 +205,7 @@ async fn a_client_that_leaves_with_the_certificate_probably_distrusts() {
 async fn tickets_are_good_for_the_same_workload_only() {
     let (_state, authority, other) = authorities();
     for version in VERSIONS {
-        let connector = client(authority.der(), version, &HTTP);
+        let connector = client(authority.signing().der(), version, &HTTP);
         let kind = async |authority: &Authority| {
             let (clear, io) = shake(&connector, "a.example", authority).await;
             let clear = clear?;
@@ -225,7 +229,7 @@ async fn tickets_are_good_for_the_same_workload_only() {
 async fn a_client_that_stalls_meets_the_deadline() {
     let (_state, authority, _) = authorities();
     let (client_io, server) = duplex(16 * 1024);
-    let connector = client(authority.der(), &TLS13, &HTTP);
+    let connector = client(authority.signing().der(), &TLS13, &HTTP);
     let (mut ours, relayed) = duplex(16 * 1024);
     let handshake = connector.connect(ServerName::try_from("a.example").unwrap(), relayed);
     let serve = async {

@@ -226,7 +226,7 @@ async fn our_own_authority_never_vouches_for_an_upstream() {
     let state = tempfile::tempdir().unwrap();
     let keeper = Keeper::open(state.path()).unwrap();
     let authority = keeper.authority("agent").unwrap();
-    let upstream = Upstream::new(&Roots::new([authority.der().clone()]), None).unwrap();
+    let upstream = Upstream::new(&Roots::new([authority.signing().der().clone()]), None).unwrap();
     let (client, io) = duplex(16 * 1024);
     let name = ServerName::try_from("a.example").unwrap();
     let serve = async {

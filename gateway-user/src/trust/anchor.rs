@@ -1,4 +1,4 @@
-//! The CA a workload is given, in the three forms that clients look for: PEM, DER, and the subject hash that names it in an
+//! The CAs a workload is given, in the three forms that clients look for: PEM, DER, and the subject hash that names one in an
 //! OpenSSL certificate directory.
 //!
 //! Source of the hash: OpenSSL `crypto/x509/x_name.c` (`x509_name_canon`), `X509_NAME_hash_ex` since 1.0.0.
@@ -11,8 +11,10 @@ use x509_parser::der_parser::asn1_rs::{Any, Tag, ToDer};
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::{AttributeTypeAndValue, RelativeDistinguishedName};
 
-/// The CA certificate of one workload.
-#[derive(Debug, Clone)]
+use super::pem;
+
+/// A CA certificate of a workload. There are two while one follows the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Anchor {
     pub(super) pem: String,
     pub(super) der: Vec<u8>,
@@ -22,20 +24,57 @@ pub(super) struct Anchor {
 /// Why a CA certificate cannot be used.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum AnchorError {
-    /// The bytes are no X.509 certificate.
+    /// The bytes are no X.509 certificate, or there is none.
     #[error("the workload's CA is not a certificate")]
     NotACertificate,
 }
 
 impl Anchor {
+    /// Every certificate of a bundle; at least one.
+    pub(super) fn all(bundle: &str) -> Result<Vec<Self>, AnchorError> {
+        let certificates = pem::each(bundle.as_bytes());
+        if certificates.is_empty() {
+            return Err(AnchorError::NotACertificate);
+        }
+        certificates.into_iter().map(Self::new).collect()
+    }
+
     /// From a certificate in PEM.
-    pub(super) fn new(pem: String) -> Result<Self, AnchorError> {
+    fn new(pem: String) -> Result<Self, AnchorError> {
         let der = CertificateDer::from_pem_slice(pem.as_bytes())
             .map_err(|_| AnchorError::NotACertificate)?
             .to_vec();
         let hash = subject_hash(&der)?;
         Ok(Self { pem, der, hash })
     }
+
+    /// Whether a certificate in PEM is a CA of the same workload: this one, one before, or one after.
+    pub(super) fn is_kin(&self, pem: &str) -> bool {
+        let other = CertificateDer::from_pem_slice(pem.as_bytes());
+        let family_of_other = other.ok().and_then(|other| family(&other));
+        family_of_other.is_some() && family_of_other == family(&self.der)
+    }
+
+    /// The name of its file, without an ending.
+    pub(super) fn name(&self) -> String {
+        format!("{PREFIX}{}", self.hash)
+    }
+}
+
+/// All of them as a bundle.
+pub(super) fn bundle(anchors: &[Anchor]) -> String {
+    anchors.iter().map(|anchor| anchor.pem.as_str()).collect()
+}
+
+/// Product and name, which all CAs of a workload share.
+fn family(der: &[u8]) -> Option<(String, String)> {
+    let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(der).ok()?;
+    let subject = certificate.subject();
+    let organisation = subject.iter_organization().next()?.as_str().ok()?;
+    let name = subject.iter_common_name().next()?.as_str().ok()?;
+    certificate
+        .is_ca()
+        .then(|| (organisation.to_owned(), name.to_owned()))
 }
 
 /// What `openssl x509 -subject_hash` prints: OpenSSL and BoringSSL look for `<hash>.0` in a certificate directory each time they
@@ -122,6 +161,9 @@ fn wrap(tag: Tag, content: &[u8]) -> Result<Vec<u8>, AnchorError> {
     out.extend(content);
     Ok(out)
 }
+
+/// What the names of our files begin with.
+pub(super) const PREFIX: &str = "tollgate-";
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::adopt;
+
 /// What is known of a process.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
@@ -19,8 +21,10 @@ pub struct Facts {
     pub environment: HashMap<String, String>,
     /// Whether its view of the certificate directory has the CA.
     pub sees: bool,
-    /// Whether the CA came after the process began.
+    /// Whether the CA that signs came after the process began.
     pub late: bool,
+    /// Whether the one that follows did: when that one signs.
+    pub next: Option<String>,
     /// Whether its executable brings roots of its own.
     pub compiled_in: bool,
     /// What it lives in beside others, where its view has no CA: why.
@@ -121,7 +125,9 @@ pub fn assess(facts: &Facts) -> Verdict {
         return verdict(Standing::Refuses, refused, remedy.to_owned());
     }
     let reason = "the certificates it reads have the CA";
-    verdict(Standing::Effective, reason, String::new())
+    let remedy = facts.next.as_ref().filter(|_| kind.reads_once());
+    let remedy = remedy.map(|from| format!("restart it before {from}, when the next CA signs"));
+    verdict(Standing::Effective, reason, remedy.unwrap_or_default())
 }
 
 /// How it gets a view of its own.
@@ -206,9 +212,9 @@ impl Kind {
     }
 }
 
-/// What /proc shows of a process; nothing where it has ended.
+/// What /proc shows of a process; nothing where it has ended. Of each CA, in PEM: from when on it signs, if that is yet to come.
 #[must_use]
-pub fn look(pid: u32, ca_pem: &str) -> Option<Facts> {
+pub fn look(pid: u32, cas: &[(String, Option<String>)]) -> Option<Facts> {
     let exe = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     let environment = environment.split(|byte| *byte == 0).filter_map(|pair| {
@@ -216,12 +222,19 @@ pub fn look(pid: u32, ca_pem: &str) -> Option<Facts> {
         let (name, value) = pair.split_once('=')?;
         Some((name.to_owned(), value.to_owned()))
     });
-    let given = PathBuf::from(format!("/proc/{pid}/root/etc/ssl/certs/tollgate.pem"));
-    let sees = fs::read_to_string(&given).is_ok_and(|seen| seen.contains(ca_pem.trim()));
     let changed = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.mtime());
+    let began = changed(Path::new(&format!("/proc/{pid}")));
+    let came = |pem: &str| adopt::came(pid, pem);
+    let signing = cas.iter().find(|(_, from)| from.is_none());
+    let signing = signing.and_then(|(pem, _)| came(pem));
+    let mut coming = cas
+        .iter()
+        .filter_map(|(pem, from)| Some((pem, from.clone()?)));
+    let next = coming.find(|(pem, _)| came(pem).is_some_and(|came| came > began));
     Some(Facts {
-        sees,
-        late: sees && changed(&given) > changed(Path::new(&format!("/proc/{pid}"))),
+        sees: signing.is_some(),
+        late: signing.is_some_and(|came| came > began),
+        next: next.map(|(_, from)| from),
         compiled_in: brings_roots(&PathBuf::from(format!("/proc/{pid}/exe"))),
         unit: unit(pid),
         environment: environment.collect(),
@@ -311,6 +324,15 @@ mod tests {
         assert_eq!(standing("/usr/bin/python3", late), Standing::Effective);
         let own = standing("/opt/agent", |facts| facts.compiled_in = true);
         assert_eq!(own, Standing::Impossible);
+    }
+
+    #[test]
+    fn what_reads_its_roots_once_is_told_until_when_it_may_run() {
+        let next = |facts: &mut Facts| facts.next = Some("2027-01-01".into());
+        let (standing, remedy) = with(facts("/usr/bin/java"), next);
+        assert_eq!(standing, Standing::Effective);
+        assert!(remedy.contains("before 2027-01-01"), "{remedy}");
+        assert_eq!(with(facts("/usr/bin/python3"), next).1, "");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
-use super::anchor::Anchor;
+use super::anchor::{self, Anchor};
 use super::files::{self, FileError};
 use super::material::add_hashed;
 use super::packages::Variables;
@@ -20,21 +20,22 @@ use super::pem;
 /// packages found trust, without the CA.
 pub(super) fn derive(
     before: &Variables,
-    anchor: &Anchor,
+    anchors: &[Anchor],
     host: &[u8],
     dir: &Path,
 ) -> Result<Vec<(OsString, OsString)>, FileError> {
     files::directory(dir)?;
+    let cas = anchor::bundle(anchors);
     let union = dir.join("union.pem");
-    files::write(&union, pem::union(&[host, anchor.pem.as_bytes()]))?;
-    let alone = dir.join("ca.pem");
-    files::write(&alone, &anchor.pem)?;
+    files::write(&union, pem::union(&[host, cas.as_bytes()]))?;
+    let alone = dir.join(ALONE);
+    files::write(&alone, cas)?;
 
     let mut variables = Vec::new();
     for (names, otherwise) in [(REPLACING, &union), (ADDING, &alone)] {
         for name in names {
             let derived = match named(before, name) {
-                Some(path) => with_prior(name, &path, anchor, dir)?,
+                Some(path) => with_prior(name, &path, anchors, dir)?,
                 None => None,
             };
             variables.push((
@@ -50,7 +51,7 @@ pub(super) fn derive(
     {
         let hashed = dir.join("hashed");
         files::directory(&hashed)?;
-        add_hashed(&hashed, anchor)?;
+        add_hashed(&hashed, anchors)?;
         directories.push(":");
         directories.push(hashed);
         variables.push((DIRECTORIES.into(), directories));
@@ -73,13 +74,13 @@ fn named(before: &Variables, name: &str) -> Option<PathBuf> {
 fn with_prior(
     name: &str,
     prior: &Path,
-    anchor: &Anchor,
+    anchors: &[Anchor],
     dir: &Path,
 ) -> Result<Option<PathBuf>, FileError> {
     let copy = dir.join(name);
     if prior.is_dir() {
         copy_certificates(prior, &copy)?;
-        add_hashed(&copy, anchor)?;
+        add_hashed(&copy, anchors)?;
         return Ok(Some(copy));
     }
     let content = files::read(prior)
@@ -89,7 +90,8 @@ fn with_prior(
         warn!(variable = name, path = %prior.display(), "no certificates there: the host's are used instead");
         return Ok(None);
     };
-    files::write(&copy, pem::union(&[&content, anchor.pem.as_bytes()]))?;
+    let cas = anchor::bundle(anchors);
+    files::write(&copy, pem::union(&[&content, cas.as_bytes()]))?;
     Ok(Some(copy))
 }
 
@@ -114,6 +116,9 @@ fn copy_certificates(from: &Path, to: &Path) -> Result<(), FileError> {
     }
     Ok(())
 }
+
+/// The CAs and nothing else.
+pub(super) const ALONE: &str = "ca.pem";
 
 /// The client reads this file and no other.
 const REPLACING: &[&str] = &[
@@ -156,7 +161,7 @@ mod tests {
             .iter()
             .map(|(name, path)| ((*name).into(), path.as_os_str().to_owned()))
             .collect();
-        derive(&before, &anchor, HOST.as_bytes(), dir)
+        derive(&before, &[anchor], HOST.as_bytes(), dir)
             .unwrap()
             .into_iter()
             .collect()

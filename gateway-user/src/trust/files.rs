@@ -99,7 +99,7 @@ fn mode(path: &Path, mode: u32) -> Result<(), FileError> {
 }
 
 /// The largest known bundle has 1 MB; a variable may name anything.
-const LARGEST: u64 = 16 * 1024 * 1024;
+pub(super) const LARGEST: u64 = 16 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -62,6 +62,71 @@ pub fn append(
     Ok(out)
 }
 
+/// `store` without the trusted certificates whose alias begins with `prefix`, and how many those were.
+pub(super) fn without(store: &[u8], prefix: &str) -> Result<(Vec<u8>, usize), KeystoreError> {
+    let (body, digest) = store
+        .split_last_chunk::<DIGEST>()
+        .ok_or(KeystoreError::Format)?;
+    let mut rest = body.strip_prefix(HEADER).ok_or(KeystoreError::Format)?;
+    constant_time::verify_slices_are_equal(&sign(body), digest)
+        .map_err(|_| KeystoreError::Password)?;
+    let count = number(&mut rest)?;
+    let (mut kept, mut entries, mut gone) = (Vec::with_capacity(rest.len()), 0_u32, 0);
+    for _ in 0..count {
+        let before = rest;
+        let kind = number(&mut rest)?;
+        let alias = name(&mut rest)?;
+        take(&mut rest, 8)?;
+        let certificates = match kind {
+            TRUSTED => 1,
+            KEY => {
+                let key = number(&mut rest)?;
+                take(&mut rest, key)?;
+                number(&mut rest)?
+            }
+            _ => return Err(KeystoreError::Format),
+        };
+        for _ in 0..certificates {
+            name(&mut rest)?;
+            let length = number(&mut rest)?;
+            take(&mut rest, length)?;
+        }
+        if kind == TRUSTED && alias.starts_with(prefix.as_bytes()) {
+            gone += 1;
+        } else {
+            kept.extend(&before[..before.len() - rest.len()]);
+            entries += 1;
+        }
+    }
+    let mut out = [HEADER, &entries.to_be_bytes(), &kept, rest].concat();
+    out.extend(sign(&out));
+    Ok((out, gone))
+}
+
+/// Is this a keystore of the format that is known here?
+pub(super) fn is_keystore(content: &[u8]) -> bool {
+    content.starts_with(HEADER)
+}
+
+fn number(rest: &mut &[u8]) -> Result<u32, KeystoreError> {
+    let (number, after) = rest.split_first_chunk().ok_or(KeystoreError::Format)?;
+    *rest = after;
+    Ok(u32::from_be_bytes(*number))
+}
+
+fn name<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], KeystoreError> {
+    let (length, after) = rest.split_first_chunk().ok_or(KeystoreError::Format)?;
+    *rest = after;
+    take(rest, u16::from_be_bytes(*length).into())
+}
+
+fn take<'a>(rest: &mut &'a [u8], length: u32) -> Result<&'a [u8], KeystoreError> {
+    let length = usize::try_from(length).map_err(|_| KeystoreError::Format)?;
+    let (taken, after) = rest.split_at_checked(length).ok_or(KeystoreError::Format)?;
+    *rest = after;
+    Ok(taken)
+}
+
 /// Java's modified UTF-8, which is plain for ASCII.
 fn utf(out: &mut Vec<u8>, text: &str) -> Result<(), KeystoreError> {
     out.extend(
@@ -85,6 +150,8 @@ fn sign(body: &[u8]) -> Vec<u8> {
 
 /// Magic and version.
 const HEADER: &[u8] = &[0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2];
+/// Kinds of entries.
+const KEY: u32 = 1;
 const TRUSTED: u32 = 2;
 const DIGEST: usize = 20;
 /// The password every `cacerts` is shipped with.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
-use super::anchor::Anchor;
+use super::anchor::{self, Anchor};
 use super::files::{self, FileError};
 use super::places::Places;
 use super::{jks, pem};
@@ -22,7 +22,7 @@ pub(super) struct Bind {
 /// The copies made so far.
 #[derive(Debug)]
 pub(super) struct Material<'a> {
-    anchor: &'a Anchor,
+    anchors: &'a [Anchor],
     now_ms: u64,
     dir: PathBuf,
     pub(super) binds: Vec<Bind>,
@@ -30,9 +30,9 @@ pub(super) struct Material<'a> {
 
 impl<'a> Material<'a> {
     /// Copies go below `dir`; keystore entries are dated `now_ms`.
-    pub(super) fn new(anchor: &'a Anchor, now_ms: u64, dir: PathBuf) -> Self {
+    pub(super) fn new(anchors: &'a [Anchor], now_ms: u64, dir: PathBuf) -> Self {
         Self {
-            anchor,
+            anchors,
             now_ms,
             dir,
             binds: Vec::new(),
@@ -51,10 +51,10 @@ impl<'a> Material<'a> {
             });
         }
         for directory in &places.hashed {
-            add_hashed(&self.copy_of(directory), self.anchor)?;
+            add_hashed(&self.copy_of(directory), self.anchors)?;
         }
         for directory in &places.anchors {
-            files::write(&self.copy_of(directory).join(ANCHOR), &self.anchor.pem)?;
+            add_sources(&self.copy_of(directory), self.anchors)?;
         }
         for bundle in &places.bundles {
             self.bundle(bundle)?;
@@ -67,13 +67,21 @@ impl<'a> Material<'a> {
 
     /// One PEM bundle, copied alone unless its directory is.
     pub(super) fn bundle(&mut self, original: &Path) -> Result<(), FileError> {
-        let content = pem::union(&[&files::read(original)?, self.anchor.pem.as_bytes()]);
+        let content = pem::union(&[
+            &files::read(original)?,
+            anchor::bundle(self.anchors).as_bytes(),
+        ]);
         self.put(original, content.as_bytes())
     }
 
     /// One Java keystore, likewise. One of another format or password stays as it is.
     pub(super) fn keystore(&mut self, original: &Path) -> Result<(), FileError> {
-        match jks::append(&files::read(original)?, NAME, &self.anchor.der, self.now_ms) {
+        let mut content = Ok(files::read(original)?);
+        for anchor in self.anchors {
+            content = content
+                .and_then(|store| jks::append(&store, &anchor.name(), &anchor.der, self.now_ms));
+        }
+        match content {
             Ok(content) => self.put(original, &content),
             Err(error) => {
                 warn!(keystore = %original.display(), %error, "Java programs that use this keystore will not trust the gateway");
@@ -119,24 +127,31 @@ impl<'a> Material<'a> {
     }
 }
 
-/// Puts the CA into an OpenSSL certificate directory: the file, and the link by which it is looked up.
-pub(super) fn add_hashed(directory: &Path, anchor: &Anchor) -> Result<(), FileError> {
-    files::write(&directory.join(HASHED), &anchor.pem)?;
-    // Another certificate may have the same hash: OpenSSL tries .0, .1, .2 and so on until one is missing.
-    let mut link = directory.join(format!("{}.0", anchor.hash));
-    let mut number = 0;
-    while link.symlink_metadata().is_ok() {
-        number += 1;
-        link.set_extension(number.to_string());
+/// Puts the CAs into an OpenSSL certificate directory: the files, and the links by which they are looked up.
+pub(super) fn add_hashed(directory: &Path, anchors: &[Anchor]) -> Result<(), FileError> {
+    for anchor in anchors {
+        let file = format!("{}.pem", anchor.name());
+        files::write(&directory.join(&file), &anchor.pem)?;
+        // Another certificate may have the same hash: OpenSSL tries .0, .1, .2 and so on until one is missing.
+        let mut link = directory.join(format!("{}.0", anchor.hash));
+        let mut number = 0;
+        while link.symlink_metadata().is_ok() {
+            number += 1;
+            link.set_extension(number.to_string());
+        }
+        files::link(&file, &link)?;
     }
-    files::link(HASHED, &link)
+    Ok(())
 }
 
-/// Names that the distribution's own tool would give: `update-ca-certificates` makes the second from the first.
-const ANCHOR: &str = "tollgate.crt";
-const HASHED: &str = "tollgate.pem";
-/// Alias in keystores.
-const NAME: &str = "tollgate";
+/// Puts the CAs where the distribution's own tool takes certificates from: `update-ca-certificates` makes the files above from these.
+pub(super) fn add_sources(directory: &Path, anchors: &[Anchor]) -> Result<(), FileError> {
+    for anchor in anchors {
+        let file = format!("{}.crt", anchor.name());
+        files::write(&directory.join(file), &anchor.pem)?;
+    }
+    Ok(())
+}
 
 #[cfg(test)]
 mod tests {
@@ -166,8 +181,8 @@ mod tests {
         fs::write(certs.join("java/cacerts"), "not a keystore").unwrap();
         fs::write(certs.join("0a1b2c3d.0"), OLD).unwrap();
 
-        let anchor = anchor();
-        let mut material = Material::new(&anchor, 0, root.join("copies"));
+        let anchors = [anchor()];
+        let mut material = Material::new(&anchors, 0, root.join("copies"));
         material.host(&Places::find(&root)).unwrap();
 
         let copy = root.join("copies/0");
@@ -184,7 +199,7 @@ mod tests {
         assert_eq!(read("0a1b2c3d.1"), CA);
         assert_eq!(read("java/cacerts"), "not a keystore");
         assert_eq!(
-            fs::read_to_string(root.join("copies/1/tollgate.crt")).unwrap(),
+            fs::read_to_string(root.join("copies/1/tollgate-0a1b2c3d.crt")).unwrap(),
             CA
         );
         assert_eq!(
@@ -199,8 +214,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let original = dir.path().join("cacert.pem");
         fs::write(&original, OLD).unwrap();
-        let anchor = anchor();
-        let mut material = Material::new(&anchor, 0, dir.path().join("copies"));
+        let anchors = [anchor()];
+        let mut material = Material::new(&anchors, 0, dir.path().join("copies"));
         material.bundle(&original).unwrap();
         let copy = dir.path().join("copies/0");
         assert_eq!(fs::read_to_string(&copy).unwrap(), format!("{OLD}{CA}"));

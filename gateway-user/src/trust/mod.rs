@@ -26,6 +26,7 @@ mod material;
 mod packages;
 mod pem;
 mod places;
+mod refresh;
 mod wait;
 mod ways;
 

@@ -18,6 +18,12 @@ pub fn union<P: AsRef<[u8]>>(parts: &[P]) -> String {
     bundle
 }
 
+/// Every certificate of a bundle, each as a text of its own.
+pub(super) fn each(bundle: &[u8]) -> Vec<String> {
+    let blocks = blocks(&String::from_utf8_lossy(bundle));
+    blocks.iter().map(Block::render).collect()
+}
+
 /// Whether `bundle` holds a certificate at all.
 pub(super) fn is_bundle(bundle: &[u8]) -> bool {
     !blocks(&String::from_utf8_lossy(bundle)).is_empty()

@@ -2,6 +2,7 @@
 //! that are made later begin with it.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -175,6 +176,104 @@ fn a_running_process_with_mounts_of_its_own_trusts_from_the_tag_to_the_untag() -
     assert_eq!(ask(&mut agent)?["fresh"], 200);
     world.daemon.run(&["down"])?.success()?;
     assert_eq!(mounts(agent.pid()), 0);
+    Ok(())
+}
+
+/// Asks until enough calls have had an outcome; all outcomes together.
+fn outcomes(agent: &mut Conversation, wanted: u64) -> anyhow::Result<BTreeMap<String, u64>> {
+    let started = Instant::now();
+    let mut all = BTreeMap::new();
+    while all.get("200").is_none_or(|count| *count < wanted) {
+        ensure!(started.elapsed() < WAIT, "{all:?}");
+        thread::sleep(Duration::from_millis(50));
+        for (outcome, count) in serde_json::from_value::<BTreeMap<String, u64>>(ask(agent)?)? {
+            *all.entry(outcome).or_default() += count;
+        }
+    }
+    Ok(all)
+}
+
+#[test]
+fn no_connection_of_a_running_process_is_refused_for_its_ca_while_it_is_tagged()
+-> anyhow::Result<()> {
+    let cgroup = Cgroup::new("ahead")?;
+    let world = World::with(&[NAME], "")?;
+    let (script, ca) = (
+        clients("trust/steady.py"),
+        world.lab.path("upstream-ca.pem"),
+    );
+    let (script, ca) = (script.display().to_string(), ca.display().to_string());
+    let own = ["unshare", "--mount", "--propagation", "private"];
+    let mut agent = start(&cgroup, &own, &[&*python()?, &script, NAME, &ca])?;
+    // The control: it does well without Tollgate.
+    let alone = outcomes(&mut agent, 50)?;
+    assert_eq!(alone.keys().collect::<Vec<_>>(), ["200"]);
+    let published =
+        || -> anyhow::Result<usize> { Ok(fs::read_dir(world.lab.path("run/ca"))?.count()) };
+    for round in 0..3 {
+        world
+            .daemon
+            .tag(IDENTITY, ["--cgroup", cgroup.folder()?])?
+            .success()?;
+        // Those from before and during the tag, then those that were made under it.
+        let mut told = outcomes(&mut agent, 1)?;
+        for (outcome, count) in outcomes(&mut agent, 50)? {
+            *told.entry(outcome).or_default() += count;
+        }
+        ensure!(
+            !told.contains_key("untrusted"),
+            "{round}: {told:?}\n{}",
+            world.daemon.log()
+        );
+        let cut: u64 = told
+            .iter()
+            .filter(|(outcome, _)| *outcome != "200")
+            .map(|(_, count)| count)
+            .sum();
+        // What each of the four threads has under way is cut: twice by the tag, since one may be opened between its two looks, and once by the
+        // untag of the round before.
+        ensure!(cut <= 3 * 4, "{told:?}");
+        ensure!(mounts(agent.pid()) > 0 && published()? == 1);
+        world
+            .daemon
+            .run(&["untag", "--cgroup", cgroup.folder()?])?
+            .success()?;
+        outcomes(&mut agent, 8)?;
+    }
+    let exchanges = world.daemon.exchanges()?;
+    let carried = exchanges
+        .iter()
+        .filter(|exchange| exchange["outcome"] == "completed")
+        .count();
+    ensure!(carried >= 100, "{carried} of {}", exchanges.len());
+    // One that is cut in its handshake ends without a word; a client that distrusts says so by an alert.
+    let distrust = exchanges.iter().find(|exchange| {
+        let reason = exchange["reason"].as_str().unwrap_or_default();
+        exchange["protocol"] == "tls" && !reason.contains("closed the connection")
+    });
+    ensure!(distrust.is_none(), "{distrust:#?}");
+
+    // A tag that comes to nothing leaves no CA.
+    let before = published()?;
+    let registry = world.lab.path("state/workloads.json");
+    fs::rename(&registry, world.lab.path("kept.json"))?;
+    fs::create_dir_all(registry.join("in the way"))?;
+    let refused = world.daemon.tag(IDENTITY, ["--cgroup", cgroup.folder()?])?;
+    ensure!(!refused.status.success(), "{refused:?}");
+    assert_eq!(
+        (mounts(agent.pid()), published()?),
+        (0, before),
+        "{refused:?}"
+    );
+    let alone = outcomes(&mut agent, 50)?;
+    assert_eq!(alone.keys().collect::<Vec<_>>(), ["200"]);
+    fs::remove_dir_all(&registry)?;
+    fs::rename(world.lab.path("kept.json"), &registry)?;
+    world
+        .daemon
+        .tag(IDENTITY, ["--cgroup", cgroup.folder()?])?
+        .success()?;
+    ensure!(mounts(agent.pid()) > 0);
     Ok(())
 }
 

@@ -19,6 +19,7 @@ mod outside;
 mod processes;
 mod refused;
 mod restart;
+mod rotated;
 mod serving;
 mod tagged;
 mod tools;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
-use x509_parser::pem::parse_x509_pem;
+use x509_parser::pem::Pem;
 
 use super::{Finding, State};
 
@@ -24,41 +24,46 @@ pub(super) fn authority(workload: &Value) -> Option<Finding> {
             return Some(Finding::new(check, State::Fail, found, remedy));
         }
     };
-    let Some(end) = end(&pem) else {
-        let found = format!("{} is no certificate", path.display());
+    let Some((made, end)) = newest(&pem) else {
+        let found = format!("{} holds no certificate", path.display());
         let remedy = "restart the daemon, which writes it again";
         return Some(Finding::new(check, State::Fail, found, remedy));
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    Some(judged(check, end - i64::try_from(now.as_secs()).ok()?))
+    let now = i64::try_from(now.as_secs()).ok()?;
+    Some(judged(check, end - now, end - made))
 }
 
-/// `left`: seconds.
-fn judged(check: String, left: i64) -> Finding {
-    let remedy = "restart the daemon, then the workload, which has loaded the old one";
+/// `left` of a `life`, in seconds. The next one comes before little is left of this.
+fn judged(check: String, left: i64, life: i64) -> Finding {
+    let remedy = "see the daemon's log for why the next one is not made";
     let days = left / DAY;
     match left {
         ..=0 => Finding::new(check, State::Fail, "its CA is no longer valid", remedy),
-        1..SOON => Finding::new(
+        _ if left < life / 20 => Finding::new(
             check,
             State::Warn,
-            format!("its CA is valid for {days} days more"),
+            format!("its CA is valid for {days} days more, and there is no next one"),
             remedy,
         ),
         _ => Finding::ok(check, format!("its CA is valid for {days} days more")),
     }
 }
 
-/// When it ends, in unix seconds.
-fn end(pem: &[u8]) -> Option<i64> {
-    let (_, pem) = parse_x509_pem(pem).ok()?;
-    let certificate = pem.parse_x509().ok()?;
-    Some(certificate.validity().not_after.timestamp())
+/// When the one that ends last was made and ends, in unix seconds.
+fn newest(pem: &[u8]) -> Option<(i64, i64)> {
+    let certificates = Pem::iter_from_buffer(pem).filter_map(|block| {
+        let block = block.ok()?;
+        let validity = block.parse_x509().ok()?.validity().clone();
+        Some((
+            validity.not_before.timestamp(),
+            validity.not_after.timestamp(),
+        ))
+    });
+    certificates.max_by_key(|(_, end)| *end)
 }
 
 const DAY: i64 = 24 * 60 * 60;
-/// Time enough to restart what runs for long.
-const SOON: i64 = 14 * DAY;
 
 #[cfg(test)]
 mod tests {
@@ -69,14 +74,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ca_that_ends_soon_is_told_in_time() {
+    fn a_ca_that_is_not_followed_is_told_in_time() {
         for (left, state) in [
             (-1, State::Fail),
             (0, State::Fail),
             (DAY, State::Warn),
-            (30 * DAY, State::Ok),
+            (3 * DAY, State::Ok),
         ] {
-            assert_eq!(judged("x".to_owned(), left).state, state, "{left}");
+            let found = judged("x".to_owned(), left, 30 * DAY);
+            assert_eq!(found.state, state, "{left}");
         }
     }
 

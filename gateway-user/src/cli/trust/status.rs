@@ -1,4 +1,4 @@
-//! `tollgate trust status`: a row for each process.
+//! `tollgate trust status`: the CAs of each workload, and a row for each process.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::daemon::{paint, typed};
 use super::super::{Common, Failure, show};
-use super::{ca, failure};
+use super::failure;
 use crate::control::{Request, call};
 use crate::record::{Outcome, Session};
 use crate::trust::{adopt, assess};
@@ -45,22 +45,79 @@ pub(super) fn status(common: &Common, flags: &Status) -> Result<ExitCode, Failur
             format!("no workload {name:?}: `tollgate status` lists them"),
         ));
     }
+    let cas: Vec<Value> = chosen
+        .iter()
+        .flat_map(|workload| authorities(workload))
+        .collect();
     let rows: Vec<Value> = chosen
         .into_iter()
         .flat_map(|workload| rows(workload, &sessions))
         .collect();
     if flags.json {
-        rows.iter().for_each(|row| println!("{row}"));
+        cas.iter().chain(&rows).for_each(|row| println!("{row}"));
     } else {
-        print!("{}", table(&rows));
+        println!("{}\n{}", authority_table(&cas), table(&rows));
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// The CAs of a workload, the oldest first.
+fn authorities(workload: &Value) -> Vec<Value> {
+    let cas = workload["cas"].as_array().into_iter().flatten();
+    let row = |ca: &Value| {
+        json!({
+            "workload": workload["name"],
+            "ca": ca["hash"],
+            "signs": ca["signs"],
+            "from": ca["from"],
+            "until": ca["until"],
+        })
+    };
+    cas.map(row).collect()
+}
+
+/// The CA that signs, and those that will, with when.
+fn looked_for(workload: &Value) -> Vec<(String, Option<String>)> {
+    let cas = workload["cas"].as_array().into_iter().flatten();
+    cas.skip_while(|ca| ca["signs"] != true)
+        .filter_map(|ca| {
+            let from = (ca["signs"] != true).then(|| date(ca, "from"));
+            Some((ca["pem"].as_str()?.to_owned(), from))
+        })
+        .collect()
+}
+
+/// To the second, which is what certificates have.
+fn date(row: &Value, field: &str) -> String {
+    let text = row[field].as_str().unwrap_or_default();
+    text.replace(".000Z", "Z")
+}
+
+fn authority_table(cas: &[Value]) -> String {
+    let cells: Vec<[String; 5]> = cas
+        .iter()
+        .map(|row| {
+            let text = |field: &str| row[field].as_str().unwrap_or_default().to_owned();
+            let signs = if row["signs"] == true { "yes" } else { "" };
+            [
+                text("workload"),
+                text("ca"),
+                signs.to_owned(),
+                date(row, "from"),
+                date(row, "until"),
+            ]
+        })
+        .collect();
+    show::table(
+        ["WORKLOAD", "CA", "SIGNS", "FROM", "VALID UNTIL"],
+        &cells,
+        paint(),
+    )
+}
+
 fn rows(workload: &Value, sessions: &[Session]) -> Vec<Value> {
     let name = workload["name"].as_str().unwrap_or_default();
-    // Launches get theirs handed over; their mounts tell.
-    let pem = ca(workload).map(|(_, pem)| pem);
+    let cas = looked_for(workload);
     let left: HashMap<u64, &str> = workload["trust"]
         .as_array()
         .into_iter()
@@ -73,8 +130,7 @@ fn rows(workload: &Value, sessions: &[Session]) -> Vec<Value> {
         .filter_map(Value::as_str)
         .flat_map(|folder| adopt::members(Path::new(folder)))
     {
-        let Some(mut facts) = assess::look(pid, pem.as_deref().unwrap_or("BEGIN CERTIFICATE"))
-        else {
+        let Some(mut facts) = assess::look(pid, &cas) else {
             continue;
         };
         let namespace = adopt::namespaces([pid]).into_keys().next();

@@ -9,6 +9,7 @@
 //!
 //! When it fails: [`AdoptError`]; clients refuse the gateway, and nothing passes.
 
+mod renew;
 mod view;
 
 use std::collections::BTreeSet;
@@ -17,7 +18,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -34,6 +35,8 @@ use super::packages::{self, Variables};
 use super::places::Places;
 use crate::sys::mounts;
 
+pub use renew::{renew, renew_launch};
+use view::Ours;
 pub use view::{members, namespaces, stranger};
 
 /// What was put where.
@@ -70,6 +73,16 @@ pub enum AdoptError {
         /// What the kernel said.
         source: Errno,
     },
+    /// Copies could not be renewed.
+    #[error(
+        "copies of certificates in the namespace of process {pid} are not up to date: {source}"
+    )]
+    Renew {
+        /// The process.
+        pid: u32,
+        /// What failed.
+        source: FileError,
+    },
     /// Nothing there that clients are known to read.
     #[error(
         "there is no certificate directory of a known distribution in it: add ca-certificates to the image"
@@ -96,7 +109,7 @@ pub fn adopt(
     work: &Path,
     source: &str,
 ) -> Result<Adopted, AdoptError> {
-    let anchor = Anchor::new(ca_pem.to_owned())?;
+    let anchors = Anchor::all(ca_pem)?;
     let namespace = open_namespace(target.pid)?;
     let enter = |source| AdoptError::Enter {
         pid: target.pid,
@@ -107,7 +120,7 @@ pub fn adopt(
     let folder = scratch.folder()?;
     let made = mounts::within(namespace.as_fd(), || {
         fchdir(&folder).map_err(io::Error::from).map_err(enter)?;
-        copies(&anchor, target.root, &words, &variables)
+        copies(&anchors, target.root, &words, &variables)
     });
     let binds = made.map_err(enter)??;
     let trees = binds
@@ -141,7 +154,7 @@ pub fn withdraw(pid: u32, source: &str) -> Result<usize, AdoptError> {
     }
     let namespace = open_namespace(pid)?;
     let undone = mounts::within(namespace.as_fd(), || {
-        let undo = |path: &&PathBuf| umount2(path.as_path(), MntFlags::MNT_DETACH).is_ok();
+        let undo = |ours: &&Ours| umount2(&ours.path, MntFlags::MNT_DETACH).is_ok();
         mounts.iter().rev().filter(undo).count()
     });
     undone.map_err(|source| AdoptError::Enter { pid, source })
@@ -158,23 +171,41 @@ pub fn withdraw_everywhere(source: &str) {
     }
 }
 
-/// Does this process see the CA where OpenSSL looks it up?
+/// Does this process see all of these CAs where OpenSSL looks them up?
 #[must_use]
 pub fn trusts(pid: u32, ca_pem: &str) -> bool {
-    let seen = fs::read_to_string(format!("/proc/{pid}/root/etc/ssl/certs/tollgate.pem"));
-    seen.is_ok_and(|seen| seen.contains(ca_pem.trim()))
+    let Ok(anchors) = Anchor::all(ca_pem) else {
+        return false;
+    };
+    anchors.iter().all(|anchor| since(pid, anchor).is_some())
+}
+
+/// Since when a process sees this CA, in seconds since 1970; nothing where it does not.
+#[must_use]
+pub fn came(pid: u32, ca_pem: &str) -> Option<i64> {
+    since(pid, Anchor::all(ca_pem).ok()?.first()?)
+}
+
+/// The file to which the hash of a CA leads tells.
+fn since(pid: u32, anchor: &Anchor) -> Option<i64> {
+    let folder = PathBuf::from(format!("/proc/{pid}/root/etc/ssl/certs"));
+    let file = folder.join(format!("{}.pem", anchor.name()));
+    let seen = fs::read_to_string(&file).ok()?;
+    let same = seen.trim() == anchor.pem.trim();
+    same.then(|| fs::metadata(&file).map_or(0, |meta| meta.mtime()))
 }
 
 /// What is covered by mounts of this source.
 #[must_use]
 pub fn covered(pid: u32, source: &str) -> Vec<PathBuf> {
-    view::mounts_of(pid, source)
+    let mounts = view::mounts_of(pid, source).into_iter();
+    mounts.map(|ours| ours.path).collect()
 }
 
 /// Are all of these still covered?
 #[must_use]
 pub fn holds(pid: u32, source: &str, covered: &[PathBuf]) -> bool {
-    let mounts: BTreeSet<PathBuf> = view::mounts_of(pid, source).into_iter().collect();
+    let mounts: BTreeSet<PathBuf> = self::covered(pid, source).into_iter().collect();
     covered.iter().all(|path| mounts.contains(path))
 }
 
@@ -186,7 +217,7 @@ fn open_namespace(pid: u32) -> Result<OwnedFd, AdoptError> {
 
 /// In the view of the target; the working folder is the tmpfs.
 fn copies(
-    anchor: &Anchor,
+    anchors: &[Anchor],
     root: &Path,
     words: &[OsString],
     variables: &Variables,
@@ -195,10 +226,7 @@ fn copies(
     if places.directories.is_empty() {
         return Err(AdoptError::NoPlace);
     }
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let mut material = Material::new(anchor, now.as_millis() as u64, PathBuf::from("./copies"));
+    let mut material = Material::new(anchors, now_ms(), PathBuf::from("./copies"));
     material.host(&places)?;
     // A container that is being made has no process yet whose packages could be looked for.
     if root == Path::new("/") {
@@ -212,6 +240,12 @@ fn copies(
         }
     }
     Ok(material.binds)
+}
+
+/// For entries of keystores.
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_millis() as u64
 }
 
 /// The words and the environment of a process, and its executable as one word more.

@@ -7,6 +7,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use nix::libc::makedev;
+
 /// The number of the mount namespace that a process is in.
 pub(super) fn namespace(pid: u32) -> Option<u64> {
     fs::metadata(format!("/proc/{pid}/ns/mnt"))
@@ -58,8 +60,16 @@ pub fn members(folder: &Path) -> BTreeSet<u32> {
     members
 }
 
+/// A mount of ours.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ours {
+    pub(super) path: PathBuf,
+    /// Its file system, as stat(2) has it.
+    pub(super) device: u64,
+}
+
 /// Where a process sees mounts of this source, in the order in which they were made.
-pub(super) fn mounts_of(pid: u32, source: &str) -> Vec<PathBuf> {
+pub(super) fn mounts_of(pid: u32, source: &str) -> Vec<Ours> {
     let table = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
     table
         .lines()
@@ -67,13 +77,18 @@ pub(super) fn mounts_of(pid: u32, source: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-fn mount_of(line: &str, source: &str) -> Option<PathBuf> {
+fn mount_of(line: &str, source: &str) -> Option<Ours> {
     let (mount, kind) = line.split_once(" - ")?;
     let mut kind = kind.split(' ');
     if kind.next()? != "tmpfs" || kind.next()? != source {
         return None;
     }
-    Some(PathBuf::from(unescaped(mount.split(' ').nth(4)?)))
+    let mut fields = mount.split(' ').skip(2);
+    let (major, minor) = fields.next()?.split_once(':')?;
+    Some(Ours {
+        device: makedev(major.parse().ok()?, minor.parse().ok()?),
+        path: PathBuf::from(unescaped(fields.nth(1)?)),
+    })
 }
 
 /// The kernel writes blanks, tabs, line breaks and backslashes as three octal digits.
@@ -104,7 +119,10 @@ mod tests {
         let line = "612 590 0:77 /0 /etc/ssl/with\\040blank ro,nosuid - tmpfs tollgate-trust rw";
         assert_eq!(
             mount_of(line, "tollgate-trust"),
-            Some(PathBuf::from("/etc/ssl/with blank"))
+            Some(Ours {
+                path: PathBuf::from("/etc/ssl/with blank"),
+                device: 77,
+            })
         );
         assert_eq!(mount_of(line, "tollgate"), None);
         assert_eq!(

@@ -25,6 +25,7 @@ use tracing::warn;
 
 pub use self::error::LaunchError;
 use self::error::describe;
+pub(super) use self::view::MOUNTS;
 use super::access::{Ids, Right, RunAs};
 use super::anchor::Anchor;
 use super::environment;
@@ -40,7 +41,7 @@ use crate::sys::launch::{Descent, Init, spawn};
 /// One command to start in a workload.
 #[derive(Debug)]
 pub struct Launch {
-    /// The workload's CA certificate, PEM.
+    /// The workload's CA certificates, PEM.
     pub ca_pem: String,
     /// The workload's cgroup, as an absolute directory of the cgroup2 mount.
     pub cgroup: PathBuf,
@@ -80,7 +81,7 @@ pub fn launch(launch: Launch) -> Result<u8, LaunchError> {
 /// Prepares and forks, in a thread of its own.
 fn start(launch: Launch, mask: SigSet) -> Result<(Child, Init), LaunchError> {
     let program = launch.command.first().ok_or(LaunchError::NoCommand)?;
-    let anchor = Anchor::new(launch.ca_pem.clone())?;
+    let anchors = Anchor::all(&launch.ca_pem)?;
     let ids = Ids::of(launch.user.as_ref());
     let cgroup = open_cgroup(&launch.cgroup)?;
 
@@ -90,7 +91,7 @@ fn start(launch: Launch, mask: SigSet) -> Result<(Child, Init), LaunchError> {
     let outside = sockets::bound();
     view::enter(&launch.scratch, &ids)?;
     check_reachable(&launch.scratch, &ids, launch.user.as_ref())?;
-    let trust = give_trust(&anchor, &launch, &ids)?;
+    let trust = give_trust(&anchors, &launch, &ids)?;
     view::hide(&launch.hide, &launch.scratch)?;
     if let Some(network) = &launch.network {
         setns(network, CloneFlags::CLONE_NEWNET).map_err(LaunchError::Namespace)?;
@@ -158,7 +159,7 @@ fn check_reachable(scratch: &Path, ids: &Ids, user: Option<&RunAs>) -> Result<()
 
 /// Writes all copies, then binds them, then returns the variables.
 fn give_trust(
-    anchor: &Anchor,
+    anchors: &[Anchor],
     launch: &Launch,
     ids: &Ids,
 ) -> Result<Vec<(OsString, OsString)>, LaunchError> {
@@ -175,17 +176,13 @@ fn give_trust(
         host.extend(files::read(bundle)?);
         host.push(b'\n');
     }
-    let mut variables = environment::derive(before, anchor, &host, &launch.scratch)?;
+    let mut variables = environment::derive(before, anchors, &host, &launch.scratch)?;
     variables.retain(|(name, _)| !launch.untouched.iter().any(|kept| name == kept.as_str()));
 
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    let mut material = Material::new(
-        anchor,
-        now.as_millis() as u64,
-        launch.scratch.join("copies"),
-    );
+    let mut material = Material::new(anchors, now.as_millis() as u64, launch.scratch.join(COPIES));
     material.host(&places)?;
     let fixed = |path: &&PathBuf| !places.covers(path) && !packages::replaceable(path, ids);
     for bundle in bundles.iter().filter(fixed) {
@@ -199,3 +196,6 @@ fn give_trust(
     }
     Ok(variables)
 }
+
+/// Where the copies are that are bound over their originals.
+pub(super) const COPIES: &str = "copies";

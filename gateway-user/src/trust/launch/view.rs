@@ -123,14 +123,7 @@ fn tmpfs(target: &Path, options: &str) -> Result<(), LaunchError> {
     if options == TRUST {
         flags |= MsFlags::MS_NOEXEC;
     }
-    mount(
-        Some("tollgate"),
-        target,
-        Some("tmpfs"),
-        flags,
-        Some(options),
-    )
-    .map_err(at(target))
+    mount(Some(MOUNTS), target, Some("tmpfs"), flags, Some(options)).map_err(at(target))
 }
 
 fn read_only(target: &Path) -> Result<(), LaunchError> {
@@ -198,7 +191,7 @@ fn renew_sys() -> Result<(), LaunchError> {
             MsFlags::MS_BIND | MsFlags::MS_REC,
         )?;
     }
-    let table = fs::read_to_string(MOUNTS).map_err(files::failed("read", Path::new(MOUNTS)))?;
+    let table = fs::read_to_string(MOUNTED).map_err(files::failed("read", Path::new(MOUNTED)))?;
     for folder in cgroup_mounts(&table) {
         // One that is covered by another cannot be reached, and need not be changed.
         if folder.is_dir() {
@@ -281,8 +274,10 @@ impl Covered {
     }
 }
 
+/// What each tmpfs of a launch is called.
+pub(in super::super) const MOUNTS: &str = "tollgate";
 /// The calling thread's mounts.
-const MOUNTS: &str = "/proc/thread-self/mountinfo";
+const MOUNTED: &str = "/proc/thread-self/mountinfo";
 
 /// Everyone may read; the size is far above a host's certificates and bounds what a root workload can put there.
 const TRUST: &str = "mode=0755,size=64m";

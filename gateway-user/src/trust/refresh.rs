@@ -1,0 +1,360 @@
+//! Brings the copies that a workload reads up to date when a CA is followed by the next, while the workload runs.
+//!
+//! In: a folder or file of copies, as the calling thread sees it, and the CAs that count now. Out: the same copies with these CAs in place of those
+//! that were there. A file in a copied folder is replaced by a rename, so that a reader finds the old one or the new one, whole. A file that is
+//! bound by itself cannot be renamed and is written in place, behind what stays: a reader finds at worst a certificate cut off at the end.
+//!
+//! Invariants: only what lies on the file system of the copies is written, and no link is followed, since an agent that runs as root may have put
+//! one there; a file without a CA of this workload is left alone.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::Path;
+
+use nix::libc;
+use nix::unistd::fchdir;
+
+use super::anchor::{Anchor, PREFIX, bundle};
+use super::files::{self, FileError, failed};
+use super::{jks, pem};
+
+/// One run over copies of one workload.
+pub(super) struct Refresh<'a> {
+    /// At least one, the oldest first.
+    pub(super) anchors: &'a [Anchor],
+    /// The file system of the copies.
+    pub(super) device: u64,
+    /// For entries of keystores.
+    pub(super) now_ms: u64,
+    /// How many files were changed.
+    pub(super) changed: usize,
+}
+
+/// How a file is replaced.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// Other names lead to it.
+    InPlace,
+    /// It has one name.
+    Renamed,
+}
+
+impl Refresh<'_> {
+    /// A folder with everything in it. `inside` says how files in folders in it are replaced, by the names of these.
+    pub(super) fn folder(
+        &mut self,
+        path: &Path,
+        how: How,
+        inside: fn(&str) -> How,
+    ) -> Result<(), FileError> {
+        self.descend(path, how, inside, 0)
+    }
+
+    /// A file that is bound by itself.
+    pub(super) fn file(&mut self, path: &Path) -> Result<(), FileError> {
+        self.content(path, How::InPlace)
+            .map_err(failed("renew", path))
+    }
+
+    /// The working folder leads from one to the next, so that no path is looked up twice.
+    fn descend(
+        &mut self,
+        path: &Path,
+        how: How,
+        inside: fn(&str) -> How,
+        depth: usize,
+    ) -> Result<(), FileError> {
+        let above = open_folder(Path::new(".")).map_err(failed("open", path))?;
+        let folder = open_folder(path).map_err(failed("open", path))?;
+        let device = folder.metadata().map_err(failed("read", path))?.dev();
+        if device != self.device || depth > DEEPEST {
+            return Ok(());
+        }
+        let enter = |folder: &File| fchdir(folder).map_err(io::Error::from);
+        enter(&folder).map_err(failed("enter", path))?;
+        let done = self.here(how, inside, depth);
+        enter(&above).map_err(failed("leave", path))?;
+        done
+    }
+
+    fn here(&mut self, how: How, inside: fn(&str) -> How, depth: usize) -> Result<(), FileError> {
+        let here = Path::new(".");
+        let (mut hashed, mut sources) = (Vec::new(), Vec::new());
+        for entry in fs::read_dir(here).map_err(failed("list", here))? {
+            let entry = entry.map_err(failed("list", here))?;
+            let kind = entry.file_type().map_err(failed("list", here))?;
+            // Ours have plain names, and so have those of distributions.
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
+            let path = Path::new(&name);
+            if kind.is_dir() {
+                self.descend(path, inside(&name), |_| How::Renamed, depth + 1)?;
+            } else if !kind.is_file() {
+            } else if name.starts_with(PREFIX) && name.ends_with(".pem") {
+                hashed.push(name);
+            } else if name.starts_with(PREFIX) && name.ends_with(".crt") {
+                sources.push(name);
+            } else {
+                self.content(path, how).map_err(failed("renew", path))?;
+            }
+        }
+        for (there, ending) in [(hashed, "pem"), (sources, "crt")] {
+            if !there.is_empty() {
+                let exchanged = self.exchange(&there, ending);
+                exchanged.map_err(failed("renew the CAs in", here))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The files of CAs in a folder, with the links of those that OpenSSL looks up: first what is new, then what is over.
+    fn exchange(&mut self, there: &[String], ending: &str) -> io::Result<()> {
+        let name = |anchor: &Anchor| format!("{}.{ending}", anchor.name());
+        for anchor in self.anchors {
+            let file = name(anchor);
+            if there.contains(&file) {
+                continue;
+            }
+            create(Path::new(&file))?.write_all(anchor.pem.as_bytes())?;
+            if ending == "pem" {
+                link(&file, &anchor.hash)?;
+            }
+            self.changed += 1;
+        }
+        let over = |file: &&String| !self.anchors.iter().any(|anchor| name(anchor) == **file);
+        for file in there.iter().filter(over) {
+            for entry in fs::read_dir(".")?.flatten() {
+                if fs::read_link(entry.file_name()).is_ok_and(|to| to == Path::new(file)) {
+                    fs::remove_file(entry.file_name())?;
+                }
+            }
+            fs::remove_file(file)?;
+            self.changed += 1;
+        }
+        Ok(())
+    }
+
+    /// A bundle or a keystore with a CA of this workload gets those that count now; anything else stays.
+    fn content(&mut self, path: &Path, how: How) -> io::Result<()> {
+        let mut options = File::options();
+        options.read(true).write(how == How::InPlace);
+        let mut file = options.custom_flags(NO_LINK).open(path)?;
+        let meta = file.metadata()?;
+        if !meta.is_file() || meta.dev() != self.device || meta.len() > LARGEST {
+            return Ok(());
+        }
+        let mut before = Vec::new();
+        Read::by_ref(&mut file)
+            .take(LARGEST)
+            .read_to_end(&mut before)?;
+        let Some(after) = self.renewed(&before) else {
+            return Ok(());
+        };
+        match how {
+            How::InPlace => write_behind(&file, &before, after)?,
+            How::Renamed => {
+                let _ = fs::remove_file(DRAFT);
+                let mut draft = create(Path::new(DRAFT))?;
+                draft.write_all(&after)?;
+                fchown(&draft, Some(meta.uid()), Some(meta.gid()))?;
+                draft.set_permissions(fs::Permissions::from_mode(meta.mode() & 0o7777))?;
+                fs::rename(DRAFT, path)?;
+            }
+        }
+        self.changed += 1;
+        Ok(())
+    }
+
+    fn renewed(&self, content: &[u8]) -> Option<Vec<u8>> {
+        if jks::is_keystore(content) {
+            return self.keystore(content);
+        }
+        let all = pem::each(content);
+        let ours = |text: &&String| self.anchors[0].is_kin(text);
+        if !all.iter().any(|text| ours(&text)) {
+            return None;
+        }
+        let mut parts: Vec<&str> = all
+            .iter()
+            .filter(|text| !ours(text))
+            .map(String::as_str)
+            .collect();
+        let own = bundle(self.anchors);
+        parts.push(&own);
+        let after = pem::union(&parts);
+        let same = after.trim_end() == String::from_utf8_lossy(content).trim_end();
+        (!same).then(|| after.into_bytes())
+    }
+
+    /// Nothing where the keystore is as it should be, or not one that can be changed.
+    fn keystore(&self, content: &[u8]) -> Option<Vec<u8>> {
+        let has = |anchor: &Anchor| {
+            content
+                .windows(anchor.der.len())
+                .any(|part| part == anchor.der)
+        };
+        let (mut store, gone) = jks::without(content, PREFIX).ok()?;
+        if gone == 0 || (gone == self.anchors.len() && self.anchors.iter().all(has)) {
+            return None;
+        }
+        for anchor in self.anchors {
+            store = jks::append(&store, &anchor.name(), &anchor.der, self.now_ms).ok()?;
+        }
+        Some(store)
+    }
+}
+
+/// Writes what differs, from the first difference on. Bundles never get shorter, so that no reader misses what it has begun to read.
+fn write_behind(file: &File, before: &[u8], mut after: Vec<u8>) -> io::Result<()> {
+    if jks::is_keystore(&after) {
+        file.write_all_at(&after, 0)?;
+        return file.set_len(after.len() as u64);
+    }
+    let same = before
+        .iter()
+        .zip(&after)
+        .take_while(|(old, new)| old == new)
+        .count();
+    if after.len() < before.len() {
+        after.resize(before.len(), b'\n');
+    }
+    file.write_all_at(&after[same..], same as u64)
+}
+
+/// A file that was not there and that everybody may read.
+fn create(path: &Path) -> io::Result<File> {
+    let made = File::options().write(true).create_new(true).open(path)?;
+    made.set_permissions(fs::Permissions::from_mode(0o644))?;
+    Ok(made)
+}
+
+/// The first free one of the names under which OpenSSL looks.
+fn link(file: &str, hash: &str) -> io::Result<()> {
+    for number in 0..MOST_ALIKE {
+        match std::os::unix::fs::symlink(file, format!("{hash}.{number}")) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made,
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+fn open_folder(path: &Path) -> io::Result<File> {
+    let flags = libc::O_DIRECTORY | NO_LINK;
+    File::options().read(true).custom_flags(flags).open(path)
+}
+
+const NO_LINK: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+/// As deep as distributions nest, and then some.
+const DEEPEST: usize = 6;
+const DRAFT: &str = ".tollgate-draft";
+/// Certificates with the same hash.
+const MOST_ALIKE: u32 = 100;
+const LARGEST: u64 = files::LARGEST;
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::super::material::{add_hashed, add_sources};
+    use super::*;
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
+    use std::path::PathBuf;
+
+    /// A certificate, a CA of ours or not.
+    fn certificate(organisation: &str, unit: &str) -> Anchor {
+        let mut params = CertificateParams::default();
+        let name = &mut params.distinguished_name;
+        name.push(DnType::OrganizationName, organisation);
+        name.push(DnType::CommonName, "Tollgate CA for agent");
+        name.push(DnType::OrganizationalUnitName, unit);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Anchor::all(&pem).unwrap().remove(0)
+    }
+
+    fn run(root: &Path, anchors: &[Anchor]) -> usize {
+        let mut refresh = Refresh {
+            anchors,
+            device: fs::metadata(root).unwrap().dev(),
+            now_ms: 0,
+            changed: 0,
+        };
+        // The working folder belongs to the thread, as it does in a namespace.
+        std::thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS).unwrap();
+                    let inside = |name: &str| match name {
+                        "copies" => How::InPlace,
+                        _ => How::Renamed,
+                    };
+                    refresh.folder(root, How::InPlace, inside).unwrap();
+                    refresh.changed
+                })
+                .join()
+                .unwrap()
+        })
+    }
+
+    #[test]
+    fn copies_get_the_next_ca_and_lose_the_old_one_and_nothing_else_is_touched() {
+        let [host, first, second] = [("Other", "0"), ("Tollgate", "1"), ("Tollgate", "2")]
+            .map(|(organisation, unit)| certificate(organisation, unit));
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("scratch");
+        let at = |name: &str| -> PathBuf { root.join(name) };
+        for folder in ["copies/0", "copies/1"] {
+            files::directory(&at(folder)).unwrap();
+        }
+        let both = |one: &Anchor| pem::union(&[&host.pem, &one.pem]);
+        files::write(&at("ca.pem"), &first.pem).unwrap();
+        files::write(&at("copies/2"), both(&first)).unwrap();
+        files::write(&at("copies/0/bundle.crt"), both(&first)).unwrap();
+        files::write(&at("copies/0/foreign.pem"), &host.pem).unwrap();
+        add_hashed(&at("copies/0"), std::slice::from_ref(&first)).unwrap();
+        add_sources(&at("copies/1"), std::slice::from_ref(&first)).unwrap();
+        // What an agent that runs as root may put there.
+        let outside = dir.path().join("outside.pem");
+        files::write(&outside, both(&first)).unwrap();
+        files::link(outside.to_str().unwrap(), &at("copies/0/led-out.pem")).unwrap();
+        let inode = |name: &str| fs::metadata(at(name)).unwrap().ino();
+        let before = (inode("copies/2"), inode("copies/0/bundle.crt"));
+
+        let anchors = [first.clone(), second.clone()];
+        assert_eq!(run(&root, &anchors), 5);
+        let read = |name: &str| fs::read_to_string(at(name)).unwrap();
+        let all = pem::union(&[&host.pem, &first.pem, &second.pem]);
+        assert_eq!(read("ca.pem"), bundle(&anchors));
+        assert_eq!(
+            (read("copies/2"), read("copies/0/bundle.crt")),
+            (all.clone(), all)
+        );
+        assert_eq!(inode("copies/2"), before.0, "it is bound elsewhere");
+        assert_ne!(
+            inode("copies/0/bundle.crt"),
+            before.1,
+            "a reader has the old one whole"
+        );
+        for anchor in &anchors {
+            assert_eq!(read(&format!("copies/0/{}.0", anchor.hash)), anchor.pem);
+            assert_eq!(read(&format!("copies/1/{}.crt", anchor.name())), anchor.pem);
+        }
+        assert_eq!(run(&root, &anchors), 0, "once is enough");
+
+        run(&root, std::slice::from_ref(&second));
+        assert_eq!(read("copies/0/bundle.crt"), both(&second));
+        assert_eq!(read("copies/2").trim_end(), both(&second).trim_end());
+        assert_eq!(read("ca.pem").trim_end(), second.pem.trim_end());
+        assert!(
+            at(&format!("copies/0/{}.0", first.hash))
+                .symlink_metadata()
+                .is_err()
+        );
+        assert!(!at(&format!("copies/1/{}.crt", first.name())).exists());
+        assert_eq!(read("copies/0/foreign.pem"), host.pem);
+        assert_eq!(fs::read_to_string(&outside).unwrap(), both(&first));
+    }
+}
