@@ -94,7 +94,7 @@ async fn the_address_of_a_metadata_service_is_reached_only_where_policy_names_it
 -> anyhow::Result<()> {
     const ALL: &str = "@id(\"all\") permit (principal, action, resource);";
     // Without an interface the kernel dials nothing there.
-    const NAMED: &str = "[fe80::1]:80";
+    const NAMED: &str = "fe80::1:80";
     let named = format!(
         "{ALL}\n@id(\"named\") permit (principal, action, resource == Service::\"{NAMED}\");"
     );
