@@ -112,6 +112,11 @@ impl Adoption {
         }
     }
 
+    /// Nothing is given while this is held: what goes on would put back what is taken away.
+    pub(super) async fn still(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.turn).lock_owned().await
+    }
+
     /// Gives the CA to processes that are about to be governed as `workload`: between the tag and the CA they would refuse the gateway.
     pub(super) async fn ahead(
         self: &Arc<Self>,

@@ -230,6 +230,7 @@ async fn serve(daemon: &Arc<Daemon>, policies: usize) -> Result<(), UpError> {
             _ = interrupt.recv() => break,
             _ = reload.recv() => drop(daemon.gateway.tell(&Tell::Reload, &[])?),
             () = daemon.stop.notified() => {
+                let _still = daemon.adoption.still().await;
                 daemon.workloads.release()?;
                 adoption::withdraw_all(&daemon.config.paths);
                 tracing::info!("no longer governing: programs, maps and tags are gone");

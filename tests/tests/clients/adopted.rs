@@ -265,6 +265,8 @@ fn no_connection_of_a_running_process_is_refused_for_its_ca_while_it_is_tagged()
         (0, before),
         "{refused:?}"
     );
+    // Ends of what the last round had under way.
+    outcomes(&mut agent, 50)?;
     let alone = outcomes(&mut agent, 50)?;
     assert_eq!(alone.keys().collect::<Vec<_>>(), ["200"]);
     fs::remove_dir_all(&registry)?;
