@@ -198,6 +198,16 @@ async fn accept(
     }
 }
 
+/// A listener of the host that is accepted from later, perhaps by another process.
+///
+/// # Errors
+/// The address is taken, or not this host's.
+pub fn unaccepted(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
 async fn again(address: SocketAddr, kept: &mut Vec<std::net::TcpListener>) -> io::Result<Pair> {
     let udp = UdpSocket::bind(address).await?;
     let tcp = match take_kept(netns_cookie(&udp)?, address, kept) {

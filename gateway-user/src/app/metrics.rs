@@ -21,6 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use super::UpError;
 use super::proxy::Proxying;
+use crate::listener;
 use crate::telemetry::Reading;
 
 impl Proxying {
@@ -51,12 +52,7 @@ impl Proxying {
 
 /// Binds the listener, which may need privilege.
 pub(super) fn bind(address: SocketAddr) -> Result<std::net::TcpListener, UpError> {
-    let bound = std::net::TcpListener::bind(address);
-    let bound = bound.and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    });
-    bound.map_err(|source| UpError::Metrics { address, source })
+    listener::unaccepted(address).map_err(|source| UpError::Metrics { address, source })
 }
 
 /// Answers scrapes until it is dropped.

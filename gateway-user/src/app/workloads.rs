@@ -175,7 +175,7 @@ impl Workloads {
         self.switch(&workload, wanted.mode)?;
         let folder = self.kernel.folder(place);
         let there = move || adopt::members(&folder);
-        let ahead = self.trust_ahead(&workload, there).await?;
+        let ahead = self.adoption.ahead(&workload, there).await?;
         self.hold(place, workload.number, wanted.hold)
             .inspect_err(|_| self.retract_ca(&workload))?;
         ahead.keep();
@@ -250,7 +250,7 @@ impl Workloads {
         let folder = self.launches.join(format!("pid:{pid}-{start}"));
         let place = self.kernel.place(&folder)?;
         self.accept(&workload, &place, accepted)?;
-        let ahead = self.trust_ahead(&workload, move || tree(pid)).await?;
+        let ahead = self.adoption.ahead(&workload, move || tree(pid)).await?;
         launches::make(&folder)?;
         self.kernel.tag(&folder, workload.number)?;
         if let Err(error) = self.kernel.take_in(pid, &folder) {

@@ -6,7 +6,7 @@ use super::Adoption;
 use crate::app::{UpError, ca_file, ca_folder};
 use crate::config::Config;
 use crate::identity::Workload;
-use crate::keeper::{Authority, Ca, Rotation};
+use crate::keeper::{Ca, Rotation};
 use crate::record::Time;
 
 /// The CAs of a workload, as they are given.
@@ -19,19 +19,21 @@ impl Adoption {
     /// The CAs of a workload, for its clients to read: also before anything runs there.
     pub(super) fn publish(&self, workload: &Workload) -> Result<Given, UpError> {
         let authority = self.keeper.authority(&workload.name)?;
-        let pem = authority.pem();
+        let cas = authority.cas().iter();
+        let given = Given {
+            pem: authority.pem(),
+            hashes: cas.map(|ca| ca.subject_hash().to_owned()).collect(),
+        };
         let path = ca_file(&self.paths, workload);
-        if std::fs::read_to_string(&path).is_ok_and(|published| published == pem) {
-            let hashes = hashes(&authority);
-            return Ok(Given { pem, hashes });
+        if std::fs::read_to_string(&path).is_ok_and(|published| published == given.pem) {
+            return Ok(given);
         }
         let draft = path.with_extension("draft");
         std::fs::create_dir_all(ca_folder(&self.paths))
-            .and_then(|()| std::fs::write(&draft, &pem))
+            .and_then(|()| std::fs::write(&draft, &given.pem))
             .and_then(|()| std::fs::rename(&draft, &path))
             .map_err(|source| UpError::Folder { path, source })?;
-        let hashes = hashes(&authority);
-        Ok(Given { pem, hashes })
+        Ok(given)
     }
 
     /// The CAs of a workload, with their dates.
@@ -52,11 +54,6 @@ impl Adoption {
         };
         authority.cas().iter().map(row).collect()
     }
-}
-
-fn hashes(authority: &Authority) -> Vec<String> {
-    let cas = authority.cas().iter();
-    cas.map(|ca| ca.subject_hash().to_owned()).collect()
 }
 
 /// How long CAs live.

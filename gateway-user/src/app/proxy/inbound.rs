@@ -30,8 +30,8 @@ pub(super) struct Inbound {
     gateway: Arc<Gateway>,
     /// By the workload's number.
     decided: Mutex<HashMap<u32, Vec<Decided>>>,
-    /// What is brought to launches in network namespaces of their own, by the workload's number.
-    published: Mutex<HashMap<u32, Vec<Offer>>>,
+    /// What is brought to launches in network namespaces of their own, by workload and endpoint; a listener closes when its sender is dropped.
+    published: Mutex<HashMap<(u32, Offer), watch::Sender<()>>>,
     /// Who comes by a socket that was made for that: its network namespace and address, and the peer on the host.
     expected: Mutex<HashMap<(u64, SocketAddr), SocketAddr>>,
     /// Something was decided again.
@@ -68,9 +68,13 @@ impl Inbound {
         }
     }
 
-    /// What of a workload is brought inside from now on.
-    pub(super) fn publish(&self, workload: u32, offers: Vec<Offer>) {
-        lock(&self.published).insert(workload, offers);
+    /// What comes to this endpoint of a workload on the host is brought inside from now on.
+    pub(super) fn publish(&self, at: (u32, Offer), open: watch::Sender<()>) {
+        lock(&self.published).insert(at, open);
+    }
+
+    pub(super) fn unpublish(&self, workload: u32, listen: &[Offer]) {
+        lock(&self.published).retain(|(of, offer), _| *of != workload || !listen.contains(offer));
     }
 
     /// A flow that will be reported from this address in a network namespace comes from this peer.
@@ -126,16 +130,10 @@ impl Inbound {
     fn answered_at(&self, workload: u32, offer: Offer) -> Vec<SocketAddr> {
         let endpoint = offer.endpoint();
         let mut answered = vec![endpoint];
-        if self.is_published(workload, offer) {
+        if lock(&self.published).contains_key(&(workload, offer)) {
             answered.extend(LOOPBACKS.map(|ip| SocketAddr::new(ip, endpoint.port())));
         }
         answered
-    }
-
-    fn is_published(&self, workload: u32, offer: Offer) -> bool {
-        let published = lock(&self.published);
-        let of = published.get(&workload);
-        of.is_some_and(|offers| offers.contains(&offer))
     }
 
     /// The endpoints of a workload as `status` shows them.

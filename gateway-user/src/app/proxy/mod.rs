@@ -20,7 +20,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, watch};
 
 use inbound::Inbound;
-use publish::Published;
 pub use spending::{restore, spend};
 
 use super::reload::Policies;
@@ -54,7 +53,6 @@ pub(super) struct Proxying {
     inbound: Arc<Inbound>,
     entrants: mpsc::Sender<(Entrant, identity::Process)>,
     namespaces: Mutex<Namespaces>,
-    published: Mutex<Published>,
     services: Tasks,
     stop: Notify,
     pub(super) began: Instant,
@@ -197,7 +195,6 @@ async fn build(opened: Opened) -> Result<Proxying, UpError> {
         policies,
         guard: opened.guard,
         namespaces: Mutex::default(),
-        published: Mutex::default(),
         services,
         stop: Notify::new(),
         began: Instant::now(),

@@ -88,7 +88,7 @@ impl Proxying {
             }
             Tell::Publish { workload, listen } => self.publish(workload, &listen, descriptors),
             Tell::Unpublish { workload, listen } => {
-                self.unpublish(workload, &listen);
+                self.inbound.unpublish(workload, &listen);
                 Ok(())
             }
             Tell::Mode { workload, mode } => {

@@ -3,11 +3,10 @@
 //! In: listeners of the host. Out: connections to the loopback of a launch's namespace, byte for byte. There the kernel part admits, limits and reports them
 //! as it does on the host; the record has who came to the host. What policy does not permit is reset, also what is open when it no longer does.
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::copy_bidirectional;
@@ -18,9 +17,6 @@ use tokio::time::{sleep, timeout};
 
 use super::Proxying;
 use crate::config::Offer;
-
-/// What is listened at, by workload and endpoint; a listener closes when its sender is dropped.
-pub(super) type Published = HashMap<(u32, Offer), watch::Sender<()>>;
 
 impl Proxying {
     /// Accepts for a workload until it is unpublished.
@@ -35,27 +31,11 @@ impl Proxying {
             let (open, closed) = watch::channel(());
             self.services
                 .spawn(Arc::clone(self).accept(workload, *offer, listener, closed));
-            self.published().insert((workload, *offer), open);
+            self.inbound.publish((workload, *offer), open);
         }
-        self.inside_too(workload)
-    }
-
-    pub(super) fn unpublish(&self, workload: u32, listen: &[Offer]) {
-        for offer in listen {
-            self.published().remove(&(workload, *offer));
-        }
-    }
-
-    /// Has the kernel answer inside what is answered outside.
-    fn inside_too(&self, workload: u32) -> io::Result<()> {
-        let registry = &self.gateway.registry;
-        let known = registry
-            .by_number(workload)
-            .ok_or(io::ErrorKind::NotFound)?;
-        let offers = self.published();
-        let offers = offers.keys().filter(|(of, _)| *of == workload);
-        let offers = offers.map(|(_, offer)| *offer).collect();
-        self.inbound.publish(workload, offers);
+        // What is answered outside is answered inside too.
+        let known = self.gateway.registry.by_number(workload);
+        let known = known.ok_or(io::ErrorKind::NotFound)?;
         self.inbound.apply(&known).map_err(io::Error::other)
     }
 
@@ -139,7 +119,7 @@ impl Proxying {
                 let socket = TcpSocket::from_std_stream(socket.into());
                 let own = socket.local_addr()?;
                 self.inbound.expect((namespace, own), peer);
-                let to = SocketAddr::new(loopback(v6), offer.endpoint().port());
+                let to = SocketAddr::new(own.ip(), offer.endpoint().port());
                 match timeout(PATIENCE, socket.connect(to)).await {
                     Ok(Ok(stream)) => return Ok(stream),
                     _ => self.inbound.expect_no_more((namespace, own)),
@@ -147,20 +127,6 @@ impl Proxying {
             }
         }
         Err(io::ErrorKind::ConnectionRefused.into())
-    }
-
-    fn published(&self) -> MutexGuard<'_, Published> {
-        self.published
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn loopback(v6: bool) -> IpAddr {
-    if v6 {
-        Ipv6Addr::LOCALHOST.into()
-    } else {
-        Ipv4Addr::LOCALHOST.into()
     }
 }
 

@@ -4,7 +4,6 @@
 //! wants them. A restarted daemon no longer knows which launch wanted what, and serves all of them what their workload declares.
 
 use std::collections::HashMap;
-use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -13,6 +12,7 @@ use super::Workloads;
 use crate::app::UpError;
 use crate::config::Offer;
 use crate::identity::Workload;
+use crate::listener;
 use crate::sys::namespace::{self, NamespaceError};
 
 /// What is listened at, by the launch that wants it, with its workload.
@@ -32,12 +32,12 @@ impl Workloads {
         let fresh = |offer: &Offer| !wanted(&published, number, *offer);
         let (mut new, mut listeners) = (Vec::new(), Vec::new());
         for offer in listen.iter().copied().filter(fresh) {
-            listeners.push(
-                listener(offer.endpoint()).map_err(|source| UpError::Publish {
-                    endpoint: offer.to_string(),
-                    source,
-                })?,
-            );
+            let made = listener::unaccepted(offer.endpoint());
+            let made = made.map_err(|source| UpError::Publish {
+                endpoint: offer.to_string(),
+                source,
+            })?;
+            listeners.push(OwnedFd::from(made));
             new.push(offer);
         }
         if !new.is_empty() {
@@ -96,10 +96,4 @@ impl Workloads {
 fn wanted(published: &HashMap<PathBuf, (u32, Vec<Offer>)>, workload: u32, offer: Offer) -> bool {
     let mut launches = published.values();
     launches.any(|(of, listen)| *of == workload && listen.contains(&offer))
-}
-
-fn listener(endpoint: SocketAddr) -> std::io::Result<OwnedFd> {
-    let listener = TcpListener::bind(endpoint)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener.into())
 }

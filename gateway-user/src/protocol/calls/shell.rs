@@ -86,15 +86,10 @@ impl<'a> Reader<'a> {
                     let after = self.quoted(rest.as_str());
                     rest = after.chars();
                 }
-                '`' => {
-                    let (inside, after) = until(rest.as_str(), '`');
-                    self.substituted(inside);
-                    rest = after.chars();
-                }
+                '`' => rest = self.substituted(until(rest.as_str(), '`')).chars(),
                 '$' if rest.as_str().starts_with('(') => {
-                    let (inside, after) = parenthesis(&rest.as_str()[1..]);
-                    self.substituted(inside);
-                    rest = after.chars();
+                    let parts = parenthesis(&rest.as_str()[1..]);
+                    rest = self.substituted(parts).chars();
                 }
                 '#' if self.word.is_none() => {
                     let line = rest.as_str().find('\n').unwrap_or(rest.as_str().len());
@@ -151,15 +146,10 @@ impl<'a> Reader<'a> {
                         self.push(other);
                     }
                 },
-                '`' => {
-                    let (inside, after) = until(rest.as_str(), '`');
-                    self.substituted(inside);
-                    rest = after.chars();
-                }
+                '`' => rest = self.substituted(until(rest.as_str(), '`')).chars(),
                 '$' if rest.as_str().starts_with('(') => {
-                    let (inside, after) = parenthesis(&rest.as_str()[1..]);
-                    self.substituted(inside);
-                    rest = after.chars();
+                    let parts = parenthesis(&rest.as_str()[1..]);
+                    rest = self.substituted(parts).chars();
                 }
                 other => self.push(other),
             }
@@ -167,10 +157,11 @@ impl<'a> Reader<'a> {
         rest.as_str()
     }
 
-    /// The word goes on with what a command says.
-    fn substituted(&mut self, inside: &str) {
+    /// The word goes on with what the command inside says; what comes after it.
+    fn substituted<'t>(&mut self, (inside, after): (&str, &'t str)) -> &'t str {
         self.push('$');
         self.go_inside(inside);
+        after
     }
 
     fn go_inside(&mut self, text: &str) {
