@@ -387,6 +387,6 @@ const LOOPBACKS: [IpAddr; 2] = [
     IpAddr::V6(Ipv6Addr::LOCALHOST),
 ];
 /// Most flows from outside that a workload holds at a time: a small server's, and few enough for one workload not to fill the ledger's queue.
-const FLOWS: u32 = 256;
+pub(super) const FLOWS: u32 = 256;
 /// Short against a person's patience.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use super::Proxying;
+use super::inbound::FLOWS;
 use crate::config::Offer;
 
 impl Proxying {
@@ -46,11 +47,17 @@ impl Proxying {
         listener: TcpListener,
         mut closed: watch::Receiver<()>,
     ) {
+        let room = Arc::new(Semaphore::new(FLOWS as usize));
         loop {
-            let accepted = tokio::select! {
+            // Beyond what the kernel part admits, others wait in the backlog.
+            let next = async {
+                let place = Arc::clone(&room).acquire_owned().await;
+                (place, listener.accept().await)
+            };
+            let (place, accepted) = tokio::select! {
                 // Nothing is ever sent.
                 _ = closed.changed() => return,
-                accepted = listener.accept() => accepted,
+                next = next => next,
             };
             match accepted {
                 Ok((client, peer)) => {
@@ -60,6 +67,7 @@ impl Proxying {
                         if let Err(error) = brought {
                             tracing::debug!(%error, %peer, %offer, "not brought to a launch");
                         }
+                        drop(place);
                     });
                 }
                 Err(error) => {
