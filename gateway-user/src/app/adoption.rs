@@ -104,9 +104,14 @@ impl Adoption {
     }
 
     pub(super) async fn look_now(self: &Arc<Self>) {
-        let _turn = self.turn.lock().await;
+        let turn = self.still().await;
         let adoption = Arc::clone(self);
-        let looked = tokio::task::spawn_blocking(move || adoption.look()).await;
+        // Who waits for it may go away meanwhile; the turn ends with the look.
+        let look = move || {
+            let _turn = turn;
+            adoption.look()
+        };
+        let looked = tokio::task::spawn_blocking(look).await;
         if let Ok(Err(error)) = looked {
             tracing::warn!(%error, "workloads could not be looked at for whether they trust their CA");
         }
@@ -123,15 +128,18 @@ impl Adoption {
         workload: &Arc<Workload>,
         coming: impl FnOnce() -> BTreeSet<u32> + Send + 'static,
     ) -> Result<Ahead, UpError> {
-        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let turn = self.still().await;
         let (adoption, workload) = (Arc::clone(self), Arc::clone(workload));
-        let give = move || adoption.give_ahead(&workload, &coming());
+        let give = move || {
+            let fresh = adoption.give_ahead(&workload, &coming())?;
+            Ok(Ahead {
+                adoption,
+                fresh,
+                _turn: turn,
+            })
+        };
         let given = tokio::task::spawn_blocking(give).await;
-        Ok(Ahead {
-            adoption: Arc::clone(self),
-            fresh: given.map_err(|_| UpError::Ended)??,
-            _turn: turn,
-        })
+        given.map_err(|_| UpError::Ended)?
     }
 
     /// What became of the namespaces of a workload.

@@ -36,7 +36,7 @@ use std::sync::{Arc, OnceLock};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedMutexGuard};
 
 use crate::boundary::Tell;
 use crate::config::{Config, Paths, Service};
@@ -196,10 +196,11 @@ async fn govern(path: &Path, config: Config, parts: Parts) -> Result<(), UpError
     for launch in daemon.workloads.launched() {
         launches::outlive(&daemon, launch);
     }
-    tokio::select! {
+    // Kept to the end: the tags can be read until the kernel part is closed, and what is tagged would be given its CA again.
+    let _still = tokio::select! {
         served = serve(&daemon, policies) => served?,
         error = parts.ended() => return Err(error),
-    }
+    };
     systemd::notify("STOPPING=1");
     daemon.gateway.tell(&Tell::Stop, &[])?;
     parts.stopped().await;
@@ -209,8 +210,11 @@ async fn govern(path: &Path, config: Config, parts: Parts) -> Result<(), UpError
     Ok(())
 }
 
-/// Answers the control socket until it is time to stop.
-async fn serve(daemon: &Arc<Daemon>, policies: usize) -> Result<(), UpError> {
+/// Answers the control socket until it is time to stop; where nothing is governed any more, nothing may be given to a workload either.
+async fn serve(
+    daemon: &Arc<Daemon>,
+    policies: usize,
+) -> Result<Option<OwnedMutexGuard<()>>, UpError> {
     let socket = daemon.config.paths.socket();
     let mut terminate = signal(SignalKind::terminate()).map_err(UpError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(UpError::Signal)?;
@@ -221,24 +225,23 @@ async fn serve(daemon: &Arc<Daemon>, policies: usize) -> Result<(), UpError> {
     loop {
         tokio::select! {
             biased;
-            ended = &mut control => return ended.map_err(|source| UpError::Control { path: socket.clone(), source }),
+            ended = &mut control => return ended.map(|()| None).map_err(|source| UpError::Control { path: socket.clone(), source }),
             () = std::future::ready(()), if !ready => {
                 ready = true;
                 announce(daemon, policies)?;
             }
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = terminate.recv() => return Ok(None),
+            _ = interrupt.recv() => return Ok(None),
             _ = reload.recv() => drop(daemon.gateway.tell(&Tell::Reload, &[])?),
             () = daemon.stop.notified() => {
-                let _still = daemon.adoption.still().await;
+                let still = daemon.adoption.still().await;
                 daemon.workloads.release()?;
                 adoption::withdraw_all(&daemon.config.paths);
                 tracing::info!("no longer governing: programs, maps and tags are gone");
-                break;
+                return Ok(Some(still));
             }
         }
     }
-    Ok(())
 }
 
 fn announce(daemon: &Daemon, policies: usize) -> Result<(), UpError> {
