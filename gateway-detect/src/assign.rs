@@ -37,9 +37,11 @@ pub(super) fn may_start(place: Place<'_>) -> bool {
 }
 
 /// Whether the text before a value says that it is a secret, or may be the beginning of a URL with one.
-pub(super) fn is_announced(text: &[u8], at: usize) -> bool {
-    let behind = Place::new(text, at, true).behind();
-    behind.last() == Some(&b':') && scheme(behind).is_some() || said(behind).0 != Said::Nothing
+pub(super) fn is_announced(place: Place<'_>) -> bool {
+    let behind = place.behind();
+    may_start(place)
+        && (behind.last() == Some(&b':') && scheme(behind).is_some()
+            || said(behind).0 != Said::Nothing)
 }
 
 /// The secret that stands here.
@@ -48,13 +50,6 @@ pub(super) fn at(place: Place<'_>, kinds: Kinds) -> Verdict {
         && let verdict @ (Verdict::More | Verdict::Match(..)) = in_url(place, kinds)
     {
         return verdict;
-    }
-    // Prose: a space behind a letter that ends neither such a name nor `is`.
-    if let [.., letter, b' '] = place.behind()
-        && letter.is_ascii_alphabetic()
-        && !b"bdehkmnprstwy".contains(&letter.to_ascii_lowercase())
-    {
-        return Verdict::No;
     }
     match said(place.behind()) {
         (Said::Nothing, _) => Verdict::No,
@@ -66,6 +61,13 @@ pub(super) fn at(place: Place<'_>, kinds: Kinds) -> Verdict {
 
 /// What the text before a value says, and the quote that opens the value.
 fn said(behind: &[u8]) -> (Said, Option<u8>) {
+    // Prose: a space behind a letter that ends neither such a name nor `is`.
+    if let [.., letter, b' '] = behind
+        && letter.is_ascii_alphabetic()
+        && !b"bdehkmnprstwy".contains(&letter.to_ascii_lowercase())
+    {
+        return (Said::Nothing, None);
+    }
     let mut rest = behind;
     let mut quote = None;
     while let [before @ .., byte @ (b'"' | b'\'' | b'`')] = rest {

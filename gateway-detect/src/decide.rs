@@ -60,12 +60,15 @@ impl<'a> Cursor<'a> {
             words,
             ..
         } = self.catalogue;
-        let mut verdict = Verdict::No;
         let assigned = if why.has(Why::ASSIGNED) && assign::may_start(place) {
             assign::at(place, ids.assigned)
         } else {
             Verdict::No
         };
+        if assigned == Verdict::More {
+            return Verdict::More;
+        }
+        let mut verdict = Verdict::No;
         // The password of a URL is no mailbox at its host.
         let in_url = matches!(assigned, Verdict::Match(found, _)
             if [ids.assigned.url, ids.assigned.connection].contains(&found));
@@ -73,19 +76,19 @@ impl<'a> Cursor<'a> {
             verdict = email::at(place.text, place.at, place.whole, &mut self.word, ids.email);
         }
         if why.has(Why::BEGINS) && secrets.may_begin(place.text, place.at, place.whole) {
-            verdict = verdict.or(secrets.prefixed(place, words));
+            verdict = verdict.or_else(|| secrets.prefixed(place, words));
             if first == b'A' {
-                verdict = verdict.or(aws::id(place, ids.aws));
+                verdict = verdict.or_else(|| aws::id(place, ids.aws));
             }
         }
         if place.starts_word() && WORDS.has(first) {
-            verdict = verdict.or(self.word(place, first, why));
+            verdict = verdict.or_else(|| self.word(place, first, why));
         } else if self.window == Some(place.at) {
-            verdict = verdict.or(self.encoded(place, true));
+            verdict = verdict.or_else(|| self.encoded(place, true));
         }
         verdict = verdict.or(assigned);
         if why.has(Why::CUSTOM) && self.detectors.begins(first) {
-            verdict = verdict.or(self.detectors.at(place));
+            verdict = verdict.or_else(|| self.detectors.at(place));
         }
         verdict
     }
@@ -101,42 +104,42 @@ impl<'a> Cursor<'a> {
             ..
         } = self.catalogue;
         let ahead = place.ahead();
+        let phone = || phone::at(place, ids.phone, words, phone_words);
         let mut verdict = match first {
-            b'0'..=b'9' if why.has(Why::NUMBER) => {
-                let number = card::at(place, ids.card).or(people.at(place, words));
-                let number = number.or(phone::at(place, ids.phone, words, phone_words));
-                number.or(network::v4(place, ids.v4))
-            }
+            b'0'..=b'9' if why.has(Why::NUMBER) => card::at(place, ids.card)
+                .or_else(|| people.at(place, words))
+                .or_else(phone)
+                .or_else(|| network::v4(place, ids.v4)),
             b'A'..=b'Z' if why.has(Why::NUMBER) => people.at(place, words),
-            b'+' | b'(' if why.has(Why::NUMBER) => phone::at(place, ids.phone, words, phone_words),
+            b'+' | b'(' if why.has(Why::NUMBER) => phone(),
             b'-' if why.has(Why::PEM) => pem::at(place, ids.pem),
             _ => Verdict::No,
         };
         if first == b'0' && why.has(Why::COIN) {
             let said = || words.said(place.behind()).any(&self.catalogue.coin_words);
-            verdict = verdict.or(coin::ethereum(place, ids.coin, said));
+            verdict = verdict.or_else(|| coin::ethereum(place, ids.coin, said));
         }
         if first.is_ascii_hexdigit() && why.has(Why::HEX) {
             verdict = verdict
-                .or(network::v6(place, ids.v6))
-                .or(network::mac(place, ids.mac));
+                .or_else(|| network::v6(place, ids.v6))
+                .or_else(|| network::mac(place, ids.mac));
         }
         if first.is_ascii_alphabetic() && why.has(Why::IBAN) {
-            verdict = verdict.or(iban::at(place, ids.iban));
+            verdict = verdict.or_else(|| iban::at(place, ids.iban));
         }
         if why.has(Why::BEGINS) {
-            verdict = verdict.or(coin::bech32(place, ids.coin));
+            verdict = verdict.or_else(|| coin::bech32(place, ids.coin));
         }
         if why.has(Why::SECRET) {
-            verdict = verdict.or(aws::secret(place, ids.aws));
+            verdict = verdict.or_else(|| aws::secret(place, ids.aws));
         }
         if why.has(Why::ENCODED) {
-            verdict = verdict.or(self.encoded(place, false));
+            verdict = verdict.or_else(|| self.encoded(place, false));
         }
         if first.is_ascii_uppercase() && why.has(Why::PASSPORT) {
-            verdict = verdict.or(coin::passport_line(place, ids.passport_line));
+            verdict = verdict.or_else(|| coin::passport_line(place, ids.passport_line));
         }
-        if !why.has(Why::KEY) {
+        if !why.has(Why::KEY) || verdict == Verdict::More {
             return verdict;
         }
         // A key begins behind no other part of its kind, is long, and has a digit soon.
@@ -149,8 +152,8 @@ impl<'a> Cursor<'a> {
             return verdict;
         }
         verdict
-            .or(secrets.announced(place, words))
-            .or(coin::base58(place, [ids.coin, ids.coin_key]))
+            .or_else(|| secrets.announced(place, words))
+            .or_else(|| coin::base58(place, [ids.coin, ids.coin_key]))
     }
 
     /// What an encoded text says that starts here, or of which a window does.

@@ -13,12 +13,10 @@ use table::{Reading, reading};
 #[derive(Debug, Default)]
 pub(super) struct Fold {
     pub(super) folded: Folded,
-    /// What was pushed, from `raw_base` on.
-    raw: String,
-    /// Offset of `raw` in the whole text.
-    raw_base: usize,
-    /// How much of `raw` is folded.
+    /// How much of the whole text is folded.
     done: usize,
+    /// What follows that: what it is depends on what comes.
+    pending: String,
 }
 
 /// A folded text, and where its bytes came from.
@@ -65,12 +63,12 @@ pub(super) fn is_plain(text: &str) -> bool {
 impl Fold {
     /// Takes the next part.
     pub(super) fn push(&mut self, part: &str) {
-        self.raw.push_str(part);
-        if self.done + part.len() == self.raw.len() && is_plain(part) {
+        if self.pending.is_empty() && is_plain(part) {
             self.folded.text.push_str(part);
             self.folded.hidden = 0;
-            self.done = self.raw.len();
+            self.done += part.len();
         } else {
+            self.pending.push_str(part);
             self.fold(false);
         }
     }
@@ -82,31 +80,18 @@ impl Fold {
 
     /// How much is not folded, because what follows tells what it is.
     pub(super) fn pending(&self) -> usize {
-        self.raw.len() - self.done
+        self.pending.len()
     }
 
     fn fold(&mut self, whole: bool) {
-        let from = self.raw_base + self.done;
-        self.done += self.folded.take(&self.raw[self.done..], from, whole);
+        let taken = self.folded.take(&self.pending, self.done, whole);
+        self.pending.drain(..taken);
+        self.done += taken;
     }
 
     /// Where all that is folded ends in the whole text.
     pub(super) fn done(&self) -> usize {
-        self.raw_base + self.done
-    }
-
-    /// The text between two offsets of the whole text that have not been given up.
-    pub(super) fn raw(&self, from: usize, to: usize) -> &str {
-        &self.raw[from - self.raw_base..to - self.raw_base]
-    }
-
-    /// Gives up the text before `raw`, and the folded text before the offset `at` of it.
-    pub(super) fn drain(&mut self, at: usize, raw: usize) {
-        self.folded.drain(at);
-        let gone = raw - self.raw_base;
-        self.raw.drain(..gone);
-        self.raw_base = raw;
-        self.done -= gone;
+        self.done
     }
 }
 
@@ -186,7 +171,8 @@ impl Folded {
         self.marks.get(after.checked_sub(1)?).copied()
     }
 
-    fn drain(&mut self, at: usize) {
+    /// Gives up what is before the offset `at` of `text`.
+    pub(super) fn drain(&mut self, at: usize) {
         self.text.drain(..at);
         self.base += at;
         let after = self.marks.partition_point(|mark| mark.at <= self.base);

@@ -28,6 +28,15 @@ impl Verdict {
             _ => self,
         }
     }
+
+    /// The same, of a detector that is asked only where its answer counts: while one cannot tell, the others need not.
+    #[inline]
+    pub(super) fn or_else(self, other: impl FnOnce() -> Self) -> Self {
+        match self {
+            Self::More => Self::More,
+            verdict => verdict.or(other()),
+        }
+    }
 }
 
 /// What still belongs to a match that has no end so far.

@@ -1,6 +1,6 @@
 //! One text that arrives in pieces: decides place after place, holds back only what is undecided.
 //!
-//! Invariants: the pieces put together, with the originals of the findings, are the text; how the text is cut changes nothing but
+//! Invariants: the pieces, one behind the other, cover the text; how the text is cut changes nothing but
 //! where [`Piece::Text`] is cut; at most [`HOLD`] bytes of the folded text are held. A match that fills the hold is confirmed by then: its
 //! rest is counted, not kept, and becomes part of the same finding.
 
@@ -15,9 +15,9 @@ pub const HOLD: usize = 512;
 /// A part of the scanned text, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// Text in which nothing is found.
-    Text(String),
-    /// A finding, in place of its text; its range counts from the beginning of the whole text, the number is its length.
+    /// So many bytes in which nothing is found.
+    Text(usize),
+    /// A finding, in place of so many bytes; its range counts from the beginning of the whole text.
     Found(Finding, usize),
 }
 
@@ -209,14 +209,16 @@ impl Scanner {
             .folded
             .text
             .floor_char_boundary(self.at.saturating_sub(LOOKBEHIND));
-        self.fold.drain(gone, self.given);
-        self.at -= gone;
+        if gone >= SPENT {
+            self.fold.folded.drain(gone);
+            self.at -= gone;
+        }
     }
 
     /// Gives out the text up to an offset of the whole.
     fn give(&mut self, to: usize, out: &mut Vec<Piece>) {
         if self.given < to {
-            out.push(Piece::Text(self.fold.raw(self.given, to).to_owned()));
+            out.push(Piece::Text(to - self.given));
             self.given = to;
         }
     }
@@ -228,6 +230,8 @@ impl Scanner {
     }
 }
 
+/// So much of what nobody looks back at any more is worth moving the rest.
+const SPENT: usize = 512;
 /// How much of a value's end a sample needs.
 const TAIL: usize = 16;
 

@@ -34,7 +34,7 @@ pub(super) struct Secrets {
     /// What begins at the start of a word, and what also behind a letter or digit.
     begins: Begins,
     glued: Begins,
-    /// The forms that begin so, by [`Begins::bit`] of their first three characters.
+    /// The forms that begin so, by [`bit`] of their first three characters.
     prefixed: HashMap<usize, Vec<usize>>,
     announced: Vec<usize>,
     /// The words of which one says that a key follows, and those of which one says whose.
@@ -43,9 +43,13 @@ pub(super) struct Secrets {
     free: Vec<usize>,
 }
 
-/// The three characters that a literal beginning may have here, as a set that says too much yes.
+/// The first one, two and three characters that a literal beginning may have, as sets that say too much yes.
 #[derive(Debug)]
-struct Begins(Vec<u64>);
+struct Begins {
+    three: Vec<u64>,
+    /// Of a text that is not longer so far.
+    fewer: Vec<u64>,
+}
 
 impl Secrets {
     /// Reads a row of the table: the words before and the options, see `secrets.txt`.
@@ -104,7 +108,7 @@ impl Secrets {
                     if form.glued {
                         glued.insert(three);
                     }
-                    prefixed.entry(Begins::bit(three)).or_default().push(index);
+                    prefixed.entry(bit(three)).or_default().push(index);
                 }
                 _ if form.near.is_empty() => free.push(index),
                 _ => announced.push(index),
@@ -127,27 +131,23 @@ impl Secrets {
     /// Whether a literal beginning may stand here.
     #[inline]
     pub(super) fn may_begin(&self, text: &[u8], at: usize, whole: bool) -> bool {
-        let Some(&[a, b, c]) = text[at..].first_chunk() else {
-            return !whole;
-        };
         let inside = at > 0 && text[at - 1].is_ascii_alphanumeric();
         let begins = if inside { &self.glued } else { &self.begins };
-        begins.may_have([a, b, c])
+        match text[at..] {
+            [a, b, c, ..] => has(&begins.three, [a, b, c]),
+            [a, b] => !whole && has(&begins.fewer, [a, b, 0]),
+            [a] => !whole && has(&begins.fewer, [a, 0, 0]),
+            [] => false,
+        }
     }
 
-    /// The key with a literal beginning that stands here.
+    /// The key with a literal beginning that stands here, where one [may begin](Self::may_begin).
     pub(super) fn prefixed(&self, place: Place<'_>, words: &Words) -> Verdict {
-        let ahead = place.ahead();
-        if let [a, b, c, ..] = ahead {
-            let all = self.prefixed.get(&Begins::bit([*a, *b, *c]));
-            return self.best(all.map_or(&[][..], Vec::as_slice), place, words);
-        }
-        if place.whole {
-            return Verdict::No;
-        }
-        let begins = |form: &Form| form.pattern.literal().starts_with(ahead);
-        let any = self.forms.iter().any(begins);
-        if any { Verdict::More } else { Verdict::No }
+        let [a, b, c, ..] = *place.ahead() else {
+            return Verdict::More;
+        };
+        let all = self.prefixed.get(&bit([a, b, c]));
+        self.best(all.map_or(&[][..], Vec::as_slice), place, words)
     }
 
     /// The key without a literal beginning that stands here, at the start of a word.
@@ -264,28 +264,32 @@ fn may_name_key(text: &[u8]) -> bool {
 
 impl Begins {
     fn new() -> Self {
-        Self(vec![0; 1024])
+        Self {
+            three: vec![0; 1024],
+            fewer: vec![0; 1024],
+        }
     }
 
-    fn insert(&mut self, three: [u8; 3]) {
-        let bit = Self::bit(three);
-        self.0[bit / 64] |= 1 << (bit % 64);
+    fn insert(&mut self, [a, b, c]: [u8; 3]) {
+        let add = |all: &mut Vec<u64>, bit: usize| all[bit / 64] |= 1 << (bit % 64);
+        add(&mut self.three, bit([a, b, c]));
+        add(&mut self.fewer, bit([a, b, 0]));
+        add(&mut self.fewer, bit([a, 0, 0]));
     }
+}
 
-    #[inline]
-    fn may_have(&self, three: [u8; 3]) -> bool {
-        let bit = Self::bit(three);
-        self.0
-            .get(bit / 64)
-            .is_some_and(|bits| bits >> (bit % 64) & 1 == 1)
-    }
+#[inline]
+fn has(all: &[u64], three: [u8; 3]) -> bool {
+    let bit = bit(three);
+    all.get(bit / 64)
+        .is_some_and(|bits| bits >> (bit % 64) & 1 == 1)
+}
 
-    /// 16 bits of the three.
-    #[inline]
-    fn bit(three: [u8; 3]) -> usize {
-        let [a, b, c] = three.map(u32::from);
-        ((a << 10 ^ b << 5 ^ c ^ c << 11) & 0xFFFF) as usize
-    }
+/// 16 bits of the three.
+#[inline]
+fn bit(three: [u8; 3]) -> usize {
+    let [a, b, c] = three.map(u32::from);
+    ((a << 10 ^ b << 5 ^ c ^ c << 11) & 0xFFFF) as usize
 }
 
 /// How much of a match decides whether it is a key: all of a fine-grained GitHub token.

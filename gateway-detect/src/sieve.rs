@@ -11,8 +11,9 @@ mod classes;
 
 use std::ops::BitOr;
 
-use classes::Classes;
+use classes::{ANY, Classes};
 
+use super::place::Place;
 use super::secret::Secrets;
 use super::{Detectors, assign, email};
 
@@ -169,21 +170,23 @@ impl Sieve {
         if why.has(Why::BEGINS) && !secrets.may_begin(text, place, question.whole) {
             why.0 &= !Why::BEGINS.0;
         }
-        if why.has(Why::ASSIGNED) && !assign::is_announced(text, place) {
+        if why.has(Why::ASSIGNED) && !assign::is_announced(Place::new(text, place, true)) {
             why.0 &= !Why::ASSIGNED.0;
         }
         why
     }
 
-    /// Begins a block at `from`, with nothing known of what is before it but its last byte.
+    /// Begins a block with the two bytes before `from`, which tell all that is asked there; before them may be anything.
     fn restart(&mut self, question: Question<'_>, from: usize) {
         let Question { text, whole, .. } = question;
-        // Its last bits are those of the bytes before.
-        let before = Classes::of(&text[from.saturating_sub(2)..from], 0, true)
-            .moved(64 - from.min(2) as u32);
-        self.base = from;
-        self.here = Classes::of(text, from, whole);
-        self.ahead = Classes::of(text, from + 64, whole);
+        self.base = from.saturating_sub(2);
+        let before = if self.base == 0 {
+            Classes::default()
+        } else {
+            ANY
+        };
+        self.here = Classes::of(text, self.base, whole);
+        self.ahead = Classes::of(text, self.base + 64, whole);
         (self.announced, self.option) = (true, true);
         self.judge(question, before);
     }

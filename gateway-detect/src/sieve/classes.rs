@@ -47,7 +47,7 @@ pub(super) struct Classes {
 }
 
 /// What stands behind the end of a text that goes on could be in any class.
-const ANY: Classes = Classes::all(u64::MAX);
+pub(super) const ANY: Classes = Classes::all(u64::MAX);
 
 impl Classes {
     /// Of the 64 bytes at `at`. Behind the end of a whole text nothing is in any class, behind that of one that goes on all are in each.
@@ -76,12 +76,6 @@ macro_rules! every_class {
         impl Classes {
             const fn all(bits: u64) -> Self {
                 Self { $($class: bits),* }
-            }
-
-            /// The same of a text that starts so many bytes earlier, of which nothing is known.
-            pub(super) fn moved(mut self, by: u32) -> Self {
-                $(self.$class = self.$class.checked_shl(by).unwrap_or(0);)*
-                self
             }
 
             fn or(mut self, other: &Self, bits: u64) -> Self {

@@ -78,8 +78,7 @@ impl Text {
         self.scanner.finish(set.detectors(), &mut pieces);
         // Also the last finding: a longer key is another one.
         let tail = match pieces.last() {
-            Some(Piece::Text(text)) => text.len(),
-            Some(Piece::Found(_, length)) => *length,
+            Some(Piece::Text(length) | Piece::Found(_, length)) => *length,
             None => 0,
         };
         let tail = self.held.split_at(self.held.len() - tail).1.to_owned();
@@ -97,7 +96,7 @@ impl Text {
     ) {
         for piece in pieces {
             let (length, finding) = match piece {
-                Piece::Text(text) => (text.len(), None),
+                Piece::Text(length) => (length, None),
                 Piece::Found(finding, length) => (length, Some(finding)),
             };
             let width = if self.escaped {

@@ -1,28 +1,30 @@
 //! The sieve against asking every detector about every place.
 
-use super::{everywhere, scan};
+use std::sync::LazyLock;
 
-/// Every form of the tables, at every distance from the beginning of a block and behind what may stand before it, is found where asking
-/// everybody everywhere finds it.
-#[test]
-fn short_cuts_miss_nothing() {
-    let mut seed = 0x2545_F491_4F6C_DD1D_u64;
-    let mut roll = move || {
+use proptest::prelude::*;
+
+use super::{cut, everywhere, expected, pieces, scan};
+
+/// Numbers that look drawn, from a seed that is not zero.
+fn dice(mut seed: u64) -> impl FnMut() -> usize {
+    move || {
         seed ^= seed << 13;
         seed ^= seed >> 7;
         seed ^= seed << 17;
         (seed >> 16) as usize
-    };
+    }
+}
+
+/// A value of every form of the tables and of what has code of its own, with a word that announces it.
+fn values(mut roll: impl FnMut() -> usize) -> Vec<(String, String)> {
     let catalogue = &crate::catalogue::CATALOGUE;
     let word = |words: &[usize]| catalogue.words.word(words.first().copied()).unwrap_or("it");
-    let befores = [
-        "", " ", "a", "7", "_", "-", "/", ".", "(", "\"", "=\"", ": ", "=", "é", "\\n", "://u:",
-    ];
-    let mut texts = Vec::new();
+    let mut values = Vec::new();
     for form in &catalogue.secrets.forms {
         for _ in 0..4 {
             let key = form.pattern.sample(&mut roll);
-            texts.push((format!("{} api key", word(&form.near)), key));
+            values.push((format!("{} api key", word(&form.near)), key));
         }
     }
     for (index, row) in catalogue.people.rows.iter().enumerate() {
@@ -34,7 +36,7 @@ fn short_cuts_miss_nothing() {
                 other => char::from(*other),
             };
             let number = mask.text.iter().map(&mut one).collect();
-            texts.push((word(&row.words).to_owned(), number));
+            values.push((word(&row.words).to_owned(), number));
         }
     }
     for (name, value) in [
@@ -58,9 +60,20 @@ fn short_cuts_miss_nothing() {
         ),
         ("", "QVdTIGtleSBBS0lBSU9TRk9ETk43RVhBTVBMRSBhbmQgbW9yZQ=="),
     ] {
-        texts.push((name.to_owned(), value.to_owned()));
+        values.push((name.to_owned(), value.to_owned()));
     }
-    for (name, value) in texts {
+    values
+}
+
+/// Every form of the tables, at every distance from the beginning of a block and behind what may stand before it, is found where asking
+/// everybody everywhere finds it.
+#[test]
+fn short_cuts_miss_nothing() {
+    let mut roll = dice(0x2545_F491_4F6C_DD1D);
+    let befores = [
+        "", " ", "a", "7", "_", "-", "/", ".", "(", "\"", "=\"", ": ", "=", "é", "\\n", "://u:",
+    ];
+    for (name, value) in values(&mut roll) {
         let before = befores[roll() % befores.len()];
         let text = format!(
             "{} {name}{before}{value} and so on",
@@ -69,5 +82,42 @@ fn short_cuts_miss_nothing() {
         assert_eq!(scan(&text), everywhere(&text), "{text}");
         let text = format!("{}{name}: {value}", ".".repeat(roll() % 70));
         assert_eq!(scan(&text), everywhere(&text), "{text}");
+        for joint in [" ", ": ", "="] {
+            let text = format!("{name}{joint}{value} and so on");
+            assert_eq!(pieces(cut(&text, &[1])), expected(&text), "{text}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Values of every form beside each other: in pieces, as a whole, and with everybody asked everywhere the same is found.
+    #[test]
+    fn values_of_every_form_are_found_alike_in_pieces_and_whole(
+        seed in 1..u64::MAX,
+        count in 1_usize..8,
+        sizes in prop::collection::vec(1_usize..20, 1..6),
+    ) {
+        let mut roll = dice(seed);
+        static ALL: LazyLock<Vec<(String, String)>> =
+            LazyLock::new(|| values(dice(0x9E37_79B9_7F4A_7C15)));
+        let mut text = String::new();
+        for _ in 0..count {
+            let (name, value) = &ALL[roll() % ALL.len()];
+            let value = &value[..value.len() - (roll() % 8 / 7).min(value.len())];
+            for part in [
+                [name, "key", ""][roll() % 3],
+                [": ", "=\"", " is ", " ", "/"][roll() % 5],
+                value,
+                ["\" ", ", ", "\n", "", ".", "-", "\\n"][roll() % 7],
+            ] {
+                text.push_str(part);
+            }
+        }
+        let expected = expected(&text);
+        prop_assert_eq!(&pieces(cut(&text, &sizes)), &expected);
+        prop_assert_eq!(&pieces(cut(&text, &[1])), &expected);
+        prop_assert_eq!(scan(&text), everywhere(&text));
     }
 }
