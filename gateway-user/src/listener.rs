@@ -13,7 +13,8 @@ use tokio::sync::watch;
 use crate::kernel::Containment;
 use crate::load::Share;
 use crate::pipeline::{self, Gateway};
-use crate::sys::socket::netns_cookie;
+use crate::sys::inherit::Kept;
+use crate::sys::namespace;
 use crate::tasks::Tasks;
 
 /// The two listeners of a workload.
@@ -53,15 +54,15 @@ impl Site {
 }
 
 impl Listeners {
-    /// Takes the addresses a workload had before: the very sockets, where they are among `kept`, so that connections which
-    /// wait in them are answered; else new ones.
+    /// Takes the addresses a workload had before: the very sockets, where they are among `kept`, so that connections and
+    /// questions which wait in them are answered; else new ones.
     ///
     /// # Errors
     /// An address is taken, so flows the kernel redirects there would reach somebody else.
     pub async fn rebind(
         v4: SocketAddrV4,
         v6: Option<SocketAddrV6>,
-        kept: &mut Vec<std::net::TcpListener>,
+        kept: &mut Kept,
     ) -> io::Result<Self> {
         let v6 = match v6 {
             Some(address) => Some(again(address.into(), kept).await?),
@@ -100,6 +101,11 @@ impl Listeners {
                 std::net::SocketAddr::V4(_) => None,
             }),
         ))
+    }
+
+    /// The sockets of each address.
+    pub fn pairs(&self) -> impl Iterator<Item = &Pair> {
+        [Some(&self.v4), self.v6.as_ref()].into_iter().flatten()
     }
 
     /// The sockets, to be handed to another process; [`Listeners::given`] has them in this order.
@@ -208,30 +214,21 @@ pub fn unaccepted(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(listener)
 }
 
-async fn again(address: SocketAddr, kept: &mut Vec<std::net::TcpListener>) -> io::Result<Pair> {
-    let udp = UdpSocket::bind(address).await?;
-    let tcp = match take_kept(netns_cookie(&udp)?, address, kept) {
+async fn again(address: SocketAddr, kept: &mut Kept) -> io::Result<Pair> {
+    let here = namespace::cookie()?;
+    let tcp = match kept.listener(here, address) {
         Some(listener) => TcpListener::from_std(listener)?,
         None => TcpListener::bind(address).await?,
+    };
+    let udp = match kept.datagrams(here, address) {
+        Some(datagrams) => UdpSocket::from_std(datagrams)?,
+        None => UdpSocket::bind(address).await?,
     };
     Ok(Pair { tcp, udp })
 }
 
-/// The listener at this address among those kept: in this network namespace, since the others have the same addresses.
-pub fn take_kept(
-    namespace: u64,
-    address: SocketAddr,
-    kept: &mut Vec<std::net::TcpListener>,
-) -> Option<std::net::TcpListener> {
-    let at = kept.iter().position(|listener| {
-        listener.local_addr().is_ok_and(|bound| bound == address)
-            && netns_cookie(listener).is_ok_and(|cookie| cookie == namespace)
-    })?;
-    Some(kept.swap_remove(at))
-}
-
 async fn pair(address: SocketAddr) -> io::Result<Pair> {
-    again(address, &mut Vec::new()).await
+    again(address, &mut Kept::default()).await
 }
 
 async fn free_v4(number: u32) -> io::Result<Pair> {

@@ -2,8 +2,8 @@
 
 Usage: service.py NOTIFY_SOCKET PROGRAM ARGUMENT...
 
-Takes the listeners that the program asks to have kept (sd_notify(3), FDSTORE) and hands them to the next one (sd_listen_fds(3)).
-Says "ready N" with the number of kept listeners when the program is ready. A line of input is another PROGRAM to go on with: the old one
+Takes the sockets that the program asks to have kept (sd_notify(3), FDSTORE) and hands them to the next one (sd_listen_fds(3)).
+Says "ready N" with the number of kept sockets when the program is ready. A line of input is another PROGRAM to go on with: the old one
 is stopped first. Ends when the program does, with its status.
 """
 
@@ -24,20 +24,20 @@ def start():
     if child:
         return child
     # Out of the way of the numbers that they get.
-    listeners = [fcntl.fcntl(listener, fcntl.F_DUPFD, 256) for listener in kept.values()]
-    for number, listener in enumerate(listeners, 3):
-        os.dup2(listener, number)
-    os.closerange(3 + len(listeners), 1024)
-    told = {"NOTIFY_SOCKET": PATH, "LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(listeners))}
+    sockets = [fcntl.fcntl(each, fcntl.F_DUPFD, 256) for each in kept.values()]
+    for number, each in enumerate(sockets, 3):
+        os.dup2(each, number)
+    os.closerange(3 + len(sockets), 1024)
+    told = {"NOTIFY_SOCKET": PATH, "LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(sockets))}
     os.execvpe("setpriv", ["setpriv", "--pdeathsig", "KILL", *COMMAND], os.environ | told)
 
 
 def keep(name, descriptors):
     for descriptor in descriptors:
-        listener = socket.socket(fileno=descriptor)
+        each = socket.socket(fileno=descriptor)
         # One that is kept already is told again by the next daemon. Network namespaces have the same addresses.
-        namespace = listener.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8)
-        kept.setdefault((name, namespace, listener.getsockname()[:2]), listener)
+        namespace = each.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8)
+        kept.setdefault((name, namespace, each.type, each.getsockname()[:2]), each)
 
 
 def give_up(name):

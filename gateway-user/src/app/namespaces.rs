@@ -21,7 +21,8 @@ use super::front::Front;
 use super::{UpError, systemd};
 use crate::identity::Workload;
 use crate::kernel::{Containment, Kernel};
-use crate::listener::{Listeners, Pair, take_kept};
+use crate::listener::{Listeners, Pair};
+use crate::sys::inherit::Kept;
 use crate::sys::namespace;
 
 /// What is served, and the namespaces in which processes were seen, by their name (`net:[123]`) and workload.
@@ -29,6 +30,8 @@ pub(super) struct Namespaces {
     kernel: Arc<Kernel>,
     gateway: Arc<Front>,
     seen: Mutex<BTreeMap<(PathBuf, u32), (Inside, Instant)>>,
+    /// What an earlier daemon had in namespaces that nobody has been seen in yet, and since when it waits.
+    kept: Mutex<(Kept, Instant)>,
 }
 
 /// A namespace that is served, until it is released.
@@ -44,16 +47,17 @@ impl Namespaces {
             kernel,
             gateway,
             seen: Mutex::default(),
+            kept: Mutex::new((Kept::default(), Instant::now())),
         }
     }
 
-    /// Listens in a namespace, with those listeners that an earlier daemon had there, and governs the workload in it. Blocks for a moment.
+    /// Listens in a namespace, with those sockets that an earlier daemon had there, and governs the workload in it. Blocks for a moment.
     pub(super) fn serve(
         &self,
         workload: &Workload,
         namespace: BorrowedFd<'_>,
         containment: Containment,
-        kept: &mut Vec<std::net::TcpListener>,
+        kept: &mut Kept,
     ) -> Result<Inside, UpError> {
         let (cookie, listeners) = listen(workload, namespace, kept)?;
         let namespace = namespace.try_clone_to_owned();
@@ -61,14 +65,7 @@ impl Namespaces {
             name: workload.name.clone(),
             source,
         })?;
-        if containment == Containment::Construction {
-            for pair in [Some(&listeners.v4), listeners.v6.as_ref()]
-                .into_iter()
-                .flatten()
-            {
-                systemd::keep_inside(cookie, &pair.tcp);
-            }
-        }
+        systemd::keep_inside(cookie, &listeners);
         let front = &self.gateway;
         front.serve_inside(workload, cookie, containment, listeners)?;
         let inside = Inside {
@@ -116,7 +113,8 @@ impl Namespaces {
             return Ok(());
         };
         let level = Containment::Hooks;
-        let inside = self.serve(workload, file.as_fd(), level, &mut Vec::new())?;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let inside = self.serve(workload, file.as_fd(), level, &mut kept.0)?;
         tracing::info!(
             workload = workload.name, namespace = %key.0.display(),
             "governed in a network namespace of its own"
@@ -125,8 +123,21 @@ impl Namespaces {
         Ok(())
     }
 
+    /// Takes what an earlier daemon had in namespaces of processes that are yet to be seen.
+    pub(super) fn expect(&self, kept: Kept) {
+        let mut waiting = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        *waiting = (kept, Instant::now());
+    }
+
     /// Gives up what nobody was seen in for a while.
     pub(super) fn sweep(&self) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.1.elapsed() > UNSEEN {
+            for cookie in std::mem::take(&mut kept.0).namespaces() {
+                systemd::give_up_inside(cookie);
+            }
+        }
+        drop(kept);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let over = seen.extract_if(.., |_, (_, last)| last.elapsed() > UNSEEN);
         for (_, (inside, _)) in over {
@@ -139,7 +150,7 @@ impl Namespaces {
 fn listen(
     workload: &Workload,
     namespace: BorrowedFd<'_>,
-    kept: &mut Vec<std::net::TcpListener>,
+    kept: &mut Kept,
 ) -> Result<(u64, Listeners), UpError> {
     let failed = |source| UpError::Inside {
         name: workload.name.clone(),
@@ -150,19 +161,18 @@ fn listen(
         .chain(workload.v6.map(Into::into))
         .collect();
     let cookie = namespace::cookie_of(namespace).map_err(failed)?;
-    let mut connections: BTreeMap<SocketAddr, _> = addresses
-        .iter()
-        .filter_map(|address| Some((*address, take_kept(cookie, *address, kept)?)))
-        .collect();
-    let missing: Vec<SocketAddr> = addresses
-        .iter()
-        .filter(|address| !connections.contains_key(*address))
-        .copied()
-        .collect();
-    let made = namespace::listen(namespace, &missing, &addresses).map_err(failed)?;
-    connections.extend(missing.into_iter().zip(made.listeners));
-    let mut pairs = addresses.iter().zip(made.datagrams).map(|(address, udp)| {
-        let tcp = connections.remove(address).ok_or(io::ErrorKind::NotFound)?;
+    let mut listeners = had(&addresses, |address| kept.listener(cookie, address));
+    let mut datagrams = had(&addresses, |address| kept.datagrams(cookie, address));
+    let (no_listener, no_datagrams) = (
+        missing(&addresses, &listeners),
+        missing(&addresses, &datagrams),
+    );
+    let made = namespace::listen(namespace, &no_listener, &no_datagrams).map_err(failed)?;
+    listeners.extend(no_listener.into_iter().zip(made.listeners));
+    datagrams.extend(no_datagrams.into_iter().zip(made.datagrams));
+    let mut pairs = addresses.iter().map(|address| {
+        let (tcp, udp) = (listeners.remove(address), datagrams.remove(address));
+        let (tcp, udp) = tcp.zip(udp).ok_or(io::ErrorKind::NotFound)?;
         Ok(Pair {
             tcp: TcpListener::from_std(tcp)?,
             udp: UdpSocket::from_std(udp)?,
@@ -178,6 +188,23 @@ fn listen(
         v6: pairs.next().transpose().map_err(fail)?,
     };
     Ok((cookie, listeners))
+}
+
+/// The sockets that there are already.
+fn had<S>(
+    addresses: &[SocketAddr],
+    mut take: impl FnMut(SocketAddr) -> Option<S>,
+) -> BTreeMap<SocketAddr, S> {
+    let had = addresses.iter().copied();
+    had.filter_map(|address| Some((address, take(address)?)))
+        .collect()
+}
+
+fn missing<S>(addresses: &[SocketAddr], had: &BTreeMap<SocketAddr, S>) -> Vec<SocketAddr> {
+    let missing = addresses.iter().copied();
+    missing
+        .filter(|address| !had.contains_key(address))
+        .collect()
 }
 
 /// Namespaces of one workload. An agent can make as many as it likes where users may make them, and each takes two listeners.

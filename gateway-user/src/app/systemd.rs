@@ -1,6 +1,6 @@
-//! What a service manager is told (sd_notify(3)): that the daemon is ready, that it stops, and which listeners to keep.
+//! What a service manager is told (sd_notify(3)): that the daemon is ready, that it stops, and which sockets to keep.
 //!
-//! Kept listeners outlive the process, so that while a daemon is restarted connections wait for its successor instead of being
+//! Kept sockets outlive the process, so that while a daemon is restarted connections and questions wait for its successor instead of being
 //! refused; they are governed all the same, since nobody reads them in between. Without a service manager nothing is told, and
 //! such connections are refused at once. A failure to tell is logged and changes nothing else.
 
@@ -11,20 +11,30 @@ use std::os::unix::net::UnixDatagram;
 
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
 
+use crate::listener::{Listeners, Pair};
+
 /// Tells a state, such as `READY=1`.
 pub(super) fn notify(state: &str) {
     tell(state, None);
 }
 
-/// Has a listener of the host's network namespace kept for the next daemon (FDSTORE). It comes back by its address; the name is for people.
-pub(super) fn keep(listener: &impl AsFd) {
-    tell("FDSTORE=1\nFDNAME=listener", Some(listener.as_fd()));
+/// Has the sockets of a workload in the host's network namespace kept for the next daemon (FDSTORE). They come back by their addresses; the
+/// name is for people.
+pub(super) fn keep(listeners: &Listeners) {
+    store("listener", listeners);
 }
 
-/// The same of a listener inside a network namespace, known by its cookie.
-pub(super) fn keep_inside(cookie: u64, listener: &impl AsFd) {
-    let state = format!("FDSTORE=1\nFDNAME=inside-{cookie}");
-    tell(&state, Some(listener.as_fd()));
+/// The same of those inside a network namespace, known by its cookie.
+pub(super) fn keep_inside(cookie: u64, listeners: &Listeners) {
+    store(&format!("inside-{cookie}"), listeners);
+}
+
+fn store(name: &str, listeners: &Listeners) {
+    let state = format!("FDSTORE=1\nFDNAME={name}");
+    for Pair { tcp, udp } in listeners.pairs() {
+        tell(&state, Some(tcp.as_fd()));
+        tell(&state, Some(udp.as_fd()));
+    }
 }
 
 /// Gives up what is kept for a network namespace, which it would keep alive.

@@ -105,7 +105,7 @@ impl Workloads {
         };
         launches::sweep(&workloads.launches);
         workloads.retire()?;
-        let mut kept = crate::sys::inherit::listeners();
+        let mut kept = crate::sys::inherit::sockets();
         workloads.resume(saved, config, &mut kept).await?;
         workloads.resume_inside(kept).await?;
         for listed in &workloads.configured {
@@ -346,10 +346,7 @@ impl Workloads {
             bodies: Workload::body_budget(),
             mode: Mode::Enforce.into(),
         })?;
-        systemd::keep(&listeners.v4.tcp);
-        if let Some(v6) = &listeners.v6 {
-            systemd::keep(&v6.tcp);
-        }
+        systemd::keep(&listeners);
         self.gateway.serve(&workload, listeners)?;
         self.kernel.govern(&Scope {
             workload: number,

@@ -1,23 +1,66 @@
-//! Listeners that a service manager kept for this process.
+//! Sockets that a service manager kept for this process.
 
-use std::net::TcpListener;
+use std::collections::BTreeSet;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use socket2::Socket;
+use socket2::{Socket, Type};
 
-/// The TCP listeners among the descriptors that were handed over (sd_listen_fds(3)): once, and none unless they are meant for
-/// this very process. What is no listener is closed.
-pub fn listeners() -> Vec<TcpListener> {
+use super::socket::netns_cookie;
+
+/// What was kept: the sockets of workloads, of every network namespace.
+#[derive(Debug, Default)]
+pub struct Kept(Vec<Socket>);
+
+impl Kept {
+    /// The listener at this address of this network namespace, with the connections that wait in it.
+    pub fn listener(&mut self, namespace: u64, address: SocketAddr) -> Option<TcpListener> {
+        self.take(namespace, address, Type::STREAM).map(Into::into)
+    }
+
+    /// The same of a datagram socket and the questions that wait in it.
+    pub fn datagrams(&mut self, namespace: u64, address: SocketAddr) -> Option<UdpSocket> {
+        self.take(namespace, address, Type::DGRAM).map(Into::into)
+    }
+
+    /// The network namespaces of what is left, by their cookies.
+    #[must_use]
+    pub fn namespaces(&self) -> BTreeSet<u64> {
+        let cookies = self.0.iter().map(netns_cookie);
+        cookies.filter_map(Result::ok).collect()
+    }
+
+    /// Closes what is in this network namespace.
+    pub fn close(&mut self, namespace: u64) {
+        self.0
+            .retain(|socket| netns_cookie(socket).is_ok_and(|cookie| cookie != namespace));
+    }
+
+    /// Every namespace has the same addresses.
+    fn take(&mut self, namespace: u64, address: SocketAddr, kind: Type) -> Option<Socket> {
+        let at = self.0.iter().position(|socket| {
+            let bound = socket.local_addr().ok().and_then(|bound| bound.as_socket());
+            bound == Some(address)
+                && socket.r#type().is_ok_and(|of| of == kind)
+                && netns_cookie(socket).is_ok_and(|cookie| cookie == namespace)
+        })?;
+        Some(self.0.swap_remove(at))
+    }
+}
+
+/// The listeners and datagram sockets among the descriptors that were handed over (sd_listen_fds(3)): once, and none unless they are
+/// meant for this very process. What is neither is closed.
+pub fn sockets() -> Kept {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
     let for_us = number("LISTEN_PID") == Some(std::process::id());
     let count = number("LISTEN_FDS").unwrap_or(0).min(MOST);
     if !for_us || TAKEN.swap(true, Ordering::Relaxed) {
-        return Vec::new();
+        return Kept::default();
     }
     let handed = (FIRST..).take(count as usize).map(take);
-    handed.filter_map(listener).collect()
+    Kept(handed.filter_map(usable).collect())
 }
 
 fn take(fd: RawFd) -> OwnedFd {
@@ -28,12 +71,12 @@ fn take(fd: RawFd) -> OwnedFd {
     }
 }
 
-fn listener(fd: OwnedFd) -> Option<TcpListener> {
+fn usable(fd: OwnedFd) -> Option<Socket> {
     let socket = Socket::from(fd);
-    let usable = socket.is_listener().ok()?
+    let usable = (socket.is_listener().ok()? || socket.r#type().ok()? == Type::DGRAM)
         && socket.set_cloexec(true).is_ok()
         && socket.set_nonblocking(true).is_ok();
-    usable.then(|| socket.into())
+    usable.then_some(socket)
 }
 
 /// SD_LISTEN_FDS_START.

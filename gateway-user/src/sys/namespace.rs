@@ -59,9 +59,9 @@ pub fn listen(
     listeners: &[SocketAddr],
     datagrams: &[SocketAddr],
 ) -> Result<Inside, NamespaceError> {
-    let own = cookie()?;
+    let own = cookie().map_err(NamespaceError::Cookie)?;
     within(namespace, || {
-        let cookie = cookie()?;
+        let cookie = cookie().map_err(NamespaceError::Cookie)?;
         if cookie == own {
             return Err(NamespaceError::Host);
         }
@@ -123,7 +123,7 @@ pub(super) fn within<T: Send>(
 pub fn cookie_of(namespace: BorrowedFd<'_>) -> Result<u64, NamespaceError> {
     match listen(namespace, &[], &[]) {
         Ok(inside) => Ok(inside.cookie),
-        Err(NamespaceError::Host) => cookie(),
+        Err(NamespaceError::Host) => cookie().map_err(NamespaceError::Cookie),
         Err(error) => Err(error),
     }
 }
@@ -164,9 +164,12 @@ fn each<T>(
     made.collect()
 }
 
-fn cookie() -> Result<u64, NamespaceError> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).map_err(NamespaceError::Cookie)?;
-    socket::netns_cookie(&socket).map_err(NamespaceError::Cookie)
+/// The cookie of the network namespace that the calling thread is in.
+///
+/// # Errors
+/// No socket can be made.
+pub fn cookie() -> io::Result<u64> {
+    socket::netns_cookie(&Socket::new(Domain::IPV4, Type::DGRAM, None)?)
 }
 
 fn listener(address: SocketAddr) -> io::Result<Socket> {

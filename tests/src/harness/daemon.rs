@@ -60,7 +60,7 @@ impl Daemon {
         Self::started(lab, program, child)
     }
 
-    /// Starts it as a service of a manager that keeps its listeners, with `python` to run the manager.
+    /// Starts it as a service of a manager that keeps its sockets, with `python` to run the manager.
     pub fn start_as_service(lab: &Lab, program: &Path, python: &str) -> anyhow::Result<Self> {
         let mut command = Command::new("setpriv");
         command
@@ -78,7 +78,7 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Has the manager stop the daemon and start `program` in its place; returns how many listeners it kept.
+    /// Has the manager stop the daemon and start `program` in its place; returns how many sockets it kept.
     pub fn restart_as(&mut self, program: &Path) -> anyhow::Result<usize> {
         let service = self
             .service

@@ -1,4 +1,4 @@
-//! A daemon as a service of a manager that keeps its listeners: `tests/clients/service.py` in systemd's place.
+//! A daemon as a service of a manager that keeps its sockets: `tests/clients/service.py` in systemd's place.
 
 use std::{
     io::{BufRead, BufReader, Lines, Write},
@@ -32,7 +32,7 @@ impl Service {
         Ok((child, Self { input, output }))
     }
 
-    /// Waits for the service to be ready; returns how many listeners are kept. Lines of the service itself come here as well.
+    /// Waits for the service to be ready; returns how many sockets are kept. Lines of the service itself come here as well.
     pub fn ready(&mut self) -> anyhow::Result<usize> {
         for line in &mut self.output {
             if let Some(kept) = line?.strip_prefix("ready ") {
@@ -42,7 +42,7 @@ impl Service {
         bail!("the service manager ended")
     }
 
-    /// Has the service stopped and `program` started in its place; returns how many listeners were kept.
+    /// Has the service stopped and `program` started in its place; returns how many sockets were kept.
     pub fn restart_as(&mut self, program: &Path) -> anyhow::Result<usize> {
         writeln!(self.input, "{}", program.display())?;
         self.ready()

@@ -95,7 +95,7 @@ fn a_permitted_call_arrives_as_without_tollgate() -> anyhow::Result<()> {
 }
 
 fn world() -> anyhow::Result<World> {
-    World::run_by(|lab| {
+    World::run_by("", |lab| {
         lab.write("policies/tools.cedar", POLICIES)?;
         Daemon::start(lab)
     })

@@ -106,14 +106,15 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> anyhow::Result<Self> {
-        Self::run_by(Daemon::start)
+        Self::run_by("", Daemon::start)
     }
 
-    /// With a daemon that is started in a way of its own.
+    /// With more configuration and a daemon that is started in a way of its own.
     pub(crate) fn run_by(
+        configuration: &str,
         start: impl FnOnce(&Lab) -> anyhow::Result<Daemon>,
     ) -> anyhow::Result<Self> {
-        Self::built(&[], "", start)
+        Self::built(&[], configuration, start)
     }
 
     /// With more names, of which those under [`TRUST`] belong to one service that may be used as one likes, and more configuration.

@@ -3,7 +3,6 @@
 //! A namespace stays governed when its daemon ends, so that connections there wait for the next daemon or are refused; it is let go with the launch.
 
 use std::collections::HashMap;
-use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
@@ -14,8 +13,8 @@ use crate::app::{UpError, launches, systemd};
 use crate::config::{Identity, Mode, Offer};
 use crate::identity::Workload;
 use crate::kernel::Containment;
+use crate::sys::inherit::Kept;
 use crate::sys::namespace;
-use crate::sys::socket::netns_cookie;
 
 impl Workloads {
     /// A fresh cgroup for one launch as `identity`, tagged before anything runs in it.
@@ -56,7 +55,9 @@ impl Workloads {
         launch: &Path,
         network: OwnedFd,
     ) -> Result<(), UpError> {
-        let (served, _) = self.serve_inside(workload, network, Vec::new()).await?;
+        let (served, _) = self
+            .serve_inside(workload, network, Kept::default())
+            .await?;
         let inside = served.inspect_err(|_| {
             self.launch_ended(launch);
         })?;
@@ -69,8 +70,8 @@ impl Workloads {
         &self,
         workload: &Arc<Workload>,
         network: OwnedFd,
-        mut kept: Vec<TcpListener>,
-    ) -> Result<(Result<Inside, UpError>, Vec<TcpListener>), UpError> {
+        mut kept: Kept,
+    ) -> Result<(Result<Inside, UpError>, Kept), UpError> {
         let (namespaces, workload) = (Arc::clone(&self.namespaces), Arc::clone(workload));
         let level = Containment::Construction;
         blocking(move || {
@@ -120,7 +121,7 @@ impl Workloads {
     }
 
     /// Listens again inside the namespaces of launches that an earlier daemon began. One that cannot be served stays refused.
-    pub(super) async fn resume_inside(&self, mut kept: Vec<TcpListener>) -> Result<(), UpError> {
+    pub(super) async fn resume_inside(&self, mut kept: Kept) -> Result<(), UpError> {
         let mut known: HashMap<u64, u32> = self.kernel.namespaces()?.into_iter().collect();
         for launch in self.launched() {
             let Some((cookie, namespace)) = self.namespace_of(&launch, &known).await? else {
@@ -141,18 +142,16 @@ impl Workloads {
                 }
             }
         }
-        // Of launches that have ended meanwhile; what else has namespaces looks after its own.
+        // Of launches that have ended meanwhile; what else has namespaces is seen in them again.
         for (cookie, number) in known {
             let workload = self.gateway.registry.by_number(number);
             if workload.is_none_or(|workload| workload.name.starts_with("run:")) {
                 self.kernel.release_namespace(cookie)?;
-            }
-        }
-        for listener in kept {
-            if let Ok(cookie) = netns_cookie(&listener) {
+                kept.close(cookie);
                 systemd::give_up_inside(cookie);
             }
         }
+        self.namespaces.expect(kept);
         Ok(())
     }
 

@@ -1,6 +1,5 @@
 //! What a daemon does with the workloads of the one before: lets go what is no longer configured, listens again for the rest.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use crate::config::Config;
 use crate::identity::Saved;
 use crate::kernel::{Hold, Neighbour};
 use crate::listener::Listeners;
+use crate::sys::inherit::Kept;
 
 impl Workloads {
     /// Programs of others where the hooks are.
@@ -40,7 +40,7 @@ impl Workloads {
         &self,
         saved: Vec<Saved>,
         config: &Config,
-        kept: &mut Vec<TcpListener>,
+        kept: &mut Kept,
     ) -> Result<(), UpError> {
         let tags = self.kernel.tags()?;
         for saved in saved {
