@@ -2,12 +2,11 @@
 
 use std::sync::LazyLock;
 
-use super::Detector;
 use super::assign::Kinds;
 use super::people::People;
-use super::phone;
 use super::secret::Secrets;
 use super::words::Words;
+use super::{Detector, card, phone};
 
 /// What is known of a built-in detector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +26,7 @@ pub(super) struct Catalogue {
     pub(super) secrets: Secrets,
     pub(super) people: People,
     pub(super) words: Words,
+    pub(super) card_words: card::Said,
     pub(super) phone_words: Vec<usize>,
     pub(super) coin_words: Vec<usize>,
     pub(super) ids: Ids,
@@ -150,6 +150,7 @@ fn read() -> Catalogue {
         }
     }
     let secrets = Secrets::new(forms, &mut words);
+    let card_words = card::Said::new(&mut words);
     let phone_words = phone::WORDS.iter().map(|word| words.number(word)).collect();
     let coin_words = COIN_WORDS.iter().map(|word| words.number(word)).collect();
     #[cfg(not(test))]
@@ -159,6 +160,7 @@ fn read() -> Catalogue {
         secrets,
         people: People::new(kinds, masks),
         words: words.ready(),
+        card_words,
         phone_words,
         coin_words,
         ids,

@@ -100,13 +100,14 @@ impl<'a> Cursor<'a> {
             secrets,
             words,
             people,
+            card_words,
             phone_words,
             ..
         } = self.catalogue;
         let ahead = place.ahead();
         let phone = || phone::at(place, ids.phone, words, phone_words);
         let mut verdict = match first {
-            b'0'..=b'9' if why.has(Why::NUMBER) => card::at(place, ids.card)
+            b'0'..=b'9' if why.has(Why::NUMBER) => card::at(place, ids.card, words, card_words)
                 .or_else(|| people.at(place, words))
                 .or_else(phone)
                 .or_else(|| network::v4(place, ids.v4)),

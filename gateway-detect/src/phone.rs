@@ -1,10 +1,11 @@
-//! Telephone numbers: international ones behind `+`, and national ones that are written as such or follow a word for them.
+//! Telephone numbers: international ones behind `+`, and national ones that are written as such or have a word for them, before or behind
+//! them (`… office`); with their extension.
 //!
 //! Left alone: times in seconds, serial numbers and other runs of digits without separators; what stands in a longer number.
 //! Sources: ITU-T E.164 and its list of country codes; the North American numbering plan.
 
 use super::Detector;
-use super::place::{Place, Verdict, last};
+use super::place::{ALPHANUMERIC, Class, Place, Verdict, last, run};
 use super::words::Words;
 
 /// The telephone number that stands here: at `+`, `(` or the first digit.
@@ -27,14 +28,86 @@ pub(super) fn at(place: Place<'_>, detector: Detector, words: &Words, said: &[us
         if !byte.is_ascii_digit() || rest.first().is_some_and(u8::is_ascii_digit) {
             continue;
         }
+        let standing = number.standing();
+        if standing == Standing::None {
+            continue;
+        }
+        let Some(extension) = extension(rest, place.whole) else {
+            return Verdict::More;
+        };
+        let length = at + 1 + extension;
+        let rest = &ahead[length..];
         match ends(rest) {
             None if !place.whole => return Verdict::More,
-            Some(false) => {}
-            _ if number.is_valid(&announced) => found = Verdict::Match(detector, at + 1),
+            Some(false) => continue,
             _ => {}
+        }
+        let apart = || {
+            !matches!(place.behind(), [.., b'0'..=b'9', b' '])
+                && !matches!(rest, [b' ', b'0'..=b'9', ..])
+        };
+        let counts = match standing {
+            Standing::Alone => Some(true),
+            Standing::Apart if apart() => Some(true),
+            _ if announced() => Some(true),
+            _ => is_named(rest, place.whole),
+        };
+        match counts {
+            None => return Verdict::More,
+            Some(true) => found = Verdict::Match(detector, length),
+            Some(false) => {}
         }
     }
     found
+}
+
+/// The length of the extension that `rest` begins with: `x123`, ` ext. 123`; `None` while that is open.
+fn extension(rest: &[u8], whole: bool) -> Option<usize> {
+    for mark in [&b"x"[..], b" x", b" ext ", b" ext. "] {
+        let here = &rest[..rest.len().min(mark.len())];
+        if !here.eq_ignore_ascii_case(&mark[..here.len()]) {
+            continue;
+        }
+        let digits = &rest[here.len()..rest.len().min(here.len() + LONGEST_EXTENSION + 1)];
+        let digits = digits
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        let length = here.len() + digits;
+        if length == rest.len() && digits <= LONGEST_EXTENSION && !whole {
+            return None;
+        }
+        if (2..=LONGEST_EXTENSION).contains(&digits) {
+            return Some(length);
+        }
+    }
+    Some(0)
+}
+
+/// Whether `rest` says that what stands before it is a number, as in `… office` at the end of a line; `None` while that is open.
+fn is_named(rest: &[u8], whole: bool) -> Option<bool> {
+    let gap = run(&rest[..rest.len().min(3)], &GAP);
+    if gap == 3 || gap == 0 && !rest.is_empty() {
+        return Some(false);
+    }
+    let (name, after) = rest[gap..].split_at(run(
+        &rest[gap..rest.len().min(gap + LONGEST_NAME)],
+        &ALPHANUMERIC,
+    ));
+    let open = after.is_empty() && !whole;
+    let fits = |all: &&&[u8]| {
+        all.len() >= name.len()
+            && all[..name.len()].eq_ignore_ascii_case(name)
+            && (open || all.len() == name.len())
+    };
+    match (NAMES.iter().find(fits), after) {
+        (None, _) => Some(false),
+        (Some(_), [] | [b' ']) if !whole => None,
+        // A sentence goes on: it counts such things.
+        (Some(_), [b' ', next, ..]) => Some(!next.is_ascii_alphanumeric()),
+        (Some(_), [next, ..]) => Some(!next.is_ascii_alphanumeric()),
+        (Some(_), []) => Some(true),
+    }
 }
 
 /// Whether a number may end before `rest`; `None` while that is open.
@@ -103,13 +176,18 @@ impl Number {
         self.group < self.groups.len()
     }
 
-    fn is_valid(&self, announced: &dyn Fn() -> bool) -> bool {
+    fn standing(&self) -> Standing {
         let digits = &self.digits[..self.count];
-        if self.open || digits.iter().all(|digit| Some(digit) == digits.first()) {
-            return false;
+        let same = digits.iter().all(|digit| Some(digit) == digits.first());
+        if self.open || self.count < 7 || same {
+            return Standing::None;
         }
         if self.plus {
-            return is_international(digits);
+            return if is_international(digits) {
+                Standing::Alone
+            } else {
+                Standing::Announced
+            };
         }
         // Only the last one may be empty.
         let groups = &self.groups[..=self.group.min(self.groups.len() - 1)];
@@ -123,18 +201,44 @@ impl Number {
             _ => false,
         };
         match *groups {
-            [3, 3, 4] | [1, 3, 3, 4] if american => {
-                (self.brackets || self.separator != b' ') && !self.mixed || announced()
+            [3, 3, 4] | [1, 3, 3, 4]
+                if american && (self.brackets || self.separator != b' ') && !self.mixed =>
+            {
+                Standing::Alone
             }
             // A date.
-            [4, 2, 2] if self.separator == b'-' => false,
-            // A trunk prefix and a place for the area code.
-            [2..=5, ..] if digits.first() == Some(&0) && self.brackets => {
-                (9..=12).contains(&self.count)
+            [4, 2, 2] if self.separator == b'-' => Standing::None,
+            // A trunk prefix: with a place for the area code, or in three groups or more.
+            [2..=5, ..] if digits[0] == 0 && self.brackets && (9..=12).contains(&self.count) => {
+                Standing::Alone
             }
-            _ => (7..=15).contains(&self.count) && announced(),
+            [3..=5, _, ref more @ ..]
+                if digits[0] == 0
+                    && digits[1] != 0
+                    && self.separator == b' '
+                    && !self.mixed
+                    && (10..=11).contains(&self.count)
+                    && !more.is_empty()
+                    && groups[1..].iter().all(|group| (2..=4).contains(group)) =>
+            {
+                Standing::Apart
+            }
+            _ => Standing::Announced,
         }
     }
+}
+
+/// What makes a number one of a telephone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Nothing.
+    None,
+    /// A word for it.
+    Announced,
+    /// The way it is written, if no other number stands beside it.
+    Apart,
+    /// The way it is written.
+    Alone,
 }
 
 /// The North American plan: neither area nor exchange begins with 0 or 1, nor is one of the service codes.
@@ -170,10 +274,28 @@ const TWO: [u16; 44] = [
 ];
 /// Fifteen digits with separators.
 const LONGEST: usize = 26;
+const LONGEST_EXTENSION: usize = 6;
 const NEAR: usize = 40;
 
+/// What a number may be called behind it, and what stands between the two.
+const NAMES: [&[u8]; 11] = [
+    b"office",
+    b"fax",
+    b"mobile",
+    b"cell",
+    b"home",
+    b"desk",
+    b"work",
+    b"direct",
+    b"phone",
+    b"tel",
+    b"landline",
+];
+const LONGEST_NAME: usize = 9;
+static GAP: Class = Class::from(b" -(");
+
 /// What announces a number.
-pub(super) const WORDS: [&str; 32] = [
+pub(super) const WORDS: [&str; 38] = [
     "phone",
     "phones",
     "telephone",
@@ -202,8 +324,17 @@ pub(super) const WORDS: [&str; 32] = [
     "ph",
     "reach me",
     "reached at",
+    "answering at",
+    "messages to",
+    "message to",
+    "text to",
+    "landline",
+    "desk",
     "hotline",
     "ring",
     "电话",
     "電話",
 ];
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,7 @@ fn id(detector: Detector) -> &'static str {
     }
 }
 
-fn found(text: &str) -> Vec<(String, String)> {
+pub(crate) fn found(text: &str) -> Vec<(String, String)> {
     let findings = scan(text, &Detectors::default()).into_iter();
     findings
         .map(|finding| (finding.detector.to_string(), text[finding.range].to_owned()))
@@ -34,7 +34,7 @@ fn found(text: &str) -> Vec<(String, String)> {
 }
 
 /// The findings of a text that comes in two pieces, cut at every place.
-fn is_found_however_cut(text: &str) {
+pub(crate) fn is_found_however_cut(text: &str) {
     let detectors = Detectors::default();
     let expected = found(text);
     for at in (0..=text.len()).filter(|at| text.is_char_boundary(*at)) {
