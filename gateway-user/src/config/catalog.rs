@@ -358,15 +358,21 @@ const BUILT_IN: &[(&str, &[&str])] = &[
         &["api.openai.com", "eu.api.openai.com", "us.api.openai.com"],
     ),
     ("anthropic", &["api.anthropic.com"]),
-    ("gemini", &["generativelanguage.googleapis.com"]),
-    ("mistral", &["api.mistral.ai"]),
+    (
+        "gemini",
+        &[
+            "generativelanguage.googleapis.com",
+            "cloudcode-pa.googleapis.com",
+        ],
+    ),
+    ("mistral", &["api.mistral.ai", "codestral.mistral.ai"]),
     ("groq", &["api.groq.com"]),
     ("deepseek", &["api.deepseek.com"]),
     ("openrouter", &["openrouter.ai"]),
     ("xai", &["api.x.ai"]),
     ("together", &["api.together.xyz"]),
     ("fireworks", &["api.fireworks.ai"]),
-    ("cohere", &["api.cohere.com"]),
+    ("cohere", &["api.cohere.com", "api.cohere.ai"]),
     (
         "azure-openai",
         &[
@@ -376,6 +382,11 @@ const BUILT_IN: &[(&str, &[&str])] = &[
         ],
     ),
     ("huggingface", &["router.huggingface.co"]),
+    (
+        "vertex",
+        &["aiplatform.googleapis.com", "*-aiplatform.googleapis.com"],
+    ),
+    ("ollama", &["ollama.com"]),
 ];
 
 #[cfg(test)]

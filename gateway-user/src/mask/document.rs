@@ -268,17 +268,35 @@ pub(super) fn is_part_logprobs(path: &[Step<'_>]) -> bool {
         }
 }
 
+/// Those of a candidate of Gemini.
+pub(super) fn is_candidate_logprobs(path: &[Step<'_>]) -> bool {
+    matches!(path, [.., Step::Key(candidates), Step::Index(_), Step::Key(result)]
+        if candidates == "candidates" && (result == "logprobsResult" || result == "logprobs_result"))
+}
+
+/// Those of Ollama.
+pub(super) fn is_top_logprobs(path: &[Step<'_>]) -> bool {
+    matches!(path, [Step::Key(logprobs)] if logprobs == "logprobs")
+}
+
 fn is_likelihoods(shape: Shape, path: &[Step<'_>]) -> bool {
     match shape {
         Shape::OpenAiChat => is_logprobs(path),
         Shape::OpenAiResponses => is_part_logprobs(path),
+        Shape::Gemini => is_candidate_logprobs(path),
+        Shape::Ollama => is_top_logprobs(path),
         _ => false,
     }
 }
 
 fn is_vector(path: &[Step<'_>]) -> bool {
-    matches!(path, [Step::Key(data), Step::Index(_), Step::Key(embedding), ..]
-        if data == "data" && embedding == "embedding")
+    match path {
+        [Step::Key(data), Step::Index(_), Step::Key(embedding), ..] if data == "data" => {
+            embedding == "embedding"
+        }
+        [Step::Key(one), ..] => one == "embedding" || one == "embeddings",
+        _ => false,
+    }
 }
 
 fn masked(text: &str, set: &Set) -> impl Iterator<Item = Finding> {

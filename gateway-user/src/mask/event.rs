@@ -1,7 +1,9 @@
 //! What one event of a stream carries: pieces of texts that go on in later events, texts of its own, ends of texts.
 //!
-//! Sources: OpenAI chat completion and completion chunks; OpenAI response stream events; Anthropic message stream events.
+//! Sources: OpenAI chat completion and completion chunks; OpenAI response stream events; Anthropic message stream events; the streams of
+//! Gemini and Ollama.
 
+mod documents;
 mod responses;
 
 use std::ops::Range;
@@ -86,6 +88,8 @@ pub(super) fn read(
     match shape {
         Shape::AnthropicMessages => event.messages(set, found),
         Shape::OpenAiResponses => event.responses(set, found),
+        Shape::Gemini => event.gemini(set, found),
+        Shape::Ollama => event.ollama(set, found),
         _ => event.chat(set, found),
     }
 }

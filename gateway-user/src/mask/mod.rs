@@ -3,7 +3,8 @@
 //! In: the bytes of a request or an answer, what they look like ([`Shape`]), and what to mask ([`Set`]). Out: the same bytes,
 //! except for the string literals in which something was found. Invariants: valid JSON stays valid; a stream comes out the same
 //! however it was cut; nothing leaves a stream that may still become a finding; what cannot be read is an error, never passed on.
-//! Sources: RFC 8259; the event streams of OpenAI chat completions, completions and responses, and of Anthropic messages. Pure: no I/O, no clock.
+//! Sources: RFC 8259; the streams of OpenAI chat completions, completions and responses, of Anthropic messages, Gemini and Ollama. Pure: no I/O,
+//! no clock.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -42,7 +43,11 @@ pub enum Shape {
     OpenAiResponses,
     /// Anthropic messages: one JSON document, or events.
     AnthropicMessages,
-    /// The answer of OpenAI embeddings: one JSON document.
+    /// Gemini: one JSON document, or elements of a stream.
+    Gemini,
+    /// Ollama: one JSON document, or lines.
+    Ollama,
+    /// An answer with vectors: one JSON document.
     Vectors,
     /// Any other JSON document.
     Json,

@@ -16,7 +16,8 @@ use super::queue::{Place, Queue};
 use super::text::Part;
 use super::{MaskError, Set, Shape};
 use crate::detect::Finding;
-use crate::protocol::sse::{Event, Framer};
+use crate::protocol::frames::{Framer, Framing};
+use crate::protocol::sse::Event;
 
 /// A stream that is masked while it passes.
 pub struct Stream {
@@ -43,11 +44,11 @@ struct Channel {
 impl Stream {
     /// A stream of this shape.
     #[must_use]
-    pub fn new(shape: Shape, set: Set) -> Self {
+    pub fn new(shape: Shape, framing: Framing, set: Set) -> Self {
         Self {
             shape,
             set,
-            framer: Framer::new(MAX_EVENT),
+            framer: Framer::new(framing, MAX_EVENT),
             queue: Queue::default(),
             channels: HashMap::new(),
             masked: HashSet::new(),

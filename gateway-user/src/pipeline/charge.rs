@@ -145,6 +145,8 @@ fn priced(connection: &Connection, ready: &Ready) -> Result<Option<(Price, Bound
 fn maker(family: Family) -> &'static str {
     match family {
         Family::AnthropicMessages | Family::AnthropicModels => "anthropic",
+        Family::Gemini => "gemini",
+        Family::Ollama => "ollama",
         _ => "openai",
     }
 }

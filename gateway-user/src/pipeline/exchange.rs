@@ -232,6 +232,8 @@ async fn forward(
         return websocket::open(context, handshake, entry, permit).await;
     }
     let without_counts = outgoing.counts;
+    let streams = ready.call.as_ref().is_some_and(|call| call.stream);
+    let vectors = ready.action.name == llm::EMBED;
     let tools = Tools::of(connection, &ready, &permit, entry.id());
     let request = match (outgoing.body, ready.payload) {
         (_, Payload::Stream(body)) => Request::from_parts(outgoing.parts, streamed(body)),
@@ -261,6 +263,8 @@ async fn forward(
                 held,
                 charge,
                 without_counts,
+                streams,
+                vectors,
                 tools,
             };
             Ok(relay::start(connection, entry, response, answering, revoked).await?)

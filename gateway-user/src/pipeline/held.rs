@@ -1,12 +1,13 @@
-//! Keeps a model call that streams alive while a person decides: the head of the answer goes out, then a comment every few seconds, then
-//! the upstream's stream, or an event from which the provider's library raises its error.
+//! Keeps a model call that streams alive while a person decides: the head of the answer goes out, then every few seconds what says
+//! nothing in it, then the upstream's stream, or an event from which the provider's library raises its error.
 //!
 //! In: the work on a request, and whether it waits for a person. Out: the work's own answer if that comes soon, so that most refusals
 //! have a status; else a stream. Invariants: nothing here releases or records anything, the work does as ever; a client that hangs up
 //! drops the work, which is recorded as aborted and leaves the question open for the identical request; so does a drain.
 //! Sources: WHATWG HTML, server-sent events (a line that begins with a colon is a comment). Measured: the OpenAI and Anthropic libraries
 //! for Python and Node, LangChain's of both, and the `ai` package read over comments before the first event; events of another kind
-//! break most of them.
+//! break most of them. Google's library takes a comment for an answer, and reads over empty lines; between JSON documents, white space
+//! means nothing, but Ollama's library takes an empty line for a document.
 
 use std::pin::Pin;
 use std::task::{Context as Poller, Poll, ready};
@@ -21,9 +22,10 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout_at};
 
 use super::exchange::Hangup;
 use super::inspect::{self, Ready};
-use super::relay::{Body, BoxError, is_event_stream};
+use super::relay::{Body, BoxError};
 use crate::approve::MAX_WITHIN;
 use crate::drain::Drain;
+use crate::protocol::frames::Framing;
 use crate::protocol::llm::Family;
 use crate::protocol::{Refusal, Why};
 use crate::record::Id;
@@ -45,7 +47,7 @@ pub(super) type Told = watch::Sender<Option<Waits>>;
 
 /// How a waiting request is kept alive.
 pub(super) struct Pulse {
-    family: Family,
+    format: Format,
     /// When the client is answered at the latest.
     until: Instant,
     /// Between two comments.
@@ -53,9 +55,16 @@ pub(super) struct Pulse {
     waits: watch::Receiver<Option<Waits>>,
 }
 
+/// How a stream is written.
+#[derive(Clone, Copy)]
+pub(super) struct Format {
+    pub(super) family: Family,
+    pub(super) framing: Framing,
+}
+
 /// The body of an answer whose head went out before it was decided.
 pub(super) struct Held {
-    family: Family,
+    format: Format,
     state: State,
 }
 
@@ -78,7 +87,10 @@ pub(super) fn patience(version: Version, ready: &Ready) -> (Duration, Option<(To
     };
     let (told, waits) = watch::channel(None);
     let pulse = Pulse {
-        family: call.family,
+        format: Format {
+            family: call.family,
+            framing: call.framing(&ready.head),
+        },
         until: Instant::now() + SOON.min(hold),
         beat: BEAT.min(hold).max(FASTEST),
         waits,
@@ -95,17 +107,21 @@ pub(super) async fn alive(mut work: Work, mut pulse: Pulse, drain: Drain) -> Ans
     };
     let mut beat = interval(pulse.beat);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let family = pulse.family;
+    let format = pulse.format;
     let state = State::Waiting {
-        next: Box::pin(async move { streamed(work.await, family, waits).await }),
+        next: Box::pin(async move { streamed(work.await, format, waits).await }),
         beat,
         waits: pulse.waits,
         drain: Box::pin(async move { drain.begun().await }),
     };
-    let held = Held { family, state };
+    let held = Held { format, state };
     let mut response = Response::new(Body::Held(Box::new(held)));
     let headers = response.headers_mut();
-    let stream = HeaderValue::from_static("text/event-stream; charset=utf-8");
+    let stream = HeaderValue::from_static(match format.framing {
+        Framing::Events => "text/event-stream; charset=utf-8",
+        Framing::Lines => "application/x-ndjson",
+        Framing::Array => "application/json; charset=utf-8",
+    });
     headers.insert(header::CONTENT_TYPE, stream);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Refusal::put_id(headers, &waits.exchange.to_string());
@@ -159,16 +175,13 @@ impl Held {
                     }
                     let waits = *waits.borrow();
                     if let (Some(waits), Poll::Ready(())) = (waits, drain.as_mut().poll(poller)) {
-                        let body = stopped(self.family, waits);
+                        let body = stopped(self.format, waits);
                         self.state = State::Answering(body);
                         continue;
                     }
                     ready!(beat.poll_tick(poller));
-                    let comment = match waits {
-                        Some(waits) => format!(": waiting for approval {}\n\n", waits.approval),
-                        None => ": waiting for the answer\n\n".to_owned(),
-                    };
-                    return Poll::Ready(Some(Ok(Frame::data(comment.into()))));
+                    let beat = self.format.beat(waits);
+                    return Poll::Ready(Some(Ok(Frame::data(beat))));
                 }
                 State::Answering(body) => return Pin::new(body).poll_frame(poller),
             }
@@ -183,20 +196,35 @@ impl Held {
     }
 }
 
+impl Format {
+    /// What keeps a client waiting and says nothing to it.
+    pub(super) fn beat(self, waits: Option<Waits>) -> Bytes {
+        let comments = self.framing == Framing::Events && self.family != Family::Gemini;
+        match (self.framing, waits) {
+            (Framing::Events, Some(waits)) if comments => {
+                format!(": waiting for approval {}\n\n", waits.approval).into()
+            }
+            (Framing::Events, None) if comments => ": waiting for the answer\n\n".into(),
+            (Framing::Events, _) => "\n".into(),
+            (Framing::Lines | Framing::Array, _) => " ".into(),
+        }
+    }
+}
+
 /// What is left to send of an answer when its head has gone out: its stream, or the event that says why there is none.
-async fn streamed(answer: Answer, family: Family, waits: Waits) -> Result<Body, BoxError> {
+async fn streamed(answer: Answer, format: Format, waits: Waits) -> Result<Body, BoxError> {
     let response = match answer {
         Ok(response) => response,
         Err(Hangup::Upstream(_)) => {
-            return Ok(told(family, waits, "the upstream could not be reached"));
+            return Ok(told(format, waits, "the upstream could not be reached"));
         }
         Err(error) => return Err(error.into()),
     };
     let (parts, body) = response.into_parts();
     if let Some(refusal) = parts.extensions.get::<Refusal>() {
-        return Ok(Body::whole(refusal.event(family)));
+        return Ok(format.refused(refusal));
     }
-    if parts.status == StatusCode::OK && is_plain_stream(&parts.headers) {
+    if parts.status == StatusCode::OK && format.is_of(&parts.headers) {
         return Ok(body);
     }
     let text = Limited::new(body, MAX_ERROR).collect().await;
@@ -207,42 +235,51 @@ async fn streamed(answer: Answer, family: Family, waits: Waits) -> Result<Body, 
         Err(_) => parts.status.to_string(),
     };
     let reason = format!("the upstream answered {reason}");
-    Ok(told(family, waits, &reason))
+    Ok(told(format, waits, &reason))
 }
 
-fn is_plain_stream(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
-    is_event_stream(headers) && codings.all(|coding| coding.as_bytes() == b"identity")
+impl Format {
+    /// Whether an answer is such a stream, and not compressed.
+    fn is_of(self, headers: &HeaderMap) -> bool {
+        let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+        Framing::of(headers, true) == Some(self.framing)
+            && codings.all(|coding| coding.as_bytes() == b"identity")
+    }
+
+    fn refused(self, refusal: &Refusal) -> Body {
+        Body::whole(refusal.last(self.family, self.framing, false))
+    }
 }
 
-fn told(family: Family, waits: Waits, reason: &str) -> Body {
-    event(family, Why::Upstream, waits.exchange, reason)
+fn told(format: Format, waits: Waits, reason: &str) -> Body {
+    event(format, Why::Upstream, waits.exchange, reason)
 }
 
 /// The gateway ends before a person has answered, and the next one goes on with the question.
-fn stopped(family: Family, waits: Waits) -> Body {
+fn stopped(format: Format, waits: Waits) -> Body {
     let approval = waits.approval;
     let reason = format!(
         "Tollgate is being stopped or restarted; approval {approval} stays open for the same request, sent again"
     );
-    event(family, Why::Unavailable, waits.exchange, &reason)
+    event(format, Why::Unavailable, waits.exchange, &reason)
 }
 
-fn event(family: Family, why: Why, id: Id, reason: &str) -> Body {
+fn event(format: Format, why: Why, id: Id, reason: &str) -> Body {
     let refusal = Refusal {
         why,
         message: format!("{reason}. Id {id}; operator: tollgate replay {id}"),
         id: id.to_string(),
     };
-    Body::whole(refusal.event(family))
+    format.refused(&refusal)
 }
 
 /// What an error page says: the provider's message where there is one.
 fn message(page: &[u8]) -> String {
     let error = serde_json::from_slice::<serde_json::Value>(page).ok();
-    let message = error
-        .as_ref()
-        .and_then(|error| error.pointer("/error/message")?.as_str());
+    let message = error.as_ref().and_then(|error| {
+        let message = error.pointer("/error/message");
+        message.or_else(|| error.get("error"))?.as_str()
+    });
     let text = String::from_utf8_lossy(page);
     let message = message.unwrap_or(text.trim());
     message.chars().take(MAX_MESSAGE).collect()

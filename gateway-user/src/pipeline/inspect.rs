@@ -116,8 +116,8 @@ pub(super) async fn prepare(
     // Reading took time. What is found and what is decided go by one set.
     policies = connection.gateway.policies.load_full();
     // Elsewhere than at a provider other things are called `messages` and `responses`.
-    let endpoint =
-        endpoint.filter(|_| !is_call || resource.is_provider() || llm::agrees(&head, bytes));
+    let endpoint = endpoint
+        .filter(|found| !is_call || resource.is_provider() || llm::agrees(*found, &head, bytes));
     let family = endpoint.map(|found| found.family);
     let shape = shape(family, &headers, bytes);
     let found = if bytes.is_empty() {

@@ -27,6 +27,7 @@ use super::{Connection, ConnectionError};
 use crate::keeper::Scrub;
 use crate::mask::{self, MaskError, Shape};
 use crate::protocol::coding;
+use crate::protocol::frames::Framing;
 use crate::protocol::http::{chunked_only, end_to_end};
 use crate::protocol::llm::Family;
 use crate::protocol::sse::Whole;
@@ -54,6 +55,8 @@ pub(super) fn shape_of(family: Family) -> Shape {
         }
         Family::OpenAiResponses => Shape::OpenAiResponses,
         Family::AnthropicMessages => Shape::AnthropicMessages,
+        Family::Gemini => Shape::Gemini,
+        Family::Ollama => Shape::Ollama,
         Family::OpenAiModels | Family::AnthropicModels => Shape::Json,
     }
 }
@@ -67,6 +70,10 @@ pub(super) struct Answering<'a> {
     pub(super) charge: Charge,
     /// The client did not ask for the token counts of its stream.
     pub(super) without_counts: bool,
+    /// A stream is asked for.
+    pub(super) streams: bool,
+    /// It has vectors.
+    pub(super) vectors: bool,
     /// What calls of tools are judged by, where policy has a say in them.
     pub(super) tools: Option<Arc<Tools>>,
 }
@@ -80,6 +87,8 @@ impl<'a> Answering<'a> {
             held,
             charge: Charge::default(),
             without_counts: false,
+            streams: false,
+            vectors: false,
             tools: None,
         }
     }
@@ -99,6 +108,8 @@ pub(super) async fn start(
         held,
         charge,
         without_counts,
+        streams,
+        vectors,
         tools,
     } = answering;
     let (mut parts, upstream) = response.into_parts();
@@ -118,7 +129,11 @@ pub(super) async fn start(
     let edited = held.is_some() || !masks.is_empty() || tools.is_some();
     let coding = coding::of(&parts.headers);
     let readable = coding.is_ok();
-    let collector = family.filter(|_| readable).map(Collector::new);
+    // Of others, a stream of documents is a document like any.
+    let framing = Framing::of(&parts.headers, streams && family == Some(Family::Gemini));
+    let framing = framing.filter(|framing| *framing == Framing::Events || family.is_some());
+    let readable = family.filter(|_| readable);
+    let collector = readable.map(|family| Collector::new(family, framing));
     let status = parts.status.as_u16();
     let record = Record {
         entry,
@@ -153,24 +168,26 @@ pub(super) async fn start(
         }
         _ => Upstream::AsIs(upstream),
     };
-    let events = is_event_stream(&parts.headers);
-    if !events && (tools.is_some() || !masks.is_empty()) {
+    let streamed = framing.is_some();
+    let shape = answer_shape(family, vectors, &parts.headers);
+    let edited = tools.is_some() || !masks.is_empty();
+    let Some(framing) = framing.or(Some(Framing::Events).filter(|_| !edited)) else {
         let editing = Editing {
             family,
+            shape,
             masks,
             scrub,
             tools,
         };
         return whole::answer(parts, upstream, record, editing, revoked).await;
-    }
-    let whole = family
-        .filter(|_| record.charge.counts() && events)
-        .map(|family| (Whole::new(without_counts), family));
+    };
+    let streamed = family.filter(|_| record.charge.counts() && streamed);
+    let whole = streamed.map(|family| (Whole::new(framing, without_counts), family));
     if whole.is_some() || tools.is_some() {
         parts.headers.remove(header::CONTENT_LENGTH);
     }
     let upstream = match tools {
-        Some(tools) => Upstream::Judged(Box::new(Judged::new(upstream, tools))),
+        Some(tools) => Upstream::Judged(Box::new(Judged::new(upstream, framing, tools))),
         None => upstream,
     };
     let mask = match family {
@@ -183,12 +200,11 @@ pub(super) async fn start(
             for name in CHANGED_BY_EDITS {
                 parts.headers.remove(*name);
             }
-            let shape = answer_shape(Some(family), &parts.headers);
-            Some((mask::Stream::new(shape, masks), family))
+            Some((mask::Stream::new(shape, framing, masks), family))
         }
     };
     let edits = Edits { scrub, mask, whole };
-    let relay = Relay::new(upstream, edits, record, revoked);
+    let relay = Relay::new(upstream, framing, edits, record, revoked);
     Ok(Response::from_parts(parts, Body::Relay(Box::new(relay))))
 }
 
@@ -266,10 +282,12 @@ impl HttpBody for Body {
 }
 
 /// An error page of something before the provider is text, whatever was asked.
-fn answer_shape(family: Option<Family>, headers: &HeaderMap) -> Shape {
+fn answer_shape(family: Option<Family>, vectors: bool, headers: &HeaderMap) -> Shape {
     match family {
-        Some(Family::OpenAiEmbeddings) if is_json(headers) => Shape::Vectors,
-        Some(family) if is_json(headers) || is_event_stream(headers) => shape_of(family),
+        _ if vectors && is_json(headers) => Shape::Vectors,
+        Some(family) if is_json(headers) || Framing::of(headers, false).is_some() => {
+            shape_of(family)
+        }
         _ if is_json(headers) => Shape::Json,
         _ => Shape::Text,
     }
@@ -284,12 +302,6 @@ pub(super) fn scrub_values(scrub: &Scrub, headers: &mut HeaderMap) {
                 HeaderValue::from_bytes(&scrubbed).unwrap_or_else(|_| HeaderValue::from_static(""));
         }
     }
-}
-
-pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// Headers that describe the bytes as the upstream sent them.

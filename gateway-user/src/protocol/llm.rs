@@ -3,10 +3,11 @@
 //! In: a request head, then its whole body. Out: an [`Endpoint`], and for a request that carries a prompt a [`Call`], or a [`LlmError`] for
 //! a body that two parsers could read differently. Paths are known on any host; elsewhere than at a listed provider the body has to
 //! look the part too ([`agrees`]), for other services have paths that end the same.
-//! Sources: the OpenAI and Anthropic API references; Azure's paths of deployments.
+//! Sources: the OpenAI, Anthropic, Gemini, Vertex and Ollama API references; Azure's paths of deployments.
 
 mod call;
 mod counts;
+mod google;
 mod input;
 
 use ::http::{HeaderMap, Method};
@@ -34,6 +35,10 @@ pub enum Family {
     AnthropicMessages,
     /// Anthropic's list of models.
     AnthropicModels,
+    /// Gemini: contents to candidates, tokens or vectors; its list of models.
+    Gemini,
+    /// Ollama: chats, generated texts, vectors; its list of models.
+    Ollama,
 }
 
 /// One operation of an LLM API.
@@ -43,6 +48,8 @@ pub struct Endpoint {
     pub family: Family,
     /// The action's name in the policy schema.
     pub action: &'static str,
+    /// Whether the answer is a stream, where the path says so: of any other call the body does.
+    pub stream: Option<bool>,
 }
 
 impl Family {
@@ -57,6 +64,8 @@ impl Family {
             Self::OpenAiModels => "openai-models",
             Self::AnthropicMessages => "anthropic-messages",
             Self::AnthropicModels => "anthropic-models",
+            Self::Gemini => "gemini",
+            Self::Ollama => "ollama",
         }
     }
 }
@@ -74,16 +83,24 @@ impl Endpoint {
 /// path alone makes a list of models.
 #[must_use]
 pub fn recognise(head: &Head, headers: &HeaderMap, listed: bool) -> Option<Endpoint> {
-    let path = head.path.to_ascii_lowercase().replace("%3b", ";");
+    let path = head.path.to_ascii_lowercase();
+    let path = path.replace("%3b", ";").replace("%3a", ":");
     let segments: Vec<&str> = path
         .split('/')
         .map(|segment| segment.split(';').next().unwrap_or_default())
         .filter(|segment| !segment.is_empty())
         .collect();
+    if let Some(found) = google::called(&head.method, &segments) {
+        return Some(found);
+    }
     let found = called(&head.method, &segments)
         .or_else(|| kept(&head.method, &segments, listed))
         .or_else(|| models(&head.method, &segments, headers).filter(|_| listed));
-    found.map(|(family, action)| Endpoint { family, action })
+    found.map(|(family, action)| Endpoint {
+        family,
+        action,
+        stream: None,
+    })
 }
 
 /// The action of a request without a prompt, or of one that belongs to no LLM API.
@@ -101,12 +118,14 @@ fn called(method: &Method, segments: &[&str]) -> Option<(Family, &'static str)> 
     let found = match segments {
         [.., "chat", "completions"] => (Family::OpenAiChat, GENERATE),
         [.., "completions"] => (Family::OpenAiCompletions, GENERATE),
+        [.., "api", "embed" | "embeddings"] => (Family::Ollama, EMBED),
         [.., "embeddings"] => (Family::OpenAiEmbeddings, EMBED),
         [.., "responses"] | [.., "responses", "compact"] => (Family::OpenAiResponses, GENERATE),
         [.., "responses", "input_tokens"] => (Family::OpenAiResponses, COUNT),
         [before @ .., "messages"] if !before.contains(&"threads") => {
             (Family::AnthropicMessages, GENERATE)
         }
+        [.., "api", "chat" | "generate"] => (Family::Ollama, GENERATE),
         [.., "messages", "count_tokens"] => (Family::AnthropicMessages, COUNT),
         _ => return None,
     };
@@ -144,13 +163,16 @@ fn models(
     segments: &[&str],
     headers: &HeaderMap,
 ) -> Option<(Family, &'static str)> {
-    let family = if headers.contains_key("anthropic-version") {
-        Family::AnthropicModels
-    } else {
-        Family::OpenAiModels
+    let family = match segments {
+        [.., "api", "tags" | "ps" | "show" | "version"] => Family::Ollama,
+        ["v1beta" | "v1alpha", ..] => Family::Gemini,
+        _ if headers.contains_key("anthropic-version") => Family::AnthropicModels,
+        _ => Family::OpenAiModels,
     };
-    let models = matches!(segments, [.., "models"] | [.., "models", _]);
-    (models && reads(method)).then_some((family, READ))
+    let models = matches!(segments, [.., "models"] | [.., "models", _]) || family == Family::Ollama;
+    // Ollama's own client posts the name of the model it asks about.
+    let shows = matches!(segments, [.., "api", "show"]) && *method == Method::POST;
+    (models && (reads(method) || shows)).then_some((family, READ))
 }
 
 fn reads(method: &Method) -> bool {
@@ -158,7 +180,8 @@ fn reads(method: &Method) -> bool {
 }
 
 const GENERATE: &str = "llm.generate";
-const EMBED: &str = "llm.embed";
+/// The action of a call whose answer has vectors.
+pub const EMBED: &str = "llm.embed";
 const COUNT: &str = "llm.count";
 const READ: &str = "llm.read";
 const WRITE: &str = "llm.write";

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
+use super::frames::Framing;
 use super::llm::Family;
 
 /// A refusal, ready to be told.
@@ -77,6 +78,17 @@ impl Why {
         }
     }
 
+    /// Google's word for it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Policy | Self::ApprovalPending | Self::Budget => "PERMISSION_DENIED",
+            Self::RateLimited(_) => "RESOURCE_EXHAUSTED",
+            Self::Malformed | Self::Coding | Self::TooLarge => "INVALID_ARGUMENT",
+            Self::Upstream | Self::Withheld => "INTERNAL",
+            Self::Unavailable | Self::Overloaded => "UNAVAILABLE",
+        }
+    }
+
     /// The providers' own word for it.
     fn kind(self) -> &'static str {
         match self {
@@ -139,6 +151,8 @@ impl Refusal {
     pub fn event(&self, family: Family) -> Bytes {
         let data = self.envelope(family);
         let text = match family {
+            Family::Gemini => format!("data: {data}\n\n"),
+            Family::Ollama => format!("{data}\n"),
             Family::AnthropicMessages | Family::AnthropicModels => {
                 format!("event: error\ndata: {data}\n\n")
             }
@@ -158,10 +172,27 @@ impl Refusal {
         Bytes::from(text)
     }
 
+    /// The refusal as the end of a stream of this framing; `begun` tells that something of it has gone out.
+    #[must_use]
+    pub fn last(&self, family: Family, framing: Framing, begun: bool) -> Bytes {
+        match framing {
+            Framing::Events | Framing::Lines => self.event(family),
+            Framing::Array => {
+                let before = if begun { "," } else { "[" };
+                Bytes::from(format!("{before}{}]", self.envelope(family)))
+            }
+        }
+    }
+
     /// What the provider's own errors look like.
     fn envelope(&self, family: Family) -> Value {
         let (message, code) = (&self.message, self.why.code());
         match family {
+            Family::Gemini => {
+                let details = json!({"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": code, "domain": "tollgate", "metadata": {"id": self.id}});
+                json!({"error": {"code": self.why.status().as_u16(), "message": message, "status": self.why.word(), "details": [details]}})
+            }
+            Family::Ollama => json!({"error": message}),
             Family::AnthropicMessages | Family::AnthropicModels => {
                 json!({"type": "error", "error": {"type": self.why.kind(), "message": message}, "request_id": self.id})
             }
@@ -190,7 +221,7 @@ mod tests {
         }
     }
 
-    const FAMILIES: [Family; 7] = [
+    const FAMILIES: [Family; 9] = [
         Family::OpenAiChat,
         Family::OpenAiResponses,
         Family::OpenAiCompletions,
@@ -198,6 +229,8 @@ mod tests {
         Family::OpenAiModels,
         Family::AnthropicMessages,
         Family::AnthropicModels,
+        Family::Gemini,
+        Family::Ollama,
     ];
 
     #[test]
@@ -210,6 +243,10 @@ mod tests {
                 assert_eq!(response.headers()[id], "01ABCDEF");
             }
             let body: Value = serde_json::from_slice(response.body()).unwrap();
+            if family == Some(Family::Ollama) {
+                assert_eq!(body["error"], "no. Id 01ABCDEF");
+                continue;
+            }
             assert_eq!(body["error"]["message"], "no. Id 01ABCDEF");
             let anthropic = family.is_some_and(|family| family.name().starts_with("anthropic"));
             assert_eq!(body["type"] == "error", anthropic, "{body}");
@@ -230,5 +267,18 @@ mod tests {
         let anthropic = r#"{"type":"error","error":{"type":"permission_error","message":"no. Id 01ABCDEF"},"request_id":"01ABCDEF"}"#;
         let anthropic = format!("event: error\ndata: {anthropic}\n\n");
         assert_eq!(refusal().event(Family::AnthropicMessages), anthropic);
+        // Its library looks for the beginning, and for the code.
+        let gemini = String::from_utf8(refusal().event(Family::Gemini).to_vec()).unwrap();
+        assert!(gemini.starts_with(
+            r#"data: {"error":{"code":403,"message":"no. Id 01ABCDEF","status":"PERMISSION_DENIED""#
+        ));
+        let last = |begun| refusal().last(Family::Gemini, Framing::Array, begun);
+        let element = last(false);
+        assert!(serde_json::from_slice::<Value>(&element).unwrap()[0]["error"]["code"] == 403);
+        assert!(last(true).starts_with(b","));
+        assert_eq!(
+            refusal().event(Family::Ollama),
+            "{\"error\":\"no. Id 01ABCDEF\"}\n"
+        );
     }
 }

@@ -8,6 +8,8 @@
 
 mod whole;
 
+use std::ops::Range;
+
 use bytes::{Bytes, BytesMut};
 
 pub use whole::Whole;
@@ -23,6 +25,8 @@ pub struct Event {
     pub data: Option<String>,
     /// Where its lines start: behind the byte order mark a stream may begin with.
     start: usize,
+    /// Where its data stands, of a stream that has documents instead of lines with fields.
+    document: Option<Range<usize>>,
 }
 
 /// A stream that is not read any further.
@@ -34,6 +38,9 @@ pub enum SseError {
     /// Bytes that clients would read in different ways.
     #[error("an event is not UTF-8")]
     NotUtf8,
+    /// A stream that should be one array of documents.
+    #[error("the stream is no array of documents")]
+    NoArray,
 }
 
 /// Cuts a stream into events.
@@ -139,15 +146,37 @@ impl Framer {
             name,
             data,
             start,
+            document: None,
         })
     }
 }
 
 impl Event {
+    /// An event of a stream of documents: `range` of its bytes is one, or there is none in it.
+    pub(super) fn document(raw: Bytes, range: Range<usize>) -> Result<Self, SseError> {
+        let text = str::from_utf8(&raw).map_err(|_| SseError::NotUtf8)?;
+        let found = text[range.clone()].trim_ascii();
+        let start =
+            range.start + (text[range.clone()].len() - text[range].trim_ascii_start().len());
+        let data = (!found.is_empty()).then(|| found.to_owned());
+        let document = start..start + found.len();
+        Ok(Self {
+            name: None,
+            data,
+            start: 0,
+            document: Some(document),
+            raw,
+        })
+    }
+
     /// The same event with other data: every other line stays as it is, and so do the line endings.
     #[must_use]
     pub fn with_data(&self, data: &str) -> Bytes {
         let text = str::from_utf8(&self.raw).unwrap_or_default();
+        if let Some(document) = &self.document {
+            let (before, after) = (&text[..document.start], &text[document.end..]);
+            return Bytes::from([before, data, after].concat());
+        }
         let (mark, text) = text.split_at(self.start);
         let mut out = String::with_capacity(self.raw.len() + data.len());
         out.push_str(mark);

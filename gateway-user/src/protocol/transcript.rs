@@ -1,10 +1,12 @@
 //! What a model answered: text, reasoning, tool calls, token counts, from a whole answer or a stream, for the record.
 //!
-//! In: the bytes of an answer, cut anywhere; it is a JSON document if its first byte that is no space is `{`, else a stream of
-//! events. Out: a [`Summary`]. Never fails: what cannot be read is counted and left out, what is too long is cut and marked.
+//! In: the bytes of an answer, cut anywhere, and how it is framed if that is known; else it is a JSON document if its first byte that is
+//! no space is `{`, or a stream of events. Out: a [`Summary`]. Never fails: what cannot be read is counted and left out, what is too long is cut and marked.
 //! Sources: OpenAI chat completions, completions, responses and embeddings, Anthropic messages; answers and streams.
 
 mod anthropic;
+mod gemini;
+mod ollama;
 mod openai;
 mod responses;
 
@@ -12,8 +14,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::frames::{Framer, Framing};
 use super::llm::Family;
-use super::sse::{Event, Framer};
+use super::sse::Event;
 
 /// What a model answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,10 +83,11 @@ enum Wire {
 impl Collector {
     /// A collector for one answer.
     #[must_use]
-    pub fn new(family: Family) -> Self {
+    pub fn new(family: Family, framing: Option<Framing>) -> Self {
+        let framer = framing.map(|framing| Wire::Events(Framer::new(framing, MAX_READ)));
         Self {
             family,
-            wire: Wire::Unknown,
+            wire: framer.unwrap_or(Wire::Unknown),
             answer: Answer::default(),
         }
     }
@@ -94,7 +98,7 @@ impl Collector {
             self.wire = match bytes.trim_ascii_start().first() {
                 None => return,
                 Some(b'{') => Wire::Document(Vec::new()),
-                Some(_) => Wire::Events(Framer::new(MAX_READ)),
+                Some(_) => Wire::Events(Framer::new(Framing::Events, MAX_READ)),
             };
         }
         match &mut self.wire {
@@ -161,6 +165,8 @@ impl Collector {
         match self.family {
             Family::AnthropicMessages => anthropic::event(&value, &mut self.answer),
             Family::OpenAiResponses => responses::event(&value, &mut self.answer),
+            Family::Gemini => gemini::read(&value, &mut self.answer),
+            Family::Ollama => ollama::read(&value, &mut self.answer),
             _ => openai::read(&value, &mut self.answer),
         }
     }
@@ -169,6 +175,8 @@ impl Collector {
         match self.family {
             Family::AnthropicMessages => anthropic::document(value, &mut self.answer),
             Family::OpenAiResponses => responses::document(value, &mut self.answer),
+            Family::Gemini => gemini::read(value, &mut self.answer),
+            Family::Ollama => ollama::read(value, &mut self.answer),
             _ => openai::read(value, &mut self.answer),
         }
     }
@@ -219,6 +227,13 @@ impl Answer {
             call.name.push_str(name);
         }
         call.arguments.push_str(arguments);
+    }
+
+    /// A call that is there in one piece.
+    fn whole_call(&mut self, choice: u64, name: &Value, arguments: &Value) {
+        let after = self.calls.range((choice, 0)..=(choice, u64::MAX)).count() as u64;
+        let arguments = Value::String(arguments.to_string());
+        self.call(choice, after, name, &arguments);
     }
 
     fn answered_by(&mut self, model: &Value) {

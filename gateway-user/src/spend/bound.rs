@@ -141,7 +141,13 @@ fn hosted(tools: &serde_json::Value) -> bool {
     let tools = tools.as_array().map(Vec::as_slice).unwrap_or_default();
     tools.iter().any(|tool| {
         let kind = tool["type"].as_str().unwrap_or("function");
-        !["function", "custom"].contains(&kind)
+        let declares = ["functionDeclarations", "function_declarations"];
+        let functions = |key: &String| declares.contains(&key.as_str());
+        let google = tool.get("type").is_none() && tool.get("name").is_none();
+        let others = tool
+            .as_object()
+            .is_some_and(|tool| !tool.keys().all(functions));
+        !["function", "custom"].contains(&kind) || (google && others)
     })
 }
 
@@ -157,6 +163,10 @@ const NAMES: &[&str] = &[
     "mcp_servers",
     "web_search_options",
     "variables",
+    "cachedContent",
+    "cached_content",
+    "fileData",
+    "file_data",
 ];
 
 /// Tokens that providers put around what a call says.

@@ -2,15 +2,17 @@
 
 use bytes::{Bytes, BytesMut};
 use gateway_user::mask::{self, Set, Shape, Stream};
-use gateway_user::protocol::sse::Framer;
+use gateway_user::protocol::frames::{Framer, Framing};
 
-const SHAPES: [Shape; 6] = [
+const SHAPES: [Shape; 8] = [
     Shape::OpenAiChat,
     Shape::AnthropicMessages,
     Shape::Json,
     Shape::Text,
     Shape::OpenAiResponses,
     Shape::Vectors,
+    Shape::Gemini,
+    Shape::Ollama,
 ];
 
 /// A whole body.
@@ -51,7 +53,12 @@ pub(super) fn stream(data: &[u8]) {
         return;
     };
     assert_eq!(whole, cut);
-    assert_eq!(events(&whole), events(stream), "events came or went");
+    let framing = framing(shape(*choice));
+    assert_eq!(
+        events(framing, &whole),
+        events(framing, stream),
+        "events came or went"
+    );
 }
 
 fn shape(choice: u8) -> Shape {
@@ -62,7 +69,7 @@ fn masked<'a>(
     shape: Shape,
     pieces: impl Iterator<Item = &'a [u8]>,
 ) -> Result<BytesMut, mask::MaskError> {
-    let mut stream = Stream::new(shape, Set::all());
+    let mut stream = Stream::new(shape, framing(shape), Set::all());
     let mut out = BytesMut::new();
     for piece in pieces {
         stream.push(piece, &mut out)?;
@@ -71,8 +78,17 @@ fn masked<'a>(
     Ok(out)
 }
 
-fn events(stream: &[u8]) -> usize {
-    let (mut framer, mut events) = (Framer::new(usize::MAX), Vec::new());
+/// Every framing is met.
+fn framing(shape: Shape) -> Framing {
+    match shape {
+        Shape::Gemini => Framing::Array,
+        Shape::Ollama => Framing::Lines,
+        _ => Framing::Events,
+    }
+}
+
+fn events(framing: Framing, stream: &[u8]) -> usize {
+    let (mut framer, mut events) = (Framer::new(framing, usize::MAX), Vec::new());
     // The stream has been read before, so it is one.
     let _ = framer.push(stream, &mut events);
     framer.finish(&mut events);

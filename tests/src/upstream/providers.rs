@@ -1,25 +1,32 @@
-//! What the two providers answer, by method and path.
+//! What the providers answer, by method and path.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::{Method, Response, StatusCode};
+use hyper::{Method, Response, StatusCode, Uri};
 use serde_json::{Value, json};
 
 use super::model::{Conversation, doubled};
 use super::pieces::Pieces;
-use super::serve::{json as document, stream};
-use super::{anthropic, completions, embeddings, openai, responses};
+use super::serve::{json as document, stream, streamed};
+use super::{anthropic, completions, embeddings, gemini, ollama, openai, responses};
 
 /// The answer to a request of a provider's API; `None` to any other.
 pub(super) fn answer(
     method: &Method,
-    path: &str,
+    uri: &Uri,
     from_anthropic: bool,
     body: &Bytes,
     pace: Duration,
 ) -> Option<Response<Pieces>> {
+    let path = uri.path();
     let body = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    if path.starts_with("/v1beta/") {
+        return google(method, uri, &body, pace);
+    }
+    if path.starts_with("/api/") {
+        return local(method, path, &body, pace);
+    }
     let with_usage = body["stream_options"]["include_usage"] == true;
     let said = |asked: Option<Conversation>,
                 whole: fn(&Conversation) -> Value,
@@ -67,6 +74,72 @@ pub(super) fn answer(
         };
         document(StatusCode::BAD_REQUEST, &error)
     }))
+}
+
+/// Gemini: a model, and behind a colon what is asked of it.
+fn google(method: &Method, uri: &Uri, body: &Value, pace: Duration) -> Option<Response<Pieces>> {
+    let found = |answer: Value| Some(document(StatusCode::OK, &answer));
+    let called = uri.path().strip_prefix("/v1beta/models")?;
+    let (model, verb) = called
+        .trim_start_matches('/')
+        .split_once(':')
+        .unwrap_or_default();
+    let asked = |stream| gemini::read(body, model, stream);
+    let answer = match (method.as_str(), verb) {
+        ("GET", "") => found(gemini::models()),
+        ("POST", "generateContent") => asked(false).and_then(|asked| found(gemini::whole(&asked))),
+        ("POST", "countTokens") => asked(false).and_then(|asked| found(gemini::counted(&asked))),
+        ("POST", "embedContent" | "batchEmbedContents") => gemini::vectors(body).and_then(found),
+        ("POST", "streamGenerateContent") => asked(true).map(|asked| {
+            let elements = gemini::elements(&asked);
+            let twice = |pieces| match asked.prompt.contains("twice") {
+                true => doubled(pieces),
+                false => pieces,
+            };
+            if uri.query().is_some_and(|query| query.contains("alt=sse")) {
+                streamed("text/event-stream", twice(gemini::events(&elements)), pace)
+            } else {
+                let array = twice(gemini::array(&elements));
+                streamed("application/json; charset=UTF-8", array, pace)
+            }
+        }),
+        _ => return None,
+    };
+    let error = || {
+        document(
+            StatusCode::BAD_REQUEST,
+            &gemini::error("contents are required"),
+        )
+    };
+    Some(answer.unwrap_or_else(error))
+}
+
+/// Ollama.
+fn local(method: &Method, path: &str, body: &Value, pace: Duration) -> Option<Response<Pieces>> {
+    let said = |whole: fn(&Conversation) -> Value, lines: fn(&Conversation) -> Vec<Bytes>| {
+        let asked = ollama::read(body)?;
+        Some(match asked.stream {
+            false => document(StatusCode::OK, &whole(&asked)),
+            true => {
+                let mut lines = lines(&asked);
+                if asked.prompt.contains("twice") {
+                    lines = doubled(lines);
+                }
+                streamed("application/x-ndjson", lines, pace)
+            }
+        })
+    };
+    let answer = match (method.as_str(), path) {
+        ("POST", "/api/chat") => said(ollama::chat, ollama::chat_lines),
+        ("POST", "/api/generate") => said(ollama::generated, ollama::generated_lines),
+        ("POST", "/api/embed") => {
+            ollama::vectors(body).map(|vectors| document(StatusCode::OK, &vectors))
+        }
+        ("GET", "/api/tags") => Some(document(StatusCode::OK, &ollama::models())),
+        _ => return None,
+    };
+    let error = || document(StatusCode::BAD_REQUEST, &ollama::error("model is required"));
+    Some(answer.unwrap_or_else(error))
 }
 
 /// The response that OpenAI keeps.

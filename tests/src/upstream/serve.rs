@@ -4,7 +4,7 @@ use std::{convert::Infallible, net::TcpListener, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, service::service_fn};
+use hyper::{Method, Request, Response, StatusCode, Uri, body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use tokio::{io::AsyncRead, io::AsyncWrite, net::TcpStream, task::JoinSet};
@@ -139,25 +139,20 @@ async fn exchange(
     if let Some(opened) = opened {
         return Ok(opened);
     }
-    Ok(answer(
-        &head.method,
-        head.uri.path(),
-        anthropic,
-        &body,
-        site.pace,
-    ))
+    Ok(answer(&head.method, &head.uri, anthropic, &body, site.pace))
 }
 
 fn answer(
     method: &Method,
-    path: &str,
+    uri: &Uri,
     anthropic: bool,
     body: &Bytes,
     pace: Duration,
 ) -> Response<Pieces> {
-    if let Some(answer) = providers::answer(method, path, anthropic, body, pace) {
+    if let Some(answer) = providers::answer(method, uri, anthropic, body, pace) {
         return answer;
     }
+    let path = uri.path();
     match (method.as_str(), path) {
         ("POST", "/reviewed") => respond(StatusCode::OK, "text/plain", Pieces::whole("reviewed\n")),
         ("GET", "/hello") => respond(
@@ -207,11 +202,15 @@ pub(super) fn json(status: StatusCode, body: &Value) -> Response<Pieces> {
 }
 
 pub(super) fn stream(events: Vec<Bytes>, pace: Duration) -> Response<Pieces> {
-    respond(
-        StatusCode::OK,
-        "text/event-stream; charset=utf-8",
-        Pieces::stream(events, pace),
-    )
+    streamed("text/event-stream; charset=utf-8", events, pace)
+}
+
+pub(super) fn streamed(
+    content_type: &'static str,
+    pieces: Vec<Bytes>,
+    pace: Duration,
+) -> Response<Pieces> {
+    respond(StatusCode::OK, content_type, Pieces::stream(pieces, pace))
 }
 
 fn respond(status: StatusCode, content_type: &'static str, body: Pieces) -> Response<Pieces> {

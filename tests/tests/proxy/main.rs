@@ -12,6 +12,7 @@ mod conformance;
 mod corpus;
 mod drained;
 mod executable;
+mod families;
 mod fixture;
 mod framing;
 mod held;

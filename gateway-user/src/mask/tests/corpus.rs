@@ -166,7 +166,7 @@ fn a_response_says_the_same_in_its_deltas_and_in_full() {
 #[test]
 fn what_a_response_repeats_is_counted_once() {
     let findings = |stream: &str| {
-        let mut masked = Stream::new(Shape::OpenAiResponses, Set::all());
+        let mut masked = Stream::new(Shape::OpenAiResponses, Framing::Events, Set::all());
         masked
             .push(stream.as_bytes(), &mut BytesMut::new())
             .unwrap();

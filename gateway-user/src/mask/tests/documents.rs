@@ -314,7 +314,7 @@ fn fields_that_take_turns_show_the_beginning_of_a_finding_at_most() {
 
 #[test]
 fn what_waits_for_a_part_that_does_not_go_on_is_limited() {
-    let mut stream = Stream::new(Shape::OpenAiChat, Set::all());
+    let mut stream = Stream::new(Shape::OpenAiChat, Framing::Events, Set::all());
     let mut out = BytesMut::new();
     let held = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"4111\"}}]}\n\n";
     stream.push(held, &mut out).unwrap();

@@ -4,6 +4,7 @@
 
 mod corpus;
 mod documents;
+mod families;
 mod random;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 use super::{MaskError, Set, Shape, Stream};
 use crate::detect::{Detectors, Rule, Spec};
+use crate::protocol::frames::Framing;
 
 /// Masks a stream that arrives in these chunks; the bytes that were out after each of them.
 fn masked<'a>(
@@ -21,7 +23,7 @@ fn masked<'a>(
     set: &Set,
     chunks: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<Vec<BytesMut>, MaskError> {
-    let mut stream = Stream::new(shape, set.clone());
+    let mut stream = Stream::new(shape, framing(shape), set.clone());
     let mut out = BytesMut::new();
     let mut states = Vec::new();
     for chunk in chunks {
@@ -31,6 +33,14 @@ fn masked<'a>(
     stream.finish(&mut out)?;
     states.push(out);
     Ok(states)
+}
+
+fn framing(shape: Shape) -> Framing {
+    match shape {
+        Shape::Gemini => Framing::Array,
+        Shape::Ollama => Framing::Lines,
+        _ => Framing::Events,
+    }
 }
 
 fn whole(shape: Shape, set: &Set, bytes: &[u8]) -> String {

@@ -16,6 +16,7 @@ use crate::pipeline::coding::Upstream;
 use crate::pipeline::inspect::counted;
 use crate::pipeline::revoke::Revoked;
 use crate::pipeline::tools::Blocked;
+use crate::protocol::frames::Framing;
 use crate::protocol::llm::Family;
 use crate::protocol::sse::Whole;
 use crate::protocol::transcript::{Collector, Summary};
@@ -27,6 +28,9 @@ pub(in crate::pipeline) type BoxError = Box<dyn Error + Send + Sync>;
 /// An upstream's body on its way to the agent.
 pub(in crate::pipeline) struct Relay {
     upstream: Upstream,
+    framing: Framing,
+    /// Something has gone out.
+    begun: bool,
     edits: Edits,
     record: Option<Record>,
     revoked: Revoked,
@@ -62,10 +66,18 @@ pub(super) struct Record {
 }
 
 impl Relay {
-    pub(super) fn new(upstream: Upstream, edits: Edits, record: Record, revoked: Revoked) -> Self {
+    pub(super) fn new(
+        upstream: Upstream,
+        framing: Framing,
+        edits: Edits,
+        record: Record,
+        revoked: Revoked,
+    ) -> Self {
         let record = Some(record);
         Self {
             upstream,
+            framing,
+            begun: false,
             edits,
             record,
             revoked,
@@ -154,7 +166,10 @@ impl Relay {
                 // hyper stops asking once the declared length is reached, so the record is closed before the last bytes leave.
                 Ok(()) if self.upstream.is_end_stream() => self.end(edited),
                 Ok(()) if edited.is_empty() => {}
-                Ok(()) => return Poll::Ready(Some(Ok(Frame::data(edited)))),
+                Ok(()) => {
+                    self.begun = true;
+                    return Poll::Ready(Some(Ok(Frame::data(edited))));
+                }
                 Err(error) => self.withhold(edited, &error),
             }
         }
@@ -208,7 +223,11 @@ impl Relay {
     /// The provider goes past what the call may cost: it is cut off, and the reservation is spent.
     fn overspend(&mut self, settled: Bytes) {
         let reason = "the answer is longer than what its budget has reserved".to_owned();
-        let event = self.told(Why::Budget, &format!("ended the answer: {reason}"));
+        let event = self.told(
+            &settled,
+            Why::Budget,
+            &format!("ended the answer: {reason}"),
+        );
         let event = event.unwrap_or_default();
         self.last = Some(Bytes::from([settled, event].concat()));
         self.close(Outcome::Aborted, Some(reason));
@@ -242,7 +261,8 @@ impl Relay {
             scrub.finish(&mut held);
         }
         let (settled, _) = self.mask(held.freeze(), true);
-        let event = blocked.refusal.event(blocked.family);
+        let begun = self.begun || !settled.is_empty();
+        let event = blocked.refusal.last(blocked.family, self.framing, begun);
         self.last = Some(Bytes::from([settled, event].concat()));
         self.close(Outcome::Refused, Some(blocked.reason));
     }
@@ -250,7 +270,7 @@ impl Relay {
     /// What is settled goes out, and behind it the event that tells the client that the rest does not come.
     fn withhold(&mut self, settled: Bytes, error: &MaskError) {
         let what = "withheld the rest of the answer: it cannot be masked";
-        let event = self.told(Why::Withheld, what).unwrap_or_default();
+        let event = self.told(&settled, Why::Withheld, what).unwrap_or_default();
         self.last = Some(Bytes::from([settled, event].concat()));
         self.close(Outcome::Failed, Some(unmaskable(error)));
     }
@@ -258,7 +278,7 @@ impl Relay {
     /// The policies no longer permit it. A client that has only whole events is told in its own format; any other sees the body break.
     fn cut_off(&mut self, reason: String) {
         let what = format!("ended the answer: {reason}");
-        self.last = self.told(Why::Policy, &what);
+        self.last = self.told(&[], Why::Policy, &what);
         if self.last.is_none() {
             self.broken = Some(format!("Tollgate {what}").into());
         }
@@ -266,11 +286,13 @@ impl Relay {
     }
 
     /// The event by which a stream ends early whose client has only whole events.
-    fn told(&self, why: Why, what: &str) -> Option<Bytes> {
+    fn told(&self, settled: &[u8], why: Why, what: &str) -> Option<Bytes> {
         let masked = self.edits.mask.as_ref().map(|(_, family)| *family);
         let whole = self.edits.whole.as_ref().map(|(_, family)| *family);
         let family = masked.or(whole)?;
-        Some(refusal(self.record.as_ref()?.entry.id(), why, what).event(family))
+        let refusal = refusal(self.record.as_ref()?.entry.id(), why, what);
+        let begun = self.begun || !settled.is_empty();
+        Some(refusal.last(family, self.framing, begun))
     }
 
     fn close(&mut self, outcome: Outcome, reason: Option<String>) {

@@ -9,9 +9,9 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Frame;
 
 use super::stream::Record;
-use super::{Body, CHANGED_BY_EDITS, answer_shape, fail, scrub_values, unmaskable};
+use super::{Body, CHANGED_BY_EDITS, fail, scrub_values, unmaskable};
 use crate::keeper::Scrub;
-use crate::mask;
+use crate::mask::{self, Shape};
 use crate::pipeline::ConnectionError;
 use crate::pipeline::coding::Upstream;
 use crate::pipeline::inspect::counted;
@@ -23,6 +23,7 @@ use crate::record::Outcome;
 /// What is done with the answer.
 pub(super) struct Editing {
     pub(super) family: Option<Family>,
+    pub(super) shape: Shape,
     pub(super) masks: mask::Set,
     pub(super) scrub: Option<Scrub>,
     pub(super) tools: Option<Arc<Tools>>,
@@ -38,6 +39,7 @@ pub(super) async fn answer(
 ) -> Result<Response<Body>, ConnectionError> {
     let Editing {
         family,
+        shape,
         masks,
         scrub,
         tools,
@@ -72,7 +74,7 @@ pub(super) async fn answer(
     let (bytes, findings) = if masks.is_empty() {
         (whole, Vec::new())
     } else {
-        match mask::body(&whole, answer_shape(family, &parts.headers), &masks) {
+        match mask::body(&whole, shape, &masks) {
             Ok(masked) => (masked.bytes, counted(&masked.findings)),
             Err(error) => return fail(record, family, &unmaskable(&error)).await,
         }

@@ -102,7 +102,7 @@ impl Tools {
 
     /// Judges the calls of an answer that is there in one piece.
     pub(super) async fn judge_body(&self, body: &[u8]) -> Result<Judgement, ConnectionError> {
-        match calls::of_body(self.family, body) {
+        match calls::of_body(self.family, None, body) {
             Ok(calls) => self.judge(calls, self.hold, None).await,
             Err(_) if self.connection.observes() => Ok(Ok(())),
             Err(error) => Ok(Err(self.unreadable(&error))),

@@ -16,15 +16,17 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use super::{Judgement, STREAM_HOLD, Tools, waiting};
 use crate::pipeline::ConnectionError;
 use crate::pipeline::coding::Upstream;
-use crate::pipeline::held::Waits;
+use crate::pipeline::held::{Format, Waits};
 use crate::pipeline::relay::BoxError;
 use crate::protocol::calls::{self, CallsError, Step};
+use crate::protocol::frames::Framing;
 use crate::protocol::transcript::ToolCall;
 use crate::protocol::{Refusal, Why};
 
 /// A stream and its judge.
 pub(in crate::pipeline) struct Judged {
     upstream: Upstream,
+    framing: Framing,
     tools: Arc<Tools>,
     calls: calls::Stream,
     out: BytesMut,
@@ -41,14 +43,20 @@ pub(in crate::pipeline) struct Judged {
 struct Judging {
     work: Pin<Box<dyn Future<Output = Result<Judgement, ConnectionError>> + Send>>,
     waits: watch::Receiver<Option<Waits>>,
+    format: Format,
     beat: Interval,
     drain: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Judged {
-    pub(in crate::pipeline) fn new(upstream: Upstream, tools: Arc<Tools>) -> Self {
+    pub(in crate::pipeline) fn new(
+        upstream: Upstream,
+        framing: Framing,
+        tools: Arc<Tools>,
+    ) -> Self {
         Self {
-            calls: calls::Stream::new(tools.family),
+            framing,
+            calls: calls::Stream::new(tools.family, framing),
             upstream,
             tools,
             out: BytesMut::new(),
@@ -129,7 +137,8 @@ impl Judged {
         match step {
             Ok(Step::More) => {}
             Ok(Step::Decide(calls)) => {
-                self.judging = Some(Judging::new(Arc::clone(&self.tools), calls));
+                let tools = Arc::clone(&self.tools);
+                self.judging = Some(Judging::new(tools, self.framing, calls));
             }
             Err(_) if self.tools.connection.observes() => {
                 self.blind = true;
@@ -150,15 +159,22 @@ impl Judged {
 }
 
 impl Judging {
-    fn new(tools: Arc<Tools>, calls: Vec<ToolCall>) -> Self {
+    fn new(tools: Arc<Tools>, framing: Framing, calls: Vec<ToolCall>) -> Self {
         let (told, waits) = waiting();
+        let family = tools.family;
+        // Between documents nothing goes on alone.
+        let hold = match framing {
+            Framing::Events => STREAM_HOLD,
+            Framing::Lines | Framing::Array => tools.hold,
+        };
         let drain = tools.connection.gateway.drain.clone();
         let beats = BEAT.min(tools.hold).max(FASTEST);
         let mut beat = interval_at(Instant::now() + beats, beats);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
-            work: Box::pin(async move { tools.judge(calls, STREAM_HOLD, Some(&told)).await }),
+            work: Box::pin(async move { tools.judge(calls, hold, Some(&told)).await }),
             waits,
+            format: Format { family, framing },
             beat,
             drain: Box::pin(async move { drain.begun().await }),
         }
@@ -179,9 +195,11 @@ impl Judging {
         if self.drain.as_mut().poll(poller).is_ready() {
             return Poll::Ready(Ok(Ok(Err(Box::new(tools.stopped(waits))))));
         }
+        if self.format.framing != Framing::Events {
+            return Poll::Pending;
+        }
         ready!(self.beat.poll_tick(poller));
-        let comment = format!(": waiting for approval {}\n\n", waits.approval);
-        Poll::Ready(Err(comment.into()))
+        Poll::Ready(Err(self.format.beat(Some(waits))))
     }
 }
 

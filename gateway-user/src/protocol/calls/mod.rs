@@ -6,11 +6,13 @@
 //! Invariants: the same events in the same order for what passes, byte for byte (but for that text); nothing depends on how the stream was
 //! cut; a call that is told twice in different words is two calls. Calls of tools that the provider runs are not among them.
 //! Fails on events or documents that readers could understand differently.
-//! Sources: OpenAI chat completion chunks and response stream events; Anthropic message stream events.
+//! Sources: OpenAI chat completion chunks and response stream events; Anthropic message stream events; Gemini's and Ollama's API references.
 
 mod chat;
 mod facts;
+mod gemini;
 mod messages;
+mod ollama;
 mod responses;
 mod shell;
 mod sql;
@@ -20,6 +22,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use super::frames::Framing;
 use super::json::{self, JsonError, Keys};
 use super::llm::Family;
 use super::sse::SseError;
@@ -43,6 +46,9 @@ pub enum CallsError {
     /// A document where a stream should be.
     #[error("the stream of events begins as a document")]
     Document,
+    /// A call whose arguments come in pieces that are not understood.
+    #[error("a call comes in pieces")]
+    Pieces,
     /// A call without an end in sight.
     #[error("a call of a tool is longer than {} MiB", stream::MAX_HELD >> 20)]
     TooLong,
@@ -56,7 +62,11 @@ pub enum CallsError {
 pub fn has_calls(family: Family) -> bool {
     matches!(
         family,
-        Family::OpenAiChat | Family::OpenAiResponses | Family::AnthropicMessages
+        Family::OpenAiChat
+            | Family::OpenAiResponses
+            | Family::AnthropicMessages
+            | Family::Gemini
+            | Family::Ollama
     )
 }
 
@@ -64,9 +74,16 @@ pub fn has_calls(family: Family) -> bool {
 ///
 /// # Errors
 /// [`CallsError`] where readers could find different ones.
-pub fn of_body(family: Family, body: &[u8]) -> Result<Vec<ToolCall>, CallsError> {
+pub fn of_body(
+    family: Family,
+    framing: Option<Framing>,
+    body: &[u8],
+) -> Result<Vec<ToolCall>, CallsError> {
+    if let Some(framing) = framing {
+        return stream::of_events(family, framing, body);
+    }
     if !matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')) {
-        return stream::of_events(family, body);
+        return stream::of_events(family, Framing::Events, body);
     }
     let text = std::str::from_utf8(body).map_err(|_| CallsError::NotUtf8)?;
     let document = parse(text)?;
@@ -74,6 +91,8 @@ pub fn of_body(family: Family, body: &[u8]) -> Result<Vec<ToolCall>, CallsError>
     match family {
         Family::AnthropicMessages => messages::document(&document, &mut calls),
         Family::OpenAiResponses => responses::document(&document, &mut calls),
+        Family::Gemini => gemini::document(&document, &mut calls)?,
+        Family::Ollama => ollama::document(&document, &mut calls),
         _ => chat::document(&document, &mut calls),
     }
     let mut told = HashSet::new();
@@ -128,12 +147,14 @@ impl Default for Ends {
     }
 }
 
-fn read(family: Family, event: &Value) -> Reading {
-    match family {
+fn read(family: Family, event: &Value) -> Result<Reading, CallsError> {
+    Ok(match family {
         Family::AnthropicMessages => messages::event(event),
         Family::OpenAiResponses => responses::event(event),
+        Family::Gemini => gemini::event(event)?,
+        Family::Ollama => ollama::event(event),
         _ => chat::event(event),
-    }
+    })
 }
 
 /// JSON that every parser reads alike.

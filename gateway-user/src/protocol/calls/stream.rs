@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use bytes::BytesMut;
 
 use super::{CallsError, Ends, Key, Reading, identity, parse, read};
+use crate::protocol::frames::{Framer, Framing};
 use crate::protocol::llm::Family;
-use crate::protocol::sse::{Event, Framer};
+use crate::protocol::sse::Event;
 use crate::protocol::transcript::ToolCall;
 
 /// Holds events back until the calls in them are permitted.
@@ -47,10 +48,10 @@ pub enum Step {
 impl Stream {
     /// A stream of a family whose answers can have calls.
     #[must_use]
-    pub fn new(family: Family) -> Self {
+    pub fn new(family: Family, framing: Framing) -> Self {
         Self {
             family,
-            framer: Framer::new(MAX_HELD),
+            framer: Framer::new(framing, MAX_HELD),
             ahead: VecDeque::new(),
             held: VecDeque::new(),
             bytes: 0,
@@ -137,7 +138,7 @@ impl Stream {
                 ends: Ends::All,
                 ..Reading::default()
             },
-            Some(data) if data.starts_with(['{', '[']) => read(self.family, &parse(data)?),
+            Some(data) if data.starts_with(['{', '[']) => read(self.family, &parse(data)?)?,
             _ => Reading::default(),
         };
         let text = reading.text;
@@ -235,8 +236,13 @@ impl Stream {
 }
 
 /// The calls of a whole stream.
-pub(super) fn of_events(family: Family, body: &[u8]) -> Result<Vec<ToolCall>, CallsError> {
-    let (mut stream, mut out, mut calls) = (Stream::new(family), BytesMut::new(), Vec::new());
+pub(super) fn of_events(
+    family: Family,
+    framing: Framing,
+    body: &[u8],
+) -> Result<Vec<ToolCall>, CallsError> {
+    let mut stream = Stream::new(family, framing);
+    let (mut out, mut calls) = (BytesMut::new(), Vec::new());
     let mut step = stream.push(body, &mut out)?;
     loop {
         match step {

@@ -1,6 +1,8 @@
 //! Calls are held until they are permitted, wherever a stream is cut, and their facts say what they would do.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod documents;
+
 use bytes::BytesMut;
 
 use super::*;
@@ -75,7 +77,15 @@ const STREAMS: [(Family, &str, &[&str]); 3] = [
 
 /// What goes on up to each decision and behind the last, and what was decided on.
 fn run(family: Family, pieces: &[&str]) -> Result<(Vec<String>, Vec<String>), CallsError> {
-    let (mut stream, mut out) = (Stream::new(family), BytesMut::new());
+    run_framed(family, Framing::Events, pieces)
+}
+
+fn run_framed(
+    family: Family,
+    framing: Framing,
+    pieces: &[&str],
+) -> Result<(Vec<String>, Vec<String>), CallsError> {
+    let (mut stream, mut out) = (Stream::new(family, framing), BytesMut::new());
     let (mut outs, mut asked) = (Vec::new(), Vec::new());
     let mut pieces = pieces.iter();
     let mut over = false;
@@ -137,7 +147,7 @@ fn calls_wait_for_their_decision_and_all_passes_in_the_end_wherever_a_stream_is_
 fn a_stream_that_breaks_off_has_given_no_part_of_a_call() {
     for (family, stream, _) in STREAMS {
         for at in 0..=stream.len() {
-            let (mut held, mut out) = (Stream::new(family), BytesMut::new());
+            let (mut held, mut out) = (Stream::new(family, Framing::Events), BytesMut::new());
             let _ = held.push(&stream.as_bytes()[..at], &mut out).unwrap();
             let out = String::from_utf8(out.to_vec()).unwrap();
             assert!(
@@ -214,7 +224,7 @@ fn documents_have_their_calls_once() {
         ),
     ];
     for (family, body, expected) in cases {
-        let calls = of_body(family, body.as_bytes()).unwrap();
+        let calls = of_body(family, None, body.as_bytes()).unwrap();
         let calls: Vec<String> = calls
             .iter()
             .map(|call| format!("{} {}", call.name, call.arguments))
@@ -224,7 +234,7 @@ fn documents_have_their_calls_once() {
     // A stream under another content type.
     for (family, stream, calls) in STREAMS {
         assert_eq!(
-            of_body(family, stream.as_bytes()).unwrap().len(),
+            of_body(family, None, stream.as_bytes()).unwrap().len(),
             calls.len()
         );
     }
@@ -242,7 +252,7 @@ fn what_readers_could_understand_differently_does_not_go_on() {
         assert!(got.contains(error), "{got}");
     }
     let body = r#"{"content":[],"content":[{"type":"tool_use","name":"shell","input":{}}]}"#;
-    assert!(of_body(Family::AnthropicMessages, body.as_bytes()).is_err());
+    assert!(of_body(Family::AnthropicMessages, None, body.as_bytes()).is_err());
     // Arguments that one parser reads as `ls` and another as `rm`.
     let call = ToolCall {
         name: "shell".into(),

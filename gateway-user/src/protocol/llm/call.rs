@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::input::Input;
-use super::{Endpoint, Family, GENERATE};
+use super::{Endpoint, Family, GENERATE, google};
+use crate::protocol::frames::Framing;
 use crate::protocol::http::{Head, with_request};
 use crate::protocol::{Action, Fact, Facts};
 
@@ -44,11 +45,16 @@ pub enum LlmError {
 
 /// Whether a body is one of a call: elsewhere than at a listed provider, where only the path says so.
 #[must_use]
-pub fn agrees(head: &Head, body: &[u8]) -> bool {
+pub fn agrees(endpoint: Endpoint, head: &Head, body: &[u8]) -> bool {
     serde_json::from_slice::<HashMap<String, IgnoredAny>>(body).is_ok_and(|members| {
-        let has = |name| members.contains_key(name);
-        (has("model") || deployment(head).is_some())
-            && (has("messages") || has("input") || has("prompt"))
+        let has = |name: &str| members.contains_key(name);
+        let said = match endpoint.family {
+            Family::Gemini => CONTENTS.iter().copied().any(has),
+            // A model is loaded by a call without a prompt.
+            Family::Ollama => true,
+            _ => has("messages") || has("input") || has("prompt"),
+        };
+        said && (has("model") || in_path(endpoint, head).is_some())
     })
 }
 
@@ -60,12 +66,34 @@ pub fn read(endpoint: Endpoint, head: &Head, body: &[u8], facts: Facts) -> Resul
     let family = endpoint.family;
     let mut raw: Raw =
         serde_json::from_slice(body).map_err(|source| LlmError::Body { family, source })?;
+    // Google's assistants for code put it one level deeper.
+    if let Some(inner) = raw.request.take().filter(|_| family == Family::Gemini) {
+        raw = Raw {
+            model: raw.model,
+            ..*inner
+        };
+    }
     let offered = raw.offered();
     let missing = |field| LlmError::Missing { family, field };
-    // Azure takes the model from the path, whatever the body says.
-    let model = deployment(head).map(str::to_owned).or(raw.model);
+    // Azure and Google take the model from the path, whatever the body says.
+    let model = in_path(endpoint, head).map(str::to_owned).or(raw.model);
     let model = model.ok_or(missing("model"))?;
     let texts = match family {
+        Family::Gemini => {
+            let named = raw.generate_content_request.take();
+            let contents = raw.contents.or(named.and_then(|inner| inner.contents));
+            let content = raw.content.map(|_| Input::texts(1));
+            let requests = raw.requests.map(|requests| Input::texts(requests.len()));
+            let texts = contents.or(content).or(requests);
+            Some(texts.ok_or(missing("contents"))?)
+        }
+        Family::Ollama => {
+            let texts = raw.messages.map(|messages| Input::texts(messages.len()));
+            let mut texts = texts.or(raw.prompt).or(raw.input).unwrap_or_default();
+            // What an earlier answer said, as the numbers of its tokens.
+            texts.tokens |= raw.context.is_some_and(|context| context.tokens);
+            Some(texts)
+        }
         Family::OpenAiChat | Family::AnthropicMessages => {
             let messages = raw.messages.ok_or(missing("messages"))?;
             Some(Input::texts(messages.len()))
@@ -78,6 +106,11 @@ pub fn read(endpoint: Endpoint, head: &Head, body: &[u8], facts: Facts) -> Resul
     .unwrap_or_default();
     let limit = match family {
         Family::OpenAiResponses => raw.max_output_tokens,
+        Family::Gemini => raw
+            .generation_config
+            .as_ref()
+            .and_then(|config| config.limit),
+        Family::Ollama => raw.options.and_then(|options| options.num_predict),
         _ => raw.max_completion_tokens.or(raw.max_tokens),
     };
     // Each prompt of a list is answered.
@@ -85,9 +118,11 @@ pub fn read(endpoint: Endpoint, head: &Head, body: &[u8], facts: Facts) -> Resul
         Family::OpenAiCompletions => texts.count.max(1),
         _ => 1,
     };
-    let asked = raw.n.max(raw.best_of).unwrap_or(1);
-    // Vectors and counts come in one piece, whatever is asked.
-    let stream = endpoint.action == GENERATE && raw.stream.unwrap_or(false);
+    let candidates = raw.generation_config.and_then(|config| config.candidates);
+    let asked = raw.n.max(raw.best_of).max(candidates).unwrap_or(1);
+    // Vectors and counts come in one piece, whatever is asked. Ollama streams unless it is told not to.
+    let said = raw.stream.unwrap_or(family == Family::Ollama);
+    let stream = endpoint.action == GENERATE && endpoint.stream.unwrap_or(said);
     let mut facts = with_request(head, facts);
     facts.set("model", model.as_str());
     facts.set("stream", stream);
@@ -108,6 +143,26 @@ pub fn read(endpoint: Endpoint, head: &Head, body: &[u8], facts: Facts) -> Resul
             facts,
         },
     })
+}
+
+impl Call {
+    /// How the stream that it asks for is framed.
+    #[must_use]
+    pub fn framing(&self, head: &Head) -> Framing {
+        match self.family {
+            Family::Ollama => Framing::Lines,
+            Family::Gemini if !google::asks_for_events(&head.target) => Framing::Array,
+            _ => Framing::Events,
+        }
+    }
+}
+
+/// The model that the path names.
+fn in_path(endpoint: Endpoint, head: &Head) -> Option<&str> {
+    match endpoint.stream {
+        Some(_) => google::model(&head.path),
+        None => deployment(head),
+    }
 }
 
 /// The model that an Azure path names: `/openai/deployments/MODEL/…`.
@@ -138,9 +193,34 @@ struct Raw {
     tools: Option<Vec<Tool>>,
     /// OpenAI's older form of tools.
     functions: Option<Vec<Named>>,
+    /// Gemini's, each of which its servers read under two names.
+    contents: Option<Input>,
+    content: Option<IgnoredAny>,
+    requests: Option<Vec<IgnoredAny>>,
+    request: Option<Box<Raw>>,
+    #[serde(rename = "generateContentRequest", alias = "generate_content_request")]
+    generate_content_request: Option<Box<Raw>>,
+    #[serde(rename = "generationConfig", alias = "generation_config")]
+    generation_config: Option<Generation>,
+    /// Ollama's.
+    options: Option<Options>,
+    context: Option<Input>,
     /// Tools that the provider runs, beside the list of tools: Anthropic's and OpenAI's.
     mcp_servers: Option<Vec<IgnoredAny>>,
     web_search_options: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Generation {
+    #[serde(rename = "maxOutputTokens", alias = "max_output_tokens")]
+    limit: Option<i64>,
+    #[serde(rename = "candidateCount", alias = "candidate_count")]
+    candidates: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Options {
+    num_predict: Option<i64>,
 }
 
 /// OpenAI's chat completions nest the name under `function` or `custom`; the other formats have it at the top.
@@ -153,6 +233,11 @@ struct Tool {
     tools: Option<Vec<Tool>>,
     #[serde(rename = "type")]
     kind: Option<String>,
+    /// Gemini's functions; its other tools are members named after them.
+    #[serde(rename = "functionDeclarations", alias = "function_declarations")]
+    declared: Option<Vec<Named>>,
+    #[serde(flatten)]
+    others: HashMap<String, IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -200,5 +285,43 @@ impl Tool {
         for tool in self.tools.into_iter().flatten() {
             tool.add_to(names);
         }
+        names.extend(self.declared.into_iter().flatten().map(|inner| inner.name));
+        // Google's servers read `googleSearch` and `google_search`.
+        let others = self.others.into_keys().map(|name| snake(&name));
+        names.extend(others.filter(|name| HOSTED.contains(&name.as_str())));
     }
 }
+
+fn snake(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for character in name.chars() {
+        if character.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(character.to_ascii_lowercase());
+    }
+    snake
+}
+
+/// What a call of Gemini is about.
+const CONTENTS: &[&str] = &[
+    "contents",
+    "content",
+    "request",
+    "requests",
+    "generateContentRequest",
+    "generate_content_request",
+];
+/// Tools that Google runs.
+const HOSTED: &[&str] = &[
+    "code_execution",
+    "computer_use",
+    "enterprise_web_search",
+    "file_search",
+    "google_maps",
+    "google_search",
+    "google_search_retrieval",
+    "mcp_servers",
+    "retrieval",
+    "url_context",
+];

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod families;
+
 use ::http::HeaderValue;
 
 use super::*;
@@ -290,7 +292,18 @@ fn azure_takes_the_model_from_the_path() {
 
 #[test]
 fn elsewhere_the_body_has_to_look_the_part() {
-    let agrees = |path: &str, body: &str| agrees(&request(Method::POST, path), body.as_bytes());
+    let agrees = |path: &str, body: &str| {
+        let head = request(Method::POST, path);
+        let endpoint = recognise(&head, &HeaderMap::new(), false).unwrap();
+        agrees(endpoint, &head, body.as_bytes())
+    };
+    assert!(agrees(
+        "/v1beta/models/m:generateContent",
+        r#"{"contents":[]}"#
+    ));
+    assert!(!agrees("/v1/notes/m:generateContent", r#"{"title":"x"}"#));
+    assert!(agrees("/api/chat", r#"{"model":"m","messages":[]}"#));
+    assert!(!agrees("/api/chat", r#"{"room":"m","messages":[]}"#));
     assert!(agrees("/v1/responses", r#"{"model":"m","input":"hi"}"#));
     assert!(agrees(
         "/v1/messages",

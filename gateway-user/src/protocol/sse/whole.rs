@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Event, Framer, SseError};
+use super::{Event, SseError};
+use crate::protocol::frames::{Framer, Framing};
 
 /// Holds the beginning of an event back until its end is there.
 #[derive(Debug)]
@@ -16,9 +17,9 @@ pub struct Whole {
 impl Whole {
     /// Nothing held. `without_counts` takes out the last chunk of an OpenAI stream, which has token counts and no choices.
     #[must_use]
-    pub fn new(without_counts: bool) -> Self {
+    pub fn new(framing: Framing, without_counts: bool) -> Self {
         Self {
-            framer: Framer::new(MAX_EVENT),
+            framer: Framer::new(framing, MAX_EVENT),
             without_counts,
         }
     }
@@ -71,7 +72,7 @@ mod tests {
     const STREAM: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"usage\":null}\n\n: ping\r\n\r\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\ndata: [DONE]\n\n";
 
     fn cut(stream: &str, at: usize, without_counts: bool) -> Vec<String> {
-        let mut whole = Whole::new(without_counts);
+        let mut whole = Whole::new(Framing::Events, without_counts);
         let (one, other) = stream.split_at(at);
         let pieces = [one, other].map(|piece| whole.push(piece.as_bytes()).unwrap());
         let pieces = pieces.into_iter().chain([whole.finish()]);

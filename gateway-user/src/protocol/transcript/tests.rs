@@ -7,11 +7,15 @@ use serde_json::json;
 use super::*;
 
 fn read(family: Family, text: &str) -> Summary {
-    let mut collector = Collector::new(family);
+    read_framed(family, None, text)
+}
+
+fn read_framed(family: Family, framing: Option<Framing>, text: &str) -> Summary {
+    let mut collector = Collector::new(family, framing);
     collector.push(text.as_bytes());
     let whole = collector.finish();
     for size in [1, 2, 3, 7, 64] {
-        let mut collector = Collector::new(family);
+        let mut collector = Collector::new(family, framing);
         for part in text.as_bytes().chunks(size) {
             collector.push(part);
         }
@@ -306,7 +310,7 @@ fn what_cannot_be_read_is_counted_and_the_rest_is_kept() {
             "{text}"
         );
     }
-    let mut collector = Collector::new(Family::OpenAiChat);
+    let mut collector = Collector::new(Family::OpenAiChat, None);
     collector.push(b"data: \xff\n\n");
     collector.push(b"data: {}\n\n");
     assert_eq!(collector.finish().unreadable, 1);
@@ -314,7 +318,7 @@ fn what_cannot_be_read_is_counted_and_the_rest_is_kept() {
 
 #[test]
 fn a_long_answer_is_cut_at_a_word_and_marked() {
-    let mut collector = Collector::new(Family::OpenAiChat);
+    let mut collector = Collector::new(Family::OpenAiChat, None);
     let word = "é words sk-proj-A1b2C3d4E5f6G7h8I9j0 ";
     let event = json!({"choices": [{"index": 0, "delta": {"content": word.repeat(1000)}}]});
     for _ in 0..100 {
@@ -329,7 +333,7 @@ fn a_long_answer_is_cut_at_a_word_and_marked() {
     assert_eq!(summary.usage.and_then(|usage| usage.output), Some(4));
     assert_eq!(summary.to_json()["truncated"], true);
 
-    let mut collector = Collector::new(Family::OpenAiChat);
+    let mut collector = Collector::new(Family::OpenAiChat, None);
     collector.push(b"{\"model\":\"");
     for _ in 0..9 {
         collector.push(&vec![b'x'; 1 << 20]);
@@ -341,7 +345,7 @@ fn a_long_answer_is_cut_at_a_word_and_marked() {
 
 #[test]
 fn many_small_entries_are_bounded_too() {
-    let mut collector = Collector::new(Family::OpenAiChat);
+    let mut collector = Collector::new(Family::OpenAiChat, None);
     for index in 0..100_000 {
         let event =
             json!({"choices": [{"index": index, "delta": {"tool_calls": [{"index": index}]}}]});
@@ -350,4 +354,38 @@ fn many_small_entries_are_bounded_too() {
     let summary = collector.finish();
     assert!(summary.truncated);
     assert!(summary.tool_calls.len() <= MAX_KEPT / ENTRY);
+}
+
+#[test]
+fn gemini_and_ollama() {
+    let element = |text: &str, more: &str| {
+        format!(
+            "{{\"candidates\":[{{\"content\":{{\"parts\":[{{\"text\":\"{text}\"}}{more}]}}}}],\"usageMetadata\":{{\"promptTokenCount\":5,\"candidatesTokenCount\":2,\"thoughtsTokenCount\":3,\"cachedContentTokenCount\":1}},\"modelVersion\":\"g\"}}"
+        )
+    };
+    let call = ",{\"functionCall\":{\"name\":\"f\",\"args\":{\"x\":1}}},{\"text\":\"hm\",\"thought\":true}";
+    let array = format!("[{}\n,{}\n]", element("a", ""), element("b", call));
+    let expected = json!({
+        "text": "ab", "reasoning": "hm", "tool_calls": [{"name": "f", "arguments": "{\"x\":1}"}],
+        "usage": {"input": 5, "output": 5}, "model": "g",
+    });
+    let summary = read_framed(Family::Gemini, Some(Framing::Array), &array);
+    assert_eq!(summary.to_json(), expected);
+    assert_eq!(summary.usage.unwrap().cached, 1);
+    let events = format!(
+        "data: {}\r\n\r\ndata: {}\r\n\r\n",
+        element("a", ""),
+        element("b", call)
+    );
+    let summary = read_framed(Family::Gemini, Some(Framing::Events), &events);
+    assert_eq!(summary.to_json(), expected);
+    assert_eq!(read(Family::Gemini, &element("a", "")).text, "a");
+
+    let lines = "{\"model\":\"o\",\"message\":{\"content\":\"a\",\"thinking\":\"hm\"},\"done\":false}\n{\"model\":\"o\",\"message\":{\"content\":\"b\",\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":{\"x\":1}}}]},\"done\":true,\"prompt_eval_count\":5,\"eval_count\":5}\n";
+    let mut ollama = expected;
+    ollama["model"] = json!("o");
+    let summary = read_framed(Family::Ollama, Some(Framing::Lines), lines);
+    assert_eq!(summary.to_json(), ollama);
+    let summary = read(Family::Ollama, "{\"error\":\"no such model\"}");
+    assert_eq!(summary.error.as_deref(), Some("no such model"));
 }

@@ -1,0 +1,141 @@
+//! Gemini, Vertex and Ollama.
+
+use super::*;
+use crate::protocol::frames::Framing;
+
+#[test]
+fn google_says_the_model_and_the_stream_in_the_path() {
+    const CONTENTS: &str = r#"{"contents":[{"parts":[{"text":"hi"}]},{}],"generation_config":{"maxOutputTokens":7,"candidate_count":2},"tools":[{"functionDeclarations":[{"name":"f"}]},{"google_search":{}},{"urlContext":{}}]}"#;
+    for (path, model, action, stream) in [
+        (
+            "/v1beta/models/gemini-2.5-Pro:generateContent",
+            "gemini-2.5-Pro",
+            "llm.generate",
+            false,
+        ),
+        (
+            "/v1beta/models/g:streamGenerateContent",
+            "g",
+            "llm.generate",
+            true,
+        ),
+        (
+            "/v1beta/models/g%3AstreamGenerateContent",
+            "g",
+            "llm.generate",
+            true,
+        ),
+        (
+            "/v1/projects/p/locations/l/publishers/google/models/g:streamGenerateContent",
+            "g",
+            "llm.generate",
+            true,
+        ),
+        ("/v1beta/models/g:countTokens", "g", "llm.count", false),
+    ] {
+        let call = call(path, CONTENTS).unwrap();
+        assert_eq!(
+            (call.family, call.action.name),
+            (Family::Gemini, action),
+            "{path}"
+        );
+        assert_eq!(
+            (call.model.as_str(), call.stream),
+            (model, stream),
+            "{path}"
+        );
+        assert_eq!((call.limit, call.answers), (Some(7), 2));
+        assert_eq!(call.action.facts.0["messages"], Fact::Long(2));
+        assert_eq!(tools(path, CONTENTS), ["f", "google_search", "url_context"]);
+    }
+    let embed = call(
+        "/v1beta/models/e:batchEmbedContents",
+        r#"{"requests":[{},{}]}"#,
+    )
+    .unwrap();
+    assert_eq!(embed.action.name, "llm.embed");
+    for body in [
+        "{}",
+        r#"{"contents":[],"contents":[]}"#,
+        r#"{"contents":[],"generationConfig":{},"generation_config":{}}"#,
+    ] {
+        assert!(
+            call("/v1beta/models/g:generateContent", body).is_err(),
+            "{body}"
+        );
+    }
+    let inner =
+        r#"{"model":"g","project":"p","request":{"contents":[{}],"tools":[{"googleSearch":{}}]}}"#;
+    let assistant = call("/v1internal:streamGenerateContent", inner).unwrap();
+    assert_eq!((assistant.model.as_str(), assistant.stream), ("g", true));
+    assert_eq!(
+        tools("/v1internal:generateContent", inner),
+        ["google_search"]
+    );
+    let vertex = "/v1/projects/p/locations/l/publishers/anthropic/models/claude-x:streamRawPredict";
+    let call = call(vertex, r#"{"anthropic_version":"v","messages":[{}]}"#).unwrap();
+    assert_eq!(
+        (call.family, call.model.as_str(), call.stream),
+        (Family::AnthropicMessages, "claude-x", true)
+    );
+}
+
+#[test]
+fn ollama_streams_unless_it_is_told_not_to() {
+    let chat = |more: &str| {
+        call(
+            "/api/chat",
+            &format!(r#"{{"model":"m","messages":[{{}}]{more}}}"#),
+        )
+        .unwrap()
+    };
+    assert!(chat("").stream);
+    assert!(!chat(r#","stream":false"#).stream);
+    let limited = chat(
+        r#","options":{"num_predict":9},"tools":[{"type":"function","function":{"name":"f"}}]"#,
+    );
+    assert_eq!(limited.limit, Some(9));
+    let generate = call(
+        "/api/generate",
+        r#"{"model":"m","prompt":"hi","context":[1,2]}"#,
+    )
+    .unwrap();
+    assert!(generate.tokens && generate.stream);
+    let embed = call("/api/embed", r#"{"model":"m","input":["a","b"]}"#).unwrap();
+    assert_eq!((embed.action.name, embed.stream), ("llm.embed", false));
+    assert_eq!(
+        found("POST", "/api/show", true),
+        Some((Family::Ollama, "llm.read"))
+    );
+    assert_eq!(found("POST", "/api/show", false), None);
+}
+
+#[test]
+fn streams_are_framed_as_the_call_says() {
+    let framing = |path: &str, body: &str| {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let head = Head {
+            target: format!("{path}?{query}"),
+            ..request(Method::POST, path)
+        };
+        let endpoint = recognise(&head, &HeaderMap::new(), true).unwrap();
+        let call = read(endpoint, &head, body.as_bytes(), Facts::default()).unwrap();
+        call.framing(&head)
+    };
+    let google = "/v1beta/models/g:streamGenerateContent";
+    let contents = r#"{"contents":[]}"#;
+    assert_eq!(framing(google, contents), Framing::Array);
+    for asks in ["alt=sse", "key=k&alt=sse", "%24alt=sse"] {
+        assert_eq!(
+            framing(&format!("{google}?{asks}"), contents),
+            Framing::Events
+        );
+    }
+    assert_eq!(
+        framing(&format!("{google}?alt=json"), contents),
+        Framing::Array
+    );
+    let said = r#"{"model":"m","messages":[]}"#;
+    assert_eq!(framing("/api/chat", said), Framing::Lines);
+    assert_eq!(framing(CHAT, said), Framing::Events);
+}
