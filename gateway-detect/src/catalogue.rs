@@ -6,7 +6,7 @@ use super::assign::Kinds;
 use super::people::People;
 use super::secret::Secrets;
 use super::words::Words;
-use super::{Detector, card, phone};
+use super::{Detector, card, email, phone};
 
 /// What is known of a built-in detector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,7 @@ pub(super) struct Catalogue {
     pub(super) secrets: Secrets,
     pub(super) people: People,
     pub(super) words: Words,
+    pub(super) mail_words: Vec<usize>,
     pub(super) card_words: card::Said,
     pub(super) phone_words: Vec<usize>,
     pub(super) coin_words: Vec<usize>,
@@ -150,6 +151,7 @@ fn read() -> Catalogue {
         }
     }
     let secrets = Secrets::new(forms, &mut words);
+    let mail_words = email::WORDS.iter().map(|word| words.number(word)).collect();
     let card_words = card::Said::new(&mut words);
     let phone_words = phone::WORDS.iter().map(|word| words.number(word)).collect();
     let coin_words = COIN_WORDS.iter().map(|word| words.number(word)).collect();
@@ -160,6 +162,7 @@ fn read() -> Catalogue {
         secrets,
         people: People::new(kinds, masks),
         words: words.ready(),
+        mail_words,
         card_words,
         phone_words,
         coin_words,

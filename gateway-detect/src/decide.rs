@@ -4,7 +4,7 @@
 
 use super::catalogue::{CATALOGUE, Catalogue};
 use super::layer::{self, Window};
-use super::place::{Class, Place, Verdict, run};
+use super::place::{Class, Place, Verdict, last, run};
 use super::sieve::{Question, Sieve, Why};
 use super::{Detectors, assign, aws, card, coin, email, iban, network, pem, phone};
 
@@ -58,6 +58,7 @@ impl<'a> Cursor<'a> {
             ids,
             secrets,
             words,
+            mail_words,
             ..
         } = self.catalogue;
         let assigned = if why.has(Why::ASSIGNED) && assign::may_start(place) {
@@ -73,7 +74,8 @@ impl<'a> Cursor<'a> {
         let in_url = matches!(assigned, Verdict::Match(found, _)
             if [ids.assigned.url, ids.assigned.connection].contains(&found));
         if !in_url && why.has(Why::MAIL) {
-            verdict = email::at(place.text, place.at, place.whole, &mut self.word, ids.email);
+            let said = || words.said(last(place.behind(), NEAR_MAIL)).any(mail_words);
+            verdict = email::at(place, &mut self.word, ids.email, said);
         }
         if why.has(Why::BEGINS) && secrets.may_begin(place.text, place.at, place.whole) {
             verdict = verdict.or_else(|| secrets.prefixed(place, words));
@@ -182,6 +184,8 @@ static WORDS: Class = Class::alphanumeric_and(b"+/(-");
 /// What long keys are made of.
 static REACH: Class = Class::alphanumeric_and(b"+/_-.:~|=<");
 static JOINTS: Class = Class::from(b"-_./+");
+/// How far before an address a word for mail may stand.
+const NEAR_MAIL: usize = 40;
 /// No shorter word is a key.
 const LONG: usize = 16;
 /// Within so many characters a key has a digit.

@@ -1,11 +1,15 @@
-//! E-mail addresses: at most 64 characters, `@`, and a domain whose last label is letters.
+//! E-mail addresses: at most 64 characters, `@`, and a domain under a top-level domain that is in use, or under any other behind a
+//! word for mail or in angle brackets: new ones are made, and private networks have their own.
 //!
-//! What only looks like one is left alone: `git@github.com`, `icon@2x.png`, `getty@tty1.service`, `pkg@1.0.0-rc.one`.
+//! What only looks like one is left alone: `git@github.com`, `icon@2x.png`, `getty@tty1.service`, `pkg@1.0.0-rc.one`, `by@app.route`.
 //! Lengths: RFC 5321 section 4.5.3.1. Of the characters of RFC 5322 only those that mailboxes use: a quote or a slash before an
 //! address is no part of it.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use super::Detector;
-use super::place::{Class, Verdict};
+use super::place::{Class, Place, Verdict};
 
 /// The run of local-part characters a place stands in. All its places share one `@` and one domain, so it is read once per run:
 /// reading it again from each place would take a long run quadratic time.
@@ -24,6 +28,8 @@ enum Domain {
     More,
     /// A domain, up to this offset of the text.
     Until(usize),
+    /// The same, under a top-level domain that nobody knows.
+    Unknown(usize),
 }
 
 /// Where the run of local-part characters that ends before `sign` starts, as far back as an address can.
@@ -42,14 +48,15 @@ pub(super) fn may_follow(next: Option<&u8>, whole: bool) -> bool {
     next.map_or(!whole, u8::is_ascii_alphanumeric)
 }
 
-/// What stands at `at` in `text`, if it is an address. `word` is what the last call learnt about the same text, or the default.
+/// What stands here, if it is an address. `word` is what the last call learnt about the same text, or the default; `announced` tells
+/// whether the text before says that it is one.
 pub(super) fn at(
-    text: &[u8],
-    at: usize,
-    whole: bool,
+    place: Place<'_>,
     word: &mut Word,
     detector: Detector,
+    announced: impl FnOnce() -> bool,
 ) -> Verdict {
+    let Place { text, at, whole } = place;
     if at >= word.end {
         if !is_local(text[at]) {
             return Verdict::No;
@@ -61,7 +68,11 @@ pub(super) fn at(
     }
     match word.domain {
         Domain::Until(end) => Verdict::Match(detector, end - at),
-        _ => Verdict::More,
+        Domain::Unknown(end) if place.follows(|byte| byte == b'<') || announced() => {
+            Verdict::Match(detector, end - at)
+        }
+        Domain::More => Verdict::More,
+        Domain::No | Domain::Unknown(_) => Verdict::No,
     }
 }
 
@@ -72,6 +83,7 @@ fn read(text: &[u8], at: usize, whole: bool) -> Word {
         None => Domain::More,
         Some(b'@') if !is_service_account(&text[..end]) => match domain(&text[end + 1..], whole) {
             Domain::Until(length) => Domain::Until(end + 1 + length),
+            Domain::Unknown(length) => Domain::Unknown(end + 1 + length),
             undecided => undecided,
         },
         Some(_) => Domain::No,
@@ -107,28 +119,42 @@ fn domain(text: &[u8], whole: bool) -> Domain {
             break;
         }
         if index > 0
-            && let Some(top) = top_level(label)
+            && let Some((top, known)) = top_level(label)
             && start + top <= DOMAIN
         {
-            found = Domain::Until(start + top);
+            found = match found {
+                _ if known => Domain::Until(start + top),
+                Domain::Until(_) => found,
+                _ => Domain::Unknown(start + top),
+            };
         }
         start = end + 1;
     }
     found
 }
 
-/// How much of `label` is a top-level domain: letters up to its end or to a hyphen, as in `example.com-backup`.
-fn top_level(label: &[u8]) -> Option<usize> {
+/// How much of `label` can be a top-level domain, letters up to its end or to a hyphen, as in `example.com-backup`, and whether it is one.
+fn top_level(label: &[u8]) -> Option<(usize, bool)> {
     let letters = run(label, |byte| byte.is_ascii_alphabetic());
     if label.len() > 4 && label[..4].eq_ignore_ascii_case(b"xn--") {
-        return Some(label.len());
+        return Some((label.len(), true));
     }
-    let known = letters >= 2
+    let possible = letters >= 2
         && label.get(letters).is_none_or(|&byte| byte == b'-')
         && !NO_DOMAINS
             .iter()
             .any(|name| label[..letters].eq_ignore_ascii_case(name.as_bytes()));
-    known.then_some(letters)
+    possible.then(|| (letters, is_known(&label[..letters])))
+}
+
+fn is_known(name: &[u8]) -> bool {
+    static KNOWN: LazyLock<HashSet<&[u8]>> = LazyLock::new(|| {
+        let lines = include_str!("email/domains.txt").lines();
+        let names = lines.filter(|line| !line.starts_with('#'));
+        let names = names.flat_map(str::split_whitespace).chain(PRIVATE);
+        names.map(str::as_bytes).collect()
+    });
+    KNOWN.contains(name.to_ascii_lowercase().as_slice())
 }
 
 fn run(text: &[u8], class: impl Fn(u8) -> bool) -> usize {
@@ -149,6 +175,38 @@ fn is_domain(byte: u8) -> bool {
 const LOCAL: usize = 64;
 const DOMAIN: usize = 254;
 const LABEL: usize = 63;
+
+/// Top-level domains that are reserved (RFC 2606, 6761, 7686, 8375, 9476), or that networks of companies use.
+const PRIVATE: [&str; 13] = [
+    "example",
+    "test",
+    "invalid",
+    "local",
+    "internal",
+    "onion",
+    "alt",
+    "lan",
+    "corp",
+    "home",
+    "intranet",
+    "localdomain",
+    "private",
+];
+
+/// What announces an address.
+pub(super) const WORDS: [&str; 11] = [
+    "mail",
+    "email",
+    "emails",
+    "e-mail",
+    "e-mails",
+    "mailto",
+    "mailbox",
+    "correo",
+    "courriel",
+    "邮箱",
+    "メール",
+];
 
 /// File names and systemd units with an `@` end in these; none is a top-level domain.
 const NO_DOMAINS: [&str; 18] = [
@@ -202,6 +260,31 @@ mod tests {
         assert_eq!(
             addresses("a@b.io,c@d.io;e@f.io"),
             ["a@b.io", "c@d.io", "e@f.io"]
+        );
+    }
+
+    #[test]
+    fn under_an_unknown_top_level_domain_an_address_needs_a_word() {
+        for text in [
+            "carried via@agent.tool, and",
+            "pass the@agent.instructions\\nargument",
+            "x@module.attribute",
+            "by@app.route",
+        ] {
+            assert_eq!(addresses(text), [] as [&str; 0], "{text}");
+        }
+        for text in [
+            "mail ada@wiki.acme",
+            "\"user_email\": \"ada@wiki.acme\"",
+            "Ada <ada@wiki.acme>",
+            "mailto:ada@wiki.acme",
+        ] {
+            assert_eq!(addresses(text), ["ada@wiki.acme"], "{text}");
+        }
+        assert_eq!(addresses("ada@hangar.example.acme"), ["ada@hangar.example"]);
+        assert_eq!(
+            addresses("ada@example.Gmbh, ada@nas.lan"),
+            ["ada@example.Gmbh", "ada@nas.lan"]
         );
     }
 

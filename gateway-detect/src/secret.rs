@@ -9,8 +9,8 @@ use std::collections::HashMap;
 
 use super::Detector;
 use super::pattern::{Fit, Pattern};
-use super::place::{LOOKBEHIND, Place, Verdict, last};
-use super::proof::Proof;
+use super::place::{Class, LOOKBEHIND, Place, Verdict, last};
+use super::proof::{Proof, has_all_kinds};
 use super::words::{Said, Words};
 
 /// A form of a key.
@@ -222,7 +222,9 @@ impl Form {
             Some(class) => class.has(byte) || matches!(byte, b'-' | b'_'),
             None => self.plain && matches!(byte, b'-' | b'_'),
         });
-        if word && !self.glued || part {
+        let literal = self.pattern.literal();
+        let inside = || literal.iter().all(u8::is_ascii_alphanumeric) && in_base64(place);
+        if word && !self.glued || part || !self.glued && inside() {
             return Verdict::No;
         }
         let fit = self.pattern.fit(place);
@@ -231,7 +233,7 @@ impl Form {
             Fit::Match(length) => length,
             Fit::Open(_) => PROOF,
         };
-        let start = self.pattern.literal().len();
+        let start = literal.len();
         let found = &place.ahead()[..length.min(PROOF)];
         let body = &found[start.min(found.len())..];
         if self.proof.accepts(found, body) && (!word || self.proof.is_sure(body)) {
@@ -240,6 +242,16 @@ impl Form {
             Verdict::No
         }
     }
+}
+
+/// Whether a place is in the middle of a long text in base 64, where everything begins that has no sign of its own.
+fn in_base64(place: Place<'_>) -> bool {
+    static BASE64: Class = Class::alphanumeric_and(b"+/");
+    let behind = last(place.behind(), ENCODED);
+    place.follows(|byte| matches!(byte, b'+' | b'/'))
+        && behind.len() == ENCODED
+        && behind.iter().all(|byte| BASE64.has(*byte))
+        && has_all_kinds(behind)
 }
 
 /// Whether one of [`KEY_WORDS`] may be in a text: three letters of one.
@@ -298,6 +310,9 @@ pub(super) const PROOF: usize = 96;
 const NEAR: usize = 72;
 const NEAR_KEY: usize = 28;
 const _: () = assert!(NEAR <= LOOKBEHIND);
+
+/// A path so long without a sign is none.
+const ENCODED: usize = 32;
 
 /// More than this of a key's beginning says nothing more.
 const MOST_SHOWN: usize = 16;

@@ -87,8 +87,24 @@ fn zeros_in_base_64_are_no_token() {
     let zeros = "A".repeat(60);
     assert_eq!(found(&format!("{zeros}SW5mbwAA{zeros}")), []);
     assert_eq!(found(&format!("{zeros}GP//AAAAMWF2Y0MB")), []);
+    let frame = "SW5mbwAAAA8AAAB8AADLQgAFBwkLDxETFRkbHR8iJCYoKiwvMTM1Nzk7PUBC";
+    assert_eq!(found(&format!("{}{frame}{frame}", &zeros[..32])), []);
     let token = format!("{}{BODY}{}%3D{BODY}", &zeros[..21], "MLheAAAA");
     assert_eq!(found(&token), [("twitter-token", token.as_str())]);
+}
+
+#[test]
+fn a_beginning_without_a_sign_is_none_in_the_middle_of_base_64() {
+    let token = format!("EAA{BODY}{BODY}{BODY}");
+    assert_eq!(found(&token), [("facebook-token", token.as_str())]);
+    for front in ["/", "path/", "/usr/share/of/documents/and/packages/of/all/"] {
+        let text = format!("{front}{token}");
+        assert_eq!(found(&text), [("facebook-token", token.as_str())], "{text}");
+    }
+    let noise = "h1zNms1Fo9QsfKgAGMyCkzuhMSeFh408shBSOZo1FYtYbtdTd3dASRjAhdJ";
+    for sign in ["+", "/"] {
+        assert_eq!(found(&format!("{noise}{sign}{token}")), []);
+    }
 }
 
 #[test]
