@@ -9,7 +9,7 @@ pub(super) enum Proof {
     Kinds,
     /// A long stretch without a hyphen, or all kinds of characters: slugs begin with the same letters.
     NoSlug,
-    /// The same, with a CRC-32 in base 62 at its end.
+    /// It is no filler, and in the length that the vendors describe it ends in the CRC-32 of what is before, in base 62.
     Github,
     /// The header of a JSON web token.
     Jwt,
@@ -39,7 +39,8 @@ impl Proof {
     pub(super) fn accepts(self, found: &[u8], body: &[u8]) -> bool {
         match self {
             Self::Form => true,
-            Self::Random | Self::Github => is_random(body),
+            Self::Random => is_random(body),
+            Self::Github => is_random(body) && (body.len() != CHECKED || has_github_checksum(body)),
             Self::Kinds => is_random(body) && has_all_kinds(body),
             Self::Mixed => is_random(body) && is_mixed(body),
             Self::NoSlug => {
@@ -153,17 +154,24 @@ fn sextet(byte: u8) -> Option<u32> {
     }))
 }
 
-/// The last 6 of the 36 characters are the CRC-32 of the first 30, in base 62 (GitHub and npm write it alike).
+/// The last 6 of the 36 characters check the first 30 (GitHub and npm write it alike).
+///
+/// Sources: GitHub's and npm's announcements of their token formats, 2021.
 pub(super) fn has_github_checksum(body: &[u8]) -> bool {
-    if body.len() < 36 || !body[..36].iter().all(u8::is_ascii_alphanumeric) {
-        return false;
-    }
-    let mut crc = crc32(&body[..30]);
-    body[30..36].iter().rev().all(|&byte| {
-        let digit = BASE62[crc as usize % 62];
+    body.len() >= CHECKED
+        && body[..CHECKED].iter().all(u8::is_ascii_alphanumeric)
+        && body[30..CHECKED] == github_checksum(&body[..30])
+}
+
+/// The CRC-32 in base 62.
+pub(super) fn github_checksum(text: &[u8]) -> [u8; 6] {
+    let mut crc = crc32(text);
+    let mut digits = [b'0'; 6];
+    for digit in digits.iter_mut().rev() {
+        *digit = BASE62[crc as usize % 62];
         crc /= 62;
-        digit == byte
-    })
+    }
+    digits
 }
 
 fn crc32(text: &[u8]) -> u32 {
@@ -178,4 +186,6 @@ fn crc32(text: &[u8]) -> u32 {
     }) ^ u32::MAX
 }
 
+/// How long the part of a token is that ends in a checksum.
+const CHECKED: usize = 36;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

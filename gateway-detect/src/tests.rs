@@ -3,8 +3,11 @@
 mod disguise;
 mod published;
 
+use proptest::prelude::*;
+
 use super::catalogue::CATALOGUE;
 use super::place::{Place, Verdict};
+use super::proof::github_checksum;
 use super::{Detector, Detectors, Piece, Scanner, built_in, scan};
 
 /// Numbers that look drawn and are the same in every run.
@@ -93,6 +96,13 @@ fn every_form_of_a_key_is_found_and_what_nearly_is_one_is_not() {
             // Its first part says something.
             if id(form.detector) == "jwt" {
                 key.replace_range(..key.find('.').unwrap_or(0), "eyJhbGciOiJIUzI1NiJ9");
+            }
+            // Its last part checks the others.
+            if ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "npm_"].contains(&&key[..4])
+                && key.len() == 40
+            {
+                let check = github_checksum(&key.as_bytes()[4..34]);
+                key.replace_range(34.., &String::from_utf8_lossy(&check));
             }
             let text = format!("{front}{key} ");
             if matches!(
@@ -209,5 +219,37 @@ fn bare_numbers_are_left_alone() {
             let text = format!("see {number} there");
             assert_eq!(found(&text), [], "{text}");
         }
+    }
+}
+
+#[test]
+fn no_plain_digits_of_a_table_count_by_themselves() {
+    for index in 0..CATALOGUE.people.rows.len() {
+        for mask in CATALOGUE.people.masks(index) {
+            let plain = mask.text.iter().all(|byte| *byte == b'd');
+            assert!(!(plain && mask.strong), "{index}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn bare_nine_digits_are_nobodys(
+        number in 0_u32..1_000_000_000,
+        other in 0_u32..1_000_000_000,
+        before in prop::sample::select(vec![
+            "", "order ", "id: ", "{\"total\": ", "(", "#", "x=", "[1, ", "commit ", "at offset=", "line ", "port ", "user_id,", "\"", "é",
+            "In 2024 they sold ", "- ", "key=", "/items/", "?page=",
+        ]),
+        after in prop::sample::select(vec![
+            "", ",", ".", ")", "]", "\n", " items", "\"", "}", "; ", " (of ", "/edit", "&x=1", "é", " office chairs",
+        ]),
+    ) {
+        let text = format!("{before}{number:09}{after}");
+        prop_assert_eq!(found(&text), []);
+        let text = format!("{before}{number:09}{after} {other:09}");
+        prop_assert_eq!(found(&text), []);
     }
 }

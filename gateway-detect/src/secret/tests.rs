@@ -3,7 +3,8 @@
 use crate::proof::has_github_checksum;
 use crate::{Detectors, Name};
 
-const BODY: &str = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8";
+/// The last six characters check the others, as GitHub and npm write it.
+const BODY: &str = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O50Zb5Hm";
 
 fn scan(text: &str) -> Vec<crate::Finding> {
     crate::scan(text, &Detectors::default())
@@ -73,6 +74,7 @@ fn what_only_looks_like_a_key_is_left_alone() {
         "sk-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
         "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
         "ghp_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r",
+        "ghp_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8",
         "ghp_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7_8",
         "ghx_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8",
         "aghp_A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8",
@@ -116,16 +118,38 @@ fn keys_glued_to_a_word_need_stronger_proof() {
     let token = "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";
     assert_eq!(found(&format!("is{token}")), [("github-token", token)]);
     assert!(has_github_checksum(&token.as_bytes()[4..]));
-    assert!(!has_github_checksum(BODY.as_bytes()));
+    assert!(!has_github_checksum(
+        b"A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"
+    ));
+}
+
+#[test]
+fn a_token_that_carries_a_checksum_is_one_only_if_it_is_right() {
+    let wrong = BODY.replace('m', "n");
+    for prefix in ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "npm_"] {
+        assert_eq!(found(&format!("it is {prefix}{BODY} here")).len(), 1);
+        assert_eq!(found(&format!("it is {prefix}{wrong} here")), []);
+        // What something is called counts more.
+        let text = format!("token = {prefix}{wrong}");
+        assert_eq!(found(&text)[0].0, "generic-secret", "{text}");
+    }
+    // Of other lengths and forms the vendors promise nothing.
+    for token in [
+        format!("ghr_{wrong}{BODY}"),
+        format!("ghp_{wrong}7"),
+        format!("github_pat_{}_{}", &BODY[..22], "Z9".repeat(29) + "z"),
+    ] {
+        assert_eq!(found(&token), [("github-token", token.as_str())]);
+    }
 }
 
 #[test]
 fn a_key_is_shown_by_its_prefix_and_last_four() {
     let sample = |text: &str| scan(text)[0].sample.clone();
-    assert_eq!(sample(&format!("sk-{BODY}")), "sk-…Q7r8");
-    assert_eq!(sample(&format!("sk-proj-{BODY}")), "sk-proj-…Q7r8");
-    assert_eq!(sample(&format!("sk-ant-api03-{BODY}")), "sk-ant-…Q7r8");
-    assert_eq!(sample(&format!("ghp_{BODY}")), "ghp_…Q7r8");
+    assert_eq!(sample(&format!("sk-{BODY}")), "sk-…b5Hm");
+    assert_eq!(sample(&format!("sk-proj-{BODY}")), "sk-proj-…b5Hm");
+    assert_eq!(sample(&format!("sk-ant-api03-{BODY}")), "sk-ant-…b5Hm");
+    assert_eq!(sample(&format!("ghp_{BODY}")), "ghp_…b5Hm");
     assert_eq!(sample("4111 1111 1111 1111"), "…1111");
     assert_eq!(sample("ada@mail.example.com"), "a…@….com");
     assert_eq!(sample("AKIAIOSFODNN7EXAMPLE"), "AKIA…MPLE");

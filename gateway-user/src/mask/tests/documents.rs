@@ -307,7 +307,7 @@ fn fields_that_take_turns_show_the_beginning_of_a_finding_at_most() {
     };
     let card = ["no. 4111", " 1111", " 1111", " 1111", ", ok"];
     assert_eq!(content(&card), "no. 4111[REDACTED:credit-card], ok");
-    let key = ["ghp_0123456789abcdefghijABCDEFGHIJ012345", "67 ok"];
+    let key = ["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", "67 ok"];
     let masked = "[REDACTED:github-token][REDACTED:github-token] ok";
     assert_eq!(content(&key), masked);
 }
