@@ -1,8 +1,8 @@
 //! Names: who is asked for them, what may be told, and what an answer is worth.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use tests::{
     harness::{
         Resolver, WAIT, finish, free_address,
@@ -218,5 +218,118 @@ fn a_tunnel_through_permitted_names_is_limited_and_on_record() -> anyhow::Result
     Ok(())
 }
 
+#[test]
+fn questions_over_https_and_tls_are_connections_like_any_other() -> anyhow::Result<()> {
+    const DOH: &str = "resolver.example.test";
+    const DOT: &str = "dot.example.test";
+    let https = free_address(443)?;
+    let upstream = Upstream::start(&Options {
+        tls: vec![https, SocketAddr::new(https.ip(), 853)],
+        names: vec![DOH.to_owned(), DOT.to_owned()],
+        ..Options::default()
+    })?;
+    let world = World::begin(&[(https.ip(), DOH), (https.ip(), DOT)], "", |lab| {
+        let ca = lab.write("upstream-ca.pem", upstream.authority.pem())?;
+        Ok(format!(
+            "[[service]]\nname = \"doh\"\nhosts = [{DOH:?}]\nca = {ca:?}\n"
+        ))
+    })?;
+    let doh = format!("https://{DOH}/dns-query");
+    let dot = format!("https://{DOT}:853/");
+    // What it asks for is the resolver's matter alone; that the resolver is asked is what counts.
+    let ways: [&[&str]; 2] = [
+        &[
+            "--doh-insecure",
+            "--doh-url",
+            &doh,
+            "http://carried.example.test/",
+        ],
+        &["--insecure", &dot],
+    ];
+    let ask = |cgroup: &Cgroup, way: &[&str]| -> anyhow::Result<Vec<String>> {
+        let mut command = cgroup.command("curl");
+        command.args(["--silent", "--max-time", "5", "--noproxy", "*"]);
+        finish(command.args(way), "", WAIT)?;
+        let received = upstream.take().into_iter();
+        Ok(received.map(|request| request.path).collect())
+    };
+    for (way, path) in ways.into_iter().zip(["/dns-query", "/"]) {
+        let asked = ask(&world.free, way)?;
+        ensure!(
+            !asked.is_empty() && asked.iter().all(|asked| asked == path),
+            "the control run: {asked:?}"
+        );
+        let asked = ask(&world.governed, way)?;
+        ensure!(asked.is_empty(), "{way:?}: {asked:?}");
+        let refused = world.daemon.exchanges()?.pop().context("no exchange")?;
+        ensure!(
+            refused["outcome"] == "refused" && refused["path"] == path,
+            "{refused:#}"
+        );
+    }
+    let policy = "@id(\"doh\") permit (principal, action in Action::\"http\", resource == Service::\"doh\");";
+    world.lab.write("policies/policies.cedar", policy)?;
+    world.daemon.run(&["policy", "reload"])?.success()?;
+    ensure!(ask(&world.governed, ways[0])?.contains(&"/dns-query".to_owned()));
+    ensure!(ask(&world.governed, ways[1])?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn of_two_who_ask_at_once_each_is_known() -> anyhow::Result<()> {
+    const OTHER: &str = "other-agent";
+    let names: Vec<[String; 2]> = (0..QUESTIONS)
+        .map(|number| [IDENTITY, OTHER].map(|who| format!("n{number}.{who}.example.test")))
+        .collect();
+    let records = names.iter().flatten();
+    let resolver = Resolver::start(
+        records
+            .map(|name| address(name, [127, 0, 0, 9].into()))
+            .collect(),
+    )?;
+    let policy = "@id(\"asked\") permit (principal, action in Action::\"http\", resource == Service::\"asked\");";
+    let world = World::begin(&[], policy, |lab| {
+        lab.resolve_by(resolver.addr.ip())?;
+        Ok(format!(
+            "[[identity]]\nid = {OTHER:?}\n\n[[service]]\nname = \"asked\"\nhosts = {:?}\n",
+            names.concat()
+        ))
+    })?;
+    let other = Cgroup::new("other")?;
+    let folder = other.path().to_str().context("a path")?;
+    world
+        .daemon
+        .run(&["tag", "--as", OTHER, "--cgroup", folder])?
+        .success()?;
+    let ask = |cgroup: &Cgroup, who: usize| -> anyhow::Result<()> {
+        let mut command = cgroup.command("getent");
+        command.arg("ahostsv4");
+        let own = names.iter().map(|names| &names[who]);
+        let finished = finish(command.args(own), "", WAIT)?;
+        let answered = finished.stdout.matches("STREAM").count();
+        ensure!(answered == QUESTIONS, "{answered} answers: {finished:?}");
+        Ok(())
+    };
+    ask(&world.free, 0).context("the control run")?;
+    std::thread::scope(|scope| {
+        let one = scope.spawn(|| ask(&world.governed, 0));
+        ask(&other, 1)?;
+        one.join().unwrap_or_else(|_| bail!("the other panicked"))
+    })?;
+    let lookups = world.daemon.lookups()?;
+    for names in &names {
+        for (name, who) in names.iter().zip([IDENTITY, OTHER]) {
+            let mut of = lookups.iter().filter(|lookup| lookup["path"] == **name);
+            ensure!(
+                of.clone().count() > 0 && of.all(|lookup| lookup["identity"] == who),
+                "{name}: {lookups:#?}"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Of each, in one process that asks them one after the other.
+const QUESTIONS: usize = 20;
 /// More than a workload may ask below one domain, all in labels that look encoded.
 const TRIES: usize = 120;
