@@ -272,6 +272,16 @@ fn a_ledger_that_lies_where_earlier_versions_had_it_is_taken_along() -> anyhow::
     assert_eq!(holding.call()?, Some(0));
     assert_eq!(holding.daemon.ended_after(1, 1)?.len(), 1);
     assert!(!state.join("ledger.db").exists());
+
+    // An earlier version that was started again leaves a new one there, which does not take the place of this.
+    fs::write(state.join("ledger.db"), "another ledger")?;
+    holding.daemon.crash()?;
+    holding.daemon = Daemon::start(&holding.lab)?;
+    assert_eq!(holding.daemon.exchanges()?.len(), 2);
+    assert_eq!(
+        fs::read_to_string(state.join("ledger.db"))?,
+        "another ledger"
+    );
     Ok(())
 }
 

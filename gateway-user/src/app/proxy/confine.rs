@@ -67,15 +67,32 @@ fn hand_over(state: &Path, folder: &Path, user: u32) -> io::Result<()> {
         }
         give(folder)?;
     }
-    for file in fs::read_dir(state)? {
-        let file = file?;
-        let earlier = file.file_name().to_string_lossy().starts_with(FILE);
-        if earlier && file.file_type()?.is_file() {
-            give(&file.path())?;
-            fs::rename(file.path(), folder.join(file.file_name()))?;
+    let earlier = earlier(state)?;
+    if folder.join(FILE).exists() {
+        if let Some(file) = earlier.first() {
+            tracing::warn!(file = %file.display(), "an earlier version was started after this one, and has a ledger of its own there: nothing of it is shown; keep it elsewhere or remove it");
         }
+        return Ok(());
+    }
+    for file in earlier {
+        give(&file)?;
+        fs::rename(&file, folder.join(file.file_name().unwrap_or_default()))?;
     }
     Ok(())
+}
+
+/// The files of a ledger where earlier versions had it, the database last: where it has arrived, all has.
+fn earlier(state: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for file in fs::read_dir(state)? {
+        let file = file?;
+        let of_ledger = file.file_name().to_string_lossy().starts_with(FILE);
+        if of_ledger && file.file_type()?.is_file() {
+            files.push(file.path());
+        }
+    }
+    files.sort_by_key(|file| file.file_name().is_some_and(|name| name == FILE));
+    Ok(files)
 }
 
 /// In a mount namespace of this process's own, covers the first folder on the way that others may not enter.
