@@ -22,6 +22,7 @@ pub(super) fn identity() -> Arc<Identity> {
         groups: Vec::new(),
         launch: None,
         credentials: Credentials::Never,
+        ca_names: Vec::new(),
     })
 }
 

@@ -335,6 +335,7 @@ impl Workloads {
             name: name.clone(),
             source,
         })?;
+        self.gateway.keeper.limit(&name, &identity.ca_names)?;
         self.gateway.keeper.authority(&name)?;
         let workload = self.gateway.registry.add(Workload {
             number,

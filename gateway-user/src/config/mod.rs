@@ -4,6 +4,7 @@
 //! cannot be read are errors that name the place and the remedy; nothing is governed by half a configuration.
 
 mod budget;
+mod ca_names;
 mod catalog;
 mod dns;
 mod error;
@@ -94,6 +95,8 @@ pub struct Identity {
     pub launch: Option<Launch>,
     /// Whether services' held credentials are used for it.
     pub credentials: Credentials,
+    /// What the CAs of its workloads may sign for: names with all below them, and networks; empty is whatever there is.
+    pub ca_names: Vec<String>,
 }
 
 /// What becomes of an identity's requests to services that hold a credential.
@@ -152,6 +155,7 @@ impl Config {
                 });
             }
             identities.push(Arc::new(Identity {
+                ca_names: ca_names::check(&identity.id, identity.ca_names)?,
                 id: identity.id,
                 groups: identity.groups,
                 launch: identity.launch.map(Launch::check).transpose()?,

@@ -83,6 +83,7 @@ pub(super) struct Identity {
     pub(super) launch: Option<Launch>,
     #[serde(default = "yes")]
     pub(super) credentials: bool,
+    pub(super) ca_names: Option<Vec<String>>,
 }
 
 fn yes() -> bool {

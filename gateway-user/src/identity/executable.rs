@@ -217,6 +217,7 @@ mod tests {
             groups: Vec::new(),
             launch: None,
             credentials: Credentials::Never,
+            ca_names: Vec::new(),
         })
     }
 

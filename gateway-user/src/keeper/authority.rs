@@ -10,6 +10,7 @@ use rustls::server::ProducesTickets;
 use rustls::sign::CertifiedKey;
 
 use super::line::Line;
+use super::scope::Scope;
 use super::vault::{Authorities, Reply, Request, now};
 use super::{KeeperError, encodings, subject};
 
@@ -33,6 +34,7 @@ pub struct Ca {
     subject_hash: String,
     from: i64,
     ends: i64,
+    scope: Scope,
 }
 
 struct Cached {
@@ -48,6 +50,7 @@ impl Ca {
             pem: encodings::pem(&certificate),
             subject_hash: subject::hash(parsed.subject()),
             from,
+            scope: Scope::of(&parsed),
             ends: parsed.validity().not_after.timestamp(),
             certificate,
         })
@@ -76,6 +79,11 @@ impl Ca {
     /// When it is no longer valid, in seconds since 1970.
     pub fn ends(&self) -> i64 {
         self.ends
+    }
+
+    /// What it may sign for: names with all below them, and networks; empty is whatever there is.
+    pub fn names(&self) -> Vec<String> {
+        self.scope.texts()
     }
 }
 
@@ -136,6 +144,12 @@ impl Authority {
     /// The one that signs.
     pub fn signing(&self) -> &Ca {
         &self.cas[self.signing]
+    }
+
+    /// May none of them sign for this name? Clients that check it refuse a leaf all the same.
+    pub fn is_limited(&self, name: &str) -> bool {
+        let name = ServerName::try_from(name);
+        name.is_ok_and(|name| !self.cas.iter().any(|ca| ca.scope.permits(&name)))
     }
 
     /// The key that seals session tickets. Tickets of one workload mean nothing to another.

@@ -15,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretBox};
 
+use super::scope::Scope;
 use super::{KeeperError, encodings, subject};
 
 /// A CA with its key.
@@ -26,11 +27,17 @@ pub(super) struct Generation {
     pub(super) made: i64,
     /// When it is no longer valid.
     pub(super) ends: i64,
+    pub(super) scope: Scope,
 }
 
 impl Generation {
     /// Made at `now`, to live for some seconds.
-    pub(super) fn make(workload: &str, now: i64, life: i64) -> Result<Self, KeeperError> {
+    pub(super) fn make(
+        workload: &str,
+        scope: &Scope,
+        now: i64,
+        life: i64,
+    ) -> Result<Self, KeeperError> {
         let failed = failed(workload);
         let key = new_key().map_err(&failed)?;
         let mut params = CertificateParams::default();
@@ -38,6 +45,7 @@ impl Generation {
         params.distinguished_name = subject::of_authority(workload, &number.to_bytes());
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.name_constraints = scope.constraints();
         params.serial_number = Some(number);
         let (not_before, ends) = (now - BACKDATE, now + life);
         params.not_before = at(not_before).into();
@@ -49,6 +57,7 @@ impl Generation {
             not_before,
             made: now,
             ends,
+            scope: scope.clone(),
         })
     }
 
@@ -90,11 +99,13 @@ impl Generation {
         let validity = parsed.validity();
         let not_before = validity.not_before.timestamp();
         let ends = validity.not_after.timestamp();
+        let scope = Scope::of(&parsed);
         Ok(Self {
             key: SecretBox::new(Box::new(key)),
             not_before,
             made: not_before + BACKDATE,
             ends,
+            scope,
             certificate,
         })
     }

@@ -12,6 +12,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretBox};
 
 use super::generation::{self, Generation};
+use super::scope::Scope;
 use super::vault::{Authorities, Leaf};
 use super::{KeeperError, files};
 
@@ -40,6 +41,8 @@ pub(super) struct Issuer {
     path: PathBuf,
     workload: String,
     rotation: Rotation,
+    /// What the next one may sign for.
+    scope: Scope,
     /// The oldest first; at least one.
     generations: Vec<Generation>,
     leaf_key: SecretBox<KeyPair>,
@@ -48,27 +51,36 @@ pub(super) struct Issuer {
 }
 
 impl Issuer {
-    /// Reads the CAs from `path`, and makes those that are due.
+    /// Reads the CAs from `path`; those that are due are made when something is asked.
     pub(super) fn open(
         path: &Path,
         workload: &str,
         rotation: Rotation,
-        now: i64,
     ) -> Result<Self, KeeperError> {
         let generations = match files::read_private(path)? {
             Some(stored) => Generation::parse_all(path, &stored)?,
             None => Vec::new(),
         };
-        let mut issuer = Self {
+        let newest = generations.last();
+        Ok(Self {
             path: path.to_owned(),
             workload: workload.to_owned(),
             rotation,
+            scope: newest.map_or_else(Scope::default, |newest| newest.scope.clone()),
             generations,
             leaf_key: generation::new_key().map_err(generation::failed(workload))?,
             again: 0,
-        };
-        issuer.tend(now)?;
-        Ok(issuer)
+        })
+    }
+
+    /// Limits what CAs from now on may sign for. One with the new limits stands beside the old ones at once.
+    pub(super) fn limit(&mut self, scope: Scope, now: i64) -> Result<(), KeeperError> {
+        self.scope = scope;
+        self.tend(now)?;
+        match self.generations.last() {
+            Some(newest) if newest.scope != self.scope => self.add(now),
+            _ => Ok(()),
+        }
     }
 
     /// The CAs that are valid at `now`.
@@ -94,7 +106,7 @@ impl Issuer {
         now: i64,
     ) -> Result<Leaf, KeeperError> {
         self.tend(now)?;
-        let signing = self.signing(now);
+        let signing = self.signing_for(name, now);
         let leaf_key = self.leaf_key.expose_secret();
         let signed = self.generations[signing].sign(&self.workload, name, leaf_key, now);
         let (certificate, ends) = signed?;
@@ -131,7 +143,7 @@ impl Issuer {
     /// Makes one and keeps it; what cannot be kept is not used.
     fn add(&mut self, now: i64) -> Result<(), KeeperError> {
         let life = i64::try_from(self.rotation.life.as_secs()).unwrap_or(i64::MAX);
-        let made = Generation::make(&self.workload, now, life)?;
+        let made = Generation::make(&self.workload, &self.scope, now, life)?;
         self.generations.push(made);
         self.write().inspect_err(|_| {
             self.generations.pop();
@@ -158,6 +170,13 @@ impl Issuer {
         let last = self.generations.len() - 1;
         let not_yet = |index: &usize| self.switch(*index).is_some_and(|switch| now < switch);
         (0..last).find(not_yet).unwrap_or(last)
+    }
+
+    /// The one that signs, or, where that may not sign for this name, the newest, if that may.
+    fn signing_for(&self, name: &ServerName<'_>, now: i64) -> usize {
+        let (signing, last) = (self.signing(now), self.generations.len() - 1);
+        let permits = |index: &usize| self.generations[*index].scope.permits(name);
+        [signing, last].into_iter().find(permits).unwrap_or(signing)
     }
 
     fn signs_from(&self, index: usize) -> i64 {

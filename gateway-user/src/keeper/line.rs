@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::vault::{Reply, Request, Vault};
+use super::vault::{Asker, Reply, Request, Vault};
 use super::{KeeperError, wire};
 use crate::sys::exchange::Sockets;
 
@@ -19,7 +19,7 @@ impl Line {
     /// Blocks for as long as an answer takes, as the files that the vault looks at do.
     pub(super) fn ask(&self, request: Request) -> Result<Reply, KeeperError> {
         match self {
-            Self::Here(vault) => vault.ask(request),
+            Self::Here(vault) => vault.ask(Asker::Guard, request),
             Self::There(sockets) => exchange(sockets, &wire::request(&request)),
         }
     }

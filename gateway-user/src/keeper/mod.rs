@@ -21,6 +21,7 @@ mod issuer;
 mod line;
 pub mod process;
 mod remote;
+mod scope;
 mod scrub;
 mod subject;
 mod vault;
@@ -137,6 +138,12 @@ pub enum KeeperError {
         /// The service's name.
         service: String,
     },
+    /// There is no such workload, as far as the process that started the keeper's has told.
+    #[error("there is no workload {workload:?}")]
+    NoWorkload {
+        /// The name.
+        workload: String,
+    },
     /// The vault answered another question.
     #[error("the keeper gave an answer to another question")]
     Mismatch,
@@ -235,6 +242,20 @@ impl Keeper {
         let authority = Arc::new(authority);
         authorities.insert(workload.to_owned(), authority.clone());
         Ok(authority)
+    }
+
+    /// Limits what the CAs of a workload may sign for, from the next that is made on, which is now where the last one is limited otherwise: names
+    /// with all below them, and networks as `address/prefix`; without any, to nothing. To be said before anything else of a workload is asked,
+    /// and by nobody but the process that started the keeper's.
+    pub fn limit(&self, workload: &str, names: &[String]) -> Result<(), KeeperError> {
+        let request = Request::Limit {
+            workload: workload.to_owned(),
+            names: names.to_vec(),
+        };
+        match self.line.ask(request)? {
+            Reply::Checked => Ok(()),
+            _ => Err(KeeperError::Mismatch),
+        }
     }
 
     /// Does this service have a held credential, of whatever kind?

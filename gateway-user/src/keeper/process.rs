@@ -20,7 +20,7 @@ use nix::libc;
 use nix::sched::{CloneFlags, unshare};
 
 use super::line::{Line, exchange};
-use super::vault::{Reply, Vault};
+use super::vault::{Asker, Reply, Vault};
 use super::wire::{self, Packed, Unpacker};
 use super::{CertificateSpec, CredentialSpec, Keeper, KeeperError, Rotation};
 use crate::sys::confine;
@@ -141,9 +141,14 @@ fn serve() -> io::Result<()> {
     let Some(vault) = vault.map(Arc::new) else {
         return Ok(());
     };
-    for stream in asked {
+    for (index, stream) in asked.into_iter().enumerate() {
         let vault = Arc::clone(&vault);
-        std::thread::Builder::new().spawn(move || answer_all(stream, &vault))?;
+        let asker = if index < AT_ONCE {
+            Asker::Guard
+        } else {
+            Asker::Proxy
+        };
+        std::thread::Builder::new().spawn(move || answer_all(stream, &vault, asker))?;
     }
     // Nothing more comes this way: it ends when the other side does.
     part::receive(&bond, &mut [0])?;
@@ -151,13 +156,13 @@ fn serve() -> io::Result<()> {
 }
 
 /// One question after the other. What is no question ends the socket, and with it, on the other side, the keeper.
-fn answer_all(mut stream: UnixStream, vault: &Vault) {
+fn answer_all(mut stream: UnixStream, vault: &Vault, asker: Asker) {
     while let Ok(Some(bytes)) = sockets::read(&mut stream) {
         let Ok(request) = wire::parse_request(&bytes) else {
             tracing::error!("what came is no question for the keeper");
             return;
         };
-        let answer = wire::reply(&vault.ask(request));
+        let answer = wire::reply(&vault.ask(asker, request));
         if sockets::write(&mut stream, answer.as_ref()).is_err() {
             return;
         }
@@ -266,7 +271,7 @@ mod tests {
     use super::*;
 
     /// A keeper whose vault is behind sockets, opened from a message as the process opens it.
-    fn apart(state: &Path) -> Keeper {
+    fn apart(state: &Path) -> [Keeper; 2] {
         let file = |name: &str, text: &str| {
             let path = state.join(name);
             fs::write(&path, text).unwrap();
@@ -291,24 +296,37 @@ mod tests {
         message
             .extend_from_slice(setup(state, &specs, &certificates, Rotation::default()).as_ref());
         let vault = Arc::new(open(&message).unwrap());
-        let mut ours = Vec::new();
-        for _ in 0..AT_ONCE {
-            let (own, other) = UnixStream::pair().unwrap();
-            ours.push(own.into());
-            let vault = Arc::clone(&vault);
-            std::thread::spawn(move || answer_all(other, &vault));
-        }
-        Keeper::asking(
-            Line::There(Arc::new(Sockets::new(ours).unwrap())),
-            specs.keys().cloned().collect(),
-            certificates.keys().cloned().collect(),
-        )
+        [Asker::Guard, Asker::Proxy].map(|asker| {
+            let mut ours = Vec::new();
+            for _ in 0..AT_ONCE {
+                let (own, other) = UnixStream::pair().unwrap();
+                ours.push(own.into());
+                let vault = Arc::clone(&vault);
+                std::thread::spawn(move || answer_all(other, &vault, asker));
+            }
+            joined(ours, &specs, &certificates).unwrap()
+        })
+    }
+
+    #[test]
+    fn the_process_that_talks_to_the_network_has_no_ca_made_and_none_without_limits() {
+        let state = tempfile::tempdir().unwrap();
+        let [guard, proxy] = apart(state.path());
+        let limits = ["a.example".to_owned()];
+        let asked = proxy.authority("agent").unwrap_err().to_string();
+        assert!(asked.contains("no workload"), "{asked}");
+        assert!(proxy.limit("agent", &[]).is_err());
+        guard.limit("agent", &limits).unwrap();
+        assert!(proxy.limit("agent", &[]).is_err());
+        let authority = proxy.authority("agent").unwrap();
+        assert_eq!(authority.cas().len(), 1);
+        assert_eq!(authority.signing().names(), limits);
     }
 
     #[test]
     fn every_question_is_answered_across_the_boundary() {
         let state = tempfile::tempdir().unwrap();
-        let keeper = apart(state.path());
+        let [keeper, _] = apart(state.path());
         keeper.check().unwrap();
         assert!(keeper.fills("held") && keeper.holds("shown") && !keeper.holds("other"));
 

@@ -2,13 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tempfile::TempDir;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::files;
 use super::issuer::{Issuer, Rotation};
+use super::scope::Scope;
 use super::vault::Authorities;
 
 const START: i64 = 1_800_000_000;
@@ -23,7 +26,9 @@ fn state() -> (TempDir, PathBuf) {
 }
 
 fn open(path: &Path, now: i64) -> Issuer {
-    Issuer::open(path, "agent", Rotation::default(), now).unwrap()
+    let mut issuer = Issuer::open(path, "agent", Rotation::default()).unwrap();
+    issuer.authorities(now).unwrap();
+    issuer
 }
 
 /// What a daemon that starts at `now` finds.
@@ -140,7 +145,7 @@ fn a_ca_of_an_earlier_version_is_followed_and_not_replaced() {
         life: std::time::Duration::from_secs(90 * 86_400),
         ..Rotation::default()
     };
-    let mut before = Issuer::open(&path, "agent", ninety, START).unwrap();
+    let mut before = Issuer::open(&path, "agent", ninety).unwrap();
     let old = before.authorities(START).unwrap().certificates.remove(0);
     let back = at(&path, START + 50 * DAY);
     assert_eq!((back.certificates.len(), back.signing), (2, 0));
@@ -170,4 +175,112 @@ fn what_cannot_be_kept_is_not_used() {
     assert_eq!(running.authorities(now + 60).unwrap().certificates.len(), 2);
     assert_eq!(at(&path, now + 61).certificates.len(), 2);
     drop(state);
+}
+
+fn limits(names: &[&str]) -> Scope {
+    Scope::parse(
+        &names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>(),
+    )
+    .unwrap()
+}
+
+/// Does the TLS library accept a leaf of the name under this CA?
+fn accepted(running: &mut Issuer, name: &'static str, now: i64) -> bool {
+    let name = ServerName::try_from(name).unwrap();
+    let leaf = running.leaf(&name, now).unwrap().certificate;
+    let mut roots = rustls::RootCertStore::empty();
+    for ca in running.authorities(now).unwrap().certificates {
+        roots.add(ca).unwrap();
+    }
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let verifier =
+        rustls::client::WebPkiServerVerifier::builder_with_provider(roots.into(), provider.into());
+    let at = UnixTime::since_unix_epoch(Duration::from_secs(now.cast_unsigned()));
+    let verified = verifier
+        .build()
+        .unwrap()
+        .verify_server_cert(&leaf, &[], &name, &[], at);
+    verified.is_ok()
+}
+
+#[test]
+fn a_limited_ca_is_accepted_for_what_it_is_limited_to_alone() {
+    let cases: [(&[&str], &[&str], &[&str]); 4] = [
+        (
+            &["a.example"],
+            &["a.example", "x.y.a.example"],
+            &[
+                "b.example",
+                "ba.example",
+                "example",
+                "192.0.2.1",
+                "2001:db8::1",
+            ],
+        ),
+        (
+            &["192.0.2.0/24"],
+            &["192.0.2.1"],
+            &["192.0.3.1", "2001:db8::1", "a.example"],
+        ),
+        (
+            &["a.example", "2001:db8::/32"],
+            &["a.example", "2001:db8::1"],
+            &["2001:db9::1", "192.0.2.1", "b.example"],
+        ),
+        (&[], &["a.example", "192.0.2.1", "2001:db8::1"], &[]),
+    ];
+    for (names, inside, outside) in cases {
+        let (_state, path) = state();
+        let mut running = Issuer::open(&path, "agent", Rotation::default()).unwrap();
+        running.limit(limits(names), START).unwrap();
+        for (name, expected) in inside
+            .iter()
+            .map(|name| (*name, true))
+            .chain(outside.iter().map(|name| (*name, false)))
+        {
+            assert_eq!(
+                accepted(&mut running, name, START),
+                expected,
+                "{names:?} {name}"
+            );
+            let permits = limits(names).permits(&ServerName::try_from(name).unwrap());
+            assert_eq!(permits, expected, "{names:?} {name}");
+        }
+        // A restart reads what it wrote.
+        let mut again = Issuer::open(&path, "agent", Rotation::default()).unwrap();
+        again.limit(limits(names), START + HOUR).unwrap();
+        assert_eq!(
+            again.authorities(START + HOUR).unwrap().certificates.len(),
+            1
+        );
+    }
+}
+
+#[test]
+fn other_limits_bring_the_next_ca_at_once_which_signs_what_the_old_one_may_not() {
+    let (_state, path) = state();
+    let mut running = Issuer::open(&path, "agent", Rotation::default()).unwrap();
+    running.limit(limits(&["a.example"]), START).unwrap();
+    let day = START + DAY;
+    running
+        .limit(limits(&["a.example", "b.example"]), day)
+        .unwrap();
+    let both = running.authorities(day).unwrap();
+    assert_eq!((both.certificates.len(), both.signing), (2, 0));
+    for (name, by) in [("a.example", 0), ("b.example", 1), ("c.example", 0)] {
+        let name = ServerName::try_from(name).unwrap();
+        let leaf = running.leaf(&name, day).unwrap().certificate;
+        assert!(is_by(&leaf, &both.certificates[by]), "{name:?}");
+    }
+    // The one after that has them too, without being told again.
+    let later = START + 31 * DAY;
+    let next = at(&path, later);
+    assert!(
+        next.certificates
+            .iter()
+            .all(|ca| { Scope::of(&parsed(ca)) == limits(&["a.example", "b.example"]) })
+    );
 }

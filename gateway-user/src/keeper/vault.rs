@@ -19,11 +19,19 @@ use super::credential::{CredentialSpec, Credentials, Fill, Fingerprint};
 use super::files;
 use super::issuer::{Issuer, Rotation};
 use super::remote;
+use super::scope::Scope;
 
 /// Everything that can be asked of the vault.
 pub enum Request {
     /// Whether every credential can be used.
     Check,
+    /// What the CAs of a workload may sign for.
+    Limit {
+        /// The workload's name.
+        workload: String,
+        /// Names with all below them, and networks as `address/prefix`; none is no limit.
+        names: Vec<String>,
+    },
     /// The CA certificates of a workload.
     Authority {
         /// The workload's name.
@@ -66,9 +74,18 @@ pub enum Request {
     },
 }
 
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// Who started the keeper: it says which workloads there are, and what limits their CAs.
+    Guard,
+    /// Who talks to the network: it asks about workloads that there are.
+    Proxy,
+}
+
 /// The answers, one for each request.
 pub enum Reply {
-    /// To [`Request::Check`].
+    /// To [`Request::Check`] and [`Request::Limit`].
     Checked,
     /// To [`Request::Authority`].
     Authority(Authorities),
@@ -164,14 +181,21 @@ impl Vault {
         })
     }
 
-    pub(super) fn ask(&self, request: Request) -> Result<Reply, KeeperError> {
+    pub(super) fn ask(&self, asker: Asker, request: Request) -> Result<Reply, KeeperError> {
         Ok(match request {
+            Request::Limit { .. } if asker == Asker::Proxy => return Err(KeeperError::Mismatch),
+            Request::Limit { workload, names } => {
+                let scope = Scope::parse(&names)?;
+                self.with_issuer(asker, &workload, |issuer| issuer.limit(scope, now()))?;
+                Reply::Checked
+            }
             Request::Check => self.credentials.check().map(|()| Reply::Checked)?,
             Request::Authority { workload } => {
-                Reply::Authority(self.with_issuer(&workload, |issuer| issuer.authorities(now()))?)
+                let authorities = |issuer: &mut Issuer| issuer.authorities(now());
+                Reply::Authority(self.with_issuer(asker, &workload, authorities)?)
             }
             Request::Leaf { workload, name } => {
-                Reply::Leaf(self.with_issuer(&workload, |issuer| issuer.leaf(&name, now()))?)
+                Reply::Leaf(self.with_issuer(asker, &workload, |issuer| issuer.leaf(&name, now()))?)
             }
             Request::Fill { service } => match self.credentials.fill(&service) {
                 Ok(fill) => Reply::Fill(fill),
@@ -211,6 +235,7 @@ impl Vault {
 
     fn with_issuer<T>(
         &self,
+        asker: Asker,
         workload: &str,
         act: impl FnOnce(&mut Issuer) -> Result<T, KeeperError>,
     ) -> Result<T, KeeperError> {
@@ -218,8 +243,14 @@ impl Vault {
         if let Some(issuer) = issuers.get_mut(workload) {
             return act(issuer);
         }
+        // A CA that is made for the asking would have no limit.
+        if asker == Asker::Proxy {
+            return Err(KeeperError::NoWorkload {
+                workload: workload.to_owned(),
+            });
+        }
         let path = self.authorities.join(files::name_of(workload)?);
-        let issuer = Issuer::open(&path, workload, self.rotation, now())?;
+        let issuer = Issuer::open(&path, workload, self.rotation)?;
         act(issuers.entry(workload.to_owned()).or_insert(issuer))
     }
 }

@@ -32,6 +32,13 @@ pub(super) fn request(request: &Request) -> Packed {
             .number(u16::from(*scheme).into())
             .bytes(message),
         Request::Needles { service, known } => out.tag(8).text(service).number(*known),
+        Request::Limit { workload, names } => {
+            out.tag(9).text(workload).number(names.len() as u64);
+            for name in names {
+                out.text(name);
+            }
+            &mut out
+        }
     };
     out
 }
@@ -69,6 +76,10 @@ pub(super) fn parse_request(bytes: &[u8]) -> Result<Request, KeeperError> {
         8 => Request::Needles {
             service: from.text()?,
             known: from.number()?,
+        },
+        9 => Request::Limit {
+            workload: from.text()?,
+            names: from.list(Unpacker::text)?,
         },
         _ => return Err(KeeperError::Mismatch),
     };

@@ -39,14 +39,22 @@ pub(super) async fn record(
         return Ok(());
     }
     let process = &connection.caller.process;
-    let reason = format!("{error}: see `tollgate trust status`");
+    let workload = &connection.caller.workload;
+    let authority = connection.gateway.keeper.authority(&workload.name);
+    let reason = match authority.is_ok_and(|authority| authority.is_limited(name)) {
+        true => format!(
+            "{error}: {name} is not among `ca_names` of identity {}",
+            workload.identity.id
+        ),
+        false => format!("{error}: see `tollgate trust status`"),
+    };
     let told = &connection.gateway.distrustful;
     if told.first(process.pid, process.start, name) {
         tracing::warn!(
             pid = process.pid,
             exe = process.exe,
             name,
-            workload = connection.caller.workload.name,
+            workload = workload.name,
             "{reason}"
         );
     }

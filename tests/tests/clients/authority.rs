@@ -130,3 +130,77 @@ fn no_key_of_a_ca_and_no_leaf_of_another_is_reached_from_inside() -> anyhow::Res
     fs::remove_dir(&other)?;
     Ok(())
 }
+
+/// Says for each name what became of a request to it, in one process: a status, or that the certificate was not accepted.
+const PYTHON: &str = "
+import ssl, sys, urllib.error, urllib.request
+for name in sys.argv[1:]:
+    try:
+        print(urllib.request.urlopen(f'https://{name}/hello', timeout=10).status)
+    except urllib.error.HTTPError as error:
+        print(error.code)
+    except urllib.error.URLError as error:
+        print('untrusted' if isinstance(error.reason, ssl.SSLCertVerificationError) else error)
+";
+const CURL: &str = "
+for name; do
+    curl --silent --output /dev/null --max-time 10 --noproxy '*' --write-out '%{http_code}\n' https://$name/hello || [ $? != 60 ] || echo untrusted
+done | grep -v '^000$'
+";
+const NODE: &str = "
+for (const name of process.argv.slice(1)) {
+    const told = await fetch(`https://${name}/hello`).then(response => response.status, error => error.cause.message.includes('subtree') ? 'untrusted' : error.cause);
+    console.log(String(told));
+}
+";
+
+#[test]
+fn a_limited_ca_counts_for_its_names_alone() -> anyhow::Result<()> {
+    const LIMITED: &str = "limited-agent";
+    const OTHER: &str = "other.trust.test";
+    let world = World::with(
+        &[OTHER],
+        &format!(
+            "[[identity]]\nid = {LIMITED:?}\ngroups = [\"agents\"]\nca_names = [\"example.test\", \"10.0.0.0/8\"]\n"
+        ),
+    )?;
+    let python = python()?;
+    let ways = [
+        vec![&*python, "-c", PYTHON],
+        vec!["sh", "-c", CURL, "sh"],
+        vec!["node", "--input-type=module", "--eval", NODE, "--"],
+    ];
+    for way in ways {
+        for (identity, told) in [(IDENTITY, ["200", "200"]), (LIMITED, ["200", "untrusted"])] {
+            let mut command = world.daemon.tagged(identity, way[0]);
+            command.args(&way[1..]).args([FILES, OTHER]);
+            let printed = finish(&command, "", WAIT)?.success()?;
+            let lines: Vec<&str> = printed.lines().collect();
+            ensure!(lines == told, "{way:?} as {identity}: {printed}");
+        }
+        let refused = world.daemon.exchanges()?.pop().context("no exchange")?;
+        ensure!(
+            refused["outcome"] == "failed" && text(&refused, "reason").contains("`ca_names`"),
+            "{refused:#}"
+        );
+    }
+    let status = world
+        .daemon
+        .run(&["trust", "status", "--json"])?
+        .success()?;
+    let rows: Vec<Value> = status
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
+    let of = |identity: &str| {
+        rows.iter()
+            .find(|row| text(row, "workload").ends_with(identity))
+    };
+    let limited = of(LIMITED).context("no CA of it")?;
+    ensure!(
+        limited["names"] == serde_json::json!(["example.test", "10.0.0.0/8"]),
+        "{limited}"
+    );
+    ensure!(of(IDENTITY).context("no CA of it")?["names"] == serde_json::json!([]));
+    Ok(())
+}

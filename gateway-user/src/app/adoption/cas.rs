@@ -47,6 +47,7 @@ impl Adoption {
             json!({
                 "hash": ca.subject_hash(),
                 "pem": ca.pem(),
+                "names": ca.names(),
                 "signs": ca.subject_hash() == signing,
                 "from": date(ca.from()),
                 "until": date(ca.ends()),

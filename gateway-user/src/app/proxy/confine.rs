@@ -69,7 +69,7 @@ fn hand_over(state: &Path, folder: &Path, user: u32) -> io::Result<()> {
     }
     let earlier = earlier(state)?;
     if folder.join(FILE).exists() {
-        if let Some(file) = earlier.first() {
+        if let Some(file) = earlier.last() {
             tracing::warn!(file = %file.display(), "an earlier version was started after this one, and has a ledger of its own there: nothing of it is shown; keep it elsewhere or remove it");
         }
         return Ok(());

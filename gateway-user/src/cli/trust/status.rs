@@ -68,6 +68,7 @@ fn authorities(workload: &Value) -> Vec<Value> {
         json!({
             "workload": workload["name"],
             "ca": ca["hash"],
+            "names": ca["names"],
             "signs": ca["signs"],
             "from": ca["from"],
             "until": ca["until"],
@@ -94,7 +95,7 @@ fn date(row: &Value, field: &str) -> String {
 }
 
 fn authority_table(cas: &[Value]) -> String {
-    let cells: Vec<[String; 5]> = cas
+    let cells: Vec<[String; 6]> = cas
         .iter()
         .map(|row| {
             let text = |field: &str| row[field].as_str().unwrap_or_default().to_owned();
@@ -105,14 +106,25 @@ fn authority_table(cas: &[Value]) -> String {
                 signs.to_owned(),
                 date(row, "from"),
                 date(row, "until"),
+                names(row),
             ]
         })
         .collect();
     show::table(
-        ["WORKLOAD", "CA", "SIGNS", "FROM", "VALID UNTIL"],
+        ["WORKLOAD", "CA", "SIGNS", "FROM", "VALID UNTIL", "FOR"],
         &cells,
         paint(),
     )
+}
+
+/// What a CA may sign for.
+fn names(row: &Value) -> String {
+    let names = row["names"].as_array().into_iter().flatten();
+    let names: Vec<&str> = names.filter_map(Value::as_str).collect();
+    match names.is_empty() {
+        true => "any".to_owned(),
+        false => names.join(" "),
+    }
 }
 
 fn rows(workload: &Value, sessions: &[Session]) -> Vec<Value> {

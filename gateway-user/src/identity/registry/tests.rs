@@ -16,6 +16,7 @@ fn a_cgroup_that_changes_hands_is_another_workload() {
             groups: Vec::new(),
             launch: None,
             credentials: Credentials::Served,
+            ca_names: Vec::new(),
         })
     };
     let (first, second) = (identity("first"), identity("second"));
@@ -52,6 +53,7 @@ fn a_switched_mode_outlives_the_daemon() {
                 groups: Vec::new(),
                 launch: None,
                 credentials: Credentials::Served,
+                ca_names: Vec::new(),
             }),
             rules: Rules::default(),
             v4: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 15001),
