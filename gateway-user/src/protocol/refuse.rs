@@ -81,10 +81,12 @@ impl Why {
     /// Google's word for it.
     fn word(self) -> &'static str {
         match self {
-            Self::Policy | Self::ApprovalPending | Self::Budget => "PERMISSION_DENIED",
+            Self::Policy | Self::ApprovalPending | Self::Budget | Self::Withheld => {
+                "PERMISSION_DENIED"
+            }
             Self::RateLimited(_) => "RESOURCE_EXHAUSTED",
             Self::Malformed | Self::Coding | Self::TooLarge => "INVALID_ARGUMENT",
-            Self::Upstream | Self::Withheld => "INTERNAL",
+            Self::Upstream => "INTERNAL",
             Self::Unavailable | Self::Overloaded => "UNAVAILABLE",
         }
     }
@@ -113,7 +115,7 @@ impl Refusal {
             }
         };
         let mut response = Response::new(Bytes::from(body.to_string()));
-        *response.status_mut() = self.why.status();
+        *response.status_mut() = family.map_or(self.why.status(), |family| self.status(family));
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,
@@ -184,13 +186,22 @@ impl Refusal {
         }
     }
 
+    /// The HTTP status. Google's libraries heed no header that says not to try again, and LangChain's tries 502 again and again: what is
+    /// withheld now would be withheld then.
+    fn status(&self, family: Family) -> StatusCode {
+        match (self.why, family) {
+            (Why::Withheld, Family::Gemini) => StatusCode::FORBIDDEN,
+            (why, _) => why.status(),
+        }
+    }
+
     /// What the provider's own errors look like.
     fn envelope(&self, family: Family) -> Value {
         let (message, code) = (&self.message, self.why.code());
         match family {
             Family::Gemini => {
                 let details = json!({"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": code, "domain": "tollgate", "metadata": {"id": self.id}});
-                json!({"error": {"code": self.why.status().as_u16(), "message": message, "status": self.why.word(), "details": [details]}})
+                json!({"error": {"code": self.status(family).as_u16(), "message": message, "status": self.why.word(), "details": [details]}})
             }
             Family::Ollama => json!({"error": message}),
             Family::AnthropicMessages | Family::AnthropicModels => {
@@ -252,6 +263,21 @@ mod tests {
             assert_eq!(body["type"] == "error", anthropic, "{body}");
             assert_eq!(body["request_id"] == "01ABCDEF", anthropic, "{body}");
         }
+    }
+
+    #[test]
+    fn what_is_withheld_from_googles_libraries_is_final_by_its_status() {
+        let withheld = Refusal {
+            why: Why::Withheld,
+            ..refusal()
+        };
+        let response = withheld.response(Some(Family::Gemini));
+        let body: Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(
+            (response.status(), &body["error"]["code"]),
+            (StatusCode::FORBIDDEN, &json!(403))
+        );
+        assert_eq!(withheld.response(Some(Family::OpenAiChat)).status(), 502);
     }
 
     #[test]

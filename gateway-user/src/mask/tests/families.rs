@@ -122,8 +122,8 @@ fn arguments_that_come_in_pieces_are_masked_across_them() {
     };
     let pieces = [
         piece("$.to", "anna.le"),
-        piece("$.cc", "bob@"),
         piece("$.to", "e@example.com"),
+        piece("$.cc", "bob@"),
         piece("$.cc", "corp.com"),
     ];
     let stream = format!("[{}]", pieces.join(",\n"));
