@@ -98,6 +98,22 @@ pub enum Request {
         /// An exchange id or a unique prefix of one.
         id: String,
     },
+    /// Has certificates vouch for upstreams of a service.
+    ImportRoots {
+        /// The service, or a destination as `name:port`.
+        service: String,
+        /// CA certificates.
+        pem: String,
+        /// Why; recorded.
+        reason: Option<String>,
+    },
+    /// What was imported so.
+    ImportedRoots,
+    /// Takes an import back.
+    WithdrawRoot {
+        /// Its id.
+        id: String,
+    },
     /// Reads the policy folder now.
     Reload,
     /// Open sessions.

@@ -13,7 +13,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
+use arc_swap::ArcSwap;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::CertifiedKey;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -50,10 +51,11 @@ pub enum Proof {
     Nothing,
 }
 
-/// TLS towards every service, built once: the operator's roots, plus a service's own.
+/// TLS towards every service: the operator's roots, plus a service's own, plus what is imported for it while the daemon runs.
 pub struct Upstreams {
     host: UpstreamTls,
     services: HashMap<String, UpstreamTls>,
+    imported: ArcSwap<HashMap<String, UpstreamTls>>,
 }
 
 impl Upstreams {
@@ -78,13 +80,36 @@ impl Upstreams {
         Ok(Self {
             host: UpstreamTls::new(roots, None)?,
             services,
+            imported: ArcSwap::default(),
         })
     }
 
     /// What proves the upstreams of `service`.
     #[must_use]
     pub fn of(&self, service: &str) -> UpstreamTls {
-        self.services.get(service).unwrap_or(&self.host).clone()
+        let imported = self.imported.load().get(service).cloned();
+        imported.unwrap_or_else(|| self.configured(service).clone())
+    }
+
+    /// From now on these vouch as well, by service, and nothing else that was imported.
+    ///
+    /// # Errors
+    /// One cannot be used; nothing has changed.
+    pub fn import(
+        &self,
+        roots: &HashMap<String, Vec<CertificateDer<'static>>>,
+    ) -> Result<(), RootsError> {
+        let trusting = roots.iter().map(|(service, more)| {
+            let tls = self.configured(service).also_trusting(more)?;
+            Ok((service.clone(), tls))
+        });
+        self.imported
+            .store(Arc::new(trusting.collect::<Result<_, _>>()?));
+        Ok(())
+    }
+
+    fn configured(&self, service: &str) -> &UpstreamTls {
+        self.services.get(service).unwrap_or(&self.host)
     }
 }
 

@@ -137,6 +137,10 @@ impl Ledger {
         self.ids.next()
     }
 
+    pub(super) async fn submit(&self, op: Op) -> Result<(), LedgerError> {
+        self.queue.submit(op).await
+    }
+
     pub(crate) async fn asked(&self, asked: super::Asked) -> Result<(), LedgerError> {
         self.queue.submit(Op::Asked(Box::new(asked))).await
     }

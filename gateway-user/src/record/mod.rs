@@ -26,6 +26,7 @@ mod live;
 mod op;
 mod queue;
 mod read;
+mod root;
 mod spool;
 mod standing;
 mod step;
@@ -43,6 +44,7 @@ pub(crate) use id::Ids;
 pub use live::{Change, Event, Flow};
 pub(crate) use op::{Answered, Asked};
 pub use read::{Explained, Filter, Reader};
+pub use root::ImportedRoot;
 pub(crate) use standing::Standing;
 pub use time::Time;
 pub use types::{

@@ -5,6 +5,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteQueryResult};
 use sqlx::{Error, query};
 
 use super::id::Id;
+use super::root::{self, ImportedRoot, Withdrawn};
 use super::step::Step;
 use super::time::Time;
 use super::types::ApprovalState;
@@ -20,6 +21,10 @@ pub(super) enum Op {
     Answered(Box<Answered>),
     /// An approval is used up by one, before the request that uses it goes out.
     Used(Id),
+    /// An operator trusts a certificate for a service.
+    Imported(Box<ImportedRoot>),
+    /// And no longer.
+    Withdrawn(Withdrawn),
     /// Nothing; done when everything before it is.
     Flush,
 }
@@ -58,7 +63,7 @@ impl Op {
     pub(super) fn needs_power_safety(&self) -> bool {
         match self {
             Self::Answered(answered) => answered.state != ApprovalState::Expired,
-            Self::Used(_) => true,
+            Self::Used(_) | Self::Imported(_) | Self::Withdrawn(_) => true,
             _ => false,
         }
     }
@@ -70,6 +75,8 @@ impl Op {
             Self::Linked(exchange, approval) => link(db, *exchange, *approval).await,
             Self::Answered(answered) => answer(db, answered).await,
             Self::Used(approval) => use_up(db, *approval).await,
+            Self::Imported(imported) => root::import(db, imported).await,
+            Self::Withdrawn(withdrawn) => root::withdraw(db, withdrawn).await,
             Self::Step(..) | Self::Flush => Ok(()),
         }
     }
@@ -136,7 +143,7 @@ async fn use_up(db: &mut SqliteConnection, approval: Id) -> Result<(), Error> {
 }
 
 /// What is not on record must not be acted on, so an update that meets no row is an error.
-fn exactly_one(done: SqliteQueryResult) -> Result<(), Error> {
+pub(super) fn exactly_one(done: SqliteQueryResult) -> Result<(), Error> {
     match done.rows_affected() {
         1 => Ok(()),
         _ => Err(Error::RowNotFound),

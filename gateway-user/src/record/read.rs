@@ -330,7 +330,7 @@ pub(super) fn id(row: &SqliteRow, column: &'static str) -> Result<Id, LedgerErro
     text.parse().map_err(|_| damaged(row, column))
 }
 
-fn time(row: &SqliteRow, column: &'static str) -> Result<Option<Time>, LedgerError> {
+pub(super) fn time(row: &SqliteRow, column: &'static str) -> Result<Option<Time>, LedgerError> {
     Ok(get::<Option<i64>>(row, column)?.map(Time::from_unix_ms))
 }
 

@@ -119,6 +119,11 @@ fn migrations() -> Migrator {
             include_str!("migrations/0004_direction.sql"),
         ),
         migration(5, "spend", include_str!("migrations/0005_spend.sql")),
+        migration(
+            6,
+            "imported root",
+            include_str!("migrations/0006_imported_root.sql"),
+        ),
     ])
 }
 

@@ -31,7 +31,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 pub use error::{Distrust, TlsError, UpstreamTlsError, alert_in};
 pub use hello::{Hello, hello};
 pub use peek::{Peeked, peek};
-pub use roots::{Roots, RootsError};
+pub use roots::{Given, Roots, RootsError, given};
 pub use upstream::Upstream;
 
 /// HTTP/2 in ALPN.

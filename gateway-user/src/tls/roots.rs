@@ -48,6 +48,14 @@ pub enum RootsError {
         /// What is wrong.
         error: rustls::Error,
     },
+    /// A certificate that was given is not that of a CA.
+    #[error(
+        "the certificate of {subject} is no CA's, so it proves nobody: give the one that issued it"
+    )]
+    NoCa {
+        /// Whom it names.
+        subject: String,
+    },
     /// The TLS library cannot verify with them.
     #[error("certificates of upstreams cannot be verified: {0}")]
     Verifier(rustls::client::VerifierBuilderError),
@@ -96,25 +104,84 @@ impl Roots {
             path: path(),
             error,
         };
-        let mut store = RootCertStore::clone(&self.0);
-        for certificate in CertificateDer::pem_file_iter(file).map_err(read)? {
-            let certificate = certificate.map_err(read)?;
-            if is_own(&certificate) {
-                return Err(RootsError::Own { path: path() });
-            }
-            let added = store.add(certificate);
-            added.map_err(|error| RootsError::Unusable {
-                path: path(),
-                error,
-            })?;
-        }
-        if store.len() == self.0.len() {
+        let certificates = CertificateDer::pem_file_iter(file).map_err(read)?;
+        let certificates = certificates.collect::<Result<Vec<_>, _>>().map_err(read)?;
+        if certificates.is_empty() {
             return Err(RootsError::Empty { path: path() });
         }
-        Ok(Arc::new(store))
+        added(&self.0, &certificates, file)
     }
 
     pub(super) fn store(&self) -> Arc<RootCertStore> {
         self.0.clone()
     }
+}
+
+/// A certificate that an operator gives by hand.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// The certificate.
+    pub der: CertificateDer<'static>,
+    /// Its digest, in hex.
+    pub sha256: String,
+    /// Whom it names.
+    pub subject: String,
+}
+
+/// The CA certificates in a text; none of them is ours.
+///
+/// # Errors
+/// It has none, or one that cannot be a root.
+pub fn given(pem: &str) -> Result<Vec<Given>, RootsError> {
+    let path = || PathBuf::from("what was given");
+    let certificates = CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| RootsError::Read {
+            path: path(),
+            error,
+        })?;
+    if certificates.is_empty() {
+        return Err(RootsError::Empty { path: path() });
+    }
+    added(&RootCertStore::empty(), &certificates, &path())?;
+    certificates.into_iter().map(one).collect()
+}
+
+fn one(der: CertificateDer<'static>) -> Result<Given, RootsError> {
+    let (subject, is_ca) = match x509_parser::parse_x509_certificate(&der) {
+        Ok((_, parsed)) => (parsed.subject().to_string(), parsed.is_ca()),
+        Err(_) => (String::new(), false),
+    };
+    if !is_ca {
+        return Err(RootsError::NoCa { subject });
+    }
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &der);
+    let sha256 = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    Ok(Given {
+        sha256: sha256.collect(),
+        subject,
+        der,
+    })
+}
+
+/// A store and these as well; `path` is where they came from.
+pub(super) fn added(
+    store: &RootCertStore,
+    certificates: &[CertificateDer<'static>],
+    path: &Path,
+) -> Result<Arc<RootCertStore>, RootsError> {
+    let mut store = store.clone();
+    for certificate in certificates {
+        if is_own(certificate) {
+            return Err(RootsError::Own {
+                path: path.to_owned(),
+            });
+        }
+        let added = store.add(certificate.clone());
+        added.map_err(|error| RootsError::Unusable {
+            path: path.to_owned(),
+            error,
+        })?;
+    }
+    Ok(Arc::new(store))
 }

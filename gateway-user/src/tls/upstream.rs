@@ -4,16 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use rustls::client::Resumption;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::roots::added;
 use super::verify::Verifier;
 use super::{Roots, RootsError, UpstreamTlsError, provider};
 
@@ -21,6 +22,8 @@ use super::{Roots, RootsError, UpstreamTlsError, provider};
 #[derive(Clone)]
 pub struct Upstream {
     connector: TlsConnector,
+    store: Arc<RootCertStore>,
+    certificate: Option<Arc<CertifiedKey>>,
 }
 
 impl Upstream {
@@ -39,15 +42,28 @@ impl Upstream {
             Some(file) => roots.with(file)?,
             None => roots.store(),
         };
+        Self::of(store, certificate)
+    }
+
+    /// The same, trusting these certificates as well.
+    pub fn also_trusting(&self, more: &[CertificateDer<'static>]) -> Result<Self, RootsError> {
+        let store = added(&self.store, more, Path::new("what was imported"))?;
+        Self::of(store, self.certificate.clone())
+    }
+
+    fn of(
+        store: Arc<RootCertStore>,
+        certificate: Option<Arc<CertifiedKey>>,
+    ) -> Result<Self, RootsError> {
         let config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(RootsError::Provider)?
             .dangerous()
-            .with_custom_certificate_verifier(Verifier::new(store)?);
-        let mut config = match certificate {
+            .with_custom_certificate_verifier(Verifier::new(Arc::clone(&store))?);
+        let mut config = match &certificate {
             None => config.with_no_client_auth(),
             Some(certificate) => {
-                let resolver = SingleCertAndKey::from(CertifiedKey::clone(&certificate));
+                let resolver = SingleCertAndKey::from(CertifiedKey::clone(certificate));
                 config.with_client_cert_resolver(Arc::new(resolver))
             }
         };
@@ -55,6 +71,8 @@ impl Upstream {
         config.resumption = Resumption::disabled();
         Ok(Self {
             connector: TlsConnector::from(Arc::new(config)),
+            store,
+            certificate,
         })
     }
 

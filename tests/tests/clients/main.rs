@@ -11,6 +11,7 @@ mod container;
 mod crash;
 mod grpc;
 mod held;
+mod imported;
 mod inside;
 mod lookups;
 mod masked;

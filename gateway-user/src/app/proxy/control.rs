@@ -113,6 +113,13 @@ impl Proxying {
                     json!({"policies": loaded.set.len(), "policy_version": loaded.set.version(), "new": loaded.new}),
                 ])
             }
+            Request::ImportRoots {
+                service,
+                pem,
+                reason,
+            } => self.import_roots(service, &pem, reason, peer.uid).await,
+            Request::ImportedRoots => self.imported_roots().await,
+            Request::WithdrawRoot { id } => self.withdraw_root(&id, peer.uid).await,
             Request::Flows { .. } => self.gateway.ledger.flows().iter().map(to_value).collect(),
             Request::Metrics => Ok(vec![Value::String(self.metrics().await)]),
             Request::Run { .. }

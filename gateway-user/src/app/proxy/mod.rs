@@ -8,6 +8,7 @@ mod control;
 mod inbound;
 mod orders;
 mod publish;
+mod roots;
 mod spending;
 
 use std::collections::HashMap;
@@ -53,6 +54,8 @@ pub(super) struct Proxying {
     inbound: Arc<Inbound>,
     entrants: mpsc::Sender<(Entrant, identity::Process)>,
     namespaces: Mutex<Namespaces>,
+    /// Imports of roots go one after the other.
+    importing: tokio::sync::Mutex<()>,
     services: Tasks,
     stop: Notify,
     pub(super) began: Instant,
@@ -156,6 +159,7 @@ async fn build(opened: Opened) -> Result<Proxying, UpError> {
     let policies = Arc::new(Policies::new(read, Arc::clone(&live)));
     let ledger = Ledger::open(&confine::ledger(&opened.config.paths.state)).await?;
     restore(&opened.spend, &ledger).await?;
+    roots::in_force(&opened.upstreams, &ledger).await?;
     let eyes = Told {
         guard: Arc::clone(&opened.guard),
         config: Arc::clone(&opened.config),
@@ -195,6 +199,7 @@ async fn build(opened: Opened) -> Result<Proxying, UpError> {
         policies,
         guard: opened.guard,
         namespaces: Mutex::default(),
+        importing: tokio::sync::Mutex::default(),
         services,
         stop: Notify::new(),
         began: Instant::now(),

@@ -1,6 +1,7 @@
 //! `tollgate trust`: who trusts the gateway and who does not, and what makes containers and services begin with it.
 
 mod hook;
+mod roots;
 mod status;
 mod unit;
 
@@ -23,6 +24,25 @@ Examples:
   sudo tollgate trust status
   sudo tollgate trust status unit:agent.service --json")]
     Status(status::Status),
+    /// Has a private CA vouch for upstreams of one service, from now on, on record
+    #[command(after_help = "\
+The host's store and `ca` of a [[service]] vouch without it. What a workload trusts by itself proves nothing to Tollgate; import it where it should.
+
+Examples:
+  sudo tollgate trust import corp-ca.pem --service corp --reason \"ticket 4711\"
+  sudo tollgate trust import /proc/4242/root/usr/local/share/ca-certificates/corp.crt --service git.corp.example:443")]
+    Import(roots::Import),
+    /// What was imported, by whom, and what was withdrawn
+    #[command(after_help = "\
+Examples:
+  sudo tollgate trust imported
+  sudo tollgate trust imported --json")]
+    Imported(roots::Imported),
+    /// Takes an import back; connections that are open go on
+    #[command(after_help = "\
+Examples:
+  sudo tollgate trust withdraw 06H1EHGWJRTEF8B6")]
+    Withdraw(roots::Withdraw),
     /// A drop-in by which a systemd unit begins with a view of its own that has the CA
     #[command(after_help = "\
 Prints it, or with --write puts it below /etc/systemd/system. Untagged, the unit sees the host's certificates again.
@@ -44,6 +64,9 @@ Examples:
 pub(super) fn run(common: &Common, command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Status(flags) => status::status(common, &flags),
+        Command::Import(flags) => roots::import(common, flags),
+        Command::Imported(flags) => roots::imported(common, &flags),
+        Command::Withdraw(flags) => roots::withdraw(common, flags),
         Command::Unit(flags) => unit::unit(common, &flags),
         Command::Cdi => hook::cdi(),
     }
