@@ -24,6 +24,13 @@ pub(super) fn at(
     find: impl FnOnce(&str, usize) -> Option<Detector>,
 ) -> Window {
     let ahead = place.ahead();
+    if first
+        && ahead
+            .first_chunk()
+            .is_some_and(|head| !begins_as_text(head))
+    {
+        return Window::No;
+    }
     let length = run(&ahead[..ahead.len().min(WINDOW)], &RUN);
     let over = length < ahead.len() || place.whole;
     if length < SHORTEST && over {
@@ -74,14 +81,24 @@ pub(super) fn may_start(place: Place<'_>) -> bool {
     !place.follows(|byte| RUN.has(byte))
 }
 
+/// Whether this may begin as [what looks like text](looks_like_text) does: most of what is not encoded is left here.
+fn begins_as_text(head: &[u8; 12]) -> bool {
+    let bytes = |all: &[u8], bits: u32, digit: fn(u8) -> Option<u32>| {
+        let number = all.iter().try_fold(0_u64, |number, &byte| {
+            Some(number << bits | u64::from(digit(byte)?))
+        });
+        number.is_some_and(|number| number.to_be_bytes()[2..].iter().all(|byte| is_text(*byte)))
+    };
+    bytes(&head[..8], 6, proof::sextet) || bytes(head, 4, |byte| char::from(byte).to_digit(16))
+}
+
+fn is_text(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t')
+}
+
 /// Of the first bytes none, of some more few are no characters of text.
 fn looks_like_text(bytes: &[u8], first: bool) -> bool {
-    let bad = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .filter(|byte| !matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t'))
-            .count()
-    };
+    let bad = |bytes: &[u8]| bytes.iter().filter(|byte| !is_text(**byte)).count();
     (!first || bad(&bytes[..bytes.len().min(6)]) == 0) && bad(bytes) <= 4
 }
 

@@ -11,6 +11,8 @@ use super::scanner::HOLD;
 #[derive(Debug)]
 pub(super) struct Pattern {
     parts: Vec<Part>,
+    /// What stands so far behind the beginning in every match: the first character that is no free choice.
+    sign: Option<(usize, u8)>,
 }
 
 #[derive(Debug)]
@@ -73,7 +75,30 @@ impl Pattern {
             }
             _ => true,
         });
-        (sound && !parts.is_empty()).then(|| vec![Self { parts }])
+        let sign = match parts[..] {
+            [Part::Run(_, from, to), Part::Literal(ref text), ..] if from == to => {
+                Some((from, text[0]))
+            }
+            _ => None,
+        };
+        (sound && !parts.is_empty()).then(|| vec![Self { parts, sign }])
+    }
+
+    /// Whether a match can begin with this byte.
+    pub(super) fn may_begin(&self, byte: u8) -> bool {
+        match &self.parts[0] {
+            Part::Literal(text) => text[0] == byte,
+            Part::Run(class, ..) => class.has(byte),
+        }
+    }
+
+    /// Whether one byte of the text from a place on does not rule out that it matches there.
+    #[inline]
+    pub(super) fn may_fit(&self, ahead: &[u8], whole: bool) -> bool {
+        self.sign.is_none_or(|(far, sign)| {
+            let here = ahead.get(far);
+            here.map_or(!whole, |byte| *byte == sign)
+        })
     }
 
     /// The text that every match begins with.

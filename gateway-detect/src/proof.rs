@@ -143,7 +143,8 @@ pub(super) fn decoded(text: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-fn sextet(byte: u8) -> Option<u32> {
+/// What a character of base 64, of either alphabet, stands for.
+pub(super) fn sextet(byte: u8) -> Option<u32> {
     Some(u32::from(match byte {
         b'A'..=b'Z' => byte - b'A',
         b'a'..=b'z' => byte - b'a' + 26,

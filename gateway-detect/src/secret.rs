@@ -40,7 +40,8 @@ pub(super) struct Secrets {
     /// The words of which one says that a key follows, and those of which one says whose.
     keys: Said,
     vendors: Said,
-    free: Vec<usize>,
+    /// The forms that need neither a literal beginning nor a word, by their first byte.
+    free: Vec<Vec<usize>>,
 }
 
 /// The first one, two and three characters that a literal beginning may have, as sets that say too much yes.
@@ -91,8 +92,11 @@ impl Secrets {
 
     pub(super) fn new(forms: Vec<Form>, words: &mut Words) -> Self {
         let (mut begins, mut glued) = (Begins::new(), Begins::new());
-        let (mut prefixed, mut announced, mut free) =
-            (HashMap::<usize, Vec<usize>>::new(), Vec::new(), Vec::new());
+        let (mut prefixed, mut announced, mut free) = (
+            HashMap::<usize, Vec<usize>>::new(),
+            Vec::new(),
+            vec![Vec::new(); 256],
+        );
         // Addresses of coins and AWS key ids have rules of their own.
         for three in [*b"bc1", *b"tb1", *b"ltc", *b"AKI", *b"ASI"] {
             begins.insert(three);
@@ -110,7 +114,12 @@ impl Secrets {
                     }
                     prefixed.entry(bit(three)).or_default().push(index);
                 }
-                _ if form.near.is_empty() => free.push(index),
+                _ if form.near.is_empty() => {
+                    let begin = |byte: &u8| form.pattern.may_begin(*byte);
+                    for byte in (0..=u8::MAX).filter(begin) {
+                        free[usize::from(byte)].push(index);
+                    }
+                }
                 _ => announced.push(index),
             }
         }
@@ -152,7 +161,8 @@ impl Secrets {
 
     /// The key without a literal beginning that stands here, at the start of a word.
     pub(super) fn announced(&self, place: Place<'_>, words: &Words) -> Verdict {
-        let verdict = self.best_of(&self.free, place, None);
+        let free = &self.free[usize::from(place.ahead()[0])];
+        let verdict = self.best_of(free, place, None);
         let behind = last(place.behind(), NEAR_KEY);
         if !may_name_key(behind) || !words.said(behind).meets(&self.keys) {
             return verdict;
@@ -195,8 +205,11 @@ impl Secrets {
 
     fn best_of(&self, all: &[usize], place: Place<'_>, said: Option<&Said>) -> Verdict {
         let forms = all.iter().map(|form| &self.forms[*form]);
-        let near =
-            |form: &&Form| form.near.is_empty() || said.is_some_and(|said| said.any(&form.near));
+        let ahead = place.ahead();
+        let near = |form: &&Form| {
+            form.pattern.may_fit(ahead, place.whole)
+                && (form.near.is_empty() || said.is_some_and(|said| said.any(&form.near)))
+        };
         forms
             .filter(near)
             .fold(Verdict::No, |verdict, form| verdict.or(form.at(place)))
@@ -210,11 +223,7 @@ impl Form {
     }
 
     pub(super) fn at(&self, place: Place<'_>) -> Verdict {
-        let first = place.ahead()[0];
-        if self.pattern.first().map_or_else(
-            || self.pattern.literal()[0] != first,
-            |class| !class.has(first),
-        ) {
+        if !self.pattern.may_begin(place.ahead()[0]) {
             return Verdict::No;
         }
         let word = place.follows(|byte| byte.is_ascii_alphanumeric());

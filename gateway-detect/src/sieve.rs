@@ -77,6 +77,8 @@ pub(super) struct Sieve {
     /// Places by reason, in the order of [`ORDER`].
     found: [u64; ORDER.len()],
     any: u64,
+    /// Those of them that have a reason which is not looked into any more.
+    sure: u64,
     /// Whether something before the block's first byte announces a value, as far as that goes on.
     announced: bool,
     /// Whether the block begins inside the name of an option.
@@ -119,6 +121,7 @@ impl Sieve {
             ahead: Classes::default(),
             found: [0; ORDER.len()],
             any: 0,
+            sure: 0,
             announced: true,
             option: true,
         }
@@ -157,21 +160,24 @@ impl Sieve {
         None
     }
 
-    /// The reasons for a place, of which two are looked into here.
+    /// The reasons for a place, of which the first two are looked into here: most places have no other.
     #[inline]
     fn why(&self, question: Question<'_>, place: usize, bit: u64) -> Why {
-        let mut why = Why::default();
-        for (reason, found) in ORDER.iter().zip(&self.found) {
-            if found & bit != 0 {
-                why = why | *reason;
-            }
-        }
         let Question { text, secrets, .. } = question;
-        if why.has(Why::BEGINS) && !secrets.may_begin(text, place, question.whole) {
-            why.0 &= !Why::BEGINS.0;
+        let [values, begins, others @ ..] = &self.found;
+        let mut why = Why::default();
+        if begins & bit != 0 && secrets.may_begin(text, place, question.whole) {
+            why = Why::BEGINS;
         }
-        if why.has(Why::ASSIGNED) && !assign::is_announced(Place::new(text, place, true)) {
-            why.0 &= !Why::ASSIGNED.0;
+        if values & bit != 0 && assign::is_announced(Place::new(text, place, true)) {
+            why = why | Why::ASSIGNED;
+        }
+        if self.sure & bit != 0 {
+            for (reason, found) in ORDER[2..].iter().zip(others) {
+                if found & bit != 0 {
+                    why = why | *reason;
+                }
+            }
         }
         why
     }
@@ -255,7 +261,9 @@ impl Sieve {
             starts & reach & digit_soon & !behind(|all| all.joint, 1),
             own(question, self.base) & valid,
         ];
-        self.any = self.found.iter().fold(0, |any, found| any | found);
+        let [values, begins, others @ ..] = &self.found;
+        self.sure = others.iter().fold(0, |sure, found| sure | found);
+        self.any = self.sure | values | begins;
     }
 
     /// Where a value may start behind what announces one: behind a separator, ` is`, the ends of `bearer` and `token`, the name of an

@@ -5,7 +5,7 @@ use crate::place::LOOKBEHIND;
 
 /// What a name says.
 pub(super) fn names(name: &[u8]) -> Said {
-    if name.len() < 3 {
+    if name.len() < 3 || !may_end_so(name) {
         return Said::Nothing;
     }
     let mut plain = [0_u8; LOOKBEHIND];
@@ -32,6 +32,28 @@ pub(super) fn names(name: &[u8]) -> Said {
     } else {
         said
     }
+}
+
+/// Whether the last two letters are those of one of these names: most names are left here.
+fn may_end_so(name: &[u8]) -> bool {
+    const fn pair(one: u8, last: u8) -> usize {
+        (one as usize & 31) << 5 | last as usize & 31
+    }
+    const fn with<const N: usize>(mut all: [bool; 1024], names: [&str; N]) -> [bool; 1024] {
+        let mut at = 0;
+        while at < N {
+            if let [.., one, last] = names[at].as_bytes() {
+                all[pair(*one, *last)] = true;
+            }
+            at += 1;
+        }
+        all
+    }
+    static ENDINGS: [bool; 1024] = with(with([false; 1024], PASSWORDS), SECRETS);
+    let mut letters = name.iter().rev().filter(|byte| byte.is_ascii_alphabetic());
+    let (last, one) = (letters.next(), letters.next());
+    one.zip(last)
+        .is_some_and(|(one, last)| ENDINGS[pair(*one, *last)])
 }
 
 /// What names of passwords end in.
