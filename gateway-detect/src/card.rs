@@ -68,7 +68,12 @@ pub(super) fn at(place: Place, detector: Detector, words: &Words, said: &Said) -
 
 fn may_start(place: Place) -> bool {
     let decimal = matches!(place.behind(), [.., before, b'.'] if before.is_ascii_digit());
-    !decimal && !place.follows(|byte| byte.is_ascii_alphanumeric() || byte == b'+')
+    // What begins an account number.
+    let account = matches!(
+        place.behind(),
+        [.., b'A'..=b'Z', b'0'..=b'9', b'0'..=b'9', b' ']
+    );
+    !decimal && !account && !place.follows(|byte| byte.is_ascii_alphanumeric() || byte == b'+')
 }
 
 fn may_end(rest: &[u8]) -> bool {
@@ -143,10 +148,11 @@ impl Number {
         })
     }
 
-    /// Whether some range may have it: not of telecommunications, and not one digit over and over.
+    /// Whether some range may have it: not of telecommunications, no time in fractions of a second, not one digit over and over.
     fn may_be_issued(&self) -> bool {
         let digits = &self.digits[..self.length];
-        !digits.starts_with(b"89") && digits.iter().any(|digit| *digit != digits[0])
+        let time = digits[0] == b'1' && digits.len() != 15;
+        !time && !digits.starts_with(b"89") && digits.iter().any(|digit| *digit != digits[0])
     }
 
     /// The number on an article's bar code (GS1 General Specifications, section 7.9) has 12 or 13 digits and a check digit of its own.

@@ -35,6 +35,7 @@ pub(super) fn at(place: Place<'_>, detector: Detector) -> Verdict {
     let mut plain = [0_u8; LONGEST];
     let mut count = 0;
     let mut at = 0;
+    let mut joint = None;
     while count < *length {
         match ahead.get(at) {
             None => return undecided,
@@ -42,10 +43,11 @@ pub(super) fn at(place: Place<'_>, detector: Detector) -> Verdict {
                 plain[count] = byte.to_ascii_uppercase();
                 count += 1;
             }
-            Some(b' ')
+            Some(sign @ (b' ' | b'-'))
                 if count > 0
                     && count.is_multiple_of(4)
-                    && ahead[at - 1].is_ascii_alphanumeric() => {}
+                    && ahead[at - 1].is_ascii_alphanumeric()
+                    && *joint.get_or_insert(sign) == sign => {}
             Some(_) => return Verdict::No,
         }
         at += 1;

@@ -74,14 +74,20 @@ pub(super) fn v6(place: Place<'_>, detector: Detector) -> Verdict {
     if length == ahead.len() && length <= LONGEST_V6 && !place.whole {
         return Verdict::More;
     }
+    // A sentence may end behind it.
+    let after = match &ahead[length..] {
+        [b'.'] if !place.whole => return Verdict::More,
+        [b'.', next @ ..] => next,
+        next => next,
+    };
     let written = match &ahead[..length] {
         [start @ .., last, b':'] if *last != b':' => &ahead[..=start.len()],
         all => all,
     };
     let colons = written.iter().filter(|&&byte| byte == b':').count();
     if colons < 3
-        || ahead
-            .get(length)
+        || after
+            .first()
             .is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
     {
         return Verdict::No;

@@ -43,7 +43,7 @@ pub(super) fn at(place: Place<'_>, detector: Detector, words: &Words, said: &[us
             _ => {}
         }
         let apart = || {
-            !matches!(place.behind(), [.., b'0'..=b'9', b' '])
+            !matches!(place.behind(), [.., b'0'..=b'9' | b'A'..=b'Z', b' '])
                 && !matches!(rest, [b' ', b'0'..=b'9', ..])
         };
         let counts = match standing {

@@ -105,7 +105,7 @@ const SECRETS: [&str; 30] = [
     "auth",
 ];
 /// Names that hold these are of something else.
-const NOT_SECRET: [&str; 18] = [
+const NOT_SECRET: [&str; 19] = [
     "tokenizer",
     "tokens",
     "public",
@@ -122,6 +122,7 @@ const NOT_SECRET: [&str; 18] = [
     "hash",
     "bypass",
     "compass",
+    "reisepass",
     "maxtoken",
     "tokencount",
 ];

@@ -84,6 +84,8 @@ fn numbers_of_other_ranges_are_found_where_a_word_announces_a_card() {
         "card 0000000000000000",    // one digit
         "card 8944500612198503003", // SIM card
         "card 0.3598899323053410",
+        "card 1748503543012",          // milliseconds
+        "RS35 2600 0560 1001 6113 70", // the inside of an account number
         "card a3598899323053410",
     ] {
         assert_eq!(cards(text), [] as [&str; 0], "{text}");

@@ -36,10 +36,11 @@ pub(super) fn named(name: &str) -> Option<Check> {
         },
         "rrn" => |_, text| {
             let sum = weighted(text, &[2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5]);
-            is_year_month_day(text)
-                && matches!(text[6], b'1'..=b'8')
-                && (11 - sum % 11) % 10 == last(text)
+            rrn_form(text) && (11 - sum % 11) % 10 == last(text)
         },
+        // Since October 2020 they are drawn, and have no check digit.
+        "rrnform" => |_, text| rrn_form(text),
+        "uen" => |_, text| uen(text),
         "brn" => |_, text| {
             let sum = weighted(text, &[1, 3, 7, 1, 3, 7, 1, 3, 5]) + value(text[8]) * 5 / 10;
             !is_uniform(text) && (10 - sum % 10) % 10 == last(text)
@@ -125,4 +126,31 @@ fn nric(text: &[u8]) -> bool {
         _ => return false,
     };
     letters[((sum + more) % 11) as usize] == text[8]
+}
+
+/// A day of birth, and a digit for the century, the sex and the nationality.
+fn rrn_form(text: &[u8]) -> bool {
+    is_year_month_day(text) && matches!(text[6], b'1'..=b'8')
+}
+
+/// Of a business, of a company since its year, and of others, each with weights and letters of its own.
+fn uen(text: &[u8]) -> bool {
+    let sum = |weights: &[u32]| weighted(text, weights) as usize;
+    let letter = match text.len() {
+        9 => b"XMKECAWLJDB"[sum(&[10, 4, 9, 3, 8, 2, 7, 1]) % 11],
+        10 if text[0].is_ascii_digit() => b"ZKCMDNERGWH"[sum(&[10, 8, 6, 4, 9, 7, 5, 3, 1]) % 11],
+        _ => {
+            let all = b"ABCDEFGHJKLMNPQRSTUVWX0123456789";
+            let place = |byte: &u8| all.iter().position(|other| other == byte).unwrap_or(0);
+            let weights = [4, 3, 5, 3, 10, 2, 2, 5, 7];
+            let sum: usize = text
+                .iter()
+                .map(place)
+                .zip(weights)
+                .map(|(one, weight)| one * weight)
+                .sum();
+            all[(sum + 6) % 11]
+        }
+    };
+    text.last() == Some(&letter)
 }

@@ -23,9 +23,13 @@ pub(super) fn named(name: &str) -> Option<Check> {
         "rvnr" => |_, text| rvnr(text),
         "deperso" => |_, text| de_card(text),
         "nir" => |_, text| nir(text),
-        "dni" => {
-            |_, text| text[..8].iter().all(u8::is_ascii_digit) && dni(number(&text[..8]), text[8])
-        }
+        "kvnr" => |_, text| kvnr(text),
+        // Of a company: where a person's has the month of birth, it has 20 or more.
+        "orgnr" => |_, text| text[2] >= b'2' && luhn(text),
+        "dni" => |_, text| {
+            let (digits, letter) = text.split_at(text.len() - 1);
+            digits.iter().all(u8::is_ascii_digit) && dni(number(digits), letter[0])
+        },
         "nie" => |_, text| nie(text),
         "naf" => {
             |_, text| number(&text[..10]) % 97 == number(&text[10..]) && number(&text[..2]) > 0
@@ -155,6 +159,21 @@ fn nir(text: &[u8]) -> bool {
         && matches!(number(&digits[3..5]), 1..=12 | 20..=42 | 50..=99);
     born && digits.iter().all(u8::is_ascii_digit)
         && (digits.len() < 15 || 97 - number(&digits[..13]) % 97 == number(&digits[13..]))
+}
+
+/// The letter counts as its place in the alphabet, in two digits; each product is the sum of its digits.
+fn kvnr(text: &[u8]) -> bool {
+    let letter = u32::from(text[0] - b'A') + 1;
+    let body = text[1..9].iter().map(|byte| u32::from(byte - b'0'));
+    let digits = [letter / 10, letter % 10].into_iter().chain(body);
+    let products = digits
+        .zip([1, 2].into_iter().cycle())
+        .map(|(digit, weight)| digit * weight);
+    products
+        .map(|product| product / 10 + product % 10)
+        .sum::<u32>()
+        % 10
+        == last(text)
 }
 
 pub(super) fn dni(number: u64, letter: u8) -> bool {

@@ -77,6 +77,7 @@ fn other_numbers_are_left_alone() {
     for text in [
         "1763640391 office hours",
         "012 345 671 000 012 345",
+        "NL91 ABNA 0417 1643 001",
         "000 123 4567",
         "0644 12 12 12 12",
         "12 0644 12 12 12",

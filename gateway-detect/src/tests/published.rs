@@ -11,6 +11,15 @@ fn published_examples_are_found() {
     for (id, text) in [
         ("iban", "GB82 WEST 1234 5698 7654 32"),
         ("iban", "DE89370400440532013000"),
+        ("iban", "DE89-3704-0044-0532-0130-00"),
+        ("de-health-insurance", "KVNR A123456780"),
+        ("se-orgnr", "orgnr 556036-0793"),
+        ("sg-uen", "UEN 00192200M"),
+        ("sg-uen", "UEN 197401143C"),
+        ("kr-rrn", "RRN 960121-1234567"),
+        ("es-nie", "Y8063915-Z"),
+        ("us-npi", "NPI 1234-567-893"),
+        ("ip-address", "at 2400:c401::5054:ff:fe1b:b031."),
         ("us-ssn", "ssn: 536-90-4399"),
         ("us-npi", "NPI 1234567893"),
         ("us-bank-routing", "routing number 021000021"),
@@ -114,6 +123,7 @@ fn placeholders_code_and_lookalikes_are_left_alone() {
         "127.0.0.1 10.1.2.3 192.168.0.1 203.0.113.7 ::1 fe80::1 2001:db8::1 8.8.8.8",
         "commit da39a3ee5e6b4b0d3255bfef95601890afd80709",
         "-----BEGIN PUBLIC KEY----- and -----BEGIN PRIVATE KEY----- are headers",
+        "Reisepass: C012345678, SSN 078-05-1120",
         "total 123456789, account of 12 items, 2024-01-31 12:00:00",
     ] {
         assert_eq!(found(text), [], "{text}");
