@@ -175,8 +175,8 @@ expect = "deny"
         assert_eq!(lines[1], "  connect        1 policy");
         assert_eq!(lines[8], "  llm.generate   3 policies, reads whole bodies");
         assert!(
-            lines[13].starts_with("warning: ")
-                && lines[13].contains("chat.cedar:6: policy \"odd\":"),
+            lines[14].starts_with("warning: ")
+                && lines[14].contains("chat.cedar:6: policy \"odd\":"),
             "{text}"
         );
         let broken = folder("permit (principal, action, resource);", "");

@@ -26,6 +26,7 @@ mod resolve;
 mod resource;
 mod revoke;
 mod source;
+mod splice;
 mod tls;
 mod tools;
 mod tunnel;
@@ -41,7 +42,7 @@ use tokio::time::timeout;
 use tracing::field::{Empty, display};
 use tracing::{Instrument, Span};
 
-use outcome::Asked;
+use resource::Resource;
 
 use crate::approve::Approvals;
 use crate::config::{Catalog, Mode};
@@ -54,6 +55,7 @@ use crate::kernel::{Containment, FlowTable};
 use crate::load::{Load, Place, Share};
 use crate::mask;
 use crate::policy::{Live, Query};
+use crate::protocol::Action;
 use crate::record::{Direction, Ledger, LedgerError, Process, SessionEntry, SessionStart, Time};
 use crate::sniff::{self, Deadlines, Prefixed, SniffError, Wire};
 use crate::spend::Spend;
@@ -136,14 +138,14 @@ impl Connection {
     }
 
     /// What policy is asked.
-    fn query(&self, asked: &Asked<'_>) -> Query {
+    fn query(&self, resource: &Resource, action: &Action) -> Query {
         Query {
             identity: self.caller.identity.id.clone(),
             groups: self.caller.identity.groups.clone(),
-            action: asked.action.name.to_owned(),
-            service: asked.resource.name.clone(),
-            service_groups: asked.resource.groups.clone(),
-            facts: asked.action.facts.clone(),
+            action: action.name.to_owned(),
+            service: resource.name.clone(),
+            service_groups: resource.groups.clone(),
+            facts: action.facts.clone(),
         }
     }
 

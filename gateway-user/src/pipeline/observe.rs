@@ -49,7 +49,10 @@ pub(super) async fn permit_unfit(
     asked: &Asked<'_>,
     reason: &str,
 ) -> Result<Verdict, ConnectionError> {
-    let (query, policies) = (connection.query(asked), connection.gateway.policies.load());
+    let (query, policies) = (
+        connection.query(asked.resource, &asked.action),
+        connection.gateway.policies.load(),
+    );
     let denied = policy::Decision::Deny(Denial {
         policies: Vec::new(),
         reason: reason.to_owned(),
@@ -188,6 +191,7 @@ pub(super) async fn pass(
     };
     let passage = Passage {
         destination: resource.address(),
+        action: opaque::connect(&resource, connection.origin),
         protocol: if resource.tls() { "tls" } else { "opaque" },
         note: Some(format!("not inspected: {why}")),
         resource,
@@ -220,9 +224,9 @@ pub(super) fn not_openable(connection: &Connection, name: Option<&str>, why: &st
 }
 
 /// Workload, name or address, port.
-type Key = (u32, String, u16);
+pub(super) type Key = (u32, String, u16);
 
-fn key(connection: &Connection, name: Option<&str>) -> Key {
+pub(super) fn key(connection: &Connection, name: Option<&str>) -> Key {
     let address = || connection.origin.ip().to_canonical().to_string();
     (
         connection.caller.workload.number,
@@ -231,18 +235,18 @@ fn key(connection: &Connection, name: Option<&str>) -> Key {
     )
 }
 
-/// What could not be opened lately, and why.
+/// What could not be opened lately, and why: of observed workloads, and where clients of others did not accept our certificate.
 #[derive(Debug, Default)]
 pub struct Unopened(Mutex<HashMap<Key, (Instant, String)>>);
 
 impl Unopened {
-    fn get(&self, key: &Key) -> Option<String> {
+    pub(super) fn get(&self, key: &Key) -> Option<String> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, why) = known.get(key)?;
         (since.elapsed() < REMEMBERED).then(|| why.clone())
     }
 
-    fn add(&self, key: Key, why: &str) {
+    pub(super) fn add(&self, key: Key, why: &str) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_REMEMBERED {
             known.retain(|_, (since, _)| since.elapsed() < REMEMBERED);

@@ -38,6 +38,7 @@ where
     let resource = resource(&connection, tls_name).await;
     let passage = Passage {
         destination: resource.destination(&connection),
+        action: connect(&resource, connection.origin),
         protocol: "opaque",
         note: None,
         resource,
@@ -49,6 +50,7 @@ where
 pub(super) struct Passage {
     pub(super) resource: Resource,
     pub(super) destination: Destination,
+    pub(super) action: Action,
     /// What a ledger entry calls the protocol.
     pub(super) protocol: &'static str,
     /// What the record adds to an end that needs no reason.
@@ -68,13 +70,11 @@ where
     let Passage {
         resource,
         destination,
+        action,
         protocol,
         note,
     } = passage;
-    let action = Action {
-        name: "connect",
-        facts: facts(&resource, connection.origin),
-    };
+    let digest = digest(action.name, &resource, connection.origin);
     let asked = outcome::Asked {
         resource: &resource,
         action,
@@ -84,7 +84,7 @@ where
         stream: None,
         findings: Vec::new(),
         policies: connection.gateway.policies.load_full(),
-        digest: digest(&resource, connection.origin),
+        digest,
         hold: HOLD,
         told: None,
     };
@@ -148,7 +148,15 @@ async fn resource(connection: &Connection, tls_name: Option<String>) -> Resource
     }
 }
 
-fn facts(resource: &Resource, origin: SocketAddr) -> Facts {
+/// Bytes that nobody parses.
+pub(super) fn connect(resource: &Resource, origin: SocketAddr) -> Action {
+    Action {
+        name: "connect",
+        facts: facts(resource, origin),
+    }
+}
+
+pub(super) fn facts(resource: &Resource, origin: SocketAddr) -> Facts {
     let mut facts = Facts::default();
     facts.set("host", resource.host.as_str());
     facts.set("port", i64::from(origin.port()));
@@ -193,8 +201,8 @@ fn closed(outcome: Outcome, reason: Option<String>) -> Closed {
 }
 
 /// All that is known of an opaque connection is where it goes.
-fn digest(resource: &Resource, origin: SocketAddr) -> [u8; 32] {
-    Digest::new("connect")
+fn digest(action: &str, resource: &Resource, origin: SocketAddr) -> [u8; 32] {
+    Digest::new(action)
         .field(resource.host.as_bytes())
         .field(origin.to_string().as_bytes())
         .finish()

@@ -178,7 +178,7 @@ pub(super) async fn decide(
         path: told("path"),
         tool: told("tool"),
     };
-    let query = connection.query(&asked);
+    let query = connection.query(asked.resource, &asked.action);
     let policies = Arc::clone(&asked.policies);
     let decision = policies.decide(query.clone());
     let start = exchange_start(&asked, &decision, &query, policies.version())?;

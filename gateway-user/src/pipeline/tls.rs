@@ -6,7 +6,7 @@ use http::Version;
 
 use super::http::Clear;
 use super::{
-    Client, Connection, ConnectionError, distrust, http as http_connection, observe, opaque,
+    Client, Connection, ConnectionError, distrust, http as http_connection, observe, opaque, splice,
 };
 use crate::sniff::{self, Prefixed, Wire};
 use crate::tls;
@@ -22,7 +22,10 @@ pub(super) async fn open(
             None => return Ok(()),
         }
     } else {
-        io
+        match splice::open(&connection, io).await? {
+            Some(io) => io,
+            None => return Ok(()),
+        }
     };
     let hello = tls::hello(io).await?;
     // Without SNI the client proves its peer by the address it dialled.
@@ -41,6 +44,7 @@ pub(super) async fn open(
         Ok(stream) => stream,
         Err(error) => {
             observe::not_openable(&connection, sni.as_deref(), &error.to_string());
+            splice::distrusted(&connection, &name, &error);
             distrust::record(&connection, &name, &error).await?;
             return Err(error.into());
         }

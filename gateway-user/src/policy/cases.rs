@@ -330,6 +330,7 @@ fn defaults(case: &Case) -> Facts {
     facts.set("method", method);
     facts.set("path", path);
     facts.set("stream", false);
+    facts.set("distrusted", false);
     facts.set("tools", Fact::Set(BTreeSet::new()));
     facts.set("messages", 1);
     facts.set("spent_today_cents", 0);

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::evaluate::{EvaluateError, Prepared, Verdict};
 use super::question::{Ask, Question};
 use super::shape::FINDINGS;
-use super::{PolicySet, RESOLVE, Rule, TOOL_CALL};
+use super::{PolicySet, RESOLVE, Rule, SPLICE, TOOL_CALL};
 use crate::detect::Detectors;
 use crate::protocol::{Fact, Facts};
 
@@ -113,8 +113,18 @@ pub(super) fn resolve(set: &PolicySet, query: Query, granted: &BTreeSet<String>)
                 permits => permit(set, query, permits, Fulfilled::default()),
             }
         }
+        // What passes unopened is nobody's to mean by accident.
+        (_, Decision::Permit(permit)) if permit.query.action == SPLICE && !named(set, &permit) => {
+            Decision::Deny(denial(set, &permit.query, BTreeSet::new()))
+        }
         (_, decision) => decision,
     }
+}
+
+/// Does it come from a policy that names its action?
+fn named(set: &PolicySet, permit: &Permit) -> bool {
+    let slice = set.slices.get(&permit.query.action);
+    slice.is_some_and(|slice| permit.policies.iter().any(|id| slice.permits.contains(id)))
 }
 
 fn try_resolve(

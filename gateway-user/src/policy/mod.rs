@@ -62,6 +62,9 @@ pub const DEFAULTS: &[(&str, &str)] = &[
 /// The action of a call of a tool by a model. Unlike others it is asked about only where a policy names it.
 pub const TOOL_CALL: &str = "llm.tool_call";
 
+/// The action of TLS that passes unopened. A permit for every action is none for it.
+pub const SPLICE: &str = "tls.splice";
+
 /// All policies, validated and sliced by action. Immutable: a change is a new set.
 pub struct PolicySet {
     schema: Schema,
@@ -89,6 +92,8 @@ struct Slice {
     read_whole: Vec<ResourceConstraint>,
     /// The resources of those that name the action itself.
     named: Vec<ResourceConstraint>,
+    /// The permits that name the action itself.
+    permits: BTreeSet<String>,
 }
 
 /// What is known of one policy beside its Cedar form.
@@ -204,6 +209,13 @@ impl PolicySet {
         }
         let (service, groups) = evaluate::resource(self, service, service_groups);
         slice.names(&service, &groups)
+    }
+
+    /// Whether some permit names [`SPLICE`].
+    #[must_use]
+    pub fn splices(&self) -> bool {
+        let slice = self.slices.get(SPLICE);
+        slice.is_some_and(|slice| !slice.permits.is_empty())
     }
 
     /// How many policies can apply to each action.

@@ -1,8 +1,8 @@
 //! Slicing: Cedar evaluates every policy it is given, so each action gets only those that can apply to it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use cedar_policy::{ActionConstraint, EntityUid, ResourceConstraint, Schema};
+use cedar_policy::{ActionConstraint, Effect, EntityUid, ResourceConstraint, Schema};
 
 use super::error::PolicyError;
 use super::vocabulary::Vocabulary;
@@ -53,6 +53,7 @@ pub(super) fn by_action(
         let admits = |group: &EntityUid| *group == action || actions.is_ancestor_of(group, &action);
         let mut set = cedar_policy::PolicySet::new();
         let (mut read_whole, mut named) = (Vec::new(), Vec::new());
+        let mut permits = BTreeSet::new();
         for policy in all.policies() {
             let (applies, names) = match policy.action_constraint() {
                 ActionConstraint::Any => (true, false),
@@ -64,10 +65,13 @@ pub(super) fn by_action(
             if !applies {
                 continue;
             }
+            let id: &str = policy.id().as_ref();
             if names {
                 named.push(policy.resource_constraint());
+                if policy.effect() == Effect::Permit {
+                    permits.insert(id.to_owned());
+                }
             }
-            let id: &str = policy.id().as_ref();
             if rules.get(id).is_none_or(|rule| rule.needs_body) {
                 read_whole.push(policy.resource_constraint());
             }
@@ -83,6 +87,7 @@ pub(super) fn by_action(
                 facts,
                 read_whole,
                 named,
+                permits,
             },
         );
     }

@@ -86,7 +86,7 @@ pub fn assess(facts: &Facts) -> Verdict {
             return verdict(Standing::Trusts, "it has sent requests", String::new());
         }
         Some(refused) if facts.elsewhere => {
-            let remedy = "let policy permit the service as tcp://, unopened, or change its pins";
+            let remedy = "let policy permit tls.splice for the service, so that it passes unopened, or change its pins";
             let reason = format!("it trusts the CA for other names; here {refused}");
             return verdict(Standing::Pinned, &reason, remedy.to_owned());
         }
@@ -110,7 +110,7 @@ pub fn assess(facts: &Facts) -> Verdict {
     }
     if facts.compiled_in && kind == Kind::Other {
         let reason = "its roots are compiled in, and no variable is known that adds to them";
-        let remedy = "let policy permit the service as tcp://, unopened, or leave it refused";
+        let remedy = "let policy permit tls.splice for the service, so that it passes unopened, or leave it refused";
         return verdict(Standing::Impossible, reason, remedy.to_owned());
     }
     if facts.late && kind.reads_once() {

@@ -22,6 +22,7 @@ mod refused;
 mod restart;
 mod rotated;
 mod serving;
+mod spliced;
 mod tagged;
 mod tools;
 mod uncontained;

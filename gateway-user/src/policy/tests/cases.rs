@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::cases::{CaseError, Outcome, run};
 use super::super::vocabulary;
-use super::super::{DEFAULTS, annotation};
+use super::super::{DEFAULTS, SPLICE, annotation};
 use super::*;
 
 fn services(name: &str) -> Vec<String> {
@@ -237,7 +237,7 @@ fn the_set_that_ships_passes_its_own_cases() {
 fn the_documentation_names_every_action_fact_and_annotation() {
     let page = include_str!("../../../../docs/policies.md");
     let (_, vocabulary) = vocabulary::schema().unwrap();
-    assert_eq!(vocabulary.0.len(), 12);
+    assert_eq!(vocabulary.0.len(), 13);
     for (action, facts) in &vocabulary.0 {
         assert!(page.contains(&format!("`{action}`")), "{action}");
         for fact in facts.keys() {
@@ -283,4 +283,48 @@ fn calls_are_decided_on_only_where_a_policy_names_them() {
             )])
             .permitted
     );
+}
+
+#[test]
+fn what_passes_unopened_is_permitted_by_name_alone() {
+    let query = |identity: &str| Query {
+        identity: identity.to_owned(),
+        groups: Vec::new(),
+        action: SPLICE.to_owned(),
+        service: "updates".to_owned(),
+        service_groups: Vec::new(),
+        facts: [
+            ("host", Fact::from("updates.example")),
+            ("port", Fact::Long(443)),
+            ("tls", Fact::Bool(true)),
+            ("credential", Fact::from("none")),
+            ("findings", Fact::Set(BTreeSet::new())),
+            ("distrusted", Fact::Bool(true)),
+        ]
+        .into_iter()
+        .fold(Facts::default(), |mut facts, (name, fact)| {
+            facts.set(name, fact);
+            facts
+        }),
+    };
+    let all = r#"@id("all") permit (principal, action, resource);"#;
+    let forbid = r#"@id("not") forbid (principal, action == Action::"tls.splice", resource == Service::"other");"#;
+    let one = r#"@id("one") permit (principal == Identity::"a", action == Action::"tls.splice", resource == Service::"updates") when { context.distrusted };"#;
+    for (text, splices, identity, permits) in [
+        (all.to_owned(), false, "a", false),
+        ([all, forbid].concat(), false, "a", false),
+        ([all, one].concat(), true, "a", true),
+        // What names it is for another; the permit for everything does not stand in.
+        ([all, one].concat(), true, "b", false),
+        (one.to_owned(), true, "a", true),
+    ] {
+        let set = Arc::new(set(&text));
+        assert_eq!(set.splices(), splices, "{text}");
+        let decision = set.decide(query(identity));
+        assert_eq!(
+            matches!(decision, Decision::Permit(_)),
+            permits,
+            "{text}: {decision}"
+        );
+    }
 }

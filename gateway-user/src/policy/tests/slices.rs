@@ -126,6 +126,7 @@ fn slices_are_closed_over_the_hierarchy() {
         ("llm.tool_call", 1),
         ("llm.write", 3),
         ("net.listen", 1),
+        ("tls.splice", 1),
     ];
     assert_eq!(
         counts,

@@ -1,0 +1,93 @@
+//! Clients that cannot be given the CA: refused by default, and passed unopened where policy names that, only to where the name leads.
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use tests::{
+    harness::{WAIT, finish, free_address},
+    upstream::{Options, Upstream},
+};
+
+use crate::world::{FILES, IDENTITY, World, text};
+
+const NAME: &str = "pinned.trust.test";
+const SPLICE: &str = "@id(\"updates\") permit (principal in Group::\"agents\", action == Action::\"tls.splice\", resource == Service::\"trust\") when { context.distrusted };";
+
+/// A curl that trusts the upstream's CA and no other.
+fn pinned(world: &World, name: &str, more: &[&str]) -> anyhow::Result<Option<i32>> {
+    let mut command = world.daemon.tagged(IDENTITY, "curl");
+    let ca = world.lab.path("upstream-ca.pem");
+    command.args([
+        "--silent",
+        "--fail",
+        "--noproxy",
+        "*",
+        "--capath",
+        "/nowhere",
+    ]);
+    command.arg("--cacert").arg(ca).args(more);
+    let finished = finish(command.arg(format!("https://{name}/hello")), "", WAIT)?;
+    Ok(finished.status.code())
+}
+
+fn last(world: &World) -> anyhow::Result<Value> {
+    world.daemon.exchanges()?.pop().context("no exchange")
+}
+
+#[test]
+fn a_pinned_client_passes_unopened_where_policy_names_it() -> anyhow::Result<()> {
+    let world = World::with(&[NAME], "")?;
+    // The control: policy "trust" permits every action there, and still the client is refused.
+    ensure!(pinned(&world, NAME, &[])? == Some(60));
+    ensure!(text(&last(&world)?, "reason").contains("distrusts our CA"));
+    ensure!(world.upstream.take().is_empty());
+
+    world.lab.write("policies/updates.cedar", SPLICE)?;
+    world.daemon.run(&["policy", "reload"])?.success()?;
+    ensure!(
+        pinned(&world, NAME, &[])? == Some(0),
+        "{}",
+        world.daemon.log()
+    );
+    let received = world.upstream.take();
+    ensure!(received.len() == 1 && received[0].sni.as_deref() == Some(NAME));
+    let passed = last(&world)?;
+    ensure!(
+        passed["action"] == "tls.splice"
+            && passed["decision"] == "permit"
+            && passed["outcome"] == "completed"
+            && passed["policies"] == serde_json::json!(["trust", "updates"])
+            && text(&passed, "reason").contains("not inspected"),
+        "{passed:#}"
+    );
+    // Another service is opened as before, and so is this one for who has not distrusted the gateway at that name.
+    ensure!(pinned(&world, FILES, &[])? == Some(60));
+
+    // The name alone takes nobody elsewhere.
+    let attacker = Upstream::start(&Options {
+        tls: vec![free_address(443)?],
+        names: vec![NAME.to_owned()],
+        ..Options::default()
+    })?;
+    let elsewhere = format!("{NAME}:443:{}", attacker.tls[0].ip());
+    let insecure = ["--insecure", "--resolve", &elsewhere];
+    let free = finish(
+        world
+            .daemon
+            .untagged("curl")
+            .args(["--silent", "--fail", "--noproxy", "*"])
+            .args(insecure)
+            .arg(format!("https://{NAME}/hello")),
+        "",
+        WAIT,
+    )?;
+    free.success()?;
+    ensure!(attacker.take().len() == 1, "the control run");
+    ensure!(pinned(&world, NAME, &["--resolve", &elsewhere])? == Some(60));
+    ensure!(pinned(&world, NAME, &insecure)? == Some(22));
+    ensure!(
+        attacker.take().is_empty(),
+        "bytes went where the name does not lead"
+    );
+    ensure!(last(&world)?["action"] != "tls.splice");
+    Ok(())
+}
