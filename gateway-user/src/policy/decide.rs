@@ -114,17 +114,13 @@ pub(super) fn resolve(set: &PolicySet, query: Query, granted: &BTreeSet<String>)
             }
         }
         // What passes unopened is nobody's to mean by accident.
-        (_, Decision::Permit(permit)) if permit.query.action == SPLICE && !named(set, &permit) => {
+        (_, Decision::Permit(permit))
+            if permit.query.action == SPLICE && !set.splice_by(&permit.policies) =>
+        {
             Decision::Deny(denial(set, &permit.query, BTreeSet::new()))
         }
         (_, decision) => decision,
     }
-}
-
-/// Does it come from a policy that names its action?
-fn named(set: &PolicySet, permit: &Permit) -> bool {
-    let slice = set.slices.get(&permit.query.action);
-    slice.is_some_and(|slice| permit.policies.iter().any(|id| slice.permits.contains(id)))
 }
 
 fn try_resolve(

@@ -218,6 +218,12 @@ impl PolicySet {
         slice.is_some_and(|slice| !slice.permits.is_empty())
     }
 
+    /// Whether one of these policies is a permit that names [`SPLICE`].
+    fn splice_by(&self, policies: &[String]) -> bool {
+        let slice = self.slices.get(SPLICE);
+        slice.is_some_and(|slice| policies.iter().any(|id| slice.permits.contains(id)))
+    }
+
     /// How many policies can apply to each action.
     #[must_use]
     pub fn slices(&self) -> BTreeMap<&str, usize> {
