@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::evaluate::{EvaluateError, Prepared, Verdict};
 use super::question::{Ask, Question};
 use super::shape::FINDINGS;
-use super::{PolicySet, RESOLVE, Rule, SPLICE, TOOL_CALL};
+use super::{PolicySet, RESOLVE, Rule, TOOL_CALL};
 use crate::detect::Detectors;
 use crate::protocol::{Fact, Facts};
 
@@ -113,10 +113,7 @@ pub(super) fn resolve(set: &PolicySet, query: Query, granted: &BTreeSet<String>)
                 permits => permit(set, query, permits, Fulfilled::default()),
             }
         }
-        // What passes unopened is nobody's to mean by accident.
-        (_, Decision::Permit(permit))
-            if permit.query.action == SPLICE && !set.splice_by(&permit.policies) =>
-        {
+        (_, Decision::Permit(permit)) if set.is_unmeant(&permit) => {
             Decision::Deny(denial(set, &permit.query, BTreeSet::new()))
         }
         (_, decision) => decision,

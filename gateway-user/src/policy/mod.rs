@@ -218,10 +218,13 @@ impl PolicySet {
         slice.is_some_and(|slice| !slice.permits.is_empty())
     }
 
-    /// Whether one of these policies is a permit that names [`SPLICE`].
-    fn splice_by(&self, policies: &[String]) -> bool {
-        let slice = self.slices.get(SPLICE);
-        slice.is_some_and(|slice| policies.iter().any(|id| slice.permits.contains(id)))
+    /// Whether this permits [`SPLICE`] without a policy that names it: what passes unopened is nobody's to mean by accident.
+    fn is_unmeant(&self, permit: &Permit) -> bool {
+        let named = |slice: &Slice| {
+            let mut policies = permit.policies().iter();
+            policies.any(|id| slice.permits.contains(id))
+        };
+        permit.query().action == SPLICE && !self.slices.get(SPLICE).is_some_and(named)
     }
 
     /// How many policies can apply to each action.
