@@ -122,12 +122,19 @@ fn tag(behind: &[u8]) -> Said {
     }
 }
 
-/// The name that `text` ends with.
+/// The name that `text` ends with: one word, or two where it is some `key`.
 fn word(text: &[u8]) -> &[u8] {
-    let start = text
-        .iter()
-        .rposition(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')));
-    &text[start.map_or(0, |at| at + 1)..]
+    let start = |text: &[u8]| {
+        let other = text.iter().rposition(|byte| {
+            !(byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+        });
+        other.map_or(0, |at| at + 1)
+    };
+    let from = start(text);
+    match &text[..from] {
+        [before @ .., b' '] if text[from..].eq_ignore_ascii_case(b"key") => &text[start(before)..],
+        _ => &text[from..],
+    }
 }
 
 fn ends_with_word(text: &[u8], word: &[u8]) -> bool {

@@ -9,7 +9,8 @@ use super::scanner::HOLD;
 /// The private key that begins here.
 pub(super) fn at(place: Place<'_>, detector: Detector) -> Verdict {
     static LABEL: Class = Class::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ");
-    static BODY: Class = Class::alphanumeric_and(b"+/=:,-. \n\r\t\"'\\");
+    static BODY: Class = Class::alphanumeric_and(b"+/=:,-. \n\r\t\"'\\()*#<>|@");
+    static RUN: Class = Class::alphanumeric_and(b"+/=");
     let ahead = place.ahead();
     let undecided = if place.whole {
         Verdict::No
@@ -42,7 +43,11 @@ pub(super) fn at(place: Place<'_>, detector: Detector) -> Verdict {
     if length == body.len() && length < PROOF && !place.whole {
         return Verdict::More;
     }
-    if letters < 24 {
+    // Prose has words; a body has a long run, or a header before it.
+    let long = start[..length]
+        .split(|byte| !RUN.has(*byte))
+        .any(|run| run.len() >= LONG);
+    if letters < 24 || !long && !start[..length].contains(&b':') {
         return Verdict::No;
     }
     let mut state = Pem::Body;
@@ -63,3 +68,5 @@ const BEGIN: &[u8] = b"-----BEGIN ";
 const CLOSE: &[u8] = b"-----";
 const LONGEST_LABEL: usize = 40;
 const PROOF: usize = 64;
+/// No word is so long.
+const LONG: usize = 20;

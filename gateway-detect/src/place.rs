@@ -90,7 +90,8 @@ impl Pem {
     }
 
     fn step(self, byte: u8) -> Option<Self> {
-        let body = byte.is_ascii_alphanumeric() || b"+/=:,\n\r\t '\"\\".contains(&byte);
+        // Headers say who wrote it, and comments and quotes have signs before each line.
+        let body = byte.is_ascii_alphanumeric() || b"+/=:,\n\r\t '\"\\.()*#<>|@".contains(&byte);
         match (self, byte) {
             (Self::Body, b'-') => Some(Self::Hyphens(1)),
             (Self::Hyphens(4), b'-') => Some(Self::EndLine),

@@ -5,6 +5,9 @@ use crate::place::LOOKBEHIND;
 
 /// What a name says.
 pub(super) fn names(name: &[u8]) -> Said {
+    if name.eq_ignore_ascii_case(b"pw") {
+        return Said::Password;
+    }
     if name.len() < 3 || !may_end_so(name) {
         return Said::Nothing;
     }

@@ -84,6 +84,8 @@ fn published_examples_are_found() {
             "postgres://app:s3cr3tPw9@db.internal:5432/app",
         ),
         ("password", "password = \"hunter2!\""),
+        ("password", "ID:master,PW:dip10Gg!"),
+        ("generic-secret", "Secret Key: AIhq5Xyb1Gga9Q27"),
         (
             "generic-secret",
             "api_key: 9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c",
@@ -123,9 +125,31 @@ fn placeholders_code_and_lookalikes_are_left_alone() {
         "127.0.0.1 10.1.2.3 192.168.0.1 203.0.113.7 ::1 fe80::1 2001:db8::1 8.8.8.8",
         "commit da39a3ee5e6b4b0d3255bfef95601890afd80709",
         "-----BEGIN PUBLIC KEY----- and -----BEGIN PRIVATE KEY----- are headers",
+        "a line -----BEGIN PRIVATE KEY----- and then comes the base 64 text of the key, in lines",
+        "Primary key: 9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c",
         "Reisepass: C012345678, SSN 078-05-1120",
         "total 123456789, account of 12 items, 2024-01-31 12:00:00",
     ] {
         assert_eq!(found(text), [], "{text}");
+    }
+}
+
+#[test]
+fn a_private_key_is_found_to_its_end_whatever_its_lines_begin_with() {
+    let line = "MIIEowIBAAKCAQEA1c7+9z5Pad7OejecsQ0bu3aumNlMIIEowIBAAKCAQEA1c7/";
+    for (before, header) in [
+        ("", ""),
+        (" *  ", "Version: GnuPG v1.4.12 (GNU/Linux)\n"),
+        ("// ", "Comment: ada@example.com <keys>, at home\n"),
+        ("# ", "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0A1B\n"),
+        ("> | ", ""),
+    ] {
+        let end = "-----END PGP PRIVATE KEY BLOCK-----";
+        let body = format!("{header}\n{}{end}", format!("{line}\n").repeat(20));
+        let body = body.replace('\n', &format!("\n{before}"));
+        let key = format!("-----BEGIN PGP PRIVATE KEY BLOCK-----\n{before}{body}");
+        let text = format!("{key} it is");
+        assert_eq!(found(&text), [("private-key".to_owned(), key)], "{text}");
+        super::is_found_however_cut(&text);
     }
 }
