@@ -39,8 +39,8 @@ def patience(call):
     return {"timeout": call["timeout"]} if call.get("timeout") else {}
 
 
-async def openai(call):
-    client = made("openai", "AsyncOpenAI" if call.get("async") else "OpenAI")
+async def openai(call, client=None):
+    client = client or made("openai", "AsyncOpenAI" if call.get("async") else "OpenAI")
     arguments = {"model": call["model"], "messages": [{"role": "user", "content": call["prompt"]}], **patience(call)}
     if call.get("tools"):
         arguments["tools"] = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]
@@ -208,6 +208,105 @@ async def langgraph(call):
     return shown(answers[-1].text, tools, usage["input_tokens"], usage["output_tokens"])
 
 
+async def openai_azure(call):
+    """The model is named by the path."""
+    from openai import AsyncAzureOpenAI, AzureOpenAI
+
+    kind = AsyncAzureOpenAI if call.get("async") else AzureOpenAI
+    options = {"azure_endpoint": "https://acme.openai.azure.com", "api_key": "agent-key", "api_version": "2025-04-01-preview"}
+    return await openai(call, once(kind, lambda: kind(**options)))
+
+
+async def google_genai(call, vertex=False):
+    from google.genai import Client
+
+    options = {"timeout": 1000 * call["timeout"]} if call.get("timeout") else None
+    client = once(("google-genai", vertex), lambda: Client(vertexai=vertex, http_options=options))
+    models = client.aio.models if call.get("async") else client.models
+    arguments = {"model": call["model"], "contents": call["prompt"]}
+    if call.get("tools"):
+        arguments["config"] = {"tools": [{"function_declarations": [{"name": "weather", "parameters_json_schema": SCHEMA}]}]}
+    if call.get("stream") and call.get("async"):
+        chunks = [chunk async for chunk in await models.generate_content_stream(**arguments)]
+    elif call.get("stream"):
+        chunks = list(models.generate_content_stream(**arguments))
+    else:
+        answer = models.generate_content(**arguments)
+        chunks = [await answer if call.get("async") else answer]
+    parts = [part for chunk in chunks for candidate in chunk.candidates for part in candidate.content.parts]
+    tools = [[part.function_call.name, json.dumps(part.function_call.args)] for part in parts if part.function_call]
+    usage = chunks[-1].usage_metadata
+    return shown("".join(part.text or "" for part in parts), tools, usage.prompt_token_count, usage.candidates_token_count)
+
+
+async def google_vertex(call):
+    """The same at Vertex AI, with a key."""
+    return await google_genai(call, vertex=True)
+
+
+async def google_measured(call):
+    """Vectors, and the number of tokens."""
+    from google.genai import Client
+
+    client = once("google-measured", Client)
+    models = client.aio.models if call.get("async") else client.models
+    vectors = models.embed_content(model=call["model"], contents=call["prompt"])
+    vectors = await vectors if call.get("async") else vectors
+    tokens = models.count_tokens(model=call["model"], contents=call["prompt"])
+    tokens = await tokens if call.get("async") else tokens
+    return {"vectors": [vector.values for vector in vectors.embeddings], "tokens": tokens.total_tokens}
+
+
+def ollama_client(call):
+    import ollama
+
+    kind = ollama.AsyncClient if call.get("async") else ollama.Client
+    return once(kind, lambda: kind("https://ollama.com", **patience(call)))
+
+
+async def ollama_parts(call, answer):
+    """The parts of an answer, one of an answer in one piece."""
+    answer = await answer if call.get("async") else answer
+    if not call.get("stream"):
+        return [answer]
+    return [part async for part in answer] if call.get("async") else list(answer)
+
+
+async def ollama(call):
+    arguments = {"model": call["model"], "messages": [{"role": "user", "content": call["prompt"]}], "stream": bool(call.get("stream"))}
+    if call.get("tools"):
+        arguments["tools"] = [{"type": "function", "function": {"name": "weather", "description": "weather", "parameters": SCHEMA}}]
+    parts = await ollama_parts(call, ollama_client(call).chat(**arguments))
+    calls = [tool.function for part in parts for tool in part.message.tool_calls or []]
+    tools = [[tool.name, json.dumps(dict(tool.arguments))] for tool in calls]
+    text = "".join(part.message.content or "" for part in parts)
+    return shown(text, tools, parts[-1].prompt_eval_count, parts[-1].eval_count)
+
+
+async def ollama_generate(call):
+    answer = ollama_client(call).generate(model=call["model"], prompt=call["prompt"], stream=bool(call.get("stream")))
+    parts = await ollama_parts(call, answer)
+    return shown("".join(part.response for part in parts), [], parts[-1].prompt_eval_count, parts[-1].eval_count)
+
+
+async def ollama_embed(call):
+    answer = ollama_client(call).embed(model=call["model"], input=call["prompt"])
+    answer = await answer if call.get("async") else answer
+    return {"vectors": [list(vector) for vector in answer.embeddings]}
+
+
+async def langchain_google_genai(call):
+    from langchain_google_genai import ChatGoogleGenerativeAI
+
+    return await langchain(call, ChatGoogleGenerativeAI)
+
+
+async def langchain_ollama(call):
+    from langchain_ollama import ChatOllama
+
+    return await langchain(call, functools.partial(ChatOllama, base_url="https://ollama.com"))
+
+
 def files(call):
     return {"file": ("a.txt", call["form"])} if "form" in call else None
 
@@ -296,10 +395,11 @@ def shown(text, tools, used, made):
     return {"text": text or "", "tools": tools, "usage": [used, made]}
 
 
-CHAT = (openai, openai_responses, openai_completions, anthropic, langchain_openai, langchain_responses, langchain_anthropic, langgraph)
+CHAT = (openai, openai_azure, openai_responses, openai_completions, anthropic, langchain_openai, langchain_responses, langchain_anthropic, langgraph)
+FAMILIES = (google_genai, google_vertex, google_measured, ollama, ollama_generate, ollama_embed, langchain_google_genai, langchain_ollama)
 OTHER = (openai_embeddings, openai_models, openai_kept, anthropic_count, anthropic_models, langchain_embeddings)
 PLAIN = (requests, websockets, httpx, httpx2, aiohttp, urllib3, urllib, grpc)
-KNOWN = {f.__name__.replace("_", "-"): f for f in CHAT + OTHER + PLAIN}
+KNOWN = {f.__name__.replace("_", "-"): f for f in CHAT + FAMILIES + OTHER + PLAIN}
 
 
 async def result(call):
@@ -307,7 +407,8 @@ async def result(call):
         return await KNOWN[call["client"]](call)
     except Exception as error:  # what the library raised is the result
         module = type(error).__module__.split(".")[0]
-        return {"error": type(error).__name__, "module": module, "status": getattr(error, "status_code", None), "message": str(error)}
+        status = getattr(error, "code" if module == "google" else "status_code", None)
+        return {"error": type(error).__name__, "module": module, "status": status, "message": str(error)}
 
 
 async def main():

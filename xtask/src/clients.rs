@@ -32,6 +32,12 @@ pub(crate) const MORE_PYTHON: Python = Python {
     requirements: "trust/more.txt",
 };
 
+/// Libraries of providers that pin other versions than the others do.
+pub(crate) const FAMILIES_PYTHON: Python = Python {
+    folder: "clients-families",
+    requirements: "families.txt",
+};
+
 pub(crate) const OLD_PYTHON: Python = Python {
     folder: "clients-old",
     requirements: "trust/old.txt",

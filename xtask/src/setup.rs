@@ -104,6 +104,11 @@ fn steps(groups: &[Group]) -> anyhow::Result<Vec<Step>> {
                     bring: || clients::PYTHON.install(),
                 });
                 steps.push(Step {
+                    says: "installing the Python clients of Gemini and Ollama (pip, pinned versions)",
+                    present: || clients::FAMILIES_PYTHON.present(),
+                    bring: || clients::FAMILIES_PYTHON.install(),
+                });
+                steps.push(Step {
                     says: "installing the Node clients of the tests (npm, pinned versions)",
                     present: || clients::NODE.present(),
                     bring: || clients::NODE.install(),

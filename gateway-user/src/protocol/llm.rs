@@ -166,6 +166,7 @@ fn models(
     let family = match segments {
         [.., "api", "tags" | "ps" | "show" | "version"] => Family::Ollama,
         ["v1beta" | "v1alpha", ..] => Family::Gemini,
+        _ if headers.contains_key("x-goog-api-key") => Family::Gemini,
         _ if headers.contains_key("anthropic-version") => Family::AnthropicModels,
         _ => Family::OpenAiModels,
     };

@@ -83,7 +83,11 @@ impl<'de> Visitor<'de> for Names {
         while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
             match &*key {
                 // What stands below a schema describes, and names nothing.
-                "parameters" | "input_schema" | "schema" => {
+                "parameters"
+                | "parametersJsonSchema"
+                | "parameters_json_schema"
+                | "input_schema"
+                | "schema" => {
                     map.next_value::<IgnoredAny>()?;
                 }
                 "ttl" => {

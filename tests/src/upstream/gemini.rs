@@ -129,9 +129,13 @@ fn parts(content: &Value) -> impl Iterator<Item = &Value> {
     content["parts"].as_array().into_iter().flatten()
 }
 
-/// In either form of a declaration, types in small letters.
+/// In any form of a declaration, types in small letters.
 fn schema(function: &Value) -> Value {
-    let given = ["parametersJsonSchema", "parameters"];
+    let given = [
+        "parametersJsonSchema",
+        "parameters_json_schema",
+        "parameters",
+    ];
     let found = given.iter().find_map(|name| function.get(*name));
     let text = found.map(Value::to_string).unwrap_or_default();
     let text = text.replace("\"STRING\"", "\"string\"");

@@ -21,12 +21,16 @@ pub(super) fn answer(
 ) -> Option<Response<Pieces>> {
     let path = uri.path();
     let body = serde_json::from_slice::<Value>(body).unwrap_or_default();
-    if path.starts_with("/v1beta/") {
+    if path.starts_with("/v1beta") || path.contains(':') {
         return google(method, uri, &body, pace);
     }
     if path.starts_with("/api/") {
         return local(method, path, &body, pace);
     }
+    let deployment = path.strip_prefix("/openai/deployments/");
+    let azure = deployment.and_then(|path| path.split_once('/'));
+    let azure = azure.map(|(_, rest)| format!("/v1/{rest}"));
+    let path = azure.as_deref().unwrap_or(path);
     let with_usage = body["stream_options"]["include_usage"] == true;
     let said = |asked: Option<Conversation>,
                 whole: fn(&Conversation) -> Value,
@@ -76,10 +80,10 @@ pub(super) fn answer(
     }))
 }
 
-/// Gemini: a model, and behind a colon what is asked of it.
+/// Gemini, also at Vertex AI: a model, and behind a colon what is asked of it.
 fn google(method: &Method, uri: &Uri, body: &Value, pace: Duration) -> Option<Response<Pieces>> {
     let found = |answer: Value| Some(document(StatusCode::OK, &answer));
-    let called = uri.path().strip_prefix("/v1beta/models")?;
+    let (_, called) = uri.path().split_once("/models")?;
     let (model, verb) = called
         .trim_start_matches('/')
         .split_once(':')

@@ -6,10 +6,10 @@ use tests::{
     upstream::Received,
 };
 
-use crate::world::{
-    CHAT, FILES, HTTP, IDENTITY, NODE_CHAT, NODE_HTTP, Script, World, asynchronous_ways, measured,
-    text, ways,
+use crate::calls::{
+    CHAT, FAMILIES, HTTP, NODE_CHAT, NODE_HTTP, asynchronous_ways, embedded, measured, ways,
 };
+use crate::world::{FILES, IDENTITY, Script, World, text};
 
 const PROMPT: &str = "what is the weather in Paris?";
 
@@ -31,6 +31,15 @@ fn python_clients_get_what_they_get_without_tollgate() -> anyhow::Result<()> {
         .chain(HTTP.iter().flat_map(|client| reads(client)))
         .collect();
     same_as_without_tollgate(&Script::python()?, &calls)
+}
+
+#[test]
+fn clients_of_gemini_and_ollama_get_what_they_get_without_tollgate() -> anyhow::Result<()> {
+    let chat = FAMILIES
+        .iter()
+        .flat_map(|(client, model)| ways(client, model, PROMPT));
+    let calls: Vec<Value> = chat.chain(embedded(None, PROMPT)).collect();
+    same_as_without_tollgate(&Script::families()?, &calls)
 }
 
 #[test]
@@ -185,7 +194,7 @@ fn recorded(exchanges: &[Value], sent: &[Received]) {
             let made = exchange["usage"]["output"].as_u64() > Some(0);
             match path {
                 "/v1/messages/count_tokens" => assert!(exchange["usage"].is_null(), "{exchange:#}"),
-                "/v1/embeddings" => assert!(read, "{exchange:#}"),
+                "/v1/embeddings" | "/api/embed" => assert!(read, "{exchange:#}"),
                 // A stream of completions says its usage only if it is asked to.
                 _ if path.ends_with("completions")
                     && body["stream"] == true
@@ -200,8 +209,16 @@ fn action(path: &str) -> &'static str {
     match path {
         "/v1/embeddings" => "llm.embed",
         "/v1/messages/count_tokens" => "llm.count",
-        path if path.starts_with("/v1/models") => "llm.read",
-        path if path.starts_with("/v1/") => "llm.generate",
+        path if path.starts_with("/v1/models") && !path.contains(':') => "llm.read",
+        "/api/embed" => "llm.embed",
+        path if path.contains(":embedContent") || path.contains(":batchEmbed") => "llm.embed",
+        path if path.ends_with(":countTokens") => "llm.count",
+        path if ["/v1", "/openai/", "/api/"]
+            .iter()
+            .any(|begin| path.starts_with(begin)) =>
+        {
+            "llm.generate"
+        }
         _ => "http.read",
     }
 }

@@ -166,6 +166,30 @@ fn a_stream_outlives_its_clients_timeout_while_a_person_decides() -> anyhow::Res
     Ok(())
 }
 
+/// Google's library takes comments for answers, and Ollama's has lines: what keeps them waiting is what they read over.
+#[test]
+fn streams_of_gemini_and_ollama_outlive_their_clients_timeout_too() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let clients = [
+        ("google-genai", "gemini-review"),
+        ("ollama", "llama-review"),
+    ];
+    let mut calls = impatient(&clients, "hello", true);
+    for call in &mut calls {
+        call["timeout"] = json!(LONGER_TIMEOUT.as_secs());
+    }
+    let script = Script::families_at_once()?;
+    let control = world.untagged(&script, &calls)?;
+    let count = world.upstream.take().len();
+    let looks = LONGER_TIMEOUT * 3 / 2;
+    let results = decided(&world, &[(script, calls)], looks, |_, id| {
+        world.daemon.run(&["approve", id])?.success()
+    })?;
+    assert_eq!(results, [control], "{}", world.daemon.log());
+    assert_eq!(world.upstream.take().len(), count);
+    Ok(())
+}
+
 #[test]
 fn the_same_request_made_anew_passes_once_after_its_approval_and_a_restart() -> anyhow::Result<()> {
     let mut world = World::new()?;
@@ -311,6 +335,8 @@ const RESPONSES: &[(&str, &str)] = &[
 const NODE: &[(&str, &str)] = &[("openai", "gpt-5-review")];
 
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// Of clients that do not tell it: longer than what is between two signs of life.
+const LONGER_TIMEOUT: Duration = Duration::from_secs(8);
 
 fn held_calls() -> Vec<Value> {
     [("openai", "gpt-5-review", false), ("anthropic", "claude-review", true), ("langchain-openai", "gpt-5-review", true)]

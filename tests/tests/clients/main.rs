@@ -6,6 +6,7 @@ mod adopted;
 mod allowed;
 mod authority;
 mod boot;
+mod calls;
 mod cgroup;
 mod container;
 mod crash;

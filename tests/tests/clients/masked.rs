@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use tests::upstream::{LEAKED_CARD, LEAKED_EMAIL};
 
-use crate::world::{CHAT, Script, World, measured, text, texts};
+use crate::calls::{chats, measured, texts};
+use crate::world::{Script, World, text};
 
 const CARD: &str = "[REDACTED:credit-card]";
 const EMAIL: &str = "[REDACTED:email]";
@@ -11,12 +12,24 @@ const EMAIL: &str = "[REDACTED:email]";
 #[test]
 fn answers_are_masked_in_one_piece_and_in_streams() -> anyhow::Result<()> {
     let world = World::new()?;
-    let calls: Vec<Value> = CHAT
+    for (script, clients) in chats()? {
+        answers_are_masked(&world, &script, clients)?;
+    }
+    nothing_leaks(&world.daemon.log());
+    Ok(())
+}
+
+fn answers_are_masked(
+    world: &World,
+    script: &Script,
+    clients: &[(&str, &str)],
+) -> anyhow::Result<()> {
+    let seen = world.daemon.exchanges()?.len();
+    let calls: Vec<Value> = clients
         .iter()
         .flat_map(|(client, model)| texts(client, model, "please leak the record"))
         .collect();
-    let script = Script::python()?;
-    let control = world.untagged(&script, &calls)?;
+    let control = world.untagged(script, &calls)?;
     for result in &control {
         assert!(
             text(result, "text").contains(LEAKED_CARD)
@@ -24,7 +37,7 @@ fn answers_are_masked_in_one_piece_and_in_streams() -> anyhow::Result<()> {
             "{result:#}"
         );
     }
-    let results = world.tagged(&script, &calls)?;
+    let results = world.tagged(script, &calls)?;
     for ((call, result), expected) in calls.iter().zip(&results).zip(&control) {
         let masked = text(expected, "text")
             .replace(LEAKED_CARD, CARD)
@@ -37,7 +50,7 @@ fn answers_are_masked_in_one_piece_and_in_streams() -> anyhow::Result<()> {
         );
         assert_eq!(result["usage"], expected["usage"], "{call}");
     }
-    let exchanges = world.daemon.ended_after(0, calls.len())?;
+    let exchanges = world.daemon.ended_after(seen, calls.len())?;
     for exchange in &exchanges {
         assert_eq!(exchange["outcome"], "completed", "{exchange:#}");
         assert_eq!(exchange["obligations"], json!(["mask:pii"]), "{exchange:#}");
@@ -53,19 +66,30 @@ fn answers_are_masked_in_one_piece_and_in_streams() -> anyhow::Result<()> {
         );
         nothing_leaks(&transcript);
     }
-    nothing_leaks(&world.daemon.log());
     Ok(())
 }
 
 #[test]
 fn prompts_are_masked_before_they_leave() -> anyhow::Result<()> {
     let world = World::new()?;
+    for (script, clients) in chats()? {
+        prompts_are_masked(&world, &script, clients)?;
+    }
+    Ok(())
+}
+
+fn prompts_are_masked(
+    world: &World,
+    script: &Script,
+    clients: &[(&str, &str)],
+) -> anyhow::Result<()> {
+    let seen = world.daemon.exchanges()?.len();
     let prompt = format!("charge {LEAKED_CARD} and tell {LEAKED_EMAIL}");
-    let calls: Vec<Value> = CHAT
+    let calls: Vec<Value> = clients
         .iter()
         .flat_map(|(client, model)| texts(client, model, &prompt))
         .collect();
-    let results = world.tagged(&Script::python()?, &calls)?;
+    let results = world.tagged(script, &calls)?;
     for (call, result) in calls.iter().zip(&results) {
         assert_eq!(
             text(result, "text"),
@@ -86,7 +110,7 @@ fn prompts_are_masked_before_they_leave() -> anyhow::Result<()> {
         );
         nothing_leaks(&request.text());
     }
-    for exchange in world.daemon.ended_after(0, calls.len())? {
+    for exchange in world.daemon.ended_after(seen, calls.len())? {
         found(&exchange, "credit-card");
         nothing_leaks(
             &world

@@ -3,10 +3,8 @@
 use serde_json::{Value, json};
 use tests::harness::{WAIT, finish};
 
-use crate::world::{
-    CHAT, FILES, FORBIDDEN, HTTP, IDENTITY, NODE_CHAT, NODE_HTTP, Script, World, measured,
-    provider, text, texts,
-};
+use crate::calls::{HTTP, NODE_HTTP, chats, embedded, is_refusal, measured, provider, texts};
+use crate::world::{FILES, FORBIDDEN, IDENTITY, Script, World, text};
 
 /// The example key of the provider's documentation.
 const KEY: &str = concat!("AKIA", "IOSFODNN7EXAMPLE");
@@ -18,9 +16,12 @@ fn a_model_that_is_not_permitted() -> anyhow::Result<()> {
 
 #[test]
 fn a_model_for_vectors_or_for_counting_that_is_not_permitted() -> anyhow::Result<()> {
-    let calls = measured(Some("gpt-5"), "hello");
     let reason = "no policy permits model \"gpt-5\"";
-    all_refused(&World::new()?, &Script::python()?, &calls, reason, &[])
+    let calls = measured(Some("gpt-5"), "hello");
+    let world = World::new()?;
+    all_refused(&world, &Script::python()?, &calls, reason, &[])?;
+    let calls = embedded(Some("gpt-5"), "hello");
+    all_refused(&world, &Script::families()?, &calls, reason, &[])
 }
 
 #[test]
@@ -36,7 +37,7 @@ fn a_prompt_that_contains_a_secret() -> anyhow::Result<()> {
 /// Calls every chat client in every way; `model` replaces the permitted one unless it is empty.
 fn refused_chat(model: &str, prompt: &str, reason: &str, policies: &[&str]) -> anyhow::Result<()> {
     let world = World::new()?;
-    for (script, clients) in [(Script::python()?, CHAT), (Script::node()?, NODE_CHAT)] {
+    for (script, clients) in chats()? {
         let used = |permitted| if model.is_empty() { permitted } else { model };
         let calls: Vec<Value> = clients
             .iter()
@@ -65,11 +66,10 @@ fn all_refused(
     let results = world.tagged(script, calls)?;
     for (call, result) in calls.iter().zip(&results) {
         assert!(
-            text(result, "error").ends_with("PermissionDeniedError"),
+            is_refusal(call, result, false),
             "{call}: {result:#}\n{}",
             world.daemon.log()
         );
-        assert_eq!(result["status"], 403, "{call}: {result:#}");
         let service = provider(text(call, "client"));
         let message = text(result, "message");
         assert!(
@@ -104,7 +104,9 @@ fn all_refused(
 
 fn action(client: &str) -> &'static str {
     match client {
-        "openai-embeddings" | "langchain-embeddings" => "llm.embed",
+        "openai-embeddings" | "langchain-embeddings" | "google-measured" | "ollama-embed" => {
+            "llm.embed"
+        }
         "anthropic-count" => "llm.count",
         _ => "llm.generate",
     }

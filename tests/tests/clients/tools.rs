@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use tests::harness::Daemon;
 
-use crate::world::{CHAT, IDENTITY, NODE_CHAT, Script, World, provider, text, ways};
+use crate::calls::{chats, is_refusal, provider, ways};
+use crate::world::{IDENTITY, World, text};
 
 const POLICIES: &str = r#"
 @id("calls")
@@ -18,7 +19,7 @@ when { context.tool == "weather" && context.text like "*Atlantis*" };
 #[test]
 fn a_refused_call_raises_the_librarys_exception() -> anyhow::Result<()> {
     let world = world()?;
-    for (script, clients) in [(Script::python()?, CHAT), (Script::node()?, NODE_CHAT)] {
+    for (script, clients) in chats()? {
         let calls = calls(clients, "weather in Atlantis");
         let control = world.untagged(&script, &calls)?;
         for result in &control {
@@ -32,16 +33,11 @@ fn a_refused_call_raises_the_librarys_exception() -> anyhow::Result<()> {
         let seen = world.daemon.exchanges()?.len();
         let results = world.tagged(&script, &calls)?;
         for (call, result) in calls.iter().zip(&results) {
-            let error = text(result, "error");
             // A framework that streams its own steps may ask the model for an answer in one piece.
             let of_framework = call["client"] == "langgraph" && result["status"] == 403;
-            let status = if call["stream"] == true && !of_framework {
-                "APIError APIStatusError"
-            } else {
-                "PermissionDeniedError"
-            };
+            let inside = call["stream"] == true && !of_framework;
             assert!(
-                status.split(' ').any(|kind| error.ends_with(kind)),
+                is_refusal(call, result, inside),
                 "{call}: {result:#}\n{}",
                 world.daemon.log()
             );
@@ -75,7 +71,7 @@ fn a_refused_call_raises_the_librarys_exception() -> anyhow::Result<()> {
 #[test]
 fn a_permitted_call_arrives_as_without_tollgate() -> anyhow::Result<()> {
     let world = world()?;
-    for (script, clients) in [(Script::python()?, CHAT), (Script::node()?, NODE_CHAT)] {
+    for (script, clients) in chats()? {
         let calls = calls(clients, "weather in Lisbon");
         let control = world.untagged(&script, &calls)?;
         let seen = world.daemon.exchanges()?.len();

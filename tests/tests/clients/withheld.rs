@@ -5,7 +5,8 @@ use std::{thread, time::Duration};
 use serde_json::{Value, json};
 use tests::harness::WAIT;
 
-use crate::world::{CHAT, NODE_CHAT, Script, World, provider, text, texts};
+use crate::calls::{CHAT, FAMILIES, chats, is_refusal, texts};
+use crate::world::{Script, World, text};
 
 /// Longer than a refusal that still has a status is waited for.
 const HEAD_IS_OUT: Duration = Duration::from_secs(7);
@@ -19,18 +20,20 @@ fn streams(client: &str, model: &str, prompt: &str) -> Vec<Value> {
         .collect()
 }
 
-/// What a client raises when its stream ends with an error.
-fn raises(client: &str) -> &'static str {
-    match provider(client) {
-        "anthropic" => "APIStatusError",
-        _ => "APIError",
+/// A model of the same provider that waits for a person.
+fn reviewed(model: &str) -> &'static str {
+    match model.split('-').next() {
+        Some("gpt") => "gpt-5-review",
+        Some("gemini") => "gemini-review",
+        Some("claude") => "claude-review",
+        _ => "llama-review",
     }
 }
 
 #[test]
 fn a_stream_that_cannot_be_masked_ends_with_the_librarys_exception() -> anyhow::Result<()> {
     let world = World::new()?;
-    for (script, clients) in [(Script::python()?, CHAT), (Script::node()?, NODE_CHAT)] {
+    for (script, clients) in chats()? {
         let calls: Vec<Value> = clients
             .iter()
             .flat_map(|(client, model)| streams(client, model, "please say it twice"))
@@ -55,9 +58,8 @@ fn a_stream_that_cannot_be_masked_ends_with_the_librarys_exception() -> anyhow::
         );
         assert_eq!(world.upstream.take().len(), calls.len());
         for ((call, result), exchange) in calls.iter().zip(&results).zip(&exchanges) {
-            let error = raises(text(call, "client"));
             assert!(
-                text(result, "error").ends_with(error),
+                is_refusal(call, result, true),
                 "{call}: {result:#}\n{}",
                 world.daemon.log()
             );
@@ -83,25 +85,22 @@ fn a_stream_that_cannot_be_masked_ends_with_the_librarys_exception() -> anyhow::
 
 #[test]
 fn a_stream_that_a_person_denies_ends_with_the_librarys_exception() -> anyhow::Result<()> {
+    denied(&Script::python_at_once()?, CHAT)?;
+    denied(&Script::families_at_once()?, FAMILIES)
+}
+
+fn denied(script: &Script, clients: &[(&str, &str)]) -> anyhow::Result<()> {
     let world = World::new()?;
-    let script = Script::python_at_once()?;
-    let mut calls: Vec<Value> = CHAT
+    let mut calls: Vec<Value> = clients
         .iter()
-        .flat_map(|(client, model)| {
-            let reviewed = if model.starts_with("gpt") {
-                "gpt-5-review"
-            } else {
-                "claude-review"
-            };
-            streams(client, reviewed, "hello")
-        })
+        .flat_map(|(client, model)| streams(client, reviewed(model), "hello"))
         .collect();
     // A denial answers every identical request.
     for (nth, call) in calls.iter_mut().enumerate() {
         call["prompt"] = json!(format!("hello {nth}"));
     }
     let results = thread::scope(|scope| -> anyhow::Result<Vec<Value>> {
-        let running = scope.spawn(|| world.tagged(&script, &calls));
+        let running = scope.spawn(|| world.tagged(script, &calls));
         let started = std::time::Instant::now();
         while world.daemon.approvals()?.len() < calls.len() {
             anyhow::ensure!(started.elapsed() < WAIT, "{}", world.daemon.log());
@@ -117,9 +116,8 @@ fn a_stream_that_a_person_denies_ends_with_the_librarys_exception() -> anyhow::R
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
     for (call, result) in calls.iter().zip(&results) {
-        let error = raises(text(call, "client"));
         assert!(
-            text(result, "error").ends_with(error),
+            is_refusal(call, result, true),
             "{call}: {result:#}\n{}",
             world.daemon.log()
         );

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tests::{
     harness::{Daemon, Lab, WAIT, finish, free_address},
     upstream::{Options, Upstream},
@@ -30,70 +30,6 @@ pub(crate) const TRUST: &str = "trust.test";
 
 /// The name of a server that a test starts itself.
 pub(crate) const ECHO: &str = "echo.example.test";
-
-/// Chat clients in Python, each with a model that policy permits.
-pub(crate) const CHAT: &[(&str, &str)] = &[
-    ("openai", "gpt-5-mini"),
-    ("anthropic", "claude-haiku-4-5"),
-    ("langchain-openai", "gpt-5-mini"),
-    ("langchain-anthropic", "claude-haiku-4-5"),
-    ("langgraph", "gpt-5-mini"),
-    ("openai-responses", "gpt-5-mini"),
-    ("openai-completions", "gpt-5-mini"),
-    ("langchain-responses", "gpt-5-mini"),
-];
-
-/// The model for vectors that policy permits.
-pub(crate) const EMBEDDER: &str = "text-embedding-3-small";
-
-/// Chat clients in Node.
-pub(crate) const NODE_CHAT: &[(&str, &str)] = &[
-    ("openai", "gpt-5-mini"),
-    ("openai-responses", "gpt-5-mini"),
-    ("langchain-openai", "gpt-5-mini"),
-];
-
-/// HTTP clients in Python.
-pub(crate) const HTTP: &[&str] = &[
-    "requests", "httpx", "httpx2", "aiohttp", "urllib3", "urllib",
-];
-
-/// HTTP clients in Node.
-pub(crate) const NODE_HTTP: &[&str] = &["fetch", "undici", "axios"];
-
-/// The provider that a chat client calls.
-pub(crate) fn provider(client: &str) -> &'static str {
-    if client.contains("anthropic") {
-        "anthropic"
-    } else {
-        "openai"
-    }
-}
-
-/// Calls that turn texts into vectors or count their tokens: each library, blocking and not. `model` replaces the permitted ones.
-pub(crate) fn measured(model: Option<&str>, prompt: &str) -> Vec<Value> {
-    let call = |asynchronous: bool, client: &str, permitted: &str, prompt: Value| {
-        let model = model.unwrap_or(permitted);
-        json!({"client": client, "model": model, "prompt": prompt, "async": asynchronous})
-    };
-    let both = [false, true].into_iter().flat_map(|asynchronous| {
-        let texts = json!([prompt, "and this"]);
-        let mut floats = call(asynchronous, "openai-embeddings", EMBEDDER, json!(prompt));
-        floats["with"] = json!({"encoding_format": "float"});
-        [
-            floats,
-            call(asynchronous, "openai-embeddings", EMBEDDER, texts.clone()),
-            call(asynchronous, "langchain-embeddings", EMBEDDER, texts),
-            call(
-                asynchronous,
-                "anthropic-count",
-                "claude-haiku-4-5",
-                json!(prompt),
-            ),
-        ]
-    });
-    both.collect()
-}
 
 /// Fields are dropped in this order: the daemon ends before what it runs in.
 pub(crate) struct World {
@@ -129,7 +65,16 @@ impl World {
     ) -> anyhow::Result<Self> {
         let tls = free_address(443)?;
         let echo = free_address(443)?;
-        let names = ["api.openai.com", "api.anthropic.com", FILES, FORBIDDEN];
+        let names = [
+            "api.openai.com",
+            "acme.openai.azure.com",
+            "api.anthropic.com",
+            "generativelanguage.googleapis.com",
+            "aiplatform.googleapis.com",
+            "ollama.com",
+            FILES,
+            FORBIDDEN,
+        ];
         let mut hosts = names.map(|name| (tls.ip(), name)).to_vec();
         hosts.push((echo.ip(), ECHO));
         hosts.extend(more.iter().map(|name| (tls.ip(), *name)));
@@ -151,12 +96,19 @@ impl World {
         };
         lab.configure(&format!(
             "[[identity]]\nid = {IDENTITY:?}\ngroups = [\"agents\"]\n\n\
-             [[identity]]\nid = {LISTED:?}\nlaunch = {{ users = [\"bin\"], cgroups = [\"/delegated\"] }}\n\n{}{}{}{}{}{configuration}",
-            service("openai", "api.openai.com"),
-            service("anthropic", "api.anthropic.com"),
-            service("files", FILES),
-            service("echo", ECHO),
-            service("trust", &format!("*.{TRUST}")),
+             [[identity]]\nid = {LISTED:?}\nlaunch = {{ users = [\"bin\"], cgroups = [\"/delegated\"] }}\n\n{}{configuration}",
+            [
+                service("openai", "api.openai.com"),
+                service("azure-openai", "*.openai.azure.com"),
+                service("anthropic", "api.anthropic.com"),
+                service("gemini", "generativelanguage.googleapis.com"),
+                service("vertex", "aiplatform.googleapis.com"),
+                service("ollama", "ollama.com"),
+                service("files", FILES),
+                service("echo", ECHO),
+                service("trust", &format!("*.{TRUST}")),
+            ]
+            .concat(),
         ))?;
         Ok(Self {
             daemon: start(&lab)?,
@@ -270,6 +222,22 @@ impl Script {
         })
     }
 
+    /// The Python libraries of Gemini and Ollama.
+    pub(crate) fn families() -> anyhow::Result<Self> {
+        let python = cache()?.join("clients-families/bin/python");
+        Ok(Self {
+            program: python.display().to_string(),
+            arguments: vec![clients("call.py")],
+        })
+    }
+
+    /// The same with all calls under way at the same time.
+    pub(crate) fn families_at_once() -> anyhow::Result<Self> {
+        let mut script = Self::families()?;
+        script.arguments.push("--at-once".into());
+        Ok(script)
+    }
+
     /// A script that looks names up, in Python.
     pub(crate) fn python_lookups() -> anyhow::Result<Self> {
         Ok(Self {
@@ -306,7 +274,9 @@ impl Script {
         // The key that an agent would hold; nothing else tells it about Tollgate.
         command
             .env("OPENAI_API_KEY", "agent-key")
-            .env("ANTHROPIC_API_KEY", "agent-key");
+            .env("ANTHROPIC_API_KEY", "agent-key")
+            .env("GOOGLE_API_KEY", "agent-key")
+            .env("OLLAMA_API_KEY", "agent-key");
         let printed = finish(&command, &serde_json::to_string(calls)?, WAIT)?.success()?;
         let results: Vec<Value> = printed
             .lines()
@@ -333,40 +303,6 @@ pub(crate) fn cache() -> anyhow::Result<PathBuf> {
     std::env::var_os("TOLLGATE_CACHE")
         .map(PathBuf::from)
         .context("TOLLGATE_CACHE is not set: run this through `cargo xtask test clients`")
-}
-
-/// Every way of a chat client: blocking or not, whole or streamed, with or without a tool (which completions do not have).
-pub(crate) fn ways(client: &str, model: &str, prompt: &str) -> Vec<Value> {
-    let mut calls = Vec::new();
-    for asynchronous in [false, true] {
-        for stream in [false, true] {
-            for tools in [false, true] {
-                if tools && client == "openai-completions" {
-                    continue;
-                }
-                calls.push(json!({
-                    "client": client, "model": model, "prompt": prompt, "async": asynchronous, "stream": stream, "tools": tools,
-                }));
-            }
-        }
-    }
-    calls
-}
-
-/// The ways of a client that knows no blocking calls.
-pub(crate) fn asynchronous_ways(client: &str, model: &str, prompt: &str) -> Vec<Value> {
-    ways(client, model, prompt)
-        .into_iter()
-        .filter(|call| call["async"] == true)
-        .collect()
-}
-
-/// The ways without a tool, in which the answer is text.
-pub(crate) fn texts(client: &str, model: &str, prompt: &str) -> Vec<Value> {
-    ways(client, model, prompt)
-        .into_iter()
-        .filter(|call| call["tools"] == false)
-        .collect()
 }
 
 /// A field as text, empty if it is not one.

@@ -163,6 +163,10 @@ fn a_path_alone_is_a_list_of_models_at_a_listed_provider_only() {
     headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
     let found = recognise(&request(Method::GET, "/v1/models"), &headers, true).unwrap();
     assert_eq!(found.family, Family::AnthropicModels);
+    let mut headers = HeaderMap::new();
+    headers.insert("x-goog-api-key", HeaderValue::from_static("key"));
+    let found = recognise(&request(Method::GET, "/v1/models"), &headers, true).unwrap();
+    assert_eq!(found.family, Family::Gemini);
 }
 
 #[test]
