@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use crate::world::{Script, text};
 
+/// Clients, each with a model that policy permits.
+pub(crate) type Clients = &'static [(&'static str, &'static str)];
+
 /// Chat clients in Python, each with a model that policy permits.
 pub(crate) const CHAT: &[(&str, &str)] = &[
     ("openai", "gpt-5-mini"),
@@ -78,7 +81,7 @@ pub(crate) fn is_refusal(call: &Value, result: &Value, inside: bool) -> bool {
 }
 
 /// Every program with chat clients, and its clients.
-pub(crate) fn chats() -> anyhow::Result<[(Script, &'static [(&'static str, &'static str)]); 3]> {
+pub(crate) fn chats() -> anyhow::Result<[(Script, Clients); 3]> {
     Ok([
         (Script::python()?, CHAT),
         (Script::families()?, FAMILIES),
