@@ -61,8 +61,9 @@ pub(super) async fn open(
 
 /// Remembers that a client did not accept the gateway's certificate, which policy may take as a reason.
 pub(super) fn distrusted(connection: &Connection, name: &str, error: &TlsError) {
-    if error.distrust().is_some() && !connection.observes() {
+    let gateway = &connection.gateway;
+    if error.distrust().is_some() && !connection.observes() && gateway.policies.load().splices() {
         let key = key(connection, Some(name));
-        connection.gateway.unopened.add(key, &error.to_string());
+        gateway.unopened.add(key, &error.to_string());
     }
 }

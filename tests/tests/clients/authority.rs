@@ -204,3 +204,25 @@ fn a_limited_ca_counts_for_its_names_alone() -> anyhow::Result<()> {
     ensure!(of(IDENTITY).context("no CA of it")?["names"] == serde_json::json!([]));
     Ok(())
 }
+
+#[test]
+fn a_bundle_that_is_made_anew_inside_has_the_ca_again() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let script = format!(
+        "update-ca-certificates >&2 && curl --silent --output /dev/null --noproxy '*' --capath /nowhere --cacert {BUNDLE} --write-out '%{{http_code}}' https://{FILES}/hello"
+    );
+    let host = fs::read_to_string(BUNDLE)?;
+    let told = finish(
+        world.daemon.tagged(IDENTITY, "sh").args(["-c", &script]),
+        "",
+        WAIT,
+    )?;
+    ensure!(told.success()? == "200");
+    ensure!(
+        fs::read_to_string(BUNDLE)? == host,
+        "the host's own has changed"
+    );
+    Ok(())
+}
+
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";

@@ -41,7 +41,7 @@ use crate::{
 };
 
 /// Long for a test, short for a person: what takes longer hangs.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 const ALL: Filter = Filter {
     limit: 10_000,

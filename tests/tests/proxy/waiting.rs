@@ -275,12 +275,17 @@ impl Held {
         })
     }
 
-    /// Reads so many comments; the ids of the exchange and of the question.
+    /// Reads so many comments that name the question; the ids of the exchange and of the question.
     async fn beats(&mut self, count: usize) -> anyhow::Result<(String, String)> {
-        let mut approval = String::new();
-        for _ in 0..count {
+        let (mut approval, mut named) = (String::new(), 0);
+        while named < count {
             let frame = timeout(SOON, self.body.frame()).await?.context("ended")??;
             let comment = String::from_utf8(frame.into_data().unwrap_or_default().to_vec())?;
+            // While it is decided again there is no question for a moment.
+            if comment == ": waiting for the answer\n\n" {
+                continue;
+            }
+            named += 1;
             let id = comment.strip_prefix(": waiting for approval ");
             approval = id.context(comment.clone())?.trim_end().to_owned();
             assert!(comment.ends_with("\n\n"));
