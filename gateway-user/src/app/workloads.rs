@@ -222,7 +222,10 @@ impl Workloads {
                 Some(holder) if *holder.identity == *identity => Ok(Some(holder)),
                 holder => Err(UpError::OtherIdentity {
                     path: tag.place,
-                    identity: holder.map_or_else(String::new, |holder| holder.identity.id.clone()),
+                    identity: holder.map_or_else(
+                        || "a workload that is not on record".to_owned(),
+                        |holder| holder.identity.id.clone(),
+                    ),
                 }),
             };
         }

@@ -1,7 +1,5 @@
 //! Private CAs of upstreams: what a workload trusts proves nothing, what an operator imports does, until it is withdrawn.
 
-use std::fs;
-
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use tests::harness::{WAIT, finish};
@@ -53,7 +51,8 @@ fn a_private_ca_vouches_from_its_import_to_its_withdrawal() -> anyhow::Result<()
     // A mistake changes nothing, and says what it is.
     let own = world.daemon.run(&["status", "--json"])?.success()?;
     let own: Value = serde_json::from_str(&own)?;
-    let own = text(&own["workloads"][0], "ca").to_owned();
+    let own_pem = text(&own["workloads"][0]["cas"][0], "pem");
+    let own = world.lab.write("own.pem", own_pem)?.display().to_string();
     let (leaf, _) = world.upstream.authority.certificate(&[NAME.to_owned()])?;
     let leaf = world
         .lab
@@ -80,8 +79,10 @@ fn a_private_ca_vouches_from_its_import_to_its_withdrawal() -> anyhow::Result<()
     ensure!(imported(&world)?.is_empty() && got(&world)? == "502");
 
     // Twice is once.
-    for _ in 0..2 {
-        import(&world, &ca, SERVICE)?.success()?;
+    let pem = world.upstream.authority.pem().to_owned();
+    let twice = world.lab.write("twice.pem", &format!("{pem}{pem}"))?;
+    for file in [&twice.display().to_string(), &ca] {
+        import(&world, file, SERVICE)?.success()?;
     }
     ensure!(got(&world)? == "200", "{}", world.daemon.log());
     world.daemon.crash()?;
@@ -113,6 +114,9 @@ fn a_private_ca_vouches_from_its_import_to_its_withdrawal() -> anyhow::Result<()
         "{rows:#?}"
     );
     // Nothing of it lies where a workload reads its roots.
-    ensure!(!fs::read_to_string(own)?.contains(world.upstream.authority.pem()));
+    let mut seen = world.daemon.tagged(IDENTITY, "cat");
+    seen.arg("/etc/ssl/certs/ca-certificates.crt");
+    let seen = finish(&seen, "", WAIT)?.success()?;
+    ensure!(seen.contains(own_pem) && !seen.contains(&pem));
     Ok(())
 }

@@ -43,6 +43,9 @@ fn a_pinned_client_passes_unopened_where_policy_names_it() -> anyhow::Result<()>
 
     world.lab.write("policies/updates.cedar", SPLICE)?;
     world.daemon.run(&["policy", "reload"])?.success()?;
+    // What a client refuses is remembered from the policy on; the next connection passes.
+    ensure!(pinned(&world, NAME, &[])? == Some(60));
+    ensure!(world.upstream.take().is_empty());
     ensure!(
         pinned(&world, NAME, &[])? == Some(0),
         "{}",

@@ -33,7 +33,7 @@ impl Proxying {
         let given = tls::given(pem).map_err(|error| (2, error.to_string()))?;
         let ledger = &self.gateway.ledger;
         let _importing = self.importing.lock().await;
-        let known = ledger.reader().imported_roots().await.map_err(failed)?;
+        let mut known = ledger.reader().imported_roots().await.map_err(failed)?;
         let mut told = Vec::new();
         for root in given {
             let in_force = known.iter().find(|known| {
@@ -62,6 +62,8 @@ impl Proxying {
                 subject = imported.subject,
                 "a root was imported for this service"
             );
+            // The same one may come twice in a text.
+            known.push(imported.clone());
             ledger.import_root(imported).await.map_err(failed)?;
         }
         in_force(&self.gateway.upstreams, ledger)
