@@ -99,17 +99,9 @@ impl Roots {
 
     /// These and the certificates in `file`.
     pub(super) fn with(&self, file: &Path) -> Result<Arc<RootCertStore>, RootsError> {
-        let path = || file.to_owned();
-        let read = |error| RootsError::Read {
-            path: path(),
-            error,
-        };
-        let certificates = CertificateDer::pem_file_iter(file).map_err(read)?;
-        let certificates = certificates.collect::<Result<Vec<_>, _>>().map_err(read)?;
-        if certificates.is_empty() {
-            return Err(RootsError::Empty { path: path() });
-        }
-        added(&self.0, &certificates, file)
+        let found = CertificateDer::pem_file_iter(file);
+        let certificates = found.and_then(Iterator::collect);
+        added(&self.0, &some(certificates, file)?, file)
     }
 
     pub(super) fn store(&self) -> Arc<RootCertStore> {
@@ -133,17 +125,10 @@ pub struct Given {
 /// # Errors
 /// It has none, or one that cannot be a root.
 pub fn given(pem: &str) -> Result<Vec<Given>, RootsError> {
-    let path = || PathBuf::from("what was given");
-    let certificates = CertificateDer::pem_slice_iter(pem.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| RootsError::Read {
-            path: path(),
-            error,
-        })?;
-    if certificates.is_empty() {
-        return Err(RootsError::Empty { path: path() });
-    }
-    added(&RootCertStore::empty(), &certificates, &path())?;
+    let path = Path::new("what was given");
+    let found = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    let certificates = some(found, path)?;
+    added(&RootCertStore::empty(), &certificates, path)?;
     certificates.into_iter().map(one).collect()
 }
 
@@ -162,6 +147,22 @@ fn one(der: CertificateDer<'static>) -> Result<Given, RootsError> {
         subject,
         der,
     })
+}
+
+/// What was read from `path`, which has to have a certificate.
+fn some(
+    read: Result<Vec<CertificateDer<'static>>, pem::Error>,
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, RootsError> {
+    let path = || path.to_owned();
+    match read {
+        Ok(certificates) if certificates.is_empty() => Err(RootsError::Empty { path: path() }),
+        Ok(certificates) => Ok(certificates),
+        Err(error) => Err(RootsError::Read {
+            path: path(),
+            error,
+        }),
+    }
 }
 
 /// A store and these as well; `path` is where they came from.

@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{Request, Response, body::Incoming, client::conn};
+use hyper::{HeaderMap, Request, Response, body::Incoming, client::conn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tests::upstream::Upstream;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::JoinSet,
     time::timeout,
 };
 
-use crate::{fixture::SOON, site::Answer};
+use crate::{
+    fixture::{Proxy, SOON},
+    site::Answer,
+};
 
 /// An HTTP/2 connection whose requests have bodies of any kind; it is driven by the second part.
 pub(crate) async fn streaming<S>(
@@ -26,6 +30,46 @@ where
     let mut connection = JoinSet::new();
     connection.spawn(async { drop(running.await) });
     Ok((sender, connection))
+}
+
+/// Straight to the upstream, the control run: what it answers. It is not among what the upstream has received.
+pub(crate) async fn direct(
+    upstream: &Upstream,
+    path: &str,
+    body: String,
+) -> anyhow::Result<String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the control run goes straight to the upstream"
+    )]
+    let stream = tokio::net::TcpStream::connect(upstream.plain[0]).await?;
+    let mut client = Client::over(TokioIo::new(stream), "http/1.1").await?;
+    let request = client.request("POST", "localhost", path, body)?;
+    let (status, answer) = client.send(request).await?;
+    upstream.take();
+    ensure!(status == 200, "the control run failed");
+    Ok(String::from_utf8(answer.to_vec())?)
+}
+
+/// By way of the gateway to its provider: status, head and text.
+pub(crate) async fn governed(
+    proxy: &Proxy,
+    version: &str,
+    path: &str,
+    body: String,
+) -> anyhow::Result<(u16, HeaderMap, String)> {
+    let (origin, name) = (proxy.tls_origin(), "api.openai.com");
+    let mut client = proxy.client(origin, name, version).await?;
+    let host = format!("{name}:{}", origin.port());
+    let request = client.request("POST", &host, path, body)?;
+    let answer = timeout(SOON, client.start(request)).await??;
+    let (head, body) = answer.into_parts();
+    let body = timeout(SOON, body.collect()).await??.to_bytes();
+    Ok((
+        head.status.as_u16(),
+        head.headers,
+        String::from_utf8(body.to_vec())?,
+    ))
 }
 
 /// A client's HTTP connection; dropping it hangs up.

@@ -2,14 +2,13 @@
 
 use anyhow::{Context, ensure};
 use http_body_util::BodyExt;
-use hyper::header::{HeaderMap, HeaderValue};
-use hyper_util::rt::TokioIo;
+use hyper::header::HeaderValue;
 use serde_json::{Value, json};
 use tests::upstream::{LEAKED_CARD, LEAKED_EMAIL};
 use tokio::time::timeout;
 
 use crate::{
-    client::Client,
+    client::{direct, governed},
     fixture::{Proxy, SOON},
     setup::Setup,
 };
@@ -152,42 +151,6 @@ impl Way {
     }
 }
 
-/// Straight to the upstream: the control run.
-async fn direct(proxy: &Proxy, path: &str, body: String) -> anyhow::Result<String> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the control run goes straight to the upstream"
-    )]
-    let stream = tokio::net::TcpStream::connect(proxy.upstream.plain[0]).await?;
-    let mut client = Client::over(TokioIo::new(stream), "http/1.1").await?;
-    let request = client.request("POST", "localhost", path, body)?;
-    let (status, answer) = client.send(request).await?;
-    proxy.upstream.take();
-    ensure!(status == 200, "the control run failed");
-    Ok(String::from_utf8(answer.to_vec())?)
-}
-
-async fn governed(
-    proxy: &Proxy,
-    version: &str,
-    path: &str,
-    body: String,
-) -> anyhow::Result<(u16, HeaderMap, String)> {
-    let (origin, name) = (proxy.tls_origin(), "api.openai.com");
-    let mut client = proxy.client(origin, name, version).await?;
-    let host = format!("{name}:{}", origin.port());
-    let answer = client
-        .start(client.request("POST", &host, path, body)?)
-        .await?;
-    let (head, body) = answer.into_parts();
-    let body = timeout(SOON, body.collect()).await??.to_bytes();
-    Ok((
-        head.status.as_u16(),
-        head.headers,
-        String::from_utf8(body.to_vec())?,
-    ))
-}
-
 #[tokio::test]
 async fn prompts_and_answers_are_masked_and_counted_in_every_framing() -> anyhow::Result<()> {
     let proxy = Proxy::governed_by(POLICIES).await?;
@@ -195,7 +158,7 @@ async fn prompts_and_answers_are_masked_and_counted_in_every_framing() -> anyhow
     for way in WAYS {
         let (path, prompt) = (way.path("gpt-5-mini"), "leak for bob@example.com");
         let body = way.body("gpt-5-mini", prompt, None);
-        let control = way.documents(&direct(&proxy, &path, body.clone()).await?)?;
+        let control = way.documents(&direct(&proxy.upstream, &path, body.clone()).await?)?;
         let plain = way.said(&control);
         ensure!(plain.contains(LEAKED_CARD), "{plain}");
         for version in ["http/1.1", "h2"] {
@@ -273,7 +236,7 @@ async fn a_permitted_call_arrives_byte_for_byte_and_a_refused_one_never() -> any
             ("deploy", "ls", false),
         ] {
             let body = way.body("gpt-5-mini", &format!("now {word}"), Some(tool));
-            let control = direct(&proxy, &path, body.clone()).await?;
+            let control = direct(&proxy.upstream, &path, body.clone()).await?;
             ensure!(control.contains(tool), "{control}");
             let (status, _, answer) = governed(&proxy, "http/1.1", &path, body).await?;
             let exchanges = proxy.ended(seen + 2).await?.split_off(seen);
@@ -330,7 +293,7 @@ async fn a_held_stream_is_kept_alive_by_what_says_nothing_in_it() -> anyhow::Res
     let proxy = Proxy::governed_by(POLICIES).await?;
     for way in [GeminiEvents, GeminiArray, ChatLines] {
         let (path, body) = (way.path("reviewed"), way.body("reviewed", "hello", None));
-        let control = direct(&proxy, &path, body.clone()).await?;
+        let control = direct(&proxy.upstream, &path, body.clone()).await?;
         for denied in [None, Some("not today")] {
             let (origin, name) = (proxy.tls_origin(), "api.openai.com");
             let mut client = proxy.client(origin, name, "http/1.1").await?;

@@ -4,12 +4,11 @@ use anyhow::{Context, ensure};
 use gateway_user::config::Mode;
 use http_body_util::BodyExt;
 use hyper::header::HeaderValue;
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::{
-    client::Client,
+    client::{direct, governed},
     fixture::{Proxy, SOON},
 };
 
@@ -65,35 +64,6 @@ fn ways() -> impl Iterator<Item = (&'static str, bool)> {
     paths.flat_map(|path| [(path, false), (path, true)])
 }
 
-/// Straight to the upstream: the control run.
-async fn direct(proxy: &Proxy, path: &str, body: String) -> anyhow::Result<String> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the control run goes straight to the upstream"
-    )]
-    let stream = tokio::net::TcpStream::connect(proxy.upstream.plain[0]).await?;
-    let mut client = Client::over(TokioIo::new(stream), "http/1.1").await?;
-    let request = client.request("POST", "localhost", path, body)?;
-    let (status, answer) = client.send(request).await?;
-    ensure!(status == 200, "the control run failed");
-    Ok(String::from_utf8(answer.to_vec())?)
-}
-
-async fn governed(
-    proxy: &Proxy,
-    version: &str,
-    path: &str,
-    body: String,
-) -> anyhow::Result<(u16, String)> {
-    let (origin, name) = (proxy.tls_origin(), "api.openai.com");
-    let mut client = proxy.client(origin, name, version).await?;
-    let host = format!("{name}:{}", origin.port());
-    let (status, answer) = client
-        .send(client.request("POST", &host, path, body)?)
-        .await?;
-    Ok((status, String::from_utf8(answer.to_vec())?))
-}
-
 /// The record of the answer, and that of the call in it.
 async fn recorded(proxy: &Proxy, seen: usize) -> anyhow::Result<(Value, Value)> {
     let mut exchanges = proxy.ended(seen + 2).await?.split_off(seen);
@@ -112,11 +82,11 @@ async fn a_permitted_call_arrives_byte_for_byte_and_is_on_record() -> anyhow::Re
     let proxy = Proxy::governed_by(POLICIES).await?;
     let mut seen = 0;
     for (path, stream) in ways() {
-        let control = direct(&proxy, path, asking(path, "shell", "ls", stream)).await?;
+        let control = direct(&proxy.upstream, path, asking(path, "shell", "ls", stream)).await?;
         ensure!(control.contains("shell"), "{control}");
         for version in ["http/1.1", "h2"] {
             let body = asking(path, "shell", "ls", stream);
-            let (status, answer) = governed(&proxy, version, path, body).await?;
+            let (status, _, answer) = governed(&proxy, version, path, body).await?;
             assert_eq!((status, answer.as_str()), (200, control.as_str()), "{path}");
             let (answer, call) = recorded(&proxy, seen).await?;
             assert_eq!(answer["outcome"], "completed", "{answer:#}");
@@ -148,10 +118,10 @@ async fn a_refused_call_never_arrives_and_the_answer_ends_in_the_providers_error
                 "no policy permits a call of tool \"deploy\"",
             ),
         ] {
-            let control = direct(&proxy, path, asking(path, tool, word, stream)).await?;
+            let control = direct(&proxy.upstream, path, asking(path, tool, word, stream)).await?;
             ensure!(control.contains(tool), "{control}");
             let body = asking(path, tool, word, stream);
-            let (status, answer) = governed(&proxy, "http/1.1", path, body).await?;
+            let (status, _, answer) = governed(&proxy, "http/1.1", path, body).await?;
             let (record, call) = recorded(&proxy, seen).await?;
             seen += 2;
             let told = format!(
@@ -200,7 +170,7 @@ async fn a_refused_call_never_arrives_and_the_answer_ends_in_the_providers_error
 async fn a_person_decides_on_a_call() -> anyhow::Result<()> {
     for (path, stream) in ways() {
         let proxy = Proxy::governed_by(POLICIES).await?;
-        let control = direct(&proxy, path, asking(path, "shell", "make", stream)).await?;
+        let control = direct(&proxy.upstream, path, asking(path, "shell", "make", stream)).await?;
         for (round, no) in [None, Some("not today")].into_iter().enumerate() {
             let body = asking(path, "shell", "make", stream);
             let answering = async {
@@ -212,7 +182,7 @@ async fn a_person_decides_on_a_call() -> anyhow::Result<()> {
             let asked = governed(&proxy, "http/1.1", path, body);
             let (answer, answered) = tokio::join!(asked, answering);
             answered?;
-            let (status, answer) = answer?;
+            let (status, _, answer) = answer?;
             let (record, call) = recorded(&proxy, 2 * round).await?;
             assert!(!call["approval"].is_null(), "{call:#}");
             if let Some(no) = no {
@@ -236,7 +206,7 @@ async fn a_person_decides_on_a_call() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_stream_is_kept_alive_while_a_person_decides_on_its_call() -> anyhow::Result<()> {
     let proxy = Proxy::governed_by(POLICIES).await?;
-    let control = direct(&proxy, CHAT, asking(CHAT, "shell", "make", true)).await?;
+    let control = direct(&proxy.upstream, CHAT, asking(CHAT, "shell", "make", true)).await?;
     let (origin, name) = (proxy.tls_origin(), "api.openai.com");
     let mut client = proxy.client(origin, name, "http/1.1").await?;
     let host = format!("{name}:{}", origin.port());
@@ -266,7 +236,7 @@ async fn a_stream_is_kept_alive_while_a_person_decides_on_its_call() -> anyhow::
 async fn a_mask_that_the_answer_does_not_have_refuses_the_call() -> anyhow::Result<()> {
     let proxy = Proxy::governed_by(POLICIES).await?;
     let body = asking(CHAT, "shell", "login", true);
-    let (_, answer) = governed(&proxy, "http/1.1", CHAT, body).await?;
+    let (_, _, answer) = governed(&proxy, "http/1.1", CHAT, body).await?;
     assert!(answer.contains("not masked in the answers"), "{answer}");
     let (_, call) = recorded(&proxy, 0).await?;
     assert_eq!(call["outcome"], "refused", "{call:#}");
@@ -280,9 +250,9 @@ async fn an_observed_workloads_calls_pass_and_what_would_be_said_is_on_record() 
     proxy.switch(Mode::Observe)?;
     let mut seen = 0;
     for (path, stream) in ways() {
-        let control = direct(&proxy, path, asking(path, "shell", "rm", stream)).await?;
+        let control = direct(&proxy.upstream, path, asking(path, "shell", "rm", stream)).await?;
         let body = asking(path, "shell", "rm", stream);
-        let (status, answer) = governed(&proxy, "http/1.1", path, body).await?;
+        let (status, _, answer) = governed(&proxy, "http/1.1", path, body).await?;
         assert_eq!((status, answer), (200, control), "{path}");
         let (_, call) = recorded(&proxy, seen).await?;
         seen += 2;
@@ -296,9 +266,9 @@ async fn an_observed_workloads_calls_pass_and_what_would_be_said_is_on_record() 
 async fn calls_are_nobodys_business_until_a_policy_names_them() -> anyhow::Result<()> {
     let proxy = Proxy::start().await?;
     for (nth, (path, stream)) in ways().enumerate() {
-        let control = direct(&proxy, path, asking(path, "shell", "rm", stream)).await?;
+        let control = direct(&proxy.upstream, path, asking(path, "shell", "rm", stream)).await?;
         let body = asking(path, "shell", "rm", stream);
-        let (status, answer) = governed(&proxy, "http/1.1", path, body).await?;
+        let (status, _, answer) = governed(&proxy, "http/1.1", path, body).await?;
         assert_eq!((status, answer), (200, control), "{path}");
         let exchanges = proxy.ended(nth + 1).await?;
         assert_eq!(exchanges.len(), nth + 1, "{exchanges:#?}");

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    client::Client,
+    client::{Client, direct},
     fixture::{Proxy, SOON},
 };
 
@@ -46,7 +46,7 @@ async fn a_held_stream_is_kept_alive_and_then_carries_the_answer() -> anyhow::Re
             plain: vec![([127, 0, 0, 1], 0).into()],
             ..Options::default()
         })?;
-        let control = direct(upstream.plain[0], path, "say leak").await?;
+        let control = said(&direct(&upstream, path, prompt("say leak", true)).await?);
         ensure!(control.contains(LEAKED_EMAIL), "{control}");
 
         let mut client = proxy.client(proxy.tls_origin(), OPENAI, version).await?;
@@ -333,20 +333,6 @@ fn prompt(text: &str, stream: bool) -> String {
 
 fn authority(proxy: &Proxy) -> String {
     format!("{OPENAI}:{}", proxy.tls_origin().port())
-}
-
-/// Straight to an upstream.
-async fn direct(origin: std::net::SocketAddr, path: &str, text: &str) -> anyhow::Result<String> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the control run goes straight to the upstream"
-    )]
-    let stream = tokio::net::TcpStream::connect(origin).await?;
-    let mut client = Client::over(hyper_util::rt::TokioIo::new(stream), "http/1.1").await?;
-    let request = client.request("POST", "localhost", path, prompt(text, true))?;
-    let answer = client.start(request).await?.into_body().collect().await?;
-    let text = String::from_utf8(answer.to_bytes().to_vec())?;
-    Ok(said(&text))
 }
 
 /// What the events say, joined.
