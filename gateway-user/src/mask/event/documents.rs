@@ -34,8 +34,13 @@ impl Document<'_> {
                     let part = self.index(candidate, *position)?;
                     reading.logprobs.push((part, token.range.clone()));
                 }
-                // What the provider has signed stays as it is.
-                [.., Step::Key(key)] if key == "thoughtSignature" => {}
+                // What the provider has signed stays as it is; of that name elsewhere, as in an argument of a call, is text like any.
+                [
+                    Step::Key(content),
+                    Step::Key(parts),
+                    Step::Index(_),
+                    Step::Key(key),
+                ] if content == "content" && parts == "parts" && key == "thoughtSignature" => {}
                 [
                     Step::Key(content),
                     Step::Key(parts),

@@ -131,3 +131,13 @@ fn arguments_that_come_in_pieces_are_masked_across_them() {
     assert_eq!(out.matches("[REDACTED:email]").count(), 2, "{out}");
     assert!(!out.contains("anna") && !out.contains("bob"), "{out}");
 }
+
+#[test]
+fn what_is_only_called_a_signature_is_masked() {
+    let stream = "[{\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"name\":\"mail\",\"args\":{\"thoughtSignature\":\"eve@corp.com\"}}}]}}]}]";
+    let out = whole(Shape::Gemini, &Set::all(), stream.as_bytes());
+    assert!(
+        out.contains("[REDACTED:email]") && !out.contains("eve"),
+        "{out}"
+    );
+}
