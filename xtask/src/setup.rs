@@ -135,6 +135,16 @@ fn steps(groups: &[Group]) -> anyhow::Result<Vec<Step>> {
                     present: clients::go_present,
                     bring: clients::build_go,
                 });
+                steps.push(Step {
+                    says: "building the Rust clients of the tests (pinned versions, about two minutes)",
+                    present: clients::reqwest_present,
+                    bring: clients::build_reqwest,
+                });
+                steps.push(Step {
+                    says: "installing Java 21 (pip, pinned version)",
+                    present: clients::java_present,
+                    bring: clients::bring_java,
+                });
             }
             Group::Bench => steps.push(Step {
                 says: unpacked::SAYS,
@@ -198,6 +208,11 @@ const PACKAGES: &[(Group, Proof, &[&str])] = &[
         Group::Runtimes,
         Proof::Program("javac"),
         &["default-jdk-headless"],
+    ),
+    (
+        Group::Runtimes,
+        Proof::Path("/usr/include/openssl/ssl.h"),
+        &["libssl-dev", "pkg-config"],
     ),
     (Group::Runtimes, Proof::Program("git"), &["git"]),
     (Group::Runtimes, Proof::Program("wget"), &["wget"]),

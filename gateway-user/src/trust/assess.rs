@@ -109,9 +109,7 @@ pub fn assess(facts: &Facts) -> Verdict {
         return verdict(Standing::Restart, &reason, restart_with_variables(facts));
     }
     if facts.compiled_in && kind == Kind::Other {
-        let reason = "its roots are compiled in, and no variable is known that adds to them";
-        let remedy = "let policy permit tls.splice for the service, so that it passes unopened, or leave it refused";
-        return verdict(Standing::Impossible, reason, remedy.to_owned());
+        return verdict(Standing::Impossible, COMPILED_IN, SPLICE.to_owned());
     }
     if facts.late && kind.reads_once() {
         let reason = format!("{} read its roots before the CA was there", kind.name());
@@ -243,6 +241,12 @@ pub fn look(pid: u32, cas: &[(String, Option<String>)]) -> Option<Facts> {
     })
 }
 
+/// Is this a program with roots of its own, and none of those for which there is a variable?
+#[must_use]
+pub fn compiled_in(exe: &Path) -> bool {
+    Kind::of(exe) == Kind::Other && brings_roots(exe)
+}
+
 /// The service a process belongs to, by its cgroup.
 fn unit(pid: u32) -> Option<String> {
     let table = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
@@ -263,6 +267,13 @@ fn brings_roots(exe: &Path) -> bool {
 fn memchr(content: &[u8], wanted: &[u8]) -> bool {
     aho_corasick::AhoCorasick::new([wanted]).is_ok_and(|found| found.is_match(content))
 }
+
+/// Why it never trusts.
+pub const COMPILED_IN: &str =
+    "its roots are compiled in, and no variable is known that adds to them";
+/// What can be done about it.
+pub const SPLICE: &str =
+    "let policy permit tls.splice for the service, so that it passes unopened, or leave it refused";
 
 /// The name of the root of Let's Encrypt, as its certificate and its subject spell it.
 const WELL_KNOWN: &[u8] = b"ISRG Root X1";

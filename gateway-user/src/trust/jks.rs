@@ -3,17 +3,19 @@
 //! JKS is: magic, version, count, entries, SHA-1 over password, a fixed text and everything before. An entry is added by
 //! appending it and doing the count and the digest again; the entries before it are not touched.
 //!
-//! Source: OpenJDK `sun/security/provider/JavaKeyStore.java`. A PKCS12 store with a password in the place of `cacerts` loads
-//! without a single anchor, so nothing is ever converted.
+//! Source: OpenJDK `sun/security/provider/JavaKeyStore.java`. A PKCS12 store without a password, which newer Javas ship, becomes one of this
+//! format; the other way round a `cacerts` with a password loads without a single anchor.
 
 use aws_lc_rs::{constant_time, digest};
 use thiserror::Error;
 
+use super::pkcs12;
+
 /// Why a keystore was left as it is.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum KeystoreError {
-    /// Not JKS version 2: PKCS12, or something else.
-    #[error("not a JKS keystore of version 2")]
+    /// Neither JKS version 2 nor PKCS12 with certificates alone.
+    #[error("not a keystore of a known format")]
     Format,
     /// The digest does not fit the default password.
     #[error("the keystore has a password of its own")]
@@ -27,6 +29,9 @@ pub fn append(
     der: &[u8],
     now_ms: u64,
 ) -> Result<Vec<u8>, KeystoreError> {
+    if pkcs12::is_keystore(store) {
+        return append(&converted(store, now_ms)?, alias, der, now_ms);
+    }
     let (body, digest) = store
         .split_last_chunk::<DIGEST>()
         .ok_or(KeystoreError::Format)?;
@@ -47,19 +52,35 @@ pub fn append(
     out.extend(HEADER);
     out.extend(count.to_be_bytes());
     out.extend(entries);
-    out.extend(TRUSTED.to_be_bytes());
-    utf(&mut out, alias)?;
-    out.extend(now_ms.to_be_bytes());
-    utf(&mut out, "X.509")?;
-    out.extend(
-        u32::try_from(der.len())
-            .map_err(|_| KeystoreError::Format)?
-            .to_be_bytes(),
-    );
-    out.extend(der);
+    entry(&mut out, alias, der, now_ms)?;
     let digest = sign(&out);
     out.extend(digest);
     Ok(out)
+}
+
+/// The trusted certificates of a PKCS12 store, in this format.
+fn converted(store: &[u8], now_ms: u64) -> Result<Vec<u8>, KeystoreError> {
+    let trusted = pkcs12::trusted(store)?;
+    let count = u32::try_from(trusted.len()).map_err(|_| KeystoreError::Format)?;
+    let mut out = [HEADER, &count.to_be_bytes()].concat();
+    for one in &trusted {
+        // Java looks names up in lower case.
+        entry(&mut out, &one.alias.to_lowercase(), one.der, now_ms)?;
+    }
+    let digest = sign(&out);
+    out.extend(digest);
+    Ok(out)
+}
+
+fn entry(out: &mut Vec<u8>, alias: &str, der: &[u8], now_ms: u64) -> Result<(), KeystoreError> {
+    out.extend(TRUSTED.to_be_bytes());
+    utf(out, alias)?;
+    out.extend(now_ms.to_be_bytes());
+    utf(out, "X.509")?;
+    let length = u32::try_from(der.len()).map_err(|_| KeystoreError::Format)?;
+    out.extend(length.to_be_bytes());
+    out.extend(der);
+    Ok(())
 }
 
 /// `store` without the trusted certificates whose alias begins with `prefix`, and how many those were.

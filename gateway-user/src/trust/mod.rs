@@ -25,6 +25,7 @@ mod launch;
 mod material;
 mod packages;
 mod pem;
+mod pkcs12;
 mod places;
 mod refresh;
 mod wait;

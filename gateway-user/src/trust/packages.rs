@@ -3,7 +3,8 @@
 //! They are looked for where the command says: the environments that its words lie in (`env -i .venv/bin/python` has two) or
 //! that the first line of a script names, `VIRTUAL_ENV`, `./.venv`.
 //! What is found is bound only if the child's user cannot write it: a package manager that meets a bound file fails half-way and
-//! leaves the package damaged. Variables cover the others.
+//! leaves the package damaged. Variables cover the others. There is no variable for Java that it keeps silent about, and what manages Java homes puts
+//! each version into a folder of its own: they are bound whoever may write them, unless a Python package brings them.
 //!
 //! Invariant: a path that leads elsewhere by a link is passed over, so an environment cannot have a file of its choice replaced.
 
@@ -37,19 +38,34 @@ pub(super) fn bundles(command: &[OsString], variables: &Variables) -> Vec<PathBu
     once(found)
 }
 
-/// The keystores of `JAVA_HOME` and of the `java` that `PATH` names, resolved, each once.
-pub(super) fn keystores(variables: &Variables) -> Vec<PathBuf> {
-    let homes = [
-        variables.get(OsStr::new("JAVA_HOME")).map(PathBuf::from),
-        find(OsStr::new("java"), variables).and_then(|java| above(&fs::canonicalize(java).ok()?)),
-    ];
-    let stores = homes.into_iter().flatten().map(|home| home.join(KEYSTORE));
+/// The keystores of `JAVA_HOME`, of the `java` that `PATH` names and of those among the words of the command, resolved, each once.
+pub(super) fn keystores(command: &[OsString], variables: &Variables) -> Vec<PathBuf> {
+    let mut homes: Vec<PathBuf> = variables
+        .get(OsStr::new("JAVA_HOME"))
+        .map(PathBuf::from)
+        .into_iter()
+        .collect();
+    let words = command
+        .iter()
+        .map(OsString::as_os_str)
+        .filter(|word| Path::new(word).ends_with("java"));
+    let javas = words
+        .chain([OsStr::new("java")])
+        .filter_map(|word| find(word, variables));
+    homes.extend(javas.filter_map(|java| above(&fs::canonicalize(java).ok()?)));
+    let stores = homes.into_iter().map(|home| home.join(KEYSTORE));
     once(
         stores
             .filter_map(|store| fs::canonicalize(store).ok())
             .filter(|store| store.ends_with("cacerts"))
             .collect(),
     )
+}
+
+/// Whether a package manager could meet this keystore while the launch runs.
+pub(super) fn packaged(keystore: &Path, user: &Ids) -> bool {
+    let of_python = |part: &OsStr| part == "site-packages" || part == "dist-packages";
+    keystore.iter().any(of_python) && replaceable(keystore, user)
 }
 
 /// Whether `user` could replace this bundle: by writing it, or by exchanging its directory or the package's.
@@ -277,6 +293,8 @@ mod tests {
         fs::write(home.join(KEYSTORE), "jks").unwrap();
         script(&home.join("bin/java"), "");
         let both = variables(&[("JAVA_HOME", &home), ("PATH", &home.join("bin"))]);
-        assert_eq!(keystores(&both), [home.join(KEYSTORE)]);
+        assert_eq!(keystores(&[], &both), [home.join(KEYSTORE)]);
+        let named = words([OsStr::new("env"), home.join("bin/java").as_os_str()]);
+        assert_eq!(keystores(&named, &Variables::new()), [home.join(KEYSTORE)]);
     }
 }

