@@ -1,4 +1,4 @@
-//! Base64 (RFC 4648), one way: bytes to text.
+//! Base64 (RFC 4648).
 
 /// The alphabet of section 4.
 pub(crate) const STANDARD: [u8; 64] =
@@ -38,6 +38,40 @@ pub(crate) fn padding(length: usize) -> &'static [u8] {
     }
 }
 
+/// The bytes of a text in the standard alphabet with its padding; `None` for anything else, also where bits are left over.
+pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
+    let inside = text.strip_suffix(b"=").unwrap_or(text);
+    let inside = inside.strip_suffix(b"=").unwrap_or(inside);
+    if !text.len().is_multiple_of(4) || text.len() - inside.len() > 2 {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(inside.len() / 4 * 3 + 2);
+    for group in inside.chunks(4) {
+        let mut bits = 0;
+        for index in 0..4 {
+            bits = bits << 6 | group.get(index).map_or(Some(0), |byte| value(*byte))?;
+        }
+        let [_, decoded @ ..] = u32::to_be_bytes(bits);
+        let (kept, left) = decoded.split_at_checked(group.len() - 1)?;
+        if left.iter().any(|byte| *byte != 0) {
+            return None;
+        }
+        bytes.extend_from_slice(kept);
+    }
+    (padding(bytes.len()).len() == text.len() - inside.len()).then_some(bytes)
+}
+
+fn value(byte: u8) -> Option<u32> {
+    Some(u32::from(match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +87,17 @@ mod tests {
         for (bytes, text, whole) in vectors {
             assert_eq!(encode(bytes, &STANDARD), text);
             assert_eq!(padded(bytes), whole);
+            assert_eq!(decode(whole).as_deref(), Some(bytes));
+        }
+        let every: Vec<u8> = (0..=255).collect();
+        for length in 0..=every.len() {
+            let bytes = &every[every.len() - length..];
+            assert_eq!(decode(&padded(bytes)).as_deref(), Some(bytes));
+        }
+        for text in [
+            "Z", "Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Zm8=Zm8=", "Zm-v", "Zg==\n", "====", "=",
+        ] {
+            assert_eq!(decode(text.as_bytes()), None, "{text:?}");
         }
         assert_eq!(encode(&[0xfb, 0xff], &URL_SAFE), b"-_8");
     }

@@ -1,10 +1,13 @@
 //! Services by destination: what the configuration lists, then the built-in catalog of LLM providers.
 
+mod built_in;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use http::HeaderName;
 
+use self::built_in::BUILT_IN;
 use super::{ConfigError, check_name, raw};
 
 /// How a destination is spoken to; part of what makes two destinations different.
@@ -338,10 +341,11 @@ fn tls(host: &str) -> Endpoint {
 
 /// `*.example.com` stands for one label before the dot, so `evilexample.com` and `a.b.example.com` do not match.
 fn matches(pattern: &str, host: &str) -> bool {
-    match pattern.strip_prefix('*') {
+    match pattern.split_once('*') {
         None => pattern == host,
-        Some(suffix) => host
-            .strip_suffix(suffix)
+        Some((begin, end)) => host
+            .strip_prefix(begin)
+            .and_then(|rest| rest.strip_suffix(end))
             .is_some_and(|label| !label.is_empty() && !label.contains('.')),
     }
 }
@@ -350,44 +354,6 @@ const HTTPS: u16 = 443;
 const HTTP: u16 = 80;
 /// The group of the providers of models.
 pub const LLM_GROUP: &str = "llm";
-
-/// Providers a first policy can name without a `[[service]]`.
-const BUILT_IN: &[(&str, &[&str])] = &[
-    (
-        "openai",
-        &["api.openai.com", "eu.api.openai.com", "us.api.openai.com"],
-    ),
-    ("anthropic", &["api.anthropic.com"]),
-    (
-        "gemini",
-        &[
-            "generativelanguage.googleapis.com",
-            "cloudcode-pa.googleapis.com",
-        ],
-    ),
-    ("mistral", &["api.mistral.ai", "codestral.mistral.ai"]),
-    ("groq", &["api.groq.com"]),
-    ("deepseek", &["api.deepseek.com"]),
-    ("openrouter", &["openrouter.ai"]),
-    ("xai", &["api.x.ai"]),
-    ("together", &["api.together.xyz"]),
-    ("fireworks", &["api.fireworks.ai"]),
-    ("cohere", &["api.cohere.com", "api.cohere.ai"]),
-    (
-        "azure-openai",
-        &[
-            "*.openai.azure.com",
-            "*.services.ai.azure.com",
-            "*.cognitiveservices.azure.com",
-        ],
-    ),
-    ("huggingface", &["router.huggingface.co"]),
-    (
-        "vertex",
-        &["aiplatform.googleapis.com", "*-aiplatform.googleapis.com"],
-    ),
-    ("ollama", &["ollama.com"]),
-];
 
 #[cfg(test)]
 mod tests;

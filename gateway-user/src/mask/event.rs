@@ -1,8 +1,9 @@
 //! What one event of a stream carries: pieces of texts that go on in later events, texts of its own, ends of texts.
 //!
 //! Sources: OpenAI chat completion and completion chunks; OpenAI response stream events; Anthropic message stream events; the streams of
-//! Gemini and Ollama.
+//! Gemini, Ollama and Amazon Bedrock.
 
+mod bedrock;
 mod documents;
 mod responses;
 
@@ -90,6 +91,7 @@ pub(super) fn read(
         Shape::OpenAiResponses => event.responses(set, found),
         Shape::Gemini => event.gemini(set, found),
         Shape::Ollama => event.ollama(set, found),
+        Shape::Bedrock => event.bedrock(set, found),
         _ => event.chat(set, found),
     }
 }

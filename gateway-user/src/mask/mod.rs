@@ -3,8 +3,8 @@
 //! In: the bytes of a request or an answer, what they look like ([`Shape`]), and what to mask ([`Set`]). Out: the same bytes,
 //! except for the string literals in which something was found. Invariants: valid JSON stays valid; a stream comes out the same
 //! however it was cut; nothing leaves a stream that may still become a finding; what cannot be read is an error, never passed on.
-//! Sources: RFC 8259; the streams of OpenAI chat completions, completions and responses, of Anthropic messages, Gemini and Ollama. Pure: no I/O,
-//! no clock.
+//! Sources: RFC 8259; the streams of OpenAI chat completions, completions and responses, of Anthropic messages, Gemini, Ollama and Bedrock.
+//! Pure: no I/O, no clock.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -47,6 +47,8 @@ pub enum Shape {
     Gemini,
     /// Ollama: one JSON document, or lines.
     Ollama,
+    /// Amazon Bedrock, in any model's format: one JSON document, or messages.
+    Bedrock,
     /// An answer with vectors: one JSON document.
     Vectors,
     /// Any other JSON document.

@@ -76,7 +76,7 @@ impl Stream {
     /// [`MaskError`] when the last event cannot be read.
     pub fn finish(&mut self, out: &mut BytesMut) -> Result<(), MaskError> {
         let mut events = Vec::new();
-        self.framer.finish(&mut events);
+        self.framer.finish(&mut events)?;
         for event in events {
             self.accept(event, out)?;
         }

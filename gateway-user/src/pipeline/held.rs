@@ -7,7 +7,7 @@
 //! Sources: WHATWG HTML, server-sent events (a line that begins with a colon is a comment). Measured: the OpenAI and Anthropic libraries
 //! for Python and Node, LangChain's of both, and the `ai` package read over comments before the first event; events of another kind
 //! break most of them. Google's library takes a comment for an answer, and reads over empty lines; between JSON documents, white space
-//! means nothing, but Ollama's library takes an empty line for a document.
+//! means nothing, but Ollama's library takes an empty line for a document. botocore reads over messages of a type that it does not know.
 
 use std::pin::Pin;
 use std::task::{Context as Poller, Poll, ready};
@@ -25,6 +25,7 @@ use super::inspect::{self, Ready};
 use super::relay::{Body, BoxError};
 use crate::approve::MAX_WITHIN;
 use crate::drain::Drain;
+use crate::protocol::eventstream;
 use crate::protocol::frames::Framing;
 use crate::protocol::llm::Family;
 use crate::protocol::{Refusal, Why};
@@ -121,6 +122,7 @@ pub(super) async fn alive(mut work: Work, mut pulse: Pulse, drain: Drain) -> Ans
         Framing::Events => "text/event-stream; charset=utf-8",
         Framing::Lines => "application/x-ndjson",
         Framing::Array => "application/json; charset=utf-8",
+        Framing::Messages => eventstream::CONTENT_TYPE,
     });
     headers.insert(header::CONTENT_TYPE, stream);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -207,6 +209,7 @@ impl Format {
             (Framing::Events, None) if comments => ": waiting for the answer\n\n".into(),
             (Framing::Events, _) => "\n".into(),
             (Framing::Lines | Framing::Array, _) => " ".into(),
+            (Framing::Messages, _) => eventstream::event("waiting", "{}"),
         }
     }
 }
@@ -278,7 +281,8 @@ fn message(page: &[u8]) -> String {
     let error = serde_json::from_slice::<serde_json::Value>(page).ok();
     let message = error.as_ref().and_then(|error| {
         let message = error.pointer("/error/message");
-        message.or_else(|| error.get("error"))?.as_str()
+        let message = message.or_else(|| error.get("error"));
+        message.or_else(|| error.get("message"))?.as_str()
     });
     let text = String::from_utf8_lossy(page);
     let message = message.unwrap_or(text.trim());

@@ -57,6 +57,7 @@ pub(super) fn shape_of(family: Family) -> Shape {
         Family::AnthropicMessages => Shape::AnthropicMessages,
         Family::Gemini => Shape::Gemini,
         Family::Ollama => Shape::Ollama,
+        Family::BedrockConverse | Family::BedrockInvoke => Shape::Bedrock,
         Family::OpenAiModels | Family::AnthropicModels => Shape::Json,
     }
 }
@@ -131,9 +132,13 @@ pub(super) async fn start(
     let readable = coding.is_ok();
     // Of others, a stream of documents is a document like any.
     let framing = Framing::of(&parts.headers, streams && family == Some(Family::Gemini));
-    let framing = framing.filter(|framing| *framing == Framing::Events || family.is_some());
+    let framing = framing.filter(|framing| framing.has_comments() || family.is_some());
     let readable = family.filter(|_| readable);
-    let collector = readable.map(|family| Collector::new(family, framing));
+    let collector = readable.map(|family| {
+        let mut collector = Collector::new(family, framing);
+        collector.head(&parts.headers);
+        collector
+    });
     let status = parts.status.as_u16();
     let record = Record {
         entry,

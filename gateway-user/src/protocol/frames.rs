@@ -1,11 +1,12 @@
 //! How a stream of an answer is cut into the pieces that stand by themselves, each an [`Event`] with its bytes as sent.
 //!
 //! In: a stream cut anywhere, and how it is framed. Out: events whose raw bytes, put together, are the stream.
-//! Sources: WHATWG HTML section 9.2.6 (server-sent events); NDJSON 1.0; Google's HTTP streams of one JSON array.
+//! Sources: WHATWG HTML section 9.2.6 (server-sent events); NDJSON 1.0; Google's HTTP streams of one JSON array; Amazon's event streams.
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 
+use super::eventstream;
 use super::sse::{self, Event, SseError};
 
 /// How a stream is framed.
@@ -17,6 +18,8 @@ pub enum Framing {
     Lines,
     /// One JSON array, whose elements come one by one.
     Array,
+    /// Amazon's binary messages.
+    Messages,
 }
 
 /// Cuts a stream.
@@ -26,6 +29,8 @@ pub enum Framer {
     Events(sse::Framer),
     /// Lines, or elements.
     Documents(Documents),
+    /// See [`eventstream::Framer`].
+    Messages(eventstream::Framer),
 }
 
 /// Cuts a stream of JSON documents.
@@ -54,9 +59,17 @@ impl Framing {
             Some(Self::Events)
         } else if kind.starts_with(b"application/x-ndjson") {
             Some(Self::Lines)
+        } else if kind.starts_with(eventstream::CONTENT_TYPE.as_bytes()) {
+            Some(Self::Messages)
         } else {
             (streams && kind.starts_with(b"application/json")).then_some(Self::Array)
         }
+    }
+
+    /// Whether something can stand between its events that means nothing to a client.
+    #[must_use]
+    pub fn has_comments(self) -> bool {
+        matches!(self, Self::Events | Self::Messages)
     }
 }
 
@@ -66,6 +79,7 @@ impl Framer {
     pub fn new(framing: Framing, max_event: usize) -> Self {
         match framing {
             Framing::Events => Self::Events(sse::Framer::new(max_event)),
+            Framing::Messages => Self::Messages(eventstream::Framer::new(max_event)),
             Framing::Lines | Framing::Array => Self::Documents(Documents {
                 framing,
                 buffer: BytesMut::new(),
@@ -88,15 +102,21 @@ impl Framer {
         match self {
             Self::Events(framer) => framer.push(bytes, events),
             Self::Documents(framer) => framer.push(bytes, events),
+            Self::Messages(framer) => framer.push(bytes, events),
         }
     }
 
     /// Ends the stream: what is left becomes an event.
-    pub fn finish(&mut self, events: &mut Vec<Event>) {
+    ///
+    /// # Errors
+    /// What is left is the beginning of a message.
+    pub fn finish(&mut self, events: &mut Vec<Event>) -> Result<(), SseError> {
         match self {
             Self::Events(framer) => framer.finish(events),
             Self::Documents(framer) => framer.finish(events),
+            Self::Messages(framer) => return framer.finish(),
         }
+        Ok(())
     }
 
     /// What has come of an event that is not whole.
@@ -104,6 +124,7 @@ impl Framer {
         match self {
             Self::Events(framer) => framer.rest(),
             Self::Documents(framer) => framer.buffer.split().freeze(),
+            Self::Messages(framer) => framer.rest(),
         }
     }
 }
@@ -198,7 +219,7 @@ mod tests {
         for piece in pieces {
             framer.push(piece.as_bytes(), &mut events).unwrap();
         }
-        framer.finish(&mut events);
+        framer.finish(&mut events).unwrap();
         events
     }
 

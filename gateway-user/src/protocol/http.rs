@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{Method, Version};
 
+use super::llm::bedrock;
 use super::target::{normal_host, normal_path, port};
 use super::websocket::{self, HandshakeError};
 use super::{Action, Facts};
@@ -95,11 +96,15 @@ pub fn read(parts: &Parts, tls_name: Option<&str>, dialled: u16) -> Result<Head,
     if websocket {
         websocket::check(parts)?;
     }
+    let asked = parts.uri.path();
+    // Amazon's names of models have slashes in them.
+    let path = normal_path(asked)
+        .or_else(|| bedrock::normal_path(asked).filter(|_| bedrock::is_runtime(&host)));
     Ok(Head {
         method,
         websocket,
         host,
-        path: normal_path(parts.uri.path()).ok_or(HeadError::Path)?,
+        path: path.ok_or(HeadError::Path)?,
         target: parts
             .uri
             .path_and_query()

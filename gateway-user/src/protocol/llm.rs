@@ -3,8 +3,9 @@
 //! In: a request head, then its whole body. Out: an [`Endpoint`], and for a request that carries a prompt a [`Call`], or a [`LlmError`] for
 //! a body that two parsers could read differently. Paths are known on any host; elsewhere than at a listed provider the body has to
 //! look the part too ([`agrees`]), for other services have paths that end the same.
-//! Sources: the OpenAI, Anthropic, Gemini, Vertex and Ollama API references; Azure's paths of deployments.
+//! Sources: the OpenAI, Anthropic, Gemini, Vertex, Ollama and Bedrock API references; Azure's paths of deployments.
 
+pub mod bedrock;
 mod call;
 mod counts;
 mod google;
@@ -39,6 +40,10 @@ pub enum Family {
     Gemini,
     /// Ollama: chats, generated texts, vectors; its list of models.
     Ollama,
+    /// Amazon Bedrock's format for all models, and its count of tokens.
+    BedrockConverse,
+    /// A model's own format at Amazon Bedrock.
+    BedrockInvoke,
 }
 
 /// One operation of an LLM API.
@@ -66,6 +71,8 @@ impl Family {
             Self::AnthropicModels => "anthropic-models",
             Self::Gemini => "gemini",
             Self::Ollama => "ollama",
+            Self::BedrockConverse => "bedrock-converse",
+            Self::BedrockInvoke => "bedrock-invoke",
         }
     }
 }
@@ -90,7 +97,8 @@ pub fn recognise(head: &Head, headers: &HeaderMap, listed: bool) -> Option<Endpo
         .map(|segment| segment.split(';').next().unwrap_or_default())
         .filter(|segment| !segment.is_empty())
         .collect();
-    if let Some(found) = google::called(&head.method, &segments) {
+    let found = google::called(&head.method, &segments);
+    if let Some(found) = found.or_else(|| bedrock::called(&head.method, &segments)) {
         return Some(found);
     }
     let found = called(&head.method, &segments)

@@ -4,6 +4,7 @@ mod action;
 pub mod calls;
 pub mod coding;
 pub mod credentials;
+pub mod eventstream;
 pub mod frames;
 pub mod grpc;
 pub mod http;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
+use super::eventstream;
 use super::frames::Framing;
 use super::llm::Family;
 
@@ -91,6 +92,19 @@ impl Why {
         }
     }
 
+    /// Amazon's name of the exception.
+    fn exception(self) -> &'static str {
+        match self {
+            Self::Policy | Self::ApprovalPending | Self::Budget | Self::Withheld => {
+                "AccessDeniedException"
+            }
+            Self::RateLimited(_) => "ThrottlingException",
+            Self::Malformed | Self::Coding | Self::TooLarge => "ValidationException",
+            Self::Upstream => "InternalServerException",
+            Self::Unavailable | Self::Overloaded => "ServiceUnavailableException",
+        }
+    }
+
     /// The providers' own word for it.
     fn kind(self) -> &'static str {
         match self {
@@ -133,6 +147,13 @@ impl Refusal {
             }
         }
         Self::put_id(headers, &self.id);
+        if family.is_some_and(is_amazons) {
+            let kind = HeaderValue::from_static(self.why.exception());
+            headers.insert("x-amzn-errortype", kind);
+            if let Some(id) = headers.get("x-request-id").cloned() {
+                headers.insert("x-amzn-requestid", id);
+            }
+        }
         // For a stream whose head has gone out: it gets the event instead.
         response.extensions_mut().insert(self.clone());
         response
@@ -153,6 +174,12 @@ impl Refusal {
     pub fn event(&self, family: Family) -> Bytes {
         let data = self.envelope(family);
         let text = match family {
+            Family::BedrockConverse | Family::BedrockInvoke => {
+                // Inside a stream, names of exceptions begin small.
+                let kind = self.why.exception();
+                let kind = kind[..1].to_ascii_lowercase() + &kind[1..];
+                return eventstream::exception(&kind, &self.message, &data.to_string());
+            }
             Family::Gemini => format!("data: {data}\n\n"),
             Family::Ollama => format!("{data}\n"),
             Family::AnthropicMessages | Family::AnthropicModels => {
@@ -178,7 +205,7 @@ impl Refusal {
     #[must_use]
     pub fn last(&self, family: Family, framing: Framing, begun: bool) -> Bytes {
         match framing {
-            Framing::Events | Framing::Lines => self.event(family),
+            Framing::Events | Framing::Lines | Framing::Messages => self.event(family),
             Framing::Array => {
                 let before = if begun { "," } else { "[" };
                 Bytes::from(format!("{before}{}]", self.envelope(family)))
@@ -186,11 +213,12 @@ impl Refusal {
         }
     }
 
-    /// The HTTP status. Google's libraries heed no header that says not to try again, and LangChain's tries 502 again and again: what is
+    /// The HTTP status. Google's and Amazon's libraries heed no header that says not to try again, and try 502 again and again: what is
     /// withheld now would be withheld then.
     fn status(&self, family: Family) -> StatusCode {
         match (self.why, family) {
             (Why::Withheld, Family::Gemini) => StatusCode::FORBIDDEN,
+            (Why::Withheld, family) if is_amazons(family) => StatusCode::FORBIDDEN,
             (why, _) => why.status(),
         }
     }
@@ -204,6 +232,7 @@ impl Refusal {
                 json!({"error": {"code": self.status(family).as_u16(), "message": message, "status": self.why.word(), "details": [details]}})
             }
             Family::Ollama => json!({"error": message}),
+            Family::BedrockConverse | Family::BedrockInvoke => json!({"message": message}),
             Family::AnthropicMessages | Family::AnthropicModels => {
                 json!({"type": "error", "error": {"type": self.why.kind(), "message": message}, "request_id": self.id})
             }
@@ -216,6 +245,10 @@ impl Refusal {
             }
         }
     }
+}
+
+fn is_amazons(family: Family) -> bool {
+    matches!(family, Family::BedrockConverse | Family::BedrockInvoke)
 }
 
 #[cfg(test)]
@@ -232,7 +265,7 @@ mod tests {
         }
     }
 
-    const FAMILIES: [Family; 9] = [
+    const FAMILIES: [Family; 11] = [
         Family::OpenAiChat,
         Family::OpenAiResponses,
         Family::OpenAiCompletions,
@@ -242,6 +275,8 @@ mod tests {
         Family::AnthropicModels,
         Family::Gemini,
         Family::Ollama,
+        Family::BedrockConverse,
+        Family::BedrockInvoke,
     ];
 
     #[test]
@@ -258,6 +293,13 @@ mod tests {
                 assert_eq!(body["error"], "no. Id 01ABCDEF");
                 continue;
             }
+            let exception = response.headers().get("x-amzn-errortype");
+            assert_eq!(exception.is_some(), family.is_some_and(is_amazons));
+            if let Some(exception) = exception {
+                assert_eq!(exception, "AccessDeniedException");
+                assert_eq!(body, json!({"message": "no. Id 01ABCDEF"}));
+                continue;
+            }
             assert_eq!(body["error"]["message"], "no. Id 01ABCDEF");
             let anthropic = family.is_some_and(|family| family.name().starts_with("anthropic"));
             assert_eq!(body["type"] == "error", anthropic, "{body}");
@@ -266,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_withheld_from_googles_libraries_is_final_by_its_status() {
+    fn what_is_withheld_from_googles_and_amazons_libraries_is_final_by_its_status() {
         let withheld = Refusal {
             why: Why::Withheld,
             ..refusal()
@@ -277,6 +319,8 @@ mod tests {
             (response.status(), &body["error"]["code"]),
             (StatusCode::FORBIDDEN, &json!(403))
         );
+        let amazons = withheld.response(Some(Family::BedrockConverse));
+        assert_eq!(amazons.status(), 403);
         assert_eq!(withheld.response(Some(Family::OpenAiChat)).status(), 502);
     }
 

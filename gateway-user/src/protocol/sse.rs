@@ -12,6 +12,8 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
+use super::eventstream::Envelope;
+
 pub use whole::Whole;
 
 /// One event.
@@ -23,10 +25,18 @@ pub struct Event {
     pub name: Option<String>,
     /// Its `data` fields, joined by line feeds; `None` = it has none, it is a comment or a setting.
     pub data: Option<String>,
-    /// Where its lines start: behind the byte order mark a stream may begin with.
-    start: usize,
-    /// Where its data stands, of a stream that has documents instead of lines with fields.
-    document: Option<Range<usize>>,
+    layout: Layout,
+}
+
+/// Where the data of an event stands in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Layout {
+    /// In lines with fields, which start here: behind the byte order mark a stream may begin with.
+    Lines(usize),
+    /// Here, of a stream that has documents instead.
+    Document(Range<usize>),
+    /// In a message.
+    Message(Envelope),
 }
 
 /// A stream that is not read any further.
@@ -41,6 +51,9 @@ pub enum SseError {
     /// A stream that should be one array of documents.
     #[error("the stream is no array of documents")]
     NoArray,
+    /// A message that is not what its format says.
+    #[error("a message of the stream {0}")]
+    Message(&'static str),
 }
 
 /// Cuts a stream into events.
@@ -145,8 +158,7 @@ impl Framer {
             raw,
             name,
             data,
-            start,
-            document: None,
+            layout: Layout::Lines(start),
         })
     }
 }
@@ -163,21 +175,39 @@ impl Event {
         Ok(Self {
             name: None,
             data,
-            start: 0,
-            document: Some(document),
+            layout: Layout::Document(document),
             raw,
         })
+    }
+
+    /// An event that is a message of Amazon's.
+    pub(super) fn message(
+        raw: Bytes,
+        name: String,
+        data: Option<String>,
+        envelope: Envelope,
+    ) -> Self {
+        Self {
+            raw,
+            name: Some(name),
+            data,
+            layout: Layout::Message(envelope),
+        }
     }
 
     /// The same event with other data: every other line stays as it is, and so do the line endings.
     #[must_use]
     pub fn with_data(&self, data: &str) -> Bytes {
         let text = str::from_utf8(&self.raw).unwrap_or_default();
-        if let Some(document) = &self.document {
-            let (before, after) = (&text[..document.start], &text[document.end..]);
-            return Bytes::from([before, data, after].concat());
-        }
-        let (mark, text) = text.split_at(self.start);
+        let start = match &self.layout {
+            Layout::Message(envelope) => return envelope.with_data(&self.raw, data),
+            Layout::Document(document) => {
+                let (before, after) = (&text[..document.start], &text[document.end..]);
+                return Bytes::from([before, data, after].concat());
+            }
+            Layout::Lines(start) => *start,
+        };
+        let (mark, text) = text.split_at(start);
         let mut out = String::with_capacity(self.raw.len() + data.len());
         out.push_str(mark);
         let mut left = lines(text).filter(|line| line.field == "data").count();

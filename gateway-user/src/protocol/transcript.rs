@@ -2,9 +2,10 @@
 //!
 //! In: the bytes of an answer, cut anywhere, and how it is framed if that is known; else it is a JSON document if its first byte that is
 //! no space is `{`, or a stream of events. Out: a [`Summary`]. Never fails: what cannot be read is counted and left out, what is too long is cut and marked.
-//! Sources: OpenAI chat completions, completions, responses and embeddings, Anthropic messages; answers and streams.
+//! Sources: OpenAI chat completions, completions, responses and embeddings, Anthropic messages, Gemini, Ollama, Bedrock; answers and streams.
 
 mod anthropic;
+mod bedrock;
 mod gemini;
 mod ollama;
 mod openai;
@@ -12,6 +13,7 @@ mod responses;
 
 use std::collections::BTreeMap;
 
+use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::frames::{Framer, Framing};
@@ -67,6 +69,8 @@ pub struct Collector {
     family: Family,
     wire: Wire,
     answer: Answer,
+    /// Counts that stand in the head.
+    counted: Option<Usage>,
 }
 
 /// What the answer turned out to be.
@@ -89,6 +93,14 @@ impl Collector {
             family,
             wire: framer.unwrap_or(Wire::Unknown),
             answer: Answer::default(),
+            counted: None,
+        }
+    }
+
+    /// Takes the counts that the head has, for an answer that has none.
+    pub fn head(&mut self, headers: &HeaderMap) {
+        if self.family == Family::BedrockInvoke {
+            self.counted = bedrock::counted(headers);
         }
     }
 
@@ -138,12 +150,17 @@ impl Collector {
             },
             Wire::Events(mut framer) => {
                 let mut events = Vec::new();
-                framer.finish(&mut events);
+                if framer.finish(&mut events).is_err() {
+                    self.answer.unreadable += 1;
+                }
                 for event in events {
                     self.event(&event);
                 }
             }
             Wire::Unknown | Wire::Closed => {}
+        }
+        if self.answer.usage.is_none() {
+            self.answer.usage = self.counted;
         }
         self.answer.summary()
     }
@@ -167,6 +184,9 @@ impl Collector {
             Family::OpenAiResponses => responses::event(&value, &mut self.answer),
             Family::Gemini => gemini::read(&value, &mut self.answer),
             Family::Ollama => ollama::read(&value, &mut self.answer),
+            Family::BedrockConverse | Family::BedrockInvoke => {
+                bedrock::event(&value, &mut self.answer);
+            }
             _ => openai::read(&value, &mut self.answer),
         }
     }
@@ -177,6 +197,9 @@ impl Collector {
             Family::OpenAiResponses => responses::document(value, &mut self.answer),
             Family::Gemini => gemini::read(value, &mut self.answer),
             Family::Ollama => ollama::read(value, &mut self.answer),
+            Family::BedrockConverse | Family::BedrockInvoke => {
+                bedrock::document(value, &mut self.answer);
+            }
             _ => openai::read(value, &mut self.answer),
         }
     }

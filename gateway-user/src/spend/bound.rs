@@ -87,6 +87,7 @@ impl<'de> Visitor<'de> for Names {
                 | "parametersJsonSchema"
                 | "parameters_json_schema"
                 | "input_schema"
+                | "inputSchema"
                 | "schema" => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -145,7 +146,12 @@ fn hosted(tools: &serde_json::Value) -> bool {
     let tools = tools.as_array().map(Vec::as_slice).unwrap_or_default();
     tools.iter().any(|tool| {
         let kind = tool["type"].as_str().unwrap_or("function");
-        let declares = ["functionDeclarations", "function_declarations"];
+        let declares = [
+            "functionDeclarations",
+            "function_declarations",
+            "toolSpec",
+            "cachePoint",
+        ];
         let functions = |key: &String| declares.contains(&key.as_str());
         let google = tool.get("type").is_none() && tool.get("name").is_none();
         let others = tool
@@ -171,6 +177,7 @@ const NAMES: &[&str] = &[
     "cached_content",
     "fileData",
     "file_data",
+    "s3Location",
 ];
 
 /// Tokens that providers put around what a call says.

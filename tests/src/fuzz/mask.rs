@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use gateway_user::mask::{self, Set, Shape, Stream};
 use gateway_user::protocol::frames::{Framer, Framing};
 
-const SHAPES: [Shape; 8] = [
+const SHAPES: [Shape; 9] = [
     Shape::OpenAiChat,
     Shape::AnthropicMessages,
     Shape::Json,
@@ -13,6 +13,7 @@ const SHAPES: [Shape; 8] = [
     Shape::Vectors,
     Shape::Gemini,
     Shape::Ollama,
+    Shape::Bedrock,
 ];
 
 /// A whole body.
@@ -83,6 +84,7 @@ fn framing(shape: Shape) -> Framing {
     match shape {
         Shape::Gemini => Framing::Array,
         Shape::Ollama => Framing::Lines,
+        Shape::Bedrock => Framing::Messages,
         _ => Framing::Events,
     }
 }
@@ -91,6 +93,6 @@ fn events(framing: Framing, stream: &[u8]) -> usize {
     let (mut framer, mut events) = (Framer::new(framing, usize::MAX), Vec::new());
     // The stream has been read before, so it is one.
     let _ = framer.push(stream, &mut events);
-    framer.finish(&mut events);
+    let _ = framer.finish(&mut events);
     events.len()
 }

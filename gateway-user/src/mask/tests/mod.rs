@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bedrock;
 mod corpus;
 mod documents;
 mod families;
@@ -39,6 +40,7 @@ fn framing(shape: Shape) -> Framing {
     match shape {
         Shape::Gemini => Framing::Array,
         Shape::Ollama => Framing::Lines,
+        Shape::Bedrock => Framing::Messages,
         _ => Framing::Events,
     }
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::*;
 use crate::detect;
 
+mod bedrock;
 mod documents;
 mod responses;
 

@@ -164,7 +164,7 @@ impl Judging {
         let family = tools.family;
         // Between documents nothing goes on alone.
         let hold = match framing {
-            Framing::Events => STREAM_HOLD,
+            Framing::Events | Framing::Messages => STREAM_HOLD,
             Framing::Lines | Framing::Array => tools.hold,
         };
         let drain = tools.connection.gateway.drain.clone();
@@ -195,7 +195,7 @@ impl Judging {
         if self.drain.as_mut().poll(poller).is_ready() {
             return Poll::Ready(Ok(Ok(Err(Box::new(tools.stopped(waits))))));
         }
-        if self.format.framing != Framing::Events {
+        if !self.format.framing.has_comments() {
             return Poll::Pending;
         }
         ready!(self.beat.poll_tick(poller));

@@ -6,8 +6,9 @@
 //! Invariants: the same events in the same order for what passes, byte for byte (but for that text); nothing depends on how the stream was
 //! cut; a call that is told twice in different words is two calls. Calls of tools that the provider runs are not among them.
 //! Fails on events or documents that readers could understand differently.
-//! Sources: OpenAI chat completion chunks and response stream events; Anthropic message stream events; Gemini's and Ollama's API references.
+//! Sources: OpenAI chat completion chunks and response stream events; Anthropic message stream events; Gemini's, Ollama's and Bedrock's API references.
 
+mod bedrock;
 mod chat;
 mod facts;
 mod gemini;
@@ -49,6 +50,9 @@ pub enum CallsError {
     /// A call whose arguments come in pieces that are not understood.
     #[error("a call comes in pieces")]
     Pieces,
+    /// What looks like a call in a format that is not understood.
+    #[error("a call is in a format that is not understood")]
+    Strange,
     /// A call without an end in sight.
     #[error("a call of a tool is longer than {} MiB", stream::MAX_HELD >> 20)]
     TooLong,
@@ -67,6 +71,8 @@ pub fn has_calls(family: Family) -> bool {
             | Family::AnthropicMessages
             | Family::Gemini
             | Family::Ollama
+            | Family::BedrockConverse
+            | Family::BedrockInvoke
     )
 }
 
@@ -93,6 +99,9 @@ pub fn of_body(
         Family::OpenAiResponses => responses::document(&document, &mut calls),
         Family::Gemini => gemini::document(&document, &mut calls)?,
         Family::Ollama => ollama::document(&document, &mut calls),
+        Family::BedrockConverse | Family::BedrockInvoke => {
+            bedrock::document(&document, &mut calls)?;
+        }
         _ => chat::document(&document, &mut calls),
     }
     let mut told = HashSet::new();
@@ -153,6 +162,7 @@ fn read(family: Family, event: &Value) -> Result<Reading, CallsError> {
         Family::OpenAiResponses => responses::event(event),
         Family::Gemini => gemini::event(event)?,
         Family::Ollama => ollama::event(event),
+        Family::BedrockConverse | Family::BedrockInvoke => bedrock::event(event)?,
         _ => chat::event(event),
     })
 }

@@ -93,7 +93,7 @@ impl Stream {
     /// As [`Stream::push`].
     pub fn finish(&mut self, out: &mut BytesMut) -> Result<Step, CallsError> {
         let mut events = Vec::new();
-        self.framer.finish(&mut events);
+        self.framer.finish(&mut events)?;
         self.ahead.extend(events);
         self.over = true;
         self.go_on(out)
@@ -163,7 +163,7 @@ impl Stream {
             // A fragment of what has not begun as a call belongs to a tool that the provider runs; elsewhere a stream may be resumed in the
             // middle of a call.
             let begun = piece.name.is_some() || self.calls.contains_key(&(piece.key.0, 0));
-            if !begun && self.family == Family::AnthropicMessages {
+            if !begun && ALL_BEGIN.contains(&self.family) {
                 continue;
             }
             let open = self.calls.entry(piece.key).or_default();
@@ -256,6 +256,12 @@ pub(super) fn of_events(
     }
 }
 
+/// Families whose calls all begin with their name in the stream.
+const ALL_BEGIN: &[Family] = &[
+    Family::AnthropicMessages,
+    Family::BedrockConverse,
+    Family::BedrockInvoke,
+];
 const DONE: &str = "[DONE]";
 /// Arguments of a call are a few KiB; a file that a model writes can be larger.
 pub(super) const MAX_HELD: usize = 8 << 20;

@@ -1,6 +1,7 @@
 //! Calls are held until they are permitted, wherever a stream is cut, and their facts say what they would do.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bedrock;
 mod documents;
 
 use bytes::BytesMut;

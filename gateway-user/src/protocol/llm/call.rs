@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::input::Input;
-use super::{Endpoint, Family, GENERATE, google};
+use super::{Endpoint, Family, GENERATE, bedrock, google};
 use crate::protocol::frames::Framing;
 use crate::protocol::http::{Head, with_request};
 use crate::protocol::{Action, Fact, Facts};
@@ -52,6 +52,7 @@ pub fn agrees(endpoint: Endpoint, head: &Head, body: &[u8]) -> bool {
             Family::Gemini => CONTENTS.iter().copied().any(has),
             // A model is loaded by a call without a prompt.
             Family::Ollama => true,
+            family if is_bedrock(family) => bedrock::looks_the_part(family, has),
             _ => has("messages") || has("input") || has("prompt"),
         };
         said && (has("model") || in_path(endpoint, head).is_some())
@@ -64,6 +65,9 @@ pub fn agrees(endpoint: Endpoint, head: &Head, body: &[u8]) -> bool {
 /// [`LlmError`] when the body is not an object of that format.
 pub fn read(endpoint: Endpoint, head: &Head, body: &[u8], facts: Facts) -> Result<Call, LlmError> {
     let family = endpoint.family;
+    if is_bedrock(family) {
+        return bedrock::read(endpoint, head, body, facts);
+    }
     let mut raw: Raw =
         serde_json::from_slice(body).map_err(|source| LlmError::Body { family, source })?;
     // Google's assistants for code put it one level deeper.
@@ -76,7 +80,7 @@ pub fn read(endpoint: Endpoint, head: &Head, body: &[u8], facts: Facts) -> Resul
     let offered = raw.offered();
     let missing = |field| LlmError::Missing { family, field };
     // Azure and Google take the model from the path, whatever the body says.
-    let model = in_path(endpoint, head).map(str::to_owned).or(raw.model);
+    let model = in_path(endpoint, head).or(raw.model);
     let model = model.ok_or(missing("model"))?;
     let texts = match family {
         Family::Gemini => {
@@ -151,6 +155,7 @@ impl Call {
     pub fn framing(&self, head: &Head) -> Framing {
         match self.family {
             Family::Ollama => Framing::Lines,
+            Family::BedrockConverse | Family::BedrockInvoke => Framing::Messages,
             Family::Gemini if !google::asks_for_events(&head.target) => Framing::Array,
             _ => Framing::Events,
         }
@@ -158,11 +163,16 @@ impl Call {
 }
 
 /// The model that the path names.
-fn in_path(endpoint: Endpoint, head: &Head) -> Option<&str> {
+fn in_path(endpoint: Endpoint, head: &Head) -> Option<String> {
     match endpoint.stream {
-        Some(_) => google::model(&head.path),
-        None => deployment(head),
+        Some(_) if is_bedrock(endpoint.family) => bedrock::model(&head.path),
+        Some(_) => google::model(&head.path).map(str::to_owned),
+        None => deployment(head).map(str::to_owned),
     }
+}
+
+fn is_bedrock(family: Family) -> bool {
+    matches!(family, Family::BedrockConverse | Family::BedrockInvoke)
 }
 
 /// The model that an Azure path names: `/openai/deployments/MODEL/…`.
@@ -225,7 +235,7 @@ struct Options {
 
 /// OpenAI's chat completions nest the name under `function` or `custom`; the other formats have it at the top.
 #[derive(Deserialize)]
-struct Tool {
+pub(super) struct Tool {
     name: Option<String>,
     function: Option<Named>,
     custom: Option<Named>,
@@ -270,7 +280,7 @@ impl Raw {
 
 impl Tool {
     /// Every name it has: which of them a provider reads depends on the format. A tool that the provider runs goes by its type too.
-    fn add_to(self, names: &mut BTreeSet<String>) {
+    pub(super) fn add_to(self, names: &mut BTreeSet<String>) {
         names.extend(self.name);
         names.extend(
             [self.function, self.custom]

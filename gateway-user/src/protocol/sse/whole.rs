@@ -34,10 +34,10 @@ impl Whole {
         Ok(self.kept(&events))
     }
 
-    /// Ends the stream, and gives what is left of it.
+    /// Ends the stream, and gives what is left of it, but for the beginning of a message without its end.
     pub fn finish(&mut self) -> Bytes {
         let mut events = Vec::new();
-        self.framer.finish(&mut events);
+        let _ = self.framer.finish(&mut events);
         self.kept(&events)
     }
 

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bedrock;
+
 use serde_json::json;
 
 use super::*;

@@ -1,0 +1,322 @@
+//! Amazon Bedrock: paths that name a model and what is asked of it, the two kinds of bodies, and whose format an answer has.
+//!
+//! Converse has one format for all models. `invoke` passes a model's own through: Anthropic's, OpenAI's, Converse's (Amazon Nova), or one that
+//! only its maker uses, whose prompts and limits have many names.
+//! Source: the API reference of Amazon Bedrock's runtime; botocore's model of it, for how a client writes a path.
+
+use std::collections::BTreeSet;
+
+use http::Method;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::call::{Call, LlmError, Tool};
+use super::input::Input;
+use super::{COUNT, EMBED, Endpoint, Family, GENERATE};
+use crate::protocol::http::{Head, with_request};
+use crate::protocol::{Action, Fact, Facts};
+
+/// The format of an answer, or of an event of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Converse's, where an event is a member named after its type.
+    Converse,
+    /// Anthropic messages.
+    Anthropic,
+    /// OpenAI chat completions.
+    OpenAi,
+    /// Another maker's.
+    Other,
+}
+
+impl Format {
+    /// That of an event with this `type` and these members.
+    #[must_use]
+    pub fn of_event(kind: Option<&str>, has: impl Fn(&str) -> bool) -> Self {
+        if kind.is_some_and(|kind| ANTHROPIC_EVENTS.contains(&kind)) {
+            Self::Anthropic
+        } else if CONVERSE_EVENTS.iter().any(|name| has(name)) {
+            Self::Converse
+        } else if has("choices") {
+            Self::OpenAi
+        } else {
+            Self::Other
+        }
+    }
+
+    /// That of a whole answer.
+    #[must_use]
+    pub fn of_document(document: &serde_json::Value) -> Self {
+        if document["output"]["message"].is_object() {
+            Self::Converse
+        } else if document["type"] == "message" {
+            Self::Anthropic
+        } else if document["choices"].is_array() {
+            Self::OpenAi
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// Whether a host is one where paths name models by their ARNs, whose slashes are encoded.
+#[must_use]
+pub fn is_runtime(host: &str) -> bool {
+    let amazons = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
+    let runtime = ["bedrock-runtime", "bedrock-runtime-fips"];
+    amazons.iter().any(|end| host.ends_with(end))
+        && host.split('.').any(|label| runtime.contains(&label))
+}
+
+/// The normal form of a path that names a model by its ARN, the slashes in that encoded; `None` for any other.
+#[must_use]
+pub fn normal_path(path: &str) -> Option<String> {
+    let ["", "model", id, operation] = path.split('/').collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    operation_of(operation)?;
+    let id = decoded(id).filter(|id| id.starts_with("arn:"))?;
+    let id = id.replace(':', "%3A").replace('/', "%2F");
+    Some(format!("/model/{id}/{operation}"))
+}
+
+/// A call of a model by its path, in lower case and cut into segments.
+pub(super) fn called(method: &Method, segments: &[&str]) -> Option<Endpoint> {
+    let [.., "model", id, operation] = segments else {
+        return None;
+    };
+    let (family, action, stream) = operation_of(operation)?;
+    // No other model answers with vectors.
+    let embeds = ["amazon.titan-embed", "cohere.embed"];
+    let embeds = family == Family::BedrockInvoke
+        && !id.starts_with("arn")
+        && embeds.iter().any(|name| id.contains(name));
+    (*method == Method::POST).then_some(Endpoint {
+        family,
+        action: if embeds { EMBED } else { action },
+        stream: Some(stream),
+    })
+}
+
+/// The model that such a path names.
+pub(super) fn model(path: &str) -> Option<String> {
+    let mut segments = path.rsplit('/').filter(|segment| !segment.is_empty());
+    segments.next()?;
+    decoded(segments.next()?)
+}
+
+/// Whether a body looks like one of these calls.
+pub(super) fn looks_the_part(family: Family, has: impl Fn(&str) -> bool) -> bool {
+    match family {
+        Family::BedrockConverse => has("messages") || has("input"),
+        _ => PROMPTS.iter().any(|name| has(name)),
+    }
+}
+
+/// Reads a call.
+pub(super) fn read(
+    endpoint: Endpoint,
+    head: &Head,
+    body: &[u8],
+    facts: Facts,
+) -> Result<Call, LlmError> {
+    let family = endpoint.family;
+    let missing = |field| LlmError::Missing { family, field };
+    let mut raw: Raw =
+        serde_json::from_slice(body).map_err(|source| LlmError::Body { family, source })?;
+    if endpoint.action == COUNT {
+        // The other kind has a body in base64.
+        let mut input = raw.input.take().unwrap_or_default();
+        let converse = input.get_mut("converse").map(serde_json::Value::take);
+        let converse = converse.ok_or(missing("input.converse"))?;
+        raw = Raw::deserialize(converse).map_err(|source| LlmError::Body { family, source })?;
+    }
+    let model = model(&head.path).ok_or(missing("model"))?;
+    let texts = raw.texts();
+    let limit = raw.limit();
+    let stream = endpoint.stream == Some(true);
+    let mut facts = with_request(head, facts);
+    facts.set("model", model.as_str());
+    facts.set("stream", stream);
+    facts.set("messages", i64::try_from(texts.count).unwrap_or(i64::MAX));
+    facts.set("tools", raw.offered());
+    if let Some(limit) = limit {
+        facts.set("max_tokens", limit);
+    }
+    Ok(Call {
+        family,
+        model,
+        stream,
+        tokens: texts.tokens,
+        limit: limit.map(|limit| u64::try_from(limit).unwrap_or(0)),
+        answers: raw.num_generations.or(raw.n).unwrap_or(1),
+        action: Action {
+            name: endpoint.action,
+            facts,
+        },
+    })
+}
+
+fn operation_of(name: &str) -> Option<(Family, &'static str, bool)> {
+    Some(match name {
+        "converse" => (Family::BedrockConverse, GENERATE, false),
+        "converse-stream" => (Family::BedrockConverse, GENERATE, true),
+        "count-tokens" => (Family::BedrockConverse, COUNT, false),
+        "invoke" => (Family::BedrockInvoke, GENERATE, false),
+        "invoke-with-response-stream" => (Family::BedrockInvoke, GENERATE, true),
+        _ => return None,
+    })
+}
+
+/// A model's name or ARN; `None` for what is neither, or hides how many segments it has.
+fn decoded(id: &str) -> Option<String> {
+    let (mut text, mut rest) = (String::with_capacity(id.len()), id);
+    while let Some((before, after)) = rest.split_once('%') {
+        text.push_str(before);
+        let value = u8::from_str_radix(after.get(..2)?, 16).ok()?;
+        text.push(char::from(value));
+        rest = &after[2..];
+    }
+    text.push_str(rest);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._:/".contains(c);
+    let whole = |segment: &str| !["", ".", ".."].contains(&segment);
+    (text.chars().all(plain) && text.split('/').all(whole)).then_some(text)
+}
+
+/// What the formats call what policy looks at. serde refuses any of them twice.
+#[derive(Deserialize)]
+struct Raw {
+    messages: Option<Vec<IgnoredAny>>,
+    prompt: Option<Input>,
+    #[serde(rename = "inputText")]
+    input_text: Option<Input>,
+    texts: Option<Vec<IgnoredAny>>,
+    inputs: Option<Vec<IgnoredAny>>,
+    /// Of a count of tokens.
+    input: Option<serde_json::Value>,
+    #[serde(rename = "inferenceConfig")]
+    inference: Option<Limits>,
+    #[serde(rename = "textGenerationConfig")]
+    generation: Option<Limits>,
+    max_tokens: Option<i64>,
+    max_completion_tokens: Option<i64>,
+    max_tokens_to_sample: Option<i64>,
+    max_gen_len: Option<i64>,
+    num_generations: Option<u64>,
+    n: Option<u64>,
+    #[serde(rename = "toolConfig")]
+    tool_config: Option<ToolConfig>,
+    tools: Option<Vec<Tool>>,
+    mcp_servers: Option<Vec<IgnoredAny>>,
+    #[serde(rename = "additionalModelRequestFields")]
+    additional: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct Limits {
+    #[serde(
+        rename = "maxTokens",
+        alias = "max_new_tokens",
+        alias = "maxTokenCount"
+    )]
+    limit: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct ToolConfig {
+    tools: Option<Vec<Offered>>,
+}
+
+#[derive(Deserialize)]
+struct Offered {
+    #[serde(rename = "toolSpec")]
+    spec: Option<Named>,
+    #[serde(rename = "systemTool")]
+    system: Option<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+/// What models take beside the format of Converse.
+#[derive(Default, Deserialize)]
+struct Additional {
+    tools: Option<Vec<Tool>>,
+    mcp_servers: Option<Vec<IgnoredAny>>,
+}
+
+impl Raw {
+    fn texts(&mut self) -> Input {
+        let counts = [&self.messages, &self.texts, &self.inputs];
+        let count = counts.into_iter().flatten().map(Vec::len).next();
+        let listed = count.map(Input::texts);
+        let said = self.prompt.take().or(self.input_text.take());
+        listed.or(said).unwrap_or_default()
+    }
+
+    fn limit(&self) -> Option<i64> {
+        let nested = [&self.inference, &self.generation];
+        let nested = nested.into_iter().flatten().find_map(|config| config.limit);
+        nested
+            .or(self.max_completion_tokens)
+            .or(self.max_tokens)
+            .or(self.max_tokens_to_sample)
+            .or(self.max_gen_len)
+    }
+
+    /// The names of the tools the model may use.
+    fn offered(&mut self) -> Fact {
+        let mut names = BTreeSet::new();
+        let offered = self.tool_config.take().and_then(|config| config.tools);
+        for tool in offered.into_iter().flatten() {
+            names.extend(
+                tool.spec
+                    .into_iter()
+                    .chain(tool.system)
+                    .map(|tool| tool.name),
+            );
+        }
+        let additional = self.additional.take().unwrap_or_default();
+        let additional = Additional::deserialize(additional).unwrap_or_default();
+        let tools = [self.tools.take(), additional.tools];
+        for tool in tools.into_iter().flatten().flatten() {
+            tool.add_to(&mut names);
+        }
+        let servers = [self.mcp_servers.take(), additional.mcp_servers];
+        if servers.iter().flatten().any(|servers| !servers.is_empty()) {
+            names.insert("mcp".to_owned());
+        }
+        Fact::Set(names)
+    }
+}
+
+const ANTHROPIC_EVENTS: &[&str] = &[
+    "message_start",
+    "content_block_start",
+    "content_block_delta",
+    "content_block_stop",
+    "message_delta",
+    "message_stop",
+    "ping",
+    "error",
+];
+const CONVERSE_EVENTS: &[&str] = &[
+    "messageStart",
+    "contentBlockStart",
+    "contentBlockDelta",
+    "contentBlockStop",
+    "messageStop",
+    "metadata",
+];
+/// What the formats call their prompts.
+const PROMPTS: &[&str] = &[
+    "anthropic_version",
+    "messages",
+    "prompt",
+    "inputText",
+    "inputs",
+    "message",
+    "texts",
+];

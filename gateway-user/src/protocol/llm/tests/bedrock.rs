@@ -1,0 +1,162 @@
+//! Amazon Bedrock: models in paths, ARNs among them, and bodies in every maker's format.
+
+use super::super::bedrock;
+use super::*;
+use crate::protocol::frames::Framing;
+
+const HAIKU: &str = "anthropic.claude-haiku-4-5-20251001-v1%3A0";
+
+#[test]
+fn amazon_says_the_model_and_the_stream_in_the_path() {
+    let body = r#"{"messages":[{},{}],"inferenceConfig":{"maxTokens":7},"toolConfig":{"tools":[{"toolSpec":{"name":"f"}},{"systemTool":{"name":"nova_grounding"}},{"cachePoint":{"type":"default"}}]},
+        "additionalModelRequestFields":{"tools":[{"type":"computer_20250124","name":"computer"}],"top_k":5}}"#;
+    let expected = ["computer", "computer_20250124", "f", "nova_grounding"];
+    for (operation, stream) in [("converse", false), ("converse-stream", true)] {
+        let path = format!("/model/{HAIKU}/{operation}");
+        let call = call(&path, body).unwrap();
+        assert_eq!(
+            (call.family, call.action.name),
+            (Family::BedrockConverse, "llm.generate")
+        );
+        assert_eq!(call.model, "anthropic.claude-haiku-4-5-20251001-v1:0");
+        assert_eq!((call.stream, call.limit), (stream, Some(7)));
+        assert_eq!(call.action.facts.0["messages"], Fact::Long(2));
+        assert_eq!(tools(&path, body), expected);
+        let head = request(Method::POST, &path);
+        assert_eq!(call.framing(&head), Framing::Messages);
+    }
+    let counted = format!("{{\"input\":{{\"converse\":{body}}}}}");
+    let path = format!("/model/{HAIKU}/count-tokens");
+    let count = call(&path, &counted).unwrap();
+    assert_eq!((count.action.name, count.stream), ("llm.count", false));
+    assert_eq!(tools(&path, &counted), expected);
+    let hidden = r#"{"input":{"invokeModel":{"body":"e30="}}}"#;
+    assert!(call(&path, hidden).is_err());
+}
+
+#[test]
+fn bodies_of_every_maker_are_read() {
+    let path = format!("/model/{HAIKU}/invoke-with-response-stream");
+    for (body, messages, limit) in [
+        (
+            r#"{"anthropic_version":"bedrock-2023-05-31","messages":[{}],"max_tokens":5}"#,
+            1,
+            Some(5),
+        ),
+        (
+            r#"{"inputText":"hi","textGenerationConfig":{"maxTokenCount":5}}"#,
+            1,
+            Some(5),
+        ),
+        (r#"{"prompt":"hi","max_gen_len":5}"#, 1, Some(5)),
+        (
+            r#"{"schemaVersion":"messages-v1","messages":[{},{}],"inferenceConfig":{"max_new_tokens":5}}"#,
+            2,
+            Some(5),
+        ),
+        (
+            r#"{"texts":["a","b"],"input_type":"search_query"}"#,
+            2,
+            None,
+        ),
+        (r#"{"message":"hi","chat_history":[]}"#, 0, None),
+    ] {
+        let call = call(&path, body).unwrap();
+        assert_eq!((call.family, call.stream), (Family::BedrockInvoke, true));
+        assert_eq!(
+            call.action.facts.0["messages"],
+            Fact::from(messages),
+            "{body}"
+        );
+        assert_eq!(call.limit, limit, "{body}");
+    }
+    let body = r#"{"messages":[],"tools":[{"name":"f"},{"type":"bash_20250124","name":"bash"}],"mcp_servers":[{}]}"#;
+    assert_eq!(tools(&path, body), ["bash", "bash_20250124", "f", "mcp"]);
+    for body in [
+        "[]",
+        "",
+        r#"{"messages":[],"messages":[]}"#,
+        r#"{"messages":{}}"#,
+    ] {
+        assert!(call(&path, body).is_err(), "{body}");
+    }
+    for (model, action) in [
+        ("amazon.titan-embed-text-v2%3A0", "llm.embed"),
+        ("us.cohere.embed-v4%3A0", "llm.embed"),
+        (
+            "arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Aimported-model%2Fcohere.embed",
+            "llm.generate",
+        ),
+        (HAIKU, "llm.generate"),
+    ] {
+        let found = found("POST", &format!("/model/{model}/invoke"), false);
+        assert_eq!(found, Some((Family::BedrockInvoke, action)), "{model}");
+    }
+    assert_eq!(found("GET", &format!("/model/{HAIKU}/invoke"), true), None);
+    assert_eq!(
+        found(
+            "POST",
+            &format!("/model/{HAIKU}/invoke-with-bidirectional-stream"),
+            true
+        ),
+        None
+    );
+    assert_eq!(found("POST", "/guardrail/g/version/1/apply", true), None);
+}
+
+#[test]
+fn elsewhere_a_body_has_to_look_like_a_call_of_amazons() {
+    let agrees = |path: &str, body: &str| {
+        let head = request(Method::POST, path);
+        let endpoint = recognise(&head, &HeaderMap::new(), false).unwrap();
+        agrees(endpoint, &head, body.as_bytes())
+    };
+    assert!(agrees("/model/m/converse", r#"{"messages":[]}"#));
+    assert!(agrees("/model/m/invoke", r#"{"inputText":"hi"}"#));
+    assert!(agrees("/model/m/count-tokens", r#"{"input":{}}"#));
+    assert!(!agrees("/model/m/converse", r#"{"text":"hi"}"#));
+    assert!(!agrees("/model/m/invoke", r#"{"instances":[1,2]}"#));
+    assert!(!agrees("/model/a b/converse", r#"{"messages":[]}"#));
+}
+
+#[test]
+fn a_model_may_be_named_by_its_arn_and_by_nothing_that_hides_a_path() {
+    let arn = "arn%3aaws%3Abedrock%3Aus-east-1%3A123456789012%3Ainference-profile%2Fus.anthropic.claude-x-v1%3A0";
+    let normal = bedrock::normal_path(&format!("/model/{arn}/converse")).unwrap();
+    assert_eq!(
+        normal,
+        format!("/model/{}/converse", arn.replace("%3a", "%3A"))
+    );
+    assert_eq!(
+        bedrock::model(&normal).unwrap(),
+        "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-x-v1:0"
+    );
+    for path in [
+        "/model/a%2Fb/converse",
+        "/model/arn%3Aa%2F..%2F..%2Fb/converse",
+        "/model/arn%3Aa%2F%2Fb/converse",
+        "/model/arn%3Aa%2Fb%2F/converse",
+        "/model/arn%3Aa%252Fb/converse",
+        "/model/arn%3Aa%5Cb/converse",
+        "/model/arn%3Aa%00/converse",
+        "/model/arn%3Aa%2Fb;c/converse",
+        "/model/arn%3Aa%2Fb%/converse",
+        "/model/arn%3Aa%2Fb/other",
+        "/v1/model/arn%3Aa%2Fb/converse",
+        "/model/arn%3Aa%2Fb/converse/x",
+        "/model/arn%3Aa/../b/converse",
+    ] {
+        assert_eq!(bedrock::normal_path(path), None, "{path}");
+    }
+    for (host, runtime) in [
+        ("bedrock-runtime.us-east-1.amazonaws.com", true),
+        ("bedrock-runtime-fips.us-east-1.amazonaws.com", true),
+        ("vpce-0a.bedrock-runtime.eu-west-1.vpce.amazonaws.com", true),
+        ("bedrock-runtime.cn-north-1.amazonaws.com.cn", true),
+        ("bedrock-runtime.us-east-1.amazonaws.com.evil.test", false),
+        ("bedrock-runtime.us-east-1.evilamazonaws.com", false),
+        ("s3.us-east-1.amazonaws.com", false),
+    ] {
+        assert_eq!(bedrock::is_runtime(host), runtime, "{host}");
+    }
+}
