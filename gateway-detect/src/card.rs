@@ -152,7 +152,12 @@ impl Number {
     fn may_be_issued(&self) -> bool {
         let digits = &self.digits[..self.length];
         let time = digits[0] == b'1' && digits.len() != 15;
-        !time && !digits.starts_with(b"89") && digits.iter().any(|digit| *digit != digits[0])
+        // A country's own (9), of one that is none (ISO 3166-1 has no 999): surrogates are there.
+        let nobodys = digits.starts_with(b"9999");
+        !time
+            && !nobodys
+            && !digits.starts_with(b"89")
+            && digits.iter().any(|digit| *digit != digits[0])
     }
 
     /// The number on an article's bar code (GS1 General Specifications, section 7.9) has 12 or 13 digits and a check digit of its own.

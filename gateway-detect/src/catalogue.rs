@@ -186,7 +186,8 @@ fn rows<const N: usize>(
 }
 
 const PII: &str = "pii";
-const SECRETS: &str = "secrets";
+/// The class of what opens something.
+pub(super) const SECRETS: &str = "secrets";
 /// What announces an address that has no check.
 const COIN_WORDS: [&str; 8] = [
     "wallet", "eth", "ethereum", "address", "ether", "usdt", "metamask", "erc20",

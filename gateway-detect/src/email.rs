@@ -82,6 +82,7 @@ fn read(text: &[u8], at: usize, whole: bool) -> Word {
         None if whole => Domain::No,
         None => Domain::More,
         Some(b'@') if !is_service_account(&text[..end]) => match domain(&text[end + 1..], whole) {
+            Domain::Until(length) if is_nobodys(&text[end + 1..][..length]) => Domain::No,
             Domain::Until(length) => Domain::Until(end + 1 + length),
             Domain::Unknown(length) => Domain::Unknown(end + 1 + length),
             undecided => undecided,
@@ -155,6 +156,11 @@ fn is_known(name: &[u8]) -> bool {
         names.map(str::as_bytes).collect()
     });
     KNOWN.contains(name.to_ascii_lowercase().as_slice())
+}
+
+/// The domain of surrogates: nobody has an address there (RFC 2606).
+fn is_nobodys(domain: &[u8]) -> bool {
+    domain.eq_ignore_ascii_case(b"surrogate.example")
 }
 
 fn run(text: &[u8], class: impl Fn(u8) -> bool) -> usize {

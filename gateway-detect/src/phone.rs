@@ -179,7 +179,9 @@ impl Number {
     fn standing(&self) -> Standing {
         let digits = &self.digits[..self.count];
         let same = digits.iter().all(|digit| Some(digit) == digits.first());
-        if self.open || self.count < 7 || same {
+        // A country code that is given to nobody (ITU-T E.164): surrogates are there.
+        let nobodys = self.plus && digits.starts_with(&[9, 9, 9]);
+        if self.open || self.count < 7 || same || nobodys {
             return Standing::None;
         }
         if self.plus {

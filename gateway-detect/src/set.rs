@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use super::catalogue::CATALOGUE;
+use super::catalogue::{CATALOGUE, SECRETS};
 use super::custom::Rule;
 use super::place::{Class, Place, Verdict};
 use super::{Detector, Finding};
@@ -85,6 +85,15 @@ impl Detectors {
                 .custom
                 .iter()
                 .any(|rule| rule.id() == name || rule.class() == name)
+    }
+
+    /// Whether `name` is the class of secrets, or a detector in it.
+    #[must_use]
+    pub fn is_secret(&self, name: &str) -> bool {
+        let own = self.custom.iter().map(|rule| (rule.id(), rule.class()));
+        let built_in = CATALOGUE.all.iter().map(|known| (known.id, known.class));
+        let mut all = own.chain(built_in);
+        name == SECRETS || all.any(|(id, class)| id == name && class == SECRETS)
     }
 
     /// The classes, and the operator's detectors.

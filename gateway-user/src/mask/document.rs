@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{MaskError, Set, Shape, placeholder};
+use super::{MaskError, Set, Shape};
 use crate::detect::{self, Detectors, Finding};
 use crate::protocol::json::{self, JsonError, Keys, Kind, Step};
 
@@ -85,7 +85,7 @@ fn binary(bytes: &[u8], set: &Set, found: &mut Vec<Finding>) -> Option<Vec<u8>> 
 /// Masks one text; `None` where nothing is to be masked.
 fn plain(text: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
     let edits: Vec<Edit> = masked(text, set)
-        .map(|finding| edit(finding, found))
+        .map(|finding| edit(text, finding, set, found))
         .collect();
     (!edits.is_empty()).then(|| splice(text, edits))
 }
@@ -177,16 +177,17 @@ pub(super) fn announce(key: &str) -> String {
     format!("{key}: ")
 }
 
-/// A number that is a finding becomes a string.
+/// A number that is a finding becomes a string, unless its surrogate is a number too.
 pub(super) fn number(written: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
     let shortest = set.detectors().shortest_custom();
     if written.len() < shortest.unwrap_or(SHORTEST_NUMBER).min(SHORTEST_NUMBER) {
         return None;
     }
     let finding = masked(written, set).next()?;
-    let new = json::encode(&placeholder(&finding));
+    let new = set.replacement(&finding, &written[finding.range.clone()]);
     found.push(finding);
-    Some(new)
+    let is_number = serde_json::from_str::<serde_json::Number>(&new).is_ok();
+    Some(if is_number { new } else { json::encode(&new) })
 }
 
 fn string(
@@ -214,7 +215,7 @@ fn string(
             from = finding.range.end;
             Edit {
                 range: start..at,
-                ..edit(finding, found)
+                ..edit(&announced, finding, set, found)
             }
         })
         .collect();
@@ -304,8 +305,9 @@ fn masked(text: &str, set: &Set) -> impl Iterator<Item = Finding> {
     found.filter(|finding| set.contains(finding))
 }
 
-fn edit(finding: Finding, found: &mut Vec<Finding>) -> Edit {
-    let (range, new) = (finding.range.clone(), placeholder(&finding));
+fn edit(text: &str, finding: Finding, set: &Set, found: &mut Vec<Finding>) -> Edit {
+    let range = finding.range.clone();
+    let new = set.replacement(&finding, &text[range.clone()]);
     found.push(finding);
     Edit { range, new }
 }

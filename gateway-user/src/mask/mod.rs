@@ -6,10 +6,11 @@
 //! Sources: RFC 8259; the streams of OpenAI chat completions, completions and responses, of Anthropic messages, Gemini, Ollama and Bedrock.
 //! Pure: no I/O, no clock.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::detect::{Detectors, Finding};
+use crate::policy::{Permit, Style};
 use crate::protocol::json::JsonError;
 use crate::protocol::sse::SseError;
 
@@ -19,19 +20,23 @@ mod document;
 mod event;
 mod queue;
 mod stream;
+mod surrogate;
 #[cfg(test)]
 mod tests;
 mod text;
 
 pub use document::{Masked, body, findings};
 pub use stream::Stream;
+pub use surrogate::{Restored, Surrogates, Unrestored, Written};
 
-/// What to mask: detector ids and classes.
+/// What to mask, and what stands in its place.
 #[derive(Clone, Debug, Default)]
 pub struct Set {
-    names: BTreeSet<String>,
+    /// Detector ids and classes.
+    names: BTreeMap<String, Style>,
     all: bool,
     detectors: Arc<Detectors>,
+    surrogates: Option<Arc<Surrogates>>,
 }
 
 /// What the bytes are.
@@ -81,8 +86,25 @@ impl Set {
     /// The detectors and classes with these names.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         Self {
-            names: names.into_iter().map(str::to_owned).collect(),
+            names: names
+                .into_iter()
+                .map(|name| (name.to_owned(), Style::default()))
+                .collect(),
             ..Self::default()
+        }
+    }
+
+    /// What a permit asks for, with the surrogates of its identity.
+    #[must_use]
+    pub fn of(permit: &Permit, surrogates: Option<Arc<Surrogates>>) -> Self {
+        let named = permit.masks().iter();
+        Self {
+            names: named
+                .map(|(name, style)| (name.to_owned(), style))
+                .collect(),
+            all: false,
+            detectors: Arc::clone(permit.detectors()),
+            surrogates,
         }
     }
 
@@ -123,7 +145,30 @@ impl Set {
     /// Whether a finding is to be masked.
     #[must_use]
     pub fn contains(&self, finding: &Finding) -> bool {
-        self.all || self.names.contains(&*finding.detector) || self.names.contains(&*finding.class)
+        self.all || self.style(finding).is_some()
+    }
+
+    /// Of the detector, if that is named, else of its class.
+    fn style(&self, finding: &Finding) -> Option<Style> {
+        let detector = self.names.get(&*finding.detector);
+        detector.or(self.names.get(&*finding.class)).copied()
+    }
+
+    /// What stands in place of `value`, in which that was found. It needs no escape sequence in JSON.
+    fn replacement(&self, finding: &Finding, value: &str) -> String {
+        let detector = &finding.detector;
+        let replaced = match (self.style(finding), &self.surrogates) {
+            (Some(Style::Surrogate), Some(surrogates)) => surrogates.mint(finding, value),
+            (Some(Style::Hash), Some(surrogates)) => {
+                let hash = surrogates.hash(finding, value);
+                Some(format!("[REDACTED:{detector}:{hash}]"))
+            }
+            (Some(Style::Last4), _) => {
+                last(value).map(|last| format!("[REDACTED:{detector}:{last}]"))
+            }
+            _ => None,
+        };
+        replaced.unwrap_or_else(|| placeholder(finding))
     }
 }
 
@@ -134,7 +179,13 @@ impl Shape {
     }
 }
 
-/// What stands in place of a finding. It needs no escape sequence in JSON.
+/// The last four letters and digits of a value of which they are a third at most.
+fn last(value: &str) -> Option<String> {
+    let all: Vec<char> = value.chars().filter(char::is_ascii_alphanumeric).collect();
+    (all.len() >= 12).then(|| all[all.len() - 4..].iter().collect())
+}
+
+/// What stands in place of a finding of which nothing is to be told.
 fn placeholder(finding: &Finding) -> String {
     format!("[REDACTED:{}]", finding.detector)
 }

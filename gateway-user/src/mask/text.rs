@@ -104,17 +104,28 @@ impl Text {
             } else {
                 length
             };
-            self.held.drain(..width);
             let early = self.ahead.min(width);
             self.ahead -= early;
-            let width = width - early;
-            match finding.filter(|finding| width > 0 && set.contains(finding)) {
+            let left = width - early;
+            match finding.filter(|finding| left > 0 && set.contains(finding)) {
                 Some(finding) => {
-                    out.push(Part::Replace(width, placeholder(&finding)));
+                    let new = self.replacement(&finding, early, width, set);
+                    out.push(Part::Replace(left, new));
                     found.push(finding);
                 }
-                None => keep(width, out),
+                None => keep(left, out),
             }
+            self.held.drain(..width);
+        }
+    }
+
+    /// What stands in place of the first `width` bytes that are held; of a value whose start has left already, nothing is told.
+    fn replacement(&self, finding: &Finding, early: usize, width: usize, set: &Set) -> String {
+        let written = &self.held[..width];
+        match (early, self.escaped) {
+            (0, false) => set.replacement(finding, written),
+            (0, true) => set.replacement(finding, &json::decode(&format!("\"{written}\""))),
+            _ => placeholder(finding),
         }
     }
 }

@@ -19,6 +19,7 @@ use super::relay::{self, Answering, Body};
 use super::resource::Resource;
 use super::revoke::revoked;
 use super::source::Source;
+use super::surrogates::released;
 use super::tools::{self, Tools};
 use super::unreadable::unreadable;
 use super::websocket::{self, Handshake};
@@ -207,8 +208,8 @@ async fn forward(
             return refuse(connection, refused, family, Outcome::Refused, Some(reason)).await;
         }
     };
-    let masks = mask::Set::new(permit.masks().iter().map(String::as_str)).with(permit.detectors());
-    let outgoing = match outgoing(connection, &ready, family, &masks, charge.counts()) {
+    let masks = connection.masks(&permit);
+    let outgoing = match outgoing(connection, &ready, family, &permit, &masks, charge.counts()) {
         Ok(outgoing) => outgoing,
         Err(unfit) => {
             let refused = Refused::new(entry, connection, &described, unfit.why, &unfit.reason)
@@ -223,6 +224,7 @@ async fn forward(
             .await;
         }
     };
+    entry.found(released(&outgoing.restored));
     if ready.head.websocket {
         let handshake = Handshake {
             ready,

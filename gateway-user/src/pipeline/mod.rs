@@ -27,6 +27,7 @@ mod resource;
 mod revoke;
 mod source;
 mod splice;
+mod surrogates;
 mod tls;
 mod tools;
 mod tunnel;
@@ -67,6 +68,7 @@ pub use body::body_budget;
 pub use distrust::Distrustful;
 pub use observe::Unopened;
 pub use questions::questions;
+pub use surrogates::Vault;
 
 /// What every connection uses; built once by `app`.
 pub struct Gateway {
@@ -84,6 +86,8 @@ pub struct Gateway {
     pub upstreams: Upstreams,
     /// How much is under way.
     pub load: Load,
+    /// Surrogates of every identity.
+    pub surrogates: Vault,
     /// Memory for request bodies that are held while they are decided on, of all workloads together; [`body_budget`].
     pub bodies: Arc<Semaphore>,
     /// Prices, budgets, rates.

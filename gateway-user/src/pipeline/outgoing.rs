@@ -7,7 +7,9 @@ use http::{HeaderName, HeaderValue, Request, header};
 use super::Connection;
 use super::inspect::{Payload, Ready, Unfit, malformed, shape, uses_held};
 use super::relay::CHANGED_BY_EDITS;
-use crate::mask;
+use super::surrogates::restored;
+use crate::mask::{self, Restored};
+use crate::policy::Permit;
 use crate::protocol::llm::{Family, asking_for_counts};
 use crate::protocol::{Why, credentials, http as protocol};
 
@@ -18,6 +20,8 @@ pub(super) struct Outgoing {
     pub(super) body: Option<Bytes>,
     /// It asks for token counts that the client did not ask for.
     pub(super) counts: bool,
+    /// What it has the real values of, in place of surrogates.
+    pub(super) restored: Restored,
 }
 
 /// The request as the upstream gets it: the target and headers of the agent, minus what belongs to its connection, with the held
@@ -26,6 +30,7 @@ pub(super) fn outgoing(
     connection: &Connection,
     ready: &Ready,
     family: Option<Family>,
+    permit: &Permit,
     masks: &mask::Set,
     counts: bool,
 ) -> Result<Outgoing, Unfit> {
@@ -72,6 +77,15 @@ pub(super) fn outgoing(
         .map_err(|error| malformed(&error))?;
         bytes = (masked.bytes != held.bytes).then_some(masked.bytes);
     }
+    let real = restored(connection, ready, permit, bytes.as_ref())?;
+    bytes = real.body.or(bytes);
+    if let Some(real) = real.target {
+        target = if held {
+            credentials::strip_target(&real)
+        } else {
+            real
+        };
+    }
     let asking = asking(ready, family, bytes.as_deref()).filter(|_| counts);
     let counts = asking.is_some();
     bytes = asking.or(bytes);
@@ -111,6 +125,7 @@ pub(super) fn outgoing(
         parts: request.into_parts().0,
         body: bytes,
         counts,
+        restored: real.restored,
     })
 }
 

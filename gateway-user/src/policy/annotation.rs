@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use cedar_policy::{Effect, Policy};
+use cedar_policy::{ActionConstraint, Effect, Policy};
 
+use super::Style;
 use super::error::Fault;
 use crate::detect::Detectors;
 use crate::nearest::nearest;
@@ -18,6 +19,10 @@ use crate::nearest::nearest;
 pub(super) struct Terms {
     /// Detectors or classes to mask, all of them.
     pub(super) masks: BTreeSet<String>,
+    /// What stands in their place.
+    pub(super) style: Style,
+    /// Detectors or classes whose surrogates are restored.
+    pub(super) restores: BTreeSet<String>,
     /// Groups that may approve, any of them.
     pub(super) approvers: Vec<String>,
     /// How long an approval is waited for.
@@ -31,6 +36,11 @@ pub(super) struct Terms {
 }
 
 impl Terms {
+    /// What is masked, each with its style.
+    pub(super) fn masks(&self) -> impl Iterator<Item = (String, Style)> {
+        self.masks.iter().map(|name| (name.clone(), self.style))
+    }
+
     /// Whether something can lift this forbid.
     pub(super) fn is_obligation(&self) -> bool {
         !self.masks.is_empty() || !self.approvers.is_empty()
@@ -63,8 +73,27 @@ pub(super) fn read(policy: &Policy, detectors: &Detectors) -> Result<Terms, Faul
         .map_or(Ok(Vec::new()), |value| names("mask", value))?
         .into_iter()
         .collect();
-    if let Some(name) = masks.iter().find(|name| !detectors.known(name)) {
+    let style = on("style", Effect::Forbid)?.map(style).transpose()?;
+    if style.is_some() && masks.is_empty() {
+        return Err(Fault::StyleAlone);
+    }
+    let restores: BTreeSet<String> = on("restore", Effect::Permit)?
+        .map_or(Ok(Vec::new()), |value| names("restore", value))?
+        .into_iter()
+        .collect();
+    let mut named = masks.iter().chain(&restores);
+    if let Some(name) = named.find(|name| !detectors.known(name)) {
         return Err(Fault::unknown_detector(name, detectors));
+    }
+    let reversible = match style {
+        Some(Style::Surrogate) => &masks,
+        _ => &restores,
+    };
+    if let Some(name) = reversible.iter().find(|name| detectors.is_secret(name)) {
+        return Err(Fault::Secret { name: name.clone() });
+    }
+    if !restores.is_empty() && !names_requests(policy) {
+        return Err(Fault::RestoreWhere);
     }
     let approvers = on("approvers", Effect::Forbid)?
         .map_or(Ok(Vec::new()), |value| names("approvers", value))?;
@@ -75,6 +104,8 @@ pub(super) fn read(policy: &Policy, detectors: &Detectors) -> Result<Terms, Faul
     let text = |annotation, value: Option<&str>| value.map(|v| line(annotation, v)).transpose();
     Ok(Terms {
         masks,
+        style: style.unwrap_or_default(),
+        restores,
         approvers,
         within: within.unwrap_or(WITHIN),
         message: text("message", policy.annotation("message"))?,
@@ -90,6 +121,12 @@ impl fmt::Display for Terms {
         };
         if !self.masks.is_empty() {
             write!(f, " @mask(\"{}\")", list(&mut self.masks.iter()))?;
+        }
+        if self.style != Style::default() {
+            write!(f, " @style(\"{}\")", self.style)?;
+        }
+        if !self.restores.is_empty() {
+            write!(f, " @restore(\"{}\")", list(&mut self.restores.iter()))?;
         }
         if !self.approvers.is_empty() {
             let approvers = list(&mut self.approvers.iter());
@@ -127,6 +164,26 @@ fn names(annotation: &'static str, value: &str) -> Result<Vec<String>, Fault> {
         });
     }
     Ok(names)
+}
+
+/// Reads a style.
+fn style(value: &str) -> Result<Style, Fault> {
+    let named = Style::ALL.iter().find(|(name, _)| *name == value);
+    named.map(|(_, style)| *style).ok_or_else(|| Fault::Value {
+        annotation: "style",
+        value: value.to_owned(),
+        expected: "use replace, hash, last4 or surrogate",
+    })
+}
+
+/// Whether a policy names nothing but requests that are no calls of models: only there a value may be restored.
+fn names_requests(policy: &Policy) -> bool {
+    let is = |action: &cedar_policy::EntityUid| RESTORED.contains(&action.id().unescaped());
+    match policy.action_constraint() {
+        ActionConstraint::Any => false,
+        ActionConstraint::Eq(action) => is(&action),
+        ActionConstraint::In(actions) => actions.iter().all(is),
+    }
 }
 
 /// Reads `30s`, `10m` or `1h`.
@@ -181,10 +238,15 @@ const WITHIN: Duration = Duration::from_secs(10 * 60);
 /// A question older than this is asked again; also keeps deadlines far from overflow.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// Where values may be restored. A WebSocket is in the group, and its messages keep their surrogates.
+const RESTORED: &[&str] = &["http", "http.read", "http.write"];
+
 /// Every annotation there is.
 pub(super) const ANNOTATIONS: &[&str] = &[
     "id",
     "mask",
+    "style",
+    "restore",
     "approvers",
     "within",
     "message",

@@ -163,8 +163,16 @@ impl Case {
     /// What was expected, when the decision is not that.
     fn judge(&self, decision: &Decision) -> Option<String> {
         let (kind, policies, masks) = match decision {
-            Decision::Permit(permit) => (Expect::Permit, permit.policies(), Some(permit.masks())),
-            Decision::Ask(question) => (Expect::Ask, question.policies(), Some(question.masks())),
+            Decision::Permit(permit) => (
+                Expect::Permit,
+                permit.policies(),
+                Some(permit.masks().names()),
+            ),
+            Decision::Ask(question) => (
+                Expect::Ask,
+                question.policies(),
+                Some(question.masks().names()),
+            ),
             // An author who expects a denial does not mean a policy that breaks.
             Decision::Deny(denial) if denial.error => return Some("a decision".to_owned()),
             Decision::Deny(denial) => (Expect::Deny, denial.policies.as_slice(), None),
@@ -182,7 +190,7 @@ impl Case {
         let expected = self
             .mask
             .as_ref()
-            .filter(|expected| Some(*expected) != masks)?;
+            .filter(|expected| Some(*expected) != masks.as_ref())?;
         Some(format!("masks {expected:?}"))
     }
 }

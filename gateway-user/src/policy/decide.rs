@@ -12,10 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::evaluate::{EvaluateError, Prepared, Verdict};
 use super::question::{Ask, Question};
-use super::shape::FINDINGS;
-use super::{PolicySet, RESOLVE, Rule, TOOL_CALL};
+use super::{Masks, PolicySet, RESOLVE, Rule, TOOL_CALL};
 use crate::detect::Detectors;
-use crate::protocol::{Fact, Facts};
+use crate::protocol::Facts;
 
 /// What policy is asked: who does what, where to, and what is known about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,14 +48,15 @@ pub enum Decision {
 /// The right to do one thing once. Only a decision makes one, or [`PolicySet::observe`].
 #[derive(Debug)]
 pub struct Permit {
-    query: Arc<Query>,
-    policies: Vec<String>,
-    masks: BTreeSet<String>,
-    approvals: BTreeSet<String>,
-    records: BTreeSet<String>,
-    credential: Option<String>,
-    version: String,
-    detectors: Arc<Detectors>,
+    pub(super) query: Arc<Query>,
+    pub(super) policies: Vec<String>,
+    pub(super) masks: Masks,
+    pub(super) restores: BTreeSet<String>,
+    pub(super) approvals: BTreeSet<String>,
+    pub(super) records: BTreeSet<String>,
+    pub(super) credential: Option<String>,
+    pub(super) version: String,
+    pub(super) detectors: Arc<Detectors>,
 }
 
 /// Why something may not happen.
@@ -84,7 +84,8 @@ impl PolicySet {
         Permit {
             query: Arc::new(query),
             policies: Vec::new(),
-            masks: BTreeSet::new(),
+            masks: Masks::default(),
+            restores: BTreeSet::new(),
             approvals: BTreeSet::new(),
             records: BTreeSet::new(),
             credential: None,
@@ -142,7 +143,7 @@ fn try_resolve(
     }
     let mut fulfilled = Fulfilled {
         masks: rules(set, &forbids)
-            .flat_map(|(_, rule)| rule.terms.masks.clone())
+            .flat_map(|(_, rule)| rule.terms.masks())
             .collect(),
         approvals: approvers(set, &forbids)
             .intersection(granted)
@@ -150,7 +151,8 @@ fn try_resolve(
             .collect(),
         forbids,
     };
-    let held = match prepared.evaluate(&fulfilled.masks, &fulfilled.approvals)? {
+    let masked = fulfilled.masks.names();
+    let held = match prepared.evaluate(&masked, &fulfilled.approvals)? {
         Verdict::Allow(permits) => return Ok(permit(set, query, permits, fulfilled)),
         Verdict::Deny(forbids) => forbids,
     };
@@ -159,7 +161,7 @@ fn try_resolve(
         return Ok(Decision::Deny(denial(set, &query, held)));
     }
     fulfilled.approvals.extend(missing);
-    match prepared.evaluate(&fulfilled.masks, &fulfilled.approvals)? {
+    match prepared.evaluate(&masked, &fulfilled.approvals)? {
         Verdict::Deny(forbids) => Ok(Decision::Deny(denial(set, &query, forbids))),
         // What would be permitted is asked for; a contradiction among the permits is told at once, not after the approval.
         Verdict::Allow(permits) => Ok(match credential(set, &permits) {
@@ -178,7 +180,7 @@ fn try_resolve(
 #[derive(Default)]
 struct Fulfilled {
     forbids: BTreeSet<String>,
-    masks: BTreeSet<String>,
+    masks: Masks,
     approvals: BTreeSet<String>,
 }
 
@@ -196,6 +198,9 @@ fn permit(
         query: Arc::new(query),
         records: rules(set, &permits)
             .filter_map(|(_, rule)| rule.terms.record.clone())
+            .collect(),
+        restores: rules(set, &permits)
+            .flat_map(|(_, rule)| rule.terms.restores.clone())
             .collect(),
         policies: permits.into_iter().chain(fulfilled.forbids).collect(),
         masks: fulfilled.masks,
@@ -288,69 +293,6 @@ fn quoted(text: &str) -> String {
         return format!("{head:?}...");
     }
     format!("{text:?}")
-}
-
-impl Permit {
-    /// What it permits.
-    #[must_use]
-    pub fn query(&self) -> &Arc<Query> {
-        &self.query
-    }
-
-    /// Decides again with the policies of now, for a part of it that has come later: with what people granted, and what detectors
-    /// found in that part.
-    #[must_use]
-    pub fn again(&self, now: &PolicySet, findings: Fact) -> Decision {
-        let mut query = Query::clone(&self.query);
-        query.facts.set(FINDINGS, findings);
-        resolve(now, query, &self.approvals)
-    }
-
-    /// The determining policies: the permits, then the forbids whose obligations lift them.
-    #[must_use]
-    pub fn policies(&self) -> &[String] {
-        &self.policies
-    }
-
-    /// Detectors and classes that are masked, in both directions.
-    #[must_use]
-    pub fn masks(&self) -> &BTreeSet<String> {
-        &self.masks
-    }
-
-    /// The approvals it needs, which were given.
-    #[must_use]
-    pub fn approvals(&self) -> &BTreeSet<String> {
-        &self.approvals
-    }
-
-    /// The detectors of the set that permits it, which know what its masks name.
-    #[must_use]
-    pub fn detectors(&self) -> &Arc<Detectors> {
-        &self.detectors
-    }
-
-    /// The version of the set that permits it.
-    #[must_use]
-    pub fn version(&self) -> &str {
-        &self.version
-    }
-
-    /// The credential that policy names.
-    #[must_use]
-    pub fn credential(&self) -> Option<&str> {
-        self.credential.as_deref()
-    }
-
-    /// What comes with it, for the record: `mask:pii`, `approval:dba`, `record:audit`, `credential:team-key`.
-    #[must_use]
-    pub fn obligations(&self) -> Vec<String> {
-        labels("mask", &self.masks)
-            .chain(labels("approval", &self.approvals))
-            .chain(labels("record", &self.records))
-            .chain(labels("credential", &self.credential))
-            .collect()
-    }
 }
 
 pub(super) fn labels<'a>(

@@ -88,6 +88,16 @@ pub enum Fault {
     },
     #[error("@within says how long an approval is waited for: add @approvers(\"group\")")]
     WithinAlone,
+    #[error("@style says what stands in place of what is masked: add @mask(\"class\")")]
+    StyleAlone,
+    #[error(
+        "\"{name}\" is secret, and what is secret has no surrogate and is never restored: mask it in a policy of its own"
+    )]
+    Secret { name: String },
+    #[error(
+        "@restore works on requests that are no calls of models: write action == Action::\"http.read\" or Action::\"http.write\", or action in Action::\"http\""
+    )]
+    RestoreWhere,
     #[error("\"{name}\" is neither a detector nor a class: there are {}, and those of `tollgate detect --list`", known.join(", "))]
     UnknownDetector { name: String, known: Vec<String> },
     #[error("{message}")]

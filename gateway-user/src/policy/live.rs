@@ -9,8 +9,8 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
-use super::PolicySet;
 use super::decide::{Decision, Permit, Query, resolve};
+use super::{Masks, PolicySet};
 
 /// The policies in force.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Live {
 pub struct Standing {
     query: Arc<Query>,
     approvals: BTreeSet<String>,
-    masks: BTreeSet<String>,
+    masks: Masks,
     /// The set under which it last held.
     version: String,
     /// Calls of tools in its answer go on undecided.
@@ -111,14 +111,14 @@ impl Standing {
                 {
                     vec!["calls of tools are decided on from now on".to_owned()]
                 }
-                Decision::Permit(permit) if permit.masks().is_subset(&self.masks) => {
+                Decision::Permit(permit) if self.masks.cover(permit.masks()) => {
                     set.version().clone_into(&mut self.version);
                     return Ok(());
                 }
                 Decision::Permit(permit) => {
                     let masked = |id: &&String| {
                         let rule = set.rules.get(*id);
-                        rule.is_none_or(|rule| rule.terms.masks.is_subset(&self.masks))
+                        rule.is_none_or(|rule| self.masks.cover(&rule.terms.masks().collect()))
                     };
                     let policies = permit.policies().iter();
                     policies.filter(|id| !masked(id)).cloned().collect()

@@ -271,7 +271,9 @@ fn check(
     Ok(Rule {
         place,
         effect: policy.effect(),
-        needs_body: terms.is_obligation() || shape::reads(&tree, shape::FINDINGS),
+        needs_body: terms.is_obligation()
+            || !terms.restores.is_empty()
+            || shape::reads(&tree, shape::FINDINGS),
         terms,
     })
 }

@@ -16,9 +16,11 @@ mod evaluate;
 mod live;
 mod load;
 mod lookup;
+mod permit;
 mod question;
 mod shape;
 mod slice;
+mod style;
 mod vocabulary;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -33,6 +35,7 @@ pub use error::{Fault, Place, PolicyError, Problem};
 pub use live::{Live, Standing};
 pub use lookup::{Lookup, RESOLVE};
 pub use question::{Ask, Question};
+pub use style::{Masks, Style};
 
 use annotation::Terms;
 

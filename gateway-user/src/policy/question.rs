@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::PolicySet;
-use super::decide::{Decision, Query, labels, resolve};
+use super::decide::{Decision, Query, resolve};
+use super::{Masks, PolicySet};
 
 /// Something that people may allow. Holds no right by itself.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct Question {
     pub(super) query: Query,
     pub(super) policies: Vec<String>,
     pub(super) asks: Vec<Ask>,
-    pub(super) masks: BTreeSet<String>,
+    pub(super) masks: Masks,
 }
 
 /// One approval that is needed.
@@ -52,7 +52,7 @@ impl Question {
 
     /// What a permit will mask.
     #[must_use]
-    pub fn masks(&self) -> &BTreeSet<String> {
+    pub fn masks(&self) -> &Masks {
         &self.masks
     }
 
@@ -62,7 +62,7 @@ impl Question {
         self.asks
             .iter()
             .map(|ask| format!("approval:{}", ask.approvers.join("|")))
-            .chain(labels("mask", &self.masks))
+            .chain(self.masks.labels())
             .collect()
     }
 

@@ -285,6 +285,11 @@ impl ExchangeEntry {
         Ok(())
     }
 
+    /// Adds findings to those that it began with.
+    pub fn found(&mut self, more: Vec<Finding>) {
+        self.findings.extend(more);
+    }
+
     /// Adds to the request's transcript: decoded and masked by the caller, kept up to 1 MiB.
     pub fn request(&mut self, chunk: &[u8]) {
         self.request.push(chunk);

@@ -153,6 +153,7 @@ impl Proxy {
             keeper,
             approvals: Approvals::open(ledger.clone()).await?,
             load: Load::new(setup.limits),
+            surrogates: pipeline::Vault::default(),
             bodies: pipeline::body_budget(),
             spend: spent,
             ledger,

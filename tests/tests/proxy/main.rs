@@ -29,6 +29,7 @@ mod setup;
 mod site;
 mod socket;
 mod streams;
+mod surrogates;
 mod tools;
 mod transfer;
 mod upgrade;

@@ -171,6 +171,7 @@ async fn build(opened: Opened) -> Result<Proxying, UpError> {
         policies: live,
         approvals: Approvals::open(ledger.clone()).await?,
         load: Load::new(Limits::fitting(super::descriptors())),
+        surrogates: pipeline::Vault::default(),
         bodies: pipeline::body_budget(),
         spend: opened.spend,
         keeper: opened.keeper,

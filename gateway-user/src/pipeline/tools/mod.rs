@@ -6,7 +6,6 @@
 
 mod stream;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ use crate::approve::{Digest, MAX_WITHIN};
 use crate::detect;
 use crate::keeper::Scrub;
 use crate::mask::{self, Shape};
-use crate::policy::{Permit, PolicySet, Standing, TOOL_CALL};
+use crate::policy::{Masks, Permit, PolicySet, Standing, TOOL_CALL};
 use crate::protocol::calls::{self, CallsError};
 use crate::protocol::llm::Family;
 use crate::protocol::transcript::ToolCall;
@@ -44,7 +43,7 @@ pub(super) struct Tools {
     /// The exchange whose answer it is.
     exchange: Id,
     /// What is masked in the whole answer.
-    masks: BTreeSet<String>,
+    masks: Masks,
     /// How long the client waits for an answer in one piece.
     hold: Duration,
 }
@@ -168,7 +167,7 @@ impl Tools {
         let refused = match verdict {
             Verdict::Permit(mut entry, permit) => {
                 self.note(&mut entry, &shown);
-                if connection.observes() || permit.masks().is_subset(&self.masks) {
+                if connection.observes() || self.masks.cover(permit.masks()) {
                     entry.close(closed(Outcome::Completed)).await?;
                     return Ok(Ok(()));
                 }

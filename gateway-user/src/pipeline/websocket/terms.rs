@@ -80,8 +80,7 @@ impl Terms {
 
     /// What it was opened with.
     pub(super) fn opened(&self) -> mask::Set {
-        let names = self.permit.masks().iter().map(String::as_str);
-        mask::Set::new(names).with(self.permit.detectors())
+        self.connection.masks(&self.permit)
     }
 
     /// What has to be masked in a message of the agent in which that was found.
@@ -94,10 +93,7 @@ impl Terms {
             .flat_map(|finding| [finding.detector.to_string(), finding.class.to_string()]);
         let policies = self.connection.gateway.policies.load();
         match self.permit.again(&policies, names.collect::<Fact>()) {
-            Decision::Permit(permit) => {
-                let names = permit.masks().iter().map(String::as_str);
-                Ok(mask::Set::new(names).with(self.permit.detectors()))
-            }
+            Decision::Permit(permit) => Ok(self.connection.masks(&permit)),
             Decision::Deny(denial) => Err(Stop::refused(&denial.reason)),
             Decision::Ask(question) => Err(Stop::refused(&format!(
                 "a message needs the approval that {} asks for",

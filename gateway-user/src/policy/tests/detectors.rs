@@ -33,7 +33,7 @@ fn compile_with(detectors: &str, policies: &str) -> Result<PolicySet, PolicyErro
 fn policies_name_the_operators_detectors_and_classes() {
     let set = Arc::new(compile_with(OWN, MASK).unwrap());
     let permit = permit(set.decide(generate("m")));
-    assert_eq!(permit.masks(), &names(&["internal"]));
+    assert_eq!(permit.masks().names(), names(&["internal"]));
     assert_eq!(permit.detectors().custom().len(), 1);
     let found = with(
         generate("m"),

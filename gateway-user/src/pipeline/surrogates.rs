@@ -1,0 +1,130 @@
+//! The surrogates of every identity, and what of a request they are restored in.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use super::Connection;
+use super::inspect::{Payload, Ready, Unfit, is_form, is_json, malformed, reads_as_json};
+use crate::detect;
+use crate::keeper::Keeper;
+use crate::mask::{self, Restored, Surrogates, Unrestored, Written};
+use crate::policy::{Permit, Style};
+use crate::protocol::Why;
+
+/// Surrogates by identity, as long as the gateway runs.
+#[derive(Debug, Default)]
+pub struct Vault(Mutex<HashMap<String, Arc<Surrogates>>>);
+
+impl Vault {
+    /// Those of an identity: under a key of this installation, so that they outlive a restart.
+    fn of(&self, identity: &str, keeper: &Keeper) -> Option<Arc<Surrogates>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = all.get(identity) {
+            return Some(Arc::clone(known));
+        }
+        // No credential has this form.
+        let key = keeper.fingerprint(format!("surrogates\0{identity}").as_bytes());
+        let key = key.inspect_err(|error| tracing::error!(%error, "there are no surrogates"));
+        let surrogates = Arc::new(Surrogates::new(&key.ok()?.0));
+        all.insert(identity.to_owned(), Arc::clone(&surrogates));
+        Some(surrogates)
+    }
+}
+
+impl Connection {
+    /// What a permit masks. Where its surrogates cannot be made, placeholders stand.
+    pub(super) fn masks(&self, permit: &Permit) -> mask::Set {
+        let mut styles = permit.masks().iter().map(|(_, style)| style);
+        let keyed = styles.any(|style| matches!(style, Style::Surrogate | Style::Hash));
+        mask::Set::of(permit, keyed.then(|| self.surrogates()).flatten())
+    }
+
+    fn surrogates(&self) -> Option<Arc<Surrogates>> {
+        let gateway = &self.gateway;
+        gateway
+            .surrogates
+            .of(&self.caller.identity.id, &gateway.keeper)
+    }
+}
+
+/// What of a request has other values than the agent wrote.
+#[derive(Default)]
+pub(super) struct Real {
+    pub(super) target: Option<String>,
+    pub(super) body: Option<Bytes>,
+    pub(super) restored: Restored,
+}
+
+/// Restores what the permit names in the target and in the body, of which masks may have left another. What is sent to a provider of models
+/// has no permit that names anything.
+pub(super) fn restored(
+    connection: &Connection,
+    ready: &Ready,
+    permit: &Permit,
+    masked: Option<&Bytes>,
+) -> Result<Real, Unfit> {
+    let names = permit.restores();
+    if names.is_empty() || ready.resource.is_provider() {
+        return Ok(Real::default());
+    }
+    let Some(surrogates) = connection.surrogates() else {
+        return Err(Unfit {
+            why: Why::Unavailable,
+            reason: "the keeper has no key for surrogates".to_owned(),
+        });
+    };
+    let mut found = Restored::new();
+    let target = surrogates
+        .restore_target(&ready.head.target, names, &mut found)
+        .map_err(|error| unrestored(&error))?;
+    let target = (target != ready.head.target).then(|| target.into_owned());
+    let body = match (&ready.payload, masked) {
+        (_, Some(bytes)) => bytes,
+        (Payload::Whole(held), None) => &held.bytes,
+        (Payload::Stream(_), None) => &Bytes::new(),
+    };
+    let written = match body {
+        _ if is_form(&ready.headers) => Written::Form,
+        _ if is_json(&ready.headers) || reads_as_json(body) => Written::Json,
+        _ => Written::Text,
+    };
+    let new = match surrogates.restore(body, written, names, &mut found) {
+        // Bytes that are no text have no surrogate.
+        Err(Unrestored::NotUtf8) => None,
+        new => Some(new.map_err(|error| unrestored(&error))?).filter(|new| new != body),
+    };
+    Ok(Real {
+        target,
+        body: new,
+        restored: found,
+    })
+}
+
+/// As the record has it: by detector, in a class of its own.
+pub(super) fn released(restored: &Restored) -> Vec<crate::record::Finding> {
+    let findings: Vec<detect::Finding> = restored
+        .iter()
+        .map(|detector| detect::Finding {
+            detector: detector.clone(),
+            class: detect::Name::BuiltIn(RESTORED),
+            range: 0..0,
+            sample: String::new(),
+        })
+        .collect();
+    super::inspect::counted(&findings)
+}
+
+fn unrestored(error: &Unrestored) -> Unfit {
+    match error {
+        Unrestored::Unknown(_) | Unrestored::Path => Unfit {
+            why: Why::Policy,
+            reason: error.to_string(),
+        },
+        Unrestored::Json(_) | Unrestored::NotUtf8 => malformed(error),
+    }
+}
+
+/// The class under which the record counts what was restored.
+const RESTORED: &str = "restored";

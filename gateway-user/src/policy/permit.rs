@@ -1,0 +1,81 @@
+//! What a permit carries.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::decide::{Decision, Permit, Query, labels, resolve};
+use super::shape::FINDINGS;
+use super::{Masks, PolicySet};
+use crate::detect::Detectors;
+use crate::protocol::Fact;
+
+impl Permit {
+    /// What it permits.
+    #[must_use]
+    pub fn query(&self) -> &Arc<Query> {
+        &self.query
+    }
+
+    /// Decides again with the policies of now, for a part of it that has come later: with what people granted, and what detectors
+    /// found in that part.
+    #[must_use]
+    pub fn again(&self, now: &PolicySet, findings: Fact) -> Decision {
+        let mut query = Query::clone(&self.query);
+        query.facts.set(FINDINGS, findings);
+        resolve(now, query, &self.approvals)
+    }
+
+    /// The determining policies: the permits, then the forbids whose obligations lift them.
+    #[must_use]
+    pub fn policies(&self) -> &[String] {
+        &self.policies
+    }
+
+    /// What is masked, in both directions.
+    #[must_use]
+    pub fn masks(&self) -> &Masks {
+        &self.masks
+    }
+
+    /// Detectors and classes whose surrogates in the request give way to the values they stand for.
+    #[must_use]
+    pub fn restores(&self) -> &BTreeSet<String> {
+        &self.restores
+    }
+
+    /// The approvals it needs, which were given.
+    #[must_use]
+    pub fn approvals(&self) -> &BTreeSet<String> {
+        &self.approvals
+    }
+
+    /// The detectors of the set that permits it, which know what its masks name.
+    #[must_use]
+    pub fn detectors(&self) -> &Arc<Detectors> {
+        &self.detectors
+    }
+
+    /// The version of the set that permits it.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The credential that policy names.
+    #[must_use]
+    pub fn credential(&self) -> Option<&str> {
+        self.credential.as_deref()
+    }
+
+    /// What comes with it, for the record: `mask:pii`, `restore:email`, `approval:dba`, `record:audit`, `credential:team-key`.
+    #[must_use]
+    pub fn obligations(&self) -> Vec<String> {
+        self.masks
+            .labels()
+            .chain(labels("restore", &self.restores))
+            .chain(labels("approval", &self.approvals))
+            .chain(labels("record", &self.records))
+            .chain(labels("credential", &self.credential))
+            .collect()
+    }
+}
