@@ -30,12 +30,25 @@ pub(super) struct Run {
     /// weaker level that is shown as such
     #[arg(long, value_name = "WHERE", value_parser = network, default_value = "own")]
     net: Network,
+    /// `files`: copies of the bundles that are known when it starts, and variables; `fdsubst`: besides, each bundle of certificates gets the CA when
+    /// it is opened, wherever it lies: for emptied environments and packages that are installed later. Costs some microseconds for each file opened
+    #[arg(long, value_name = "HOW", value_parser = substituted, default_value = "files")]
+    trust: Trust,
     /// Leave REQUESTS_CA_BUNDLE alone, for programs that set verify=False
     #[arg(long)]
     no_requests_env: bool,
     /// The command and its arguments
     #[arg(trailing_var_arg = true, required = true, value_name = "CMD")]
     command: Vec<OsString>,
+}
+
+/// How the command comes to trust the CA.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// By what is prepared before it starts.
+    Files,
+    /// And by what it opens.
+    Opened,
 }
 
 /// The child's own status is the command's; the gateway's failures have the codes of the table.
@@ -83,6 +96,7 @@ pub(super) fn run(common: &Common, flags: Run) -> Result<ExitCode, Failure> {
         user,
         flags.command,
         flags.no_requests_env,
+        flags.trust,
         namespace,
     ));
     // The daemon gives the cgroup back when this connection closes, however this process ends.
@@ -98,6 +112,7 @@ fn plan(
     user: Option<RunAs>,
     command: Vec<OsString>,
     no_requests_env: bool,
+    trust: Trust,
     network: Option<OwnedFd>,
 ) -> Launch {
     let untouched = if no_requests_env {
@@ -116,6 +131,15 @@ fn plan(
         hide: grant.hide,
         scratch: grant.scratch,
         network,
+        substitute: trust == Trust::Opened,
+    }
+}
+
+fn substituted(value: &str) -> Result<Trust, String> {
+    match value {
+        "files" => Ok(Trust::Files),
+        "fdsubst" => Ok(Trust::Opened),
+        _ => Err("`files` or `fdsubst`".to_owned()),
     }
 }
 

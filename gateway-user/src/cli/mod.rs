@@ -82,6 +82,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   sudo tollgate run --as research-agent -- python agent.py
+  sudo tollgate run --as research-agent --trust=fdsubst -- env -i /srv/agent/.venv/bin/python agent.py
   sudo tollgate run --as research-agent --listen 8000 -- python server.py")]
     Run(launch::Run),
     /// Govern a cgroup, with everything below it, as an identity

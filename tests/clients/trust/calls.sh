@@ -25,5 +25,3 @@ row npm "$(npm --version)" npm view --registry https://npm.trust.test/ --fetch-r
 # Nothing is left of the environment but the way to programs.
 row env-i-curl "$(version curl --version)" env -i PATH="$PATH" curl -sS -o /dev/null https://env-i-curl.trust.test/hello
 row env-i-urllib "$(version "$1/bin/python" --version)" env -i "$1/bin/python" -c 'import urllib.request; urllib.request.urlopen("https://env-i-urllib.trust.test/hello", timeout=10)'
-row env-i-requests "$(version "$1/bin/pip" show requests)" env -i "$1/bin/python" -c 'import requests; requests.get("https://env-i-requests.trust.test/hello", timeout=10)'
-row env-i-node "$(version node --version)" env -i PATH="$PATH" node -e 'fetch("https://env-i-node.trust.test/hello").catch((e) => { console.error(String(e.cause)); process.exit(1) })'

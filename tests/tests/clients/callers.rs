@@ -11,6 +11,8 @@ pub(crate) struct Caller {
     /// Tells clients of the same name apart.
     pub(crate) prefix: &'static str,
     pub(crate) clients: &'static [&'static str],
+    /// Of `tollgate run`.
+    pub(crate) options: &'static [&'static str],
 }
 
 pub(crate) fn callers() -> anyhow::Result<Vec<Caller>> {
@@ -23,8 +25,18 @@ pub(crate) fn callers() -> anyhow::Result<Vec<Caller>> {
         command,
         prefix,
         clients,
+        options: &[],
     };
     let libraries = cache.join("node");
+    let opened = |title, prefix, options| Caller {
+        options,
+        ..caller(
+            title,
+            vec!["sh".into(), script("opened.sh"), cache.join("clients-more")],
+            prefix,
+            OPENED,
+        )
+    };
     Ok(vec![
         caller(
             "Python",
@@ -169,15 +181,30 @@ pub(crate) fn callers() -> anyhow::Result<Vec<Caller>> {
                 "npm",
                 "env-i-curl",
                 "env-i-urllib",
-                "env-i-requests",
-                "env-i-node",
             ],
+        ),
+        opened("Unforeseen", "files-", &[]),
+        opened(
+            "Unforeseen, `--trust=fdsubst`",
+            "fdsubst-",
+            &["--trust=fdsubst"],
         ),
     ])
 }
 
 /// The program whose roots are compiled in.
 pub(crate) const COMPILED_IN: &str = "reqwest-compiled-in";
+
+/// Bundles in a place, or for a program, that nothing tells of before.
+const OPENED: &[&str] = &[
+    "env-i-requests",
+    "env-i-boto3",
+    "env-i-grpcio",
+    "env-i-node",
+    "explicit-certifi",
+    "zipapp",
+    "new-venv-pip",
+];
 
 /// Java's own.
 const JAVA: &[&str] = &["httpclient", "urlconnection"];

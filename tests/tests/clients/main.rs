@@ -18,6 +18,7 @@ mod inside;
 mod lookups;
 mod masked;
 mod matrix;
+mod opened;
 mod outside;
 mod processes;
 mod refused;

@@ -39,15 +39,32 @@ const REFUSING: &[(&str, &str)] = &[
         "reqwest-webpki-roots",
         "its roots are compiled in, and no variable adds to them",
     ),
+    ("files-env-i-requests", EMPTIED),
+    ("files-env-i-boto3", EMPTIED),
+    ("files-env-i-grpcio", EMPTIED),
     (
-        "env-i-requests",
-        "its environment was emptied, and its user can write the Python environment",
-    ),
-    (
-        "env-i-node",
+        "files-env-i-node",
         "its environment was emptied, and its roots are compiled in",
     ),
+    (
+        "fdsubst-env-i-node",
+        "its environment was emptied, and its roots are compiled in",
+    ),
+    (
+        "files-explicit-certifi",
+        "it names a bundle of its own, and its user can write the Python environment",
+    ),
+    (
+        "files-zipapp",
+        "its environment was emptied, and its bundle is unpacked when it runs",
+    ),
+    (
+        "files-new-venv-pip",
+        "its environment was emptied, and the Python environment is newer than the launch",
+    ),
 ];
+
+const EMPTIED: &str = "its environment was emptied, and its user can write the Python environment";
 
 /// They are no HTTP: what they send after TLS is told by the ledger, not by the upstream.
 const NOT_HTTP: &[&str] = &["pymongo", "redis", "asyncpg"];
@@ -66,7 +83,9 @@ impl Caller {
         if tagged {
             command
                 .arg(world.daemon.program())
-                .args(["run", "--as", IDENTITY, "--"]);
+                .args(["run", "--as", IDENTITY])
+                .args(self.options)
+                .arg("--");
         }
         command.args(&self.command).env_clear();
         if !self.prefix.is_empty() {

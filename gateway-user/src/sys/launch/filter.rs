@@ -8,8 +8,12 @@
 //! Sources: include/uapi/linux/seccomp.h (`struct seccomp_data`), include/uapi/linux/audit.h, arch/x86/entry/syscalls/syscall_64.tbl. Numbers above
 //! 423 are the same on every architecture.
 
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
 use nix::errno::Errno;
 use nix::libc::{self, sock_filter};
+
+use super::substitute::NOT_READING;
 
 /// A program for the running architecture.
 #[derive(Debug)]
@@ -18,6 +22,40 @@ pub(crate) struct Filter(Vec<sock_filter>);
 impl Filter {
     /// The filter of launches.
     pub(crate) fn of_launches() -> Self {
+        Self::refusing(&[])
+    }
+
+    /// The same for who answers what [`Filter::of_opens`] asks: it reads the paths.
+    pub(crate) fn of_supervisors() -> Self {
+        Self::refusing(&[libc::SYS_process_vm_readv])
+    }
+
+    /// Asks whoever listens about each opening of a file that only reads; everything else passes.
+    pub(crate) fn of_opens() -> Self {
+        let pass = statement(libc::BPF_RET, libc::SECCOMP_RET_ALLOW);
+        let ask = statement(libc::BPF_RET, libc::SECCOMP_RET_USER_NOTIF);
+        let mut program = vec![
+            load(ARCH),
+            jump(libc::BPF_JEQ, NATIVE, 1, 0),
+            pass,
+            load(NUMBER),
+        ];
+        for (number, flags) in OPENS {
+            program.extend([
+                equals(*number, 0, 4),
+                load(argument(*flags)),
+                jump(libc::BPF_JSET, NOT_READING as u32, 0, 1),
+                pass,
+                ask,
+            ]);
+        }
+        // Its flags are in memory, where no filter sees them.
+        program.extend([equals(libc::SYS_openat2, 0, 1), ask, pass]);
+        Self(program)
+    }
+
+    /// Refuses what launches may not do, but for `spared`.
+    fn refusing(spared: &[libc::c_long]) -> Self {
         let mut program = vec![
             load(ARCH),
             // Another ABI numbers its calls otherwise: i386 on x86_64, for one.
@@ -29,7 +67,7 @@ impl Filter {
             program.extend([jump(libc::BPF_JGE, X32, 0, 1), refuse(Errno::ENOSYS)]);
         }
         for (errno, numbers) in [(Errno::EPERM, FORBIDDEN), (Errno::ENOSYS, ABSENT)] {
-            for number in numbers {
+            for number in numbers.iter().filter(|number| !spared.contains(number)) {
                 program.extend([equals(*number, 0, 1), refuse(errno)]);
             }
         }
@@ -45,6 +83,19 @@ impl Filter {
 
     /// Filters the calling thread from here on. Only makes a system call, so that it may stand between fork and exec.
     pub(crate) fn install(&self) -> nix::Result<()> {
+        self.put_on(0).map(drop)
+    }
+
+    /// The same, and hands out what it asks by.
+    pub(super) fn listen(&self, flags: libc::c_ulong) -> nix::Result<OwnedFd> {
+        let listener = self.put_on(libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | flags)?;
+        let listener = RawFd::try_from(listener).map_err(|_| Errno::EBADF)?;
+        #[expect(unsafe_code, reason = "takes the descriptor the kernel has just made")]
+        // SAFETY: nobody else knows it.
+        Ok(unsafe { OwnedFd::from_raw_fd(listener) })
+    }
+
+    fn put_on(&self, flags: libc::c_ulong) -> nix::Result<libc::c_long> {
         let program = libc::sock_fprog {
             len: self.0.len() as libc::c_ushort,
             filter: self.0.as_ptr().cast_mut(),
@@ -55,11 +106,11 @@ impl Filter {
             libc::syscall(
                 libc::SYS_seccomp,
                 libc::SECCOMP_SET_MODE_FILTER,
-                0,
+                flags,
                 &raw const program,
             )
         };
-        Errno::result(result).map(drop)
+        Errno::result(result)
     }
 }
 
@@ -155,6 +206,13 @@ const NATIVE: u32 = 183 | 0xc000_0000;
 
 /// __X32_SYSCALL_BIT.
 const X32: u32 = 0x4000_0000;
+
+/// Openings of files, with the argument that has their flags.
+const OPENS: &[(libc::c_long, u32)] = &[
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, 1),
+    (libc::SYS_openat, 2),
+];
 
 /// What a launch may not do.
 const FORBIDDEN: &[libc::c_long] = &[

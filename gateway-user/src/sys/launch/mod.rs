@@ -4,14 +4,19 @@
 //! itself by one byte in a pipe, so that the parent can name the one that failed.
 //!
 //! Invariants: joining the cgroup is the first step; when the program starts, all five capability sets are empty and locked
-//! securebits keep an exec as uid 0 from filling them; no_new_privs is set; system calls are filtered; no descriptor above 2 is open.
+//! securebits keep an exec as uid 0 from filling them; no_new_privs is set; system calls are filtered; no descriptor above 2 is open. The first
+//! process of the namespace, which never runs a program, keeps one capability where it supervises: to look into processes, of which it sees those
+//! of its namespace alone.
 //!
 //! Kernel behaviour relied on: `capabilities(7)` (securebits are kept over exec, SECBIT_NOROOT since 2.6.26), `close_range(2)`
 //! with `CLOSE_RANGE_CLOEXEC` since 5.11, cgroup v2 reads "0" as the writing task.
 #![expect(unsafe_code, reason = "the module of raw system calls")]
 
+mod bundles;
 pub(crate) mod filter;
 mod init;
+mod substitute;
+mod watch;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -27,7 +32,9 @@ use nix::unistd::{self, Gid, Pid, Uid};
 use thiserror::Error;
 
 use self::filter::Filter;
-pub(crate) use self::init::Init;
+pub(crate) use self::init::{Init, Supervisor};
+pub(crate) use self::substitute::Substitution;
+pub(crate) use self::watch::{Watched, pair};
 
 /// What the child becomes.
 #[derive(Debug)]
@@ -42,6 +49,13 @@ pub(crate) struct Descent {
     pub(crate) mask: SigSet,
     /// What it may not ask of the kernel.
     pub(crate) filter: Filter,
+}
+
+/// What is left to who descends.
+struct Rights<'a> {
+    /// Capabilities by their bits, below 32.
+    capabilities: u32,
+    filter: &'a Filter,
 }
 
 /// A child that did not get as far as its program.
@@ -67,11 +81,16 @@ pub(crate) enum Step {
     Descriptors,
     Mask,
     Filter,
+    Watch,
     Exec,
 }
 
-/// Starts `command` by way of `descent`.
-pub(crate) fn spawn(mut command: Command, descent: Descent) -> Result<Child, SpawnError> {
+/// Starts `command` by way of `descent`, watched or not.
+pub(crate) fn spawn(
+    mut command: Command,
+    descent: Descent,
+    watched: Option<Watched>,
+) -> Result<Child, SpawnError> {
     let fork = |source| SpawnError {
         step: Step::Fork,
         source,
@@ -79,7 +98,15 @@ pub(crate) fn spawn(mut command: Command, descent: Descent) -> Result<Child, Spa
     let (mut progress, mut announce) = io::pipe().map_err(fork)?;
     let descend = move || {
         let mut at = |step: Step| announce.write_all(&[step as u8]);
-        descend(&descent, &mut at)?;
+        let rights = Rights {
+            capabilities: 0,
+            filter: &descent.filter,
+        };
+        descend(&descent, &rights, &mut at)?;
+        if let Some(watched) = &watched {
+            at(Step::Watch)?;
+            watched.begin()?;
+        }
         at(Step::Exec)
     };
     // SAFETY: `descend` makes only system calls on data that was allocated before the fork.
@@ -100,11 +127,15 @@ pub(crate) fn spawn(mut command: Command, descent: Descent) -> Result<Child, Spa
 }
 
 /// The steps, which make only system calls.
-fn descend(descent: &Descent, mut at: impl FnMut(Step) -> io::Result<()>) -> io::Result<()> {
+fn descend(
+    descent: &Descent,
+    rights: &Rights<'_>,
+    mut at: impl FnMut(Step) -> io::Result<()>,
+) -> io::Result<()> {
     at(Step::Cgroup)?;
     (&descent.cgroup).write_all(b"0")?;
     at(Step::Securebits)?;
-    set_securebits()?;
+    set_securebits(rights.capabilities != 0)?;
     at(Step::Bounding)?;
     drop_bounding_set()?;
     at(Step::Ids)?;
@@ -114,7 +145,7 @@ fn descend(descent: &Descent, mut at: impl FnMut(Step) -> io::Result<()>) -> io:
     unistd::setresgid(descent.gid, descent.gid, descent.gid)?;
     unistd::setresuid(descent.uid, descent.uid, descent.uid)?;
     at(Step::Capabilities)?;
-    clear_capabilities()?;
+    set_capabilities(rights.capabilities)?;
     at(Step::NoNewPrivileges)?;
     prctl::set_no_new_privs()?;
     at(Step::Descriptors)?;
@@ -122,7 +153,7 @@ fn descend(descent: &Descent, mut at: impl FnMut(Step) -> io::Result<()>) -> io:
     at(Step::Mask)?;
     descent.mask.thread_set_mask()?;
     at(Step::Filter)?;
-    Ok(descent.filter.install()?)
+    Ok(rights.filter.install()?)
 }
 
 /// Undoes an inherited "ignore", with which a child's status is thrown away.
@@ -179,6 +210,7 @@ impl Step {
             Step::Descriptors => "close descriptors",
             Step::Mask => "restore the signal mask",
             Step::Filter => "filter system calls",
+            Step::Watch => "have the opening of files watched (`--trust=fdsubst`)",
             Step::Exec => "run the command",
         }
     }
@@ -187,7 +219,7 @@ impl Step {
 impl From<u8> for Step {
     fn from(byte: u8) -> Self {
         use Step::*;
-        const ORDER: [Step; 12] = [
+        const ORDER: [Step; 13] = [
             Fork,
             Init,
             Cgroup,
@@ -199,6 +231,7 @@ impl From<u8> for Step {
             Descriptors,
             Mask,
             Filter,
+            Watch,
             Exec,
         ];
         ORDER
@@ -208,9 +241,11 @@ impl From<u8> for Step {
     }
 }
 
-/// Uid 0 gives no capability on exec, none is kept over a change of uid, none becomes ambient; and this for good.
-fn set_securebits() -> nix::Result<()> {
-    let bits = libc::SECBIT_NOROOT
+/// Uid 0 gives no capability on exec, none is kept over a change of uid but where that is wanted, none becomes ambient; and this for good.
+fn set_securebits(keep: bool) -> nix::Result<()> {
+    let kept = if keep { libc::SECBIT_KEEP_CAPS } else { 0 };
+    let bits = kept
+        | libc::SECBIT_NOROOT
         | libc::SECBIT_NOROOT_LOCKED
         | libc::SECBIT_KEEP_CAPS_LOCKED
         | libc::SECBIT_NO_CAP_AMBIENT_RAISE
@@ -233,13 +268,18 @@ fn drop_bounding_set() -> nix::Result<()> {
 
 /// Empties the permitted, effective and inheritable sets, and with them the ambient one.
 pub(crate) fn clear_capabilities() -> nix::Result<()> {
+    set_capabilities(0)
+}
+
+/// Leaves these in the permitted and the effective set.
+fn set_capabilities(kept: u32) -> nix::Result<()> {
     let header = CapabilityHeader {
         version: LINUX_CAPABILITY_VERSION_3,
         pid: 0,
     };
-    let none = [0_u32; 6];
+    let sets = [kept, kept, 0, 0, 0, 0_u32];
     // SAFETY: both point to live values of the layout of version 3: a header of 8 bytes, two structs of three u32.
-    Errno::result(unsafe { libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()) })
+    Errno::result(unsafe { libc::syscall(libc::SYS_capset, &raw const header, sets.as_ptr()) })
         .map(drop)
 }
 

@@ -56,6 +56,9 @@ pub enum LaunchError {
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// No way for questions about files.
+    #[error("cannot prepare `--trust=fdsubst`: {0}")]
+    Watch(io::Error),
     /// The command does not exist.
     #[error("{}: command not found", .0.display())]
     NotFound(PathBuf),

@@ -10,9 +10,10 @@ mod error;
 mod sockets;
 mod view;
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::thread;
@@ -36,7 +37,7 @@ use super::places::Places;
 use super::wait::Signals;
 use super::ways;
 use crate::sys::launch::filter::Filter;
-use crate::sys::launch::{Descent, Init, spawn};
+use crate::sys::launch::{Descent, Init, Substitution, Supervisor, Watched, pair, spawn};
 
 /// One command to start in a workload.
 #[derive(Debug)]
@@ -62,6 +63,8 @@ pub struct Launch {
     pub scratch: PathBuf,
     /// The network namespace it lives in; `None` is the caller's.
     pub network: Option<OwnedFd>,
+    /// Whether bundles are given the CA each time they are opened, wherever they lie.
+    pub substitute: bool,
 }
 
 /// Runs the command to its end and returns its exit code, or 128 and the number of the signal that ended it.
@@ -126,10 +129,24 @@ fn start(launch: Launch, mask: SigSet) -> Result<(Child, Init), LaunchError> {
         filter: Filter::of_launches(),
     };
     let failed = |error| describe(error, program);
-    let init = Init::start(&descent).map_err(failed)?;
+    let (watched, supervisor) = match launch.substitute {
+        true => watch(&launch.scratch)?,
+        false => (None, None),
+    };
+    let init = Init::start(&descent, supervisor).map_err(failed)?;
     view::seal(&launch.scratch)?;
-    let child = spawn(command, descent).map_err(failed)?;
+    let child = spawn(command, descent, watched).map_err(failed)?;
     Ok((child, init))
+}
+
+/// What it takes to answer for bundles that are opened.
+fn watch(scratch: &Path) -> Result<(Option<Watched>, Option<Supervisor>), LaunchError> {
+    let ca = scratch.join(environment::ALONE);
+    let ca = CString::new(ca.into_os_string().into_vec());
+    let ca = ca.map_err(|_| LaunchError::Scratch(scratch.to_owned()))?;
+    let (watched, door) = pair().map_err(LaunchError::Watch)?;
+    let substitution = Substitution::new(ca);
+    Ok((Some(watched), Some(Supervisor { door, substitution })))
 }
 
 fn open_cgroup(cgroup: &Path) -> Result<File, LaunchError> {

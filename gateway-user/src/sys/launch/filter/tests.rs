@@ -12,15 +12,20 @@ struct Call {
     arguments: [u64; 6],
 }
 
-/// What the filter says: 0 to pass, or the errno.
+/// What the filter of launches says.
 fn verdict(call: Call) -> i32 {
+    by(&Filter::of_launches(), call)
+}
+
+/// What a filter says: 0 to pass, or the errno, or [`ASKS`].
+fn by(filter: &Filter, call: Call) -> i32 {
     let mut data = [0_u8; 64];
     data[0..4].copy_from_slice(&call.number.to_ne_bytes());
     data[4..8].copy_from_slice(&call.arch.to_ne_bytes());
     for (index, argument) in call.arguments.iter().enumerate() {
         data[16 + 8 * index..24 + 8 * index].copy_from_slice(&argument.to_ne_bytes());
     }
-    let program = Filter::of_launches().0;
+    let program = &filter.0;
     let (mut at, mut accumulator) = (0, 0);
     loop {
         let instruction = program[at];
@@ -35,6 +40,7 @@ fn verdict(call: Call) -> i32 {
             _ if code == libc::BPF_RET => {
                 return match instruction.k & libc::SECCOMP_RET_ACTION_FULL {
                     libc::SECCOMP_RET_ALLOW => 0,
+                    libc::SECCOMP_RET_USER_NOTIF => ASKS,
                     libc::SECCOMP_RET_ERRNO => (instruction.k & libc::SECCOMP_RET_DATA) as i32,
                     other => panic!("{other:#x}"),
                 };
@@ -53,6 +59,9 @@ fn verdict(call: Call) -> i32 {
         at += usize::from(if test { instruction.jt } else { instruction.jf });
     }
 }
+
+/// The supervisor answers.
+const ASKS: i32 = -1;
 
 fn call(number: libc::c_long, arguments: [u64; 6]) -> i32 {
     verdict(Call {
@@ -175,6 +184,67 @@ fn nobody_types_into_a_terminal() {
         libc::FIONREAD,
     ] {
         assert_eq!(ioctl(request), 0);
+    }
+}
+
+#[test]
+fn whoever_answers_reads_memory_and_does_nothing_else_that_is_forbidden() {
+    let (launches, supervisors) = (Filter::of_launches(), Filter::of_supervisors());
+    for number in 0..1024 {
+        let call = Call {
+            number,
+            arch: NATIVE,
+            arguments: [0; 6],
+        };
+        let same = by(&launches, call) == by(&supervisors, call);
+        let reads = libc::c_long::from(number) == libc::SYS_process_vm_readv;
+        assert_eq!(same, !reads, "{number}");
+    }
+}
+
+#[test]
+fn only_openings_that_read_are_asked_about() {
+    let filter = Filter::of_opens();
+    let asked = |number: libc::c_long, arguments: [u64; 6], arch| {
+        let number = number as u32;
+        let call = Call {
+            number,
+            arch,
+            arguments,
+        };
+        by(&filter, call)
+    };
+    for number in 0..1024 {
+        let opens = OPENS.iter().any(|(opens, _)| *opens == number) || number == libc::SYS_openat2;
+        let expected = if opens { ASKS } else { 0 };
+        assert_eq!(asked(number, [0; 6], NATIVE), expected, "{number}");
+        assert_eq!(asked(number, [0; 6], 3), 0, "the other filter refuses it");
+    }
+    let more = [
+        libc::O_WRONLY,
+        libc::O_RDWR,
+        libc::O_CREAT,
+        libc::O_PATH,
+        libc::O_DIRECTORY,
+        libc::O_NOFOLLOW,
+        libc::O_TMPFILE,
+    ];
+    let reads = [
+        libc::O_CLOEXEC,
+        libc::O_NONBLOCK,
+        libc::O_NOCTTY,
+        libc::O_NOATIME,
+    ];
+    for (number, index) in OPENS {
+        for (flags, expected) in more
+            .map(|flags| (flags, 0))
+            .into_iter()
+            .chain(reads.map(|flags| (flags, ASKS)))
+        {
+            let mut arguments = [u64::MAX; 6];
+            arguments[*index as usize] = flags as u64 | 0xffff_ffff_0000_0000;
+            assert_eq!(asked(*number, arguments, NATIVE), expected, "{flags:#o}");
+        }
     }
 }
 
