@@ -212,6 +212,7 @@ forbid (principal, action in Action::"llm", resource) unless { context.masked.co
             facts.set(name, 1);
         }
         facts.set("tls", true);
+        facts.set("tainted", false);
         facts.set("stream", false);
         Query {
             identity: "research-agent".into(),

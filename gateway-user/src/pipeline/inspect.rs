@@ -1,6 +1,6 @@
 //! Reads as much of a request as facts need: what policy decides on, and what an approval is bound to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::keeper::CredentialClass;
 use crate::mask::{self, Shape};
 use crate::policy::PolicySet;
 use crate::protocol::http::{self as protocol, Head};
-use crate::protocol::llm::{self, Call, Endpoint, Family};
+use crate::protocol::llm::{self, Call, Endpoint, Family, risks};
 use crate::protocol::{Action, Fact, Facts, Why, credentials};
 use crate::record::Finding;
 
@@ -132,6 +132,20 @@ pub(super) async fn prepare(
     if endpoint.is_some_and(Endpoint::is_call) {
         charge::spent(connection, &mut facts);
     }
+    let mut risks = BTreeSet::new();
+    if is_call
+        && endpoint.is_some()
+        && policies.needs_risks(streamed.name, &resource.name, &resource.groups)
+    {
+        risks = risks::find(bytes, &connection.gateway.classifiers);
+        facts.set(
+            "risks",
+            risks
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Fact>(),
+        );
+    }
     let call = endpoint
         .filter(|found| found.is_call())
         .map(|found| llm::read(found, &head, bytes, facts.clone()))
@@ -153,7 +167,10 @@ pub(super) async fn prepare(
         action,
         family,
         call,
-        findings: counted(&found),
+        findings: counted(&found)
+            .into_iter()
+            .chain(risks.into_iter().map(risk))
+            .collect(),
         unfit: None,
         policies,
     })
@@ -291,6 +308,15 @@ pub(super) fn counted(found: &[crate::detect::Finding]) -> Vec<Finding> {
         count,
     };
     counts.into_iter().map(finding).collect()
+}
+
+/// A risk, as the record has it.
+fn risk(name: &str) -> Finding {
+    Finding {
+        detector: name.to_owned(),
+        class: risks::CLASS.to_owned(),
+        count: 1,
+    }
 }
 
 pub(super) fn malformed(error: &dyn std::fmt::Display) -> Unfit {

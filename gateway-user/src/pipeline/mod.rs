@@ -28,6 +28,7 @@ mod revoke;
 mod source;
 mod splice;
 mod surrogates;
+mod taint;
 mod tls;
 mod tools;
 mod tunnel;
@@ -57,6 +58,7 @@ use crate::load::{Load, Place, Share};
 use crate::mask;
 use crate::policy::{Live, Query};
 use crate::protocol::Action;
+use crate::protocol::llm::risks::Classifier;
 use crate::record::{Direction, Ledger, LedgerError, Process, SessionEntry, SessionStart, Time};
 use crate::sniff::{self, Deadlines, Prefixed, SniffError, Wire};
 use crate::spend::Spend;
@@ -69,6 +71,7 @@ pub use distrust::Distrustful;
 pub use observe::Unopened;
 pub use questions::questions;
 pub use surrogates::Vault;
+pub use taint::Taints;
 
 /// What every connection uses; built once by `app`.
 pub struct Gateway {
@@ -86,6 +89,10 @@ pub struct Gateway {
     pub upstreams: Upstreams,
     /// How much is under way.
     pub load: Load,
+    /// What judges the texts of calls beside the rules; nothing, unless it is plugged in.
+    pub classifiers: Vec<Arc<dyn Classifier>>,
+    /// Workloads that untrusted content has reached.
+    pub taints: Taints,
     /// Surrogates of every identity.
     pub surrogates: Vault,
     /// Memory for request bodies that are held while they are decided on, of all workloads together; [`body_budget`].
@@ -143,13 +150,16 @@ impl Connection {
 
     /// What policy is asked.
     fn query(&self, resource: &Resource, action: &Action) -> Query {
+        let mut facts = action.facts.clone();
+        // As late as that, so that what a body was made of has counted.
+        facts.set("tainted", self.tainted());
         Query {
             identity: self.caller.identity.id.clone(),
             groups: self.caller.identity.groups.clone(),
             action: action.name.to_owned(),
             service: resource.name.clone(),
             service_groups: resource.groups.clone(),
-            facts: action.facts.clone(),
+            facts,
         }
     }
 

@@ -190,16 +190,20 @@ pub(super) async fn decide(
     }
     let entry = connection.session.exchange(start).await?;
     gateway.ledger.metrics().decisions.observe(began.elapsed());
-    match decision {
-        policy::Decision::Permit(permit) => Ok(Verdict::Permit(entry, permit)),
+    let verdict = match decision {
+        policy::Decision::Permit(permit) => Verdict::Permit(entry, permit),
         policy::Decision::Deny(denial) => {
             let refused = Refused::new(entry, connection, &described, Why::Policy, &denial.reason);
-            Ok(Verdict::Refused(refused))
+            Verdict::Refused(refused)
         }
         policy::Decision::Ask(question) => {
-            ask(connection, &asked, &described, entry, question, policies).await
+            ask(connection, &asked, &described, entry, question, policies).await?
         }
+    };
+    if let Verdict::Permit(_, permit) = &verdict {
+        connection.taint(permit);
     }
+    Ok(verdict)
 }
 
 /// A policy that cannot be evaluated denies; somebody has to mend it.

@@ -29,6 +29,8 @@ pub(super) struct Terms {
     pub(super) within: Duration,
     /// What to tell the agent or the approver.
     pub(super) message: Option<String>,
+    /// For how long what it lets in counts as untrusted.
+    pub(super) taints: Option<Duration>,
     /// A label for the ledger.
     pub(super) record: Option<String>,
     /// The credential to send.
@@ -97,7 +99,13 @@ pub(super) fn read(policy: &Policy, detectors: &Detectors) -> Result<Terms, Faul
     }
     let approvers = on("approvers", Effect::Forbid)?
         .map_or(Ok(Vec::new()), |value| names("approvers", value))?;
-    let within = on("within", Effect::Forbid)?.map(duration).transpose()?;
+    let time = |annotation, value: Option<&str>, longest| {
+        value
+            .map(|value| duration(annotation, value, longest))
+            .transpose()
+    };
+    let within = time("within", on("within", Effect::Forbid)?, LONGEST)?;
+    let taints = time("taints", on("taints", Effect::Permit)?, WITHIN_A_DAY)?;
     if within.is_some() && approvers.is_empty() {
         return Err(Fault::WithinAlone);
     }
@@ -109,6 +117,7 @@ pub(super) fn read(policy: &Policy, detectors: &Detectors) -> Result<Terms, Faul
         approvers,
         within: within.unwrap_or(WITHIN),
         message: text("message", policy.annotation("message"))?,
+        taints,
         record: text("record", on("record", Effect::Permit)?)?,
         credential: text("credential", on("credential", Effect::Permit)?)?,
     })
@@ -135,6 +144,9 @@ impl fmt::Display for Terms {
                 " @approvers(\"{approvers}\") @within(\"{}\")",
                 short(self.within)
             )?;
+        }
+        if let Some(taints) = self.taints {
+            write!(f, " @taints(\"{}\")", short(taints))?;
         }
         for (name, value) in [
             ("record", &self.record),
@@ -187,32 +199,37 @@ fn names_requests(policy: &Policy) -> bool {
 }
 
 /// Reads `30s`, `10m` or `1h`.
-fn duration(value: &str) -> Result<Duration, Fault> {
-    let parse = || {
-        let unit = match value.chars().last()? {
-            's' => 1,
-            'm' => 60,
-            'h' => 3600,
-            _ => return None,
-        };
-        let digits = &value[..value.len() - 1];
-        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        let seconds = digits.parse::<u64>().ok()?.checked_mul(unit)?;
-        (1..=LONGEST.as_secs())
-            .contains(&seconds)
-            .then(|| Duration::from_secs(seconds))
-    };
-    parse().ok_or_else(|| Fault::Value {
-        annotation: "within",
+fn duration(
+    annotation: &'static str,
+    value: &str,
+    (longest, expected): (Duration, &'static str),
+) -> Result<Duration, Fault> {
+    let read = read_short(value).filter(|read| (Duration::from_secs(1)..=longest).contains(read));
+    read.ok_or_else(|| Fault::Value {
+        annotation,
         value: value.to_owned(),
-        expected: "use a duration such as 30s, 10m or 1h, a week at most",
+        expected,
     })
 }
 
-/// Writes a duration as [`duration`] reads it.
-fn short(duration: Duration) -> String {
+/// Reads what [`short`] writes.
+pub(super) fn read_short(value: &str) -> Option<Duration> {
+    let unit = match value.chars().last()? {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        _ => return None,
+    };
+    let digits = &value[..value.len() - 1];
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let seconds = digits.parse::<u64>().ok()?.checked_mul(unit)?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// Writes a duration as [`read_short`] reads it.
+pub(super) fn short(duration: Duration) -> String {
     match duration.as_secs() {
         seconds if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
         seconds if seconds % 60 == 0 => format!("{}m", seconds / 60),
@@ -236,7 +253,17 @@ fn line(annotation: &'static str, value: &str) -> Result<String, Fault> {
 const WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// A question older than this is asked again; also keeps deadlines far from overflow.
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+const LONGEST: (Duration, &str) = (
+    Duration::from_secs(7 * 24 * 3600),
+    "use a duration such as 30s, 10m or 1h, a week at most",
+);
+
+/// So far a start looks back in the record.
+pub const LONGEST_TAINT: Duration = Duration::from_secs(24 * 3600);
+const WITHIN_A_DAY: (Duration, &str) = (
+    LONGEST_TAINT,
+    "use a duration such as 30s, 10m or 1h, a day at most",
+);
 
 /// Where values may be restored. A WebSocket is in the group, and its messages keep their surrogates.
 const RESTORED: &[&str] = &["http", "http.read", "http.write"];
@@ -247,6 +274,7 @@ pub(super) const ANNOTATIONS: &[&str] = &[
     "mask",
     "style",
     "restore",
+    "taints",
     "approvers",
     "within",
     "message",

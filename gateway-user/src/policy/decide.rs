@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,7 @@ pub struct Permit {
     pub(super) policies: Vec<String>,
     pub(super) masks: Masks,
     pub(super) restores: BTreeSet<String>,
+    pub(super) taints: Option<Duration>,
     pub(super) approvals: BTreeSet<String>,
     pub(super) records: BTreeSet<String>,
     pub(super) credential: Option<String>,
@@ -86,6 +88,7 @@ impl PolicySet {
             policies: Vec::new(),
             masks: Masks::default(),
             restores: BTreeSet::new(),
+            taints: None,
             approvals: BTreeSet::new(),
             records: BTreeSet::new(),
             credential: None,
@@ -202,6 +205,9 @@ fn permit(
         restores: rules(set, &permits)
             .flat_map(|(_, rule)| rule.terms.restores.clone())
             .collect(),
+        taints: rules(set, &permits)
+            .filter_map(|(_, rule)| rule.terms.taints)
+            .max(),
         policies: permits.into_iter().chain(fulfilled.forbids).collect(),
         masks: fulfilled.masks,
         approvals: fulfilled.approvals,

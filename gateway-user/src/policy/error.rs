@@ -102,6 +102,8 @@ pub enum Fault {
     UnknownDetector { name: String, known: Vec<String> },
     #[error("{message}")]
     Detector { message: String },
+    #[error("no risk is called \"{name}\": there are {}", crate::protocol::llm::risks::KNOWN.join(", "))]
+    UnknownRisk { name: String },
     #[error(
         "context.credential is never \"{value}\": it is \"none\", \"own\", \"foreign\" or \"held\""
     )]

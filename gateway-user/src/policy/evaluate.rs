@@ -10,7 +10,7 @@ use cedar_policy::{
     RestrictedExpression,
 };
 
-use super::shape::FINDINGS;
+use super::shape::{FINDINGS, RISKS};
 use super::{PolicyError, PolicySet, Query, Slice};
 use crate::protocol::Fact;
 
@@ -93,6 +93,14 @@ impl<'a> Prepared<'a> {
                 return Err(EvaluateError::Unread);
             }
             facts.push((FINDINGS.to_owned(), texts(&BTreeSet::new())));
+        }
+        // Likewise, of actions that have it.
+        let has_risks = slice.facts.iter().any(|fact| fact == RISKS);
+        if has_risks && !query.facts.0.contains_key(RISKS) {
+            if slice.reads_risks(&resource, &service_groups) {
+                return Err(EvaluateError::Unread);
+            }
+            facts.push((RISKS.to_owned(), texts(&BTreeSet::new())));
         }
         let principal = uid(&set.types.identity, &query.identity);
         let groups = uids(&set.types.group, &query.groups);

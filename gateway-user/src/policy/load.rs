@@ -273,7 +273,11 @@ fn check(
         effect: policy.effect(),
         needs_body: terms.is_obligation()
             || !terms.restores.is_empty()
+            // What a body brings is to be there before it is known whether the workload is tainted.
+            || shape::reads(&tree, shape::TAINTED)
+            || shape::reads(&tree, shape::RISKS)
             || shape::reads(&tree, shape::FINDINGS),
+        needs_risks: shape::reads(&tree, shape::RISKS),
         terms,
     })
 }

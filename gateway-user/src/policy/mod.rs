@@ -37,6 +37,9 @@ pub use lookup::{Lookup, RESOLVE};
 pub use question::{Ask, Question};
 pub use style::{Masks, Style};
 
+pub use annotation::LONGEST_TAINT;
+pub use permit::taint;
+
 use annotation::Terms;
 
 use crate::detect::Detectors;
@@ -93,6 +96,8 @@ struct Slice {
     facts: Vec<String>,
     /// The resources of those that need whole bodies.
     read_whole: Vec<ResourceConstraint>,
+    /// The resources of those that read the risks of a call.
+    read_risks: Vec<ResourceConstraint>,
     /// The resources of those that name the action itself.
     named: Vec<ResourceConstraint>,
     /// The permits that name the action itself.
@@ -106,6 +111,8 @@ struct Rule {
     effect: Effect,
     /// Whether it obliges, or reads `context.findings`.
     needs_body: bool,
+    /// Whether it reads `context.risks`.
+    needs_risks: bool,
     terms: Terms,
 }
 
@@ -191,6 +198,16 @@ impl PolicySet {
         };
         let (service, groups) = evaluate::resource(self, service, service_groups);
         slice.reads_whole(&service, &groups)
+    }
+
+    /// Whether the texts of a call at a service in these groups are searched for [risks](crate::protocol::llm::risks).
+    #[must_use]
+    pub fn needs_risks(&self, action: &str, service: &str, service_groups: &[String]) -> bool {
+        let Some(slice) = self.slices.get(action) else {
+            return true;
+        };
+        let (service, groups) = evaluate::resource(self, service, service_groups);
+        slice.reads_risks(&service, &groups)
     }
 
     /// Whether `action` needs whole bodies read at some service.

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::annotation::{read_short, short};
 use super::decide::{Decision, Permit, Query, labels, resolve};
-use super::shape::FINDINGS;
+use super::shape::{FINDINGS, TAINTED};
 use super::{Masks, PolicySet};
 use crate::detect::Detectors;
 use crate::protocol::Fact;
@@ -16,12 +18,13 @@ impl Permit {
         &self.query
     }
 
-    /// Decides again with the policies of now, for a part of it that has come later: with what people granted, and what detectors
-    /// found in that part.
+    /// Decides again with the policies of now, for a part of it that has come later: with what people granted, what detectors
+    /// found in that part, and whether the workload is tainted by now.
     #[must_use]
-    pub fn again(&self, now: &PolicySet, findings: Fact) -> Decision {
+    pub fn again(&self, now: &PolicySet, findings: Fact, tainted: bool) -> Decision {
         let mut query = Query::clone(&self.query);
         query.facts.set(FINDINGS, findings);
+        query.facts.set(TAINTED, tainted);
         resolve(now, query, &self.approvals)
     }
 
@@ -41,6 +44,12 @@ impl Permit {
     #[must_use]
     pub fn restores(&self) -> &BTreeSet<String> {
         &self.restores
+    }
+
+    /// For how long what it lets in counts as untrusted, if it does.
+    #[must_use]
+    pub fn taints(&self) -> Option<Duration> {
+        self.taints
     }
 
     /// The approvals it needs, which were given.
@@ -67,15 +76,28 @@ impl Permit {
         self.credential.as_deref()
     }
 
-    /// What comes with it, for the record: `mask:pii`, `restore:email`, `approval:dba`, `record:audit`, `credential:team-key`.
+    /// What comes with it, for the record: `mask:pii`, `restore:email`, `taint:30m`, `approval:dba`, `record:audit`, `credential:team-key`.
     #[must_use]
     pub fn obligations(&self) -> Vec<String> {
         self.masks
             .labels()
             .chain(labels("restore", &self.restores))
+            .chain(self.taints.map(|lasts| format!("{TAINT}{}", short(lasts))))
             .chain(labels("approval", &self.approvals))
             .chain(labels("record", &self.records))
             .chain(labels("credential", &self.credential))
             .collect()
     }
 }
+
+/// For how long what was let in counts as untrusted, by the obligations on record.
+#[must_use]
+pub fn taint(obligations: &[String]) -> Option<Duration> {
+    let labels = obligations.iter();
+    labels
+        .filter_map(|label| read_short(label.strip_prefix(TAINT)?))
+        .max()
+}
+
+/// What its label begins with.
+const TAINT: &str = "taint:";

@@ -12,6 +12,7 @@ use super::annotation::Terms;
 use super::error::Fault;
 use super::vocabulary::Vocabulary;
 use crate::detect::Detectors;
+use crate::protocol::llm::risks;
 
 /// Checks the conditions of a policy.
 pub(super) fn check(
@@ -227,6 +228,13 @@ fn names_exist(condition: &Expr, detectors: &Detectors) -> Result<(), Fault> {
     {
         return Err(Fault::unknown_detector(&name, detectors));
     }
+    let risks = compared(RISKS).concat();
+    if let Some(name) = risks
+        .into_iter()
+        .find(|name| !risks::KNOWN.contains(&name.as_str()))
+    {
+        return Err(Fault::UnknownRisk { name });
+    }
     let kinds = compared(CREDENTIAL).concat();
     match kinds
         .into_iter()
@@ -284,5 +292,9 @@ const MASKED: &str = "masked";
 const APPROVALS: &str = "approvals";
 /// The fact that needs whole bodies.
 pub(super) const FINDINGS: &str = "findings";
+/// Whether untrusted content has reached the workload.
+pub(super) const TAINTED: &str = "tainted";
+/// What in a call is known from attacks on models.
+pub(super) const RISKS: &str = "risks";
 const CREDENTIAL: &str = "credential";
 const CREDENTIAL_KINDS: &[&str] = &["none", "own", "foreign", "held"];

@@ -14,6 +14,11 @@ impl Slice {
         reaches(&self.read_whole, service, groups)
     }
 
+    /// Whether a policy that reads the risks of a call can apply to a service in these groups.
+    pub(super) fn reads_risks(&self, service: &EntityUid, groups: &HashSet<EntityUid>) -> bool {
+        reaches(&self.read_risks, service, groups)
+    }
+
     /// Whether a policy that names the action itself can apply to a service in these groups.
     pub(super) fn names(&self, service: &EntityUid, groups: &HashSet<EntityUid>) -> bool {
         reaches(&self.named, service, groups)
@@ -52,7 +57,7 @@ pub(super) fn by_action(
         let facts = facts.keys().cloned().collect();
         let admits = |group: &EntityUid| *group == action || actions.is_ancestor_of(group, &action);
         let mut set = cedar_policy::PolicySet::new();
-        let (mut read_whole, mut named) = (Vec::new(), Vec::new());
+        let (mut read_whole, mut read_risks, mut named) = (Vec::new(), Vec::new(), Vec::new());
         let mut permits = BTreeSet::new();
         for policy in all.policies() {
             let (applies, names) = match policy.action_constraint() {
@@ -75,6 +80,9 @@ pub(super) fn by_action(
             if rules.get(id).is_none_or(|rule| rule.needs_body) {
                 read_whole.push(policy.resource_constraint());
             }
+            if rules.get(id).is_none_or(|rule| rule.needs_risks) {
+                read_risks.push(policy.resource_constraint());
+            }
             set.add(policy.clone()).map_err(|error| broken(&error))?;
         }
         let entity = entity.clone();
@@ -86,6 +94,7 @@ pub(super) fn by_action(
                 set,
                 facts,
                 read_whole,
+                read_risks,
                 named,
                 permits,
             },

@@ -10,6 +10,7 @@ mod call;
 mod counts;
 mod google;
 mod input;
+pub mod risks;
 
 use ::http::{HeaderMap, Method};
 

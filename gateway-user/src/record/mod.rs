@@ -31,6 +31,7 @@ mod spool;
 mod standing;
 mod step;
 mod store;
+mod taint;
 mod time;
 mod transcript;
 mod types;
@@ -46,6 +47,7 @@ pub(crate) use op::{Answered, Asked};
 pub use read::{Explained, Filter, Reader};
 pub use root::ImportedRoot;
 pub(crate) use standing::Standing;
+pub use taint::Tainted;
 pub use time::Time;
 pub use types::{
     Approval, ApprovalState, Closed, Decided, Decision, Direction, Exchange, ExchangeStart,

@@ -341,7 +341,10 @@ pub(super) fn count(row: &SqliteRow, column: &'static str) -> Result<Option<u64>
         .transpose()
 }
 
-fn json<T: DeserializeOwned>(row: &SqliteRow, column: &'static str) -> Result<T, LedgerError> {
+pub(super) fn json<T: DeserializeOwned>(
+    row: &SqliteRow,
+    column: &'static str,
+) -> Result<T, LedgerError> {
     let text: String = get(row, column)?;
     serde_json::from_str(&text).map_err(|_| damaged(row, column))
 }

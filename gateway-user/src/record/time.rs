@@ -25,6 +25,18 @@ impl Time {
         })
     }
 
+    /// So much later.
+    #[must_use]
+    pub fn plus(self, passed: Duration) -> Self {
+        Self(self.0.saturating_add(millis(passed)))
+    }
+
+    /// So much earlier.
+    #[must_use]
+    pub fn minus(self, passed: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(passed)))
+    }
+
     /// The wall-clock time of a kernel fact that counts from boot (`CLOCK_BOOTTIME`, as in `/proc/PID/stat`), to about 10 ms.
     /// Without `/proc/uptime` it counts from 1970, which nobody takes for a date.
     pub fn since_boot(passed: Duration) -> Self {

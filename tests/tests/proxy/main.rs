@@ -30,6 +30,7 @@ mod site;
 mod socket;
 mod streams;
 mod surrogates;
+mod taint;
 mod tools;
 mod transfer;
 mod upgrade;

@@ -35,9 +35,9 @@ use crate::identity::{self, Registry};
 use crate::keeper::{Keeper, process};
 use crate::kernel::Entrant;
 use crate::load::{Limits, Load};
-use crate::pipeline::{self, Distrustful, Gateway, Unopened};
-use crate::policy::{Files, Live, PolicyError};
-use crate::record::Ledger;
+use crate::pipeline::{self, Distrustful, Gateway, Taints, Unopened};
+use crate::policy::{Files, LONGEST_TAINT, Live, PolicyError};
+use crate::record::{Ledger, Time};
 use crate::spend::Spend;
 use crate::sys::part;
 use crate::tasks::Tasks;
@@ -120,6 +120,12 @@ fn open(path: &Path, asks: Vec<OwnedFd>, keeper: Vec<OwnedFd>) -> Result<Opened,
     })
 }
 
+/// What tainted workloads before this start, as far as it may still count.
+async fn tainted(ledger: &Ledger) -> Result<Taints, UpError> {
+    let since = Time::now().minus(LONGEST_TAINT);
+    Ok(Taints::recorded(ledger.reader().taints(since).await?))
+}
+
 async fn serve(opened: Opened, orders: Orders) -> std::io::Result<()> {
     let scraped = opened
         .scraped
@@ -171,6 +177,8 @@ async fn build(opened: Opened) -> Result<Proxying, UpError> {
         policies: live,
         approvals: Approvals::open(ledger.clone()).await?,
         load: Load::new(Limits::fitting(super::descriptors())),
+        classifiers: Vec::new(),
+        taints: tainted(&ledger).await?,
         surrogates: pipeline::Vault::default(),
         bodies: pipeline::body_budget(),
         spend: opened.spend,

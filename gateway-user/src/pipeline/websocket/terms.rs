@@ -92,7 +92,11 @@ impl Terms {
             .iter()
             .flat_map(|finding| [finding.detector.to_string(), finding.class.to_string()]);
         let policies = self.connection.gateway.policies.load();
-        match self.permit.again(&policies, names.collect::<Fact>()) {
+        match self.permit.again(
+            &policies,
+            names.collect::<Fact>(),
+            self.connection.tainted(),
+        ) {
             Decision::Permit(permit) => Ok(self.connection.masks(&permit)),
             Decision::Deny(denial) => Err(Stop::refused(&denial.reason)),
             Decision::Ask(question) => Err(Stop::refused(&format!(

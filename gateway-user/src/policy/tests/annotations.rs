@@ -49,6 +49,50 @@ fn annotations_are_known_and_meaningful() {
             "@within belongs on a forbid",
         ),
         (
+            "@id(\"a\") @style(\"hash\") forbid (principal, action, resource);",
+            "add @mask",
+        ),
+        (
+            "@id(\"a\") @mask(\"pii\") @style(\"blur\") forbid (principal, action, resource);",
+            "use replace, hash, last4 or surrogate",
+        ),
+        (
+            "@id(\"a\") @mask(\"pii,github-token\") @style(\"surrogate\") forbid (principal, action, resource);",
+            "\"github-token\" is secret",
+        ),
+        (
+            "@id(\"a\") @restore(\"secrets\") permit (principal, action == Action::\"http.write\", resource);",
+            "\"secrets\" is secret",
+        ),
+        (
+            "@id(\"a\") @restore(\"emial\") permit (principal, action == Action::\"http.write\", resource);",
+            "neither a detector nor a class",
+        ),
+        (
+            "@id(\"a\") @restore(\"pii\") permit (principal, action, resource);",
+            "@restore works on requests",
+        ),
+        (
+            "@id(\"a\") @restore(\"pii\") permit (principal, action in [Action::\"http.read\", Action::\"llm.generate\"], resource);",
+            "@restore works on requests",
+        ),
+        (
+            "@id(\"a\") @restore(\"pii\") forbid (principal, action == Action::\"http.write\", resource);",
+            "@restore belongs on a permit",
+        ),
+        (
+            "@id(\"a\") @taints(\"25h\") permit (principal, action, resource);",
+            "a day at most",
+        ),
+        (
+            "@id(\"a\") @taints(\"1h\") forbid (principal, action, resource);",
+            "@taints belongs on a permit",
+        ),
+        (
+            "@id(\"a\") permit (principal, action == Action::\"llm.generate\", resource) unless { context.risks.contains(\"hiden-text\") };",
+            "no risk is called \"hiden-text\"",
+        ),
+        (
             "@id(\"a\") @record(\"x\") forbid (principal, action, resource);",
             "@record belongs on a permit",
         ),

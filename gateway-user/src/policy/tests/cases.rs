@@ -300,6 +300,7 @@ fn what_passes_unopened_is_permitted_by_name_alone() {
             ("credential", Fact::from("none")),
             ("findings", Fact::Set(BTreeSet::new())),
             ("distrusted", Fact::Bool(true)),
+            ("tainted", Fact::Bool(false)),
         ]
         .into_iter()
         .fold(Facts::default(), |mut facts, (name, fact)| {

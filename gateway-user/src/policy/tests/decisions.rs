@@ -37,6 +37,7 @@ fn what_no_policy_permits_is_denied() {
     let mut raw = generate("");
     raw.action = "connect".into();
     for fact in [
+        "risks",
         "method",
         "path",
         "model",
@@ -297,4 +298,71 @@ fn findings_that_nobody_looked_for_are_not_an_empty_set() {
         assert!(denial.error);
         assert!(denial.detail.unwrap().contains("was not read"));
     }
+}
+
+#[test]
+fn of_two_styles_the_one_that_tells_less_counts_and_a_change_to_less_ends_what_stands() {
+    let mask = |id: &str, style: &str| {
+        format!(
+            "@id(\"{id}\") @mask(\"pii\") @style(\"{style}\") forbid (principal, action, resource) unless {{ context.masked.contains(\"pii\") }};\n"
+        )
+    };
+    const ALL: &str = "@id(\"all\") permit (principal, action, resource);\n";
+    let style = |policies: &[String]| {
+        let set = set(&[ALL.to_owned(), policies.concat()].concat());
+        let permit = permit(set.decide(generate("gpt-5-mini")));
+        let named: Vec<(String, Style)> = permit
+            .masks()
+            .iter()
+            .map(|(name, style)| (name.to_owned(), style))
+            .collect();
+        (permit.standing(), named, permit.obligations(), set)
+    };
+    let one = |style| vec![("pii".to_owned(), style)];
+    let (mut last, named, obligations, shown) = style(&[mask("a", "last4")]);
+    assert_eq!(
+        (named, obligations),
+        (one(Style::Last4), vec!["mask:pii (last4)".to_owned()])
+    );
+    let (mut surrogate, named, ..) = style(&[mask("a", "last4"), mask("b", "surrogate")]);
+    assert_eq!(named, one(Style::Surrogate));
+    let (_, named, obligations, hidden) = style(&[mask("a", "replace"), mask("b", "hash")]);
+    assert_eq!(
+        (named, obligations),
+        (one(Style::Replace), vec!["mask:pii".to_owned()])
+    );
+    assert!(surrogate.renew(&shown).is_ok());
+    assert!(surrogate.renew(&hidden).is_err() && last.renew(&hidden).is_err());
+}
+
+#[test]
+fn permits_add_what_they_restore_and_the_longest_taint_counts() {
+    let set = set(r#"
+@id("a") @restore("email") @taints("10m") permit (principal, action in Action::"http", resource);
+@id("b") @restore("pii") permit (principal, action == Action::"http.write", resource);
+@id("c") @taints("1h") permit (principal, action == Action::"http.write", resource);
+"#);
+    let mut query = generate("gpt-5-mini");
+    query.action = "http.write".to_owned();
+    let known = [
+        "host",
+        "port",
+        "tls",
+        "credential",
+        "findings",
+        "tainted",
+        "method",
+        "path",
+    ];
+    query
+        .facts
+        .0
+        .retain(|name, _| known.contains(&name.as_str()));
+    let permit = permit(set.decide(query));
+    assert_eq!(permit.restores(), &names(&["email", "pii"]));
+    assert_eq!(permit.taints().unwrap().as_secs(), 3600);
+    let obligations = permit.obligations();
+    assert_eq!(obligations, ["restore:email", "restore:pii", "taint:1h"]);
+    assert_eq!(crate::policy::taint(&obligations), permit.taints());
+    assert!(set.needs_body("http.write", "x", &[]) && !set.needs_risks("llm.generate", "x", &[]));
 }

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::load::{self, Source};
-use super::{Decision, Denial, Permit, PolicyError, PolicySet, Query, Question};
+use super::{Decision, Denial, Permit, PolicyError, PolicySet, Query, Question, Style};
 use crate::protocol::{Fact, Facts};
 
 fn compile(text: &str) -> Result<PolicySet, PolicyError> {
@@ -41,6 +41,8 @@ fn generate(model: &str) -> Query {
     facts.set("tls", true);
     facts.set("credential", "none");
     facts.set("findings", Fact::Set(BTreeSet::new()));
+    facts.set("tainted", false);
+    facts.set("risks", Fact::Set(BTreeSet::new()));
     facts.set("method", "POST");
     facts.set("path", "/v1/chat/completions");
     facts.set("model", model);
