@@ -307,6 +307,64 @@ async def langchain_ollama(call):
     return await langchain(call, functools.partial(ChatOllama, base_url="https://ollama.com"))
 
 
+def boto3_client(call):
+    """A client for Bedrock, with the key in the environment."""
+    from boto3.session import Session
+    from botocore.config import Config
+
+    config = Config(read_timeout=call["timeout"]) if call.get("timeout") else None
+    return once(("boto3", call.get("timeout")), lambda: Session().client("bedrock-runtime", config=config))
+
+
+async def boto3_converse(call):
+    arguments = {"modelId": call["model"], "messages": [{"role": "user", "content": [{"text": call["prompt"]}]}]}
+    if call.get("tools"):
+        arguments["toolConfig"] = {"tools": [{"toolSpec": {"name": "weather", "description": "weather", "inputSchema": {"json": SCHEMA}}}]}
+    if not call.get("stream"):
+        answer = boto3_client(call).converse(**arguments)
+        blocks = answer["output"]["message"]["content"]
+        tools = [[block["toolUse"]["name"], json.dumps(block["toolUse"]["input"])] for block in blocks if "toolUse" in block]
+        usage = answer["usage"]
+        return shown("".join(block.get("text", "") for block in blocks), tools, usage["inputTokens"], usage["outputTokens"])
+    events = list(boto3_client(call).converse_stream(**arguments)["stream"])
+    deltas = [event["contentBlockDelta"]["delta"] for event in events if "contentBlockDelta" in event]
+    names = [event["contentBlockStart"]["start"]["toolUse"]["name"] for event in events if "contentBlockStart" in event]
+    tools = [[names[0], "".join(delta["toolUse"]["input"] for delta in deltas if "toolUse" in delta)]] if names else []
+    usage = next(event["metadata"]["usage"] for event in events if "metadata" in event)
+    return shown("".join(delta.get("text", "") for delta in deltas), tools, usage["inputTokens"], usage["outputTokens"])
+
+
+async def boto3_invoke(call):
+    """In the model's own format."""
+    body = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 100, "messages": [{"role": "user", "content": call["prompt"]}]}
+    if call.get("tools"):
+        body["tools"] = [{"name": "weather", "description": "weather", "input_schema": SCHEMA}]
+    arguments = {"modelId": call["model"], "body": json.dumps(body)}
+    if not call.get("stream"):
+        answer = json.loads(boto3_client(call).invoke_model(**arguments)["body"].read())
+        blocks, usage = answer["content"], answer["usage"]
+        tools = [[block["name"], json.dumps(block["input"])] for block in blocks if block["type"] == "tool_use"]
+        return shown("".join(block.get("text", "") for block in blocks), tools, usage["input_tokens"], usage["output_tokens"])
+    chunks = boto3_client(call).invoke_model_with_response_stream(**arguments)["body"]
+    events = [json.loads(chunk["chunk"]["bytes"]) for chunk in chunks]
+    deltas = [event["delta"] for event in events if event["type"] == "content_block_delta"]
+    names = [event["content_block"]["name"] for event in events if event["type"] == "content_block_start" and "name" in event["content_block"]]
+    tools = [[names[0], "".join(delta.get("partial_json", "") for delta in deltas)]] if names else []
+    metrics = events[-1]["amazon-bedrock-invocationMetrics"]
+    return shown("".join(delta.get("text", "") for delta in deltas), tools, metrics["inputTokenCount"], metrics["outputTokenCount"])
+
+
+async def boto3_count(call):
+    asked = {"converse": {"messages": [{"role": "user", "content": [{"text": call["prompt"]}]}]}}
+    return {"tokens": boto3_client(call).count_tokens(modelId=call["model"], input=asked)["inputTokens"]}
+
+
+async def langchain_aws(call):
+    from langchain_aws import ChatBedrockConverse
+
+    return await langchain(call, functools.partial(ChatBedrockConverse, provider="amazon", disable_streaming=False))
+
+
 def files(call):
     return {"file": ("a.txt", call["form"])} if "form" in call else None
 
@@ -396,7 +454,7 @@ def shown(text, tools, used, made):
 
 
 CHAT = (openai, openai_azure, openai_responses, openai_completions, anthropic, langchain_openai, langchain_responses, langchain_anthropic, langgraph)
-FAMILIES = (google_genai, google_vertex, google_measured, ollama, ollama_generate, ollama_embed, langchain_google_genai, langchain_ollama)
+FAMILIES = (google_genai, google_vertex, google_measured, ollama, ollama_generate, ollama_embed, langchain_google_genai, langchain_ollama, boto3_converse, boto3_invoke, boto3_count, langchain_aws)
 OTHER = (openai_embeddings, openai_models, openai_kept, anthropic_count, anthropic_models, langchain_embeddings)
 PLAIN = (requests, websockets, httpx, httpx2, aiohttp, urllib3, urllib, grpc)
 KNOWN = {f.__name__.replace("_", "-"): f for f in CHAT + FAMILIES + OTHER + PLAIN}
@@ -408,6 +466,8 @@ async def result(call):
     except Exception as error:  # what the library raised is the result
         module = type(error).__module__.split(".")[0]
         status = getattr(error, "code" if module == "google" else "status_code", None)
+        if module == "botocore":
+            status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode")
         return {"error": type(error).__name__, "module": module, "status": status, "message": str(error)}
 
 

@@ -11,6 +11,7 @@ use super::surrogates::restored;
 use crate::mask::{self, Restored};
 use crate::policy::Permit;
 use crate::protocol::llm::{Family, asking_for_counts};
+use crate::protocol::signed::Signature;
 use crate::protocol::{Why, credentials, http as protocol};
 
 /// What leaves.
@@ -38,6 +39,7 @@ pub(super) fn outgoing(
     protocol::end_to_end(&mut headers);
     let mut target = ready.head.target.clone();
     let held = connection.gateway.keeper.holds(&ready.resource.name);
+    let signature = Signature::of(&headers, &target).filter(|_| !held && !connection.observes());
     if held {
         credentials::strip(&mut headers);
         target = credentials::strip_target(&target);
@@ -57,8 +59,14 @@ pub(super) fn outgoing(
         headers.remove(header::RANGE);
         headers.remove(header::IF_RANGE);
     }
-    if held || (family.is_some() && !connection.observes()) || !masks.is_empty() {
-        // What is inspected has to be readable.
+    let covers = |name| {
+        signature
+            .as_ref()
+            .is_some_and(|signature| signature.covers(name))
+    };
+    let inspected = held || (family.is_some() && !connection.observes()) || !masks.is_empty();
+    if inspected && !covers("accept-encoding") {
+        // What is inspected has to be readable; where this header is signed, whatever comes is decoded.
         headers.insert(
             header::ACCEPT_ENCODING,
             HeaderValue::from_static("identity"),
@@ -114,6 +122,16 @@ pub(super) fn outgoing(
             HeaderValue::from_str(&ready.head.authority).map_err(|error| malformed(&error))?,
         );
     }
+    if let Some(signature) = signature
+        && (bytes.is_some()
+            || target != ready.head.target
+            || !signature.holds(&ready.headers, &headers))
+    {
+        return Err(Unfit {
+            why: Why::Policy,
+            reason: SIGNED.to_owned(),
+        });
+    }
     let mut request = Request::builder()
         .method(ready.head.method.clone())
         .uri(&target)
@@ -128,6 +146,8 @@ pub(super) fn outgoing(
         restored: real.restored,
     })
 }
+
+const SIGNED: &str = "policy has something masked in it that its AWS signature (SigV4) covers, and the provider would refuse it without a word: let the agent use a Bedrock API key (AWS_BEARER_TOKEN_BEDROCK), or hold an AWS credential for the service";
 
 /// The body of a call whose stream would end without its token counts, with a word for them.
 fn asking(ready: &Ready, family: Option<Family>, masked: Option<&[u8]>) -> Option<Bytes> {

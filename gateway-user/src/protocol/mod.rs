@@ -11,6 +11,7 @@ pub mod http;
 pub mod json;
 pub mod llm;
 mod refuse;
+pub mod signed;
 pub mod sse;
 pub mod target;
 pub mod trailers;

@@ -202,6 +202,7 @@ pub(super) fn trusting(ca: &Path, program: &str) -> Command {
         "SSL_CERT_FILE",
         "REQUESTS_CA_BUNDLE",
         "CURL_CA_BUNDLE",
+        "AWS_CA_BUNDLE",
         "NODE_EXTRA_CA_CERTS",
         "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
     ] {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::model::{Conversation, doubled};
 use super::pieces::Pieces;
 use super::serve::{json as document, stream, streamed};
-use super::{anthropic, completions, embeddings, gemini, ollama, openai, responses};
+use super::{anthropic, bedrock, completions, embeddings, gemini, ollama, openai, responses};
 
 /// The answer to a request of a provider's API; `None` to any other.
 pub(super) fn answer(
@@ -21,6 +21,9 @@ pub(super) fn answer(
 ) -> Option<Response<Pieces>> {
     let path = uri.path();
     let body = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    if let Some(called) = path.strip_prefix("/model/") {
+        return amazon(called, &body, pace);
+    }
     if path.starts_with("/v1beta") || path.contains(':') {
         return google(method, uri, &body, pace);
     }
@@ -114,6 +117,37 @@ fn google(method: &Method, uri: &Uri, body: &Value, pace: Duration) -> Option<Re
             StatusCode::BAD_REQUEST,
             &gemini::error("contents are required"),
         )
+    };
+    Some(answer.unwrap_or_else(error))
+}
+
+/// Amazon Bedrock: a model, and what is asked of it.
+fn amazon(called: &str, body: &Value, pace: Duration) -> Option<Response<Pieces>> {
+    let (model, operation) = called.split_once('/')?;
+    let model = &model.replace("%3A", ":").replace("%2F", "/");
+    let found = |answer: Value| document(StatusCode::OK, &answer);
+    let messages =
+        |messages: Vec<Bytes>| streamed("application/vnd.amazon.eventstream", messages, pace);
+    let titan = bedrock::is_titan(model);
+    let answer = match operation {
+        "converse" => bedrock::read(body, model, false).map(|asked| found(bedrock::whole(&asked))),
+        "converse-stream" => {
+            bedrock::read(body, model, true).map(|asked| messages(bedrock::messages(&asked)))
+        }
+        "count-tokens" => bedrock::read(&body["input"]["converse"], model, false)
+            .map(|asked| found(bedrock::counted(&asked))),
+        "invoke" if model.contains("embed") => bedrock::vector(body).map(found),
+        "invoke" => bedrock::read_own(body, model, false).map(|asked| {
+            let answer = found(bedrock::own(&asked, titan));
+            bedrock::with_counts(answer, &asked)
+        }),
+        "invoke-with-response-stream" => bedrock::read_own(body, model, true)
+            .map(|asked| messages(bedrock::chunks(&asked, titan))),
+        _ => return None,
+    };
+    let error = || {
+        let error = bedrock::error("messages are required");
+        document(StatusCode::BAD_REQUEST, &error)
     };
     Some(answer.unwrap_or_else(error))
 }

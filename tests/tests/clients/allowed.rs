@@ -34,7 +34,7 @@ fn python_clients_get_what_they_get_without_tollgate() -> anyhow::Result<()> {
 }
 
 #[test]
-fn clients_of_gemini_and_ollama_get_what_they_get_without_tollgate() -> anyhow::Result<()> {
+fn clients_of_gemini_ollama_and_bedrock_get_what_they_get_without_tollgate() -> anyhow::Result<()> {
     let chat = FAMILIES
         .iter()
         .flat_map(|(client, model)| ways(client, model, PROMPT));
@@ -152,6 +152,8 @@ fn end_to_end(request: &Received) -> (String, String, Vec<(String, String)>, Str
         "te",
         "transfer-encoding",
         "accept-encoding",
+        // New with each request.
+        "amz-sdk-invocation-id",
     ];
     let mut headers = request.headers.clone();
     headers.retain(|(name, _)| !OF_ONE_HOP.contains(&name.as_str()));
@@ -212,8 +214,8 @@ fn action(path: &str) -> &'static str {
         path if path.starts_with("/v1/models") && !path.contains(':') => "llm.read",
         "/api/embed" => "llm.embed",
         path if path.contains(":embedContent") || path.contains(":batchEmbed") => "llm.embed",
-        path if path.ends_with(":countTokens") => "llm.count",
-        path if ["/v1", "/openai/", "/api/"]
+        path if path.ends_with(":countTokens") || path.ends_with("/count-tokens") => "llm.count",
+        path if ["/v1", "/openai/", "/api/", "/model/"]
             .iter()
             .any(|begin| path.starts_with(begin)) =>
         {

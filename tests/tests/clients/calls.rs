@@ -30,7 +30,7 @@ pub(crate) const NODE_CHAT: &[(&str, &str)] = &[
     ("langchain-openai", "gpt-5-mini"),
 ];
 
-/// Chat clients in Python of Gemini and Ollama.
+/// Chat clients in Python of Gemini, Ollama and Bedrock.
 pub(crate) const FAMILIES: &[(&str, &str)] = &[
     ("google-genai", "gemini-2.5-flash"),
     ("google-vertex", "gemini-2.5-flash"),
@@ -38,7 +38,13 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
     ("ollama", "llama3.2"),
     ("ollama-generate", "llama3.2"),
     ("langchain-ollama", "llama3.2"),
+    ("boto3-converse", NOVA),
+    ("boto3-invoke", "anthropic.claude-haiku-4-5-20251001-v1:0"),
+    ("langchain-aws", NOVA),
 ];
+
+/// Amazon's own model, by its inference profile.
+const NOVA: &str = "us.amazon.nova-lite-v1:0";
 
 /// HTTP clients in Python.
 pub(crate) const HTTP: &[&str] = &[
@@ -56,6 +62,7 @@ pub(crate) fn provider(client: &str) -> &'static str {
         _ if client.contains("vertex") => "vertex",
         _ if client.contains("google") => "gemini",
         _ if client.contains("ollama") => "ollama",
+        _ if is_amazons(client) => "bedrock",
         _ => "openai",
     }
 }
@@ -67,6 +74,10 @@ pub(crate) fn is_refusal(call: &Value, result: &Value, inside: bool) -> bool {
         (client, _) if client.starts_with("google") => {
             (error, status) == ("ClientError", Some(403))
         }
+        (client, false) if is_amazons(client) => {
+            (error, status) == ("AccessDeniedException", Some(403))
+        }
+        (client, true) if is_amazons(client) => error == "EventStreamError",
         // It asks for a stream, whatever it is asked.
         ("langchain-ollama", _) => error == "ResponseError",
         ("langchain-google-genai", _) => error == "GooglePermissionDeniedError",
@@ -78,6 +89,10 @@ pub(crate) fn is_refusal(call: &Value, result: &Value, inside: bool) -> bool {
         (client, true) if client.contains("anthropic") => error.ends_with("APIStatusError"),
         (_, true) => error.ends_with("APIError"),
     }
+}
+
+fn is_amazons(client: &str) -> bool {
+    client.starts_with("boto3") || client == "langchain-aws"
 }
 
 /// Every program with chat clients, and its clients.
@@ -148,11 +163,12 @@ pub(crate) fn measured(model: Option<&str>, prompt: &str) -> Vec<Value> {
     both.collect()
 }
 
-/// The same by the libraries of Gemini and Ollama.
+/// The same by the libraries of Gemini, Ollama and Bedrock.
 pub(crate) fn embedded(model: Option<&str>, prompt: &str) -> Vec<Value> {
     let clients = [
         ("google-measured", "gemini-embedding-001"),
         ("ollama-embed", "embeddinggemma"),
+        ("boto3-count", NOVA),
     ];
     let both = [false, true].into_iter().flat_map(|asynchronous| {
         clients.map(|(client, permitted)| {

@@ -166,13 +166,15 @@ fn a_stream_outlives_its_clients_timeout_while_a_person_decides() -> anyhow::Res
     Ok(())
 }
 
-/// Google's library takes comments for answers, and Ollama's has lines: what keeps them waiting is what they read over.
+/// Google's library takes comments for answers, Ollama's has lines and Amazon's messages: what keeps them waiting is what they read over.
 #[test]
-fn streams_of_gemini_and_ollama_outlive_their_clients_timeout_too() -> anyhow::Result<()> {
+fn streams_of_gemini_ollama_and_bedrock_outlive_their_clients_timeout_too() -> anyhow::Result<()> {
     let world = World::new()?;
     let clients = [
         ("google-genai", "gemini-review"),
         ("ollama", "llama-review"),
+        ("boto3-converse", "llama-review"),
+        ("boto3-invoke", "llama-review"),
     ];
     let mut calls = impatient(&clients, "hello", true);
     for call in &mut calls {

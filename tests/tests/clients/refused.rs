@@ -107,7 +107,7 @@ fn action(client: &str) -> &'static str {
         "openai-embeddings" | "langchain-embeddings" | "google-measured" | "ollama-embed" => {
             "llm.embed"
         }
-        "anthropic-count" => "llm.count",
+        "anthropic-count" | "boto3-count" => "llm.count",
         _ => "llm.generate",
     }
 }

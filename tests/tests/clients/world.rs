@@ -72,6 +72,7 @@ impl World {
             "generativelanguage.googleapis.com",
             "aiplatform.googleapis.com",
             "ollama.com",
+            "bedrock-runtime.us-east-1.amazonaws.com",
             FILES,
             FORBIDDEN,
         ];
@@ -104,6 +105,7 @@ impl World {
                 service("gemini", "generativelanguage.googleapis.com"),
                 service("vertex", "aiplatform.googleapis.com"),
                 service("ollama", "ollama.com"),
+                service("bedrock", "bedrock-runtime.us-east-1.amazonaws.com"),
                 service("files", FILES),
                 service("echo", ECHO),
                 service("trust", &format!("*.{TRUST}")),
@@ -222,7 +224,7 @@ impl Script {
         })
     }
 
-    /// The Python libraries of Gemini and Ollama.
+    /// The Python libraries of Gemini, Ollama and Bedrock.
     pub(crate) fn families() -> anyhow::Result<Self> {
         let python = cache()?.join("clients-families/bin/python");
         Ok(Self {
@@ -276,7 +278,12 @@ impl Script {
             .env("OPENAI_API_KEY", "agent-key")
             .env("ANTHROPIC_API_KEY", "agent-key")
             .env("GOOGLE_API_KEY", "agent-key")
-            .env("OLLAMA_API_KEY", "agent-key");
+            .env("OLLAMA_API_KEY", "agent-key")
+            .env("AWS_BEARER_TOKEN_BEDROCK", "agent-key")
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            // botocore names itself with a set, whose order is else another in each run.
+            .env("PYTHONHASHSEED", "0");
         let printed = finish(&command, &serde_json::to_string(calls)?, WAIT)?.success()?;
         let results: Vec<Value> = printed
             .lines()

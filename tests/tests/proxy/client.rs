@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request, Response, body::Incoming, client::conn};
@@ -38,6 +38,17 @@ pub(crate) async fn direct(
     path: &str,
     body: String,
 ) -> anyhow::Result<String> {
+    Ok(String::from_utf8(
+        direct_bytes(upstream, path, body).await?.to_vec(),
+    )?)
+}
+
+/// The same, of what is no text.
+pub(crate) async fn direct_bytes(
+    upstream: &Upstream,
+    path: &str,
+    body: String,
+) -> anyhow::Result<Bytes> {
     #[expect(
         clippy::disallowed_methods,
         reason = "the control run goes straight to the upstream"
@@ -48,7 +59,13 @@ pub(crate) async fn direct(
     let (status, answer) = client.send(request).await?;
     upstream.take();
     ensure!(status == 200, "the control run failed");
-    Ok(String::from_utf8(answer.to_vec())?)
+    Ok(answer)
+}
+
+/// The next piece of an answer.
+pub(crate) async fn read_frame(answer: &mut Incoming) -> anyhow::Result<Bytes> {
+    let frame = timeout(SOON, answer.frame()).await?.context("it ended")??;
+    Ok(frame.into_data().unwrap_or_default())
 }
 
 /// By way of the gateway to its provider: status, head and text.

@@ -53,6 +53,9 @@ const ALL: Filter = Filter {
 /// The credential that is held for service "held".
 pub(crate) const SECRET: &str = "sk-live-0123456789abcdef";
 
+/// Where service "amazon" is.
+pub(crate) const AMAZON: &str = "bedrock-runtime.us-east-1.amazonaws.com";
+
 pub(crate) const WORKLOAD: u32 = 7;
 /// Another workload, of the same identity.
 pub(crate) const OTHER: u32 = 8;
@@ -96,7 +99,7 @@ impl Proxy {
 
     pub(crate) async fn with(setup: Setup) -> anyhow::Result<Self> {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let names = ["api.openai.com", "files", "held", "localhost", OLD]
+        let names = ["api.openai.com", "files", "held", "localhost", OLD, AMAZON]
             .map(str::to_owned)
             .to_vec();
         let upstream = Upstream::start(&Options {

@@ -3,6 +3,7 @@
 //! What the kernel part would do, redirect a connection and say where it was going, the fixture does.
 
 mod approved;
+mod bedrock;
 mod budget;
 mod bytes;
 mod certificates;

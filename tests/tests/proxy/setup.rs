@@ -6,7 +6,7 @@ use gateway_user::{config::Config, load::Limits};
 use tempfile::TempDir;
 use tests::upstream::{OLD, Upstream};
 
-use crate::fixture::SECRET;
+use crate::fixture::{AMAZON, SECRET};
 
 /// What a test needs beside the suite's own policies and services.
 pub(crate) struct Setup {
@@ -70,6 +70,7 @@ pub(crate) fn configuration(
             ],
             &ca,
         ),
+        service("amazon", &[format!("{AMAZON}:{tls}")], &ca),
         service("held", &[format!("held:{tls}")], &ca),
         format!(
             "credential = {{ header = \"authorization\", prefix = \"Bearer \", file = {secret:?} }}\n\n"
