@@ -9,7 +9,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 
-version() { "$environment/bin/pip" show "$1" 2>/dev/null | sed -n 's/^Version: //p'; }
+version() { "$python" -c 'import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))' "$1"; }
 # Nothing is left of the environment.
 bare() { timeout 30 env -i "$@" 2>&1; }
 packages=$("$python" -c 'import site; print(site.getsitepackages()[0])')
@@ -48,9 +48,10 @@ END
             said=$(bare "$python" -I app.pyz "$host") ;;
         # It is made when the launch runs already.
         new-venv-pip)
-            "$python" -m venv new
-            version=$(new/bin/pip --version | cut -d ' ' -f 2)
-            said=$(bare PIP_CONFIG_FILE=/dev/null new/bin/pip download -q --no-cache-dir --retries 0 --index-url "https://$host/simple" none-such) ;;
+            "$python" -m venv --without-pip new
+            cp -r "$packages/pip" new/lib/python3*/site-packages/
+            version=$(new/bin/python -m pip --version | cut -d ' ' -f 2)
+            said=$(bare PIP_CONFIG_FILE=/dev/null new/bin/python -m pip download -q --no-cache-dir --retries 0 --index-url "https://$host/simple" none-such) ;;
         env-i-node)
             version=$(node --version | tr -d v)
             said=$(bare "$(command -v node)" -e "fetch('https://$host/hello').catch((e) => { console.error(String(e.cause)); process.exit(1) })") ;;

@@ -20,6 +20,7 @@ mod masked;
 mod matrix;
 mod opened;
 mod outside;
+mod probed;
 mod processes;
 mod refused;
 mod restart;

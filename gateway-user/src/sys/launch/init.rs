@@ -41,10 +41,7 @@ impl Init {
         descent: &Descent,
         supervisor: Option<Supervisor>,
     ) -> Result<Self, SpawnError> {
-        let failed = |source: io::Error| SpawnError {
-            step: Step::Init,
-            source,
-        };
+        let failed = |source: io::Error| SpawnError::at(Step::Init, source);
         let (life, hold) = io::pipe().map_err(failed)?;
         let (mut ready, report) = io::pipe().map_err(failed)?;
         let (life, hold, report) = (

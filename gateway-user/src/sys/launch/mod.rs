@@ -13,11 +13,13 @@
 #![expect(unsafe_code, reason = "the module of raw system calls")]
 
 mod bundles;
+mod expect;
 pub(crate) mod filter;
 mod init;
 mod substitute;
 mod watch;
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -31,6 +33,7 @@ use nix::sys::signal::{self, SigHandler, SigSet, Signal};
 use nix::unistd::{self, Gid, Pid, Uid};
 use thiserror::Error;
 
+pub(crate) use self::expect::Expected;
 use self::filter::Filter;
 pub(crate) use self::init::{Init, Supervisor};
 pub(crate) use self::substitute::Substitution;
@@ -64,6 +67,18 @@ struct Rights<'a> {
 pub(crate) struct SpawnError {
     pub(crate) step: Step,
     pub(crate) source: io::Error,
+    /// The file that is not as it was expected.
+    pub(crate) path: Option<CString>,
+}
+
+impl SpawnError {
+    fn at(step: Step, source: io::Error) -> Self {
+        Self {
+            step,
+            source,
+            path: None,
+        }
+    }
 }
 
 /// Steps in their order.
@@ -81,20 +96,22 @@ pub(crate) enum Step {
     Descriptors,
     Mask,
     Filter,
+    Look,
     Watch,
     Exec,
 }
 
-/// Starts `command` by way of `descent`, watched or not.
+/// Starts `command` by way of `descent`, if it finds what is expected, watched or not.
 pub(crate) fn spawn(
     mut command: Command,
     descent: Descent,
+    expected: Vec<Expected>,
     watched: Option<Watched>,
 ) -> Result<Child, SpawnError> {
-    let fork = |source| SpawnError {
-        step: Step::Fork,
-        source,
-    };
+    let fork = |source| SpawnError::at(Step::Fork, source);
+    let paths: Vec<CString> = expected.iter().map(|one| one.path.clone()).collect();
+    // Untouched pages cost nothing.
+    let mut room = vec![0; LARGEST];
     let (mut progress, mut announce) = io::pipe().map_err(fork)?;
     let descend = move || {
         let mut at = |step: Step| announce.write_all(&[step as u8]);
@@ -103,6 +120,10 @@ pub(crate) fn spawn(
             filter: &descent.filter,
         };
         descend(&descent, &rights, &mut at)?;
+        for one in &expected {
+            at(Step::Look)?;
+            one.look(&mut room)?;
+        }
         if let Some(watched) = &watched {
             at(Step::Watch)?;
             watched.begin()?;
@@ -117,10 +138,20 @@ pub(crate) fn spawn(
         // The writing ends are closed: the child's by its exit, the parent's with the command.
         let mut steps = Vec::new();
         match progress.read_to_end(&mut steps) {
-            Ok(_) => SpawnError {
-                step: steps.last().map_or(Step::Fork, |step| Step::from(*step)),
-                source,
-            },
+            Ok(_) => {
+                let step = steps.last().map_or(Step::Fork, |step| Step::from(*step));
+                // As many files were looked into as there are announcements, the last in vain.
+                let looked = steps
+                    .iter()
+                    .filter(|step| **step == Step::Look as u8)
+                    .count();
+                let path = paths.into_iter().nth(looked.saturating_sub(1));
+                SpawnError {
+                    step,
+                    source,
+                    path: path.filter(|_| step == Step::Look),
+                }
+            }
             Err(source) => fork(source),
         }
     })
@@ -210,6 +241,7 @@ impl Step {
             Step::Descriptors => "close descriptors",
             Step::Mask => "restore the signal mask",
             Step::Filter => "filter system calls",
+            Step::Look => "find the CA",
             Step::Watch => "have the opening of files watched (`--trust=fdsubst`)",
             Step::Exec => "run the command",
         }
@@ -219,7 +251,7 @@ impl Step {
 impl From<u8> for Step {
     fn from(byte: u8) -> Self {
         use Step::*;
-        const ORDER: [Step; 13] = [
+        const ORDER: [Step; 14] = [
             Fork,
             Init,
             Cgroup,
@@ -231,6 +263,7 @@ impl From<u8> for Step {
             Descriptors,
             Mask,
             Filter,
+            Look,
             Watch,
             Exec,
         ];
@@ -298,6 +331,9 @@ struct CapabilityHeader {
 }
 
 const LINUX_CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+
+/// Of files that are looked into: they lie on a file system that holds no more.
+const LARGEST: usize = 64 << 20;
 
 /// Capability sets have 64 bits.
 const HIGHEST_CAPABILITY: libc::c_ulong = 63;

@@ -257,7 +257,7 @@ fn sealed(content: &[u8]) -> nix::Result<OwnedFd> {
     again(&file)
 }
 
-fn open(path: &CStr, flags: libc::c_int) -> nix::Result<OwnedFd> {
+pub(super) fn open(path: &CStr, flags: libc::c_int) -> nix::Result<OwnedFd> {
     // SAFETY: the path is alive.
     owned(unsafe {
         libc::syscall(
@@ -277,7 +277,7 @@ fn owned(result: libc::c_long) -> nix::Result<OwnedFd> {
 }
 
 /// Fills as much as there is; how much that was.
-fn read(file: &OwnedFd, room: &mut [u8]) -> nix::Result<usize> {
+pub(super) fn read(file: &OwnedFd, room: &mut [u8]) -> nix::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = room.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         // SAFETY: the room is alive and as long as is said.

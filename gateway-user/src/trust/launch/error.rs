@@ -1,7 +1,8 @@
 //! Why a command was not started, and the exit code that says so.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -59,6 +60,14 @@ pub enum LaunchError {
     /// No way for questions about files.
     #[error("cannot prepare `--trust=fdsubst`: {0}")]
     Watch(io::Error),
+    /// What was prepared is not there, or not readable, for the command.
+    #[error("{}", untrusted(path, source))]
+    Untrusted {
+        /// The file that a client would read.
+        path: PathBuf,
+        /// What the command met.
+        source: io::Error,
+    },
     /// The command does not exist.
     #[error("{}: command not found", .0.display())]
     NotFound(PathBuf),
@@ -99,6 +108,18 @@ impl LaunchError {
     }
 }
 
+fn untrusted(path: &Path, source: &io::Error) -> String {
+    let path = path.display();
+    match source.raw_os_error() {
+        Some(errno) if errno == Errno::ENOKEY as i32 => format!(
+            "{path} does not have the CA, as the command would see it: something else is mounted or hidden there; its clients would refuse the gateway"
+        ),
+        _ => format!(
+            "{path} cannot be read as the command's user, whose clients would refuse the gateway: {source}"
+        ),
+    }
+}
+
 pub(super) fn at(target: &Path) -> impl FnOnce(Errno) -> LaunchError {
     move |source| LaunchError::Mount {
         target: target.to_owned(),
@@ -108,6 +129,12 @@ pub(super) fn at(target: &Path) -> impl FnOnce(Errno) -> LaunchError {
 
 pub(super) fn describe(error: SpawnError, program: &OsStr) -> LaunchError {
     let command = PathBuf::from(program);
+    if let Some(path) = error.path {
+        return LaunchError::Untrusted {
+            path: PathBuf::from(OsString::from_vec(path.into_bytes())),
+            source: error.source,
+        };
+    }
     match (error.step, error.source.kind()) {
         (Step::Exec, io::ErrorKind::NotFound) => LaunchError::NotFound(command),
         (Step::Exec, _) => LaunchError::NotExecutable {

@@ -7,6 +7,7 @@
 //! death signal would reach the command only, not its children.
 
 mod error;
+mod probe;
 mod sockets;
 mod view;
 
@@ -37,7 +38,7 @@ use super::places::Places;
 use super::wait::Signals;
 use super::ways;
 use crate::sys::launch::filter::Filter;
-use crate::sys::launch::{Descent, Init, Substitution, Supervisor, Watched, pair, spawn};
+use crate::sys::launch::{Descent, Expected, Init, Substitution, Supervisor, Watched, pair, spawn};
 
 /// One command to start in a workload.
 #[derive(Debug)]
@@ -94,7 +95,7 @@ fn start(launch: Launch, mask: SigSet) -> Result<(Child, Init), LaunchError> {
     let outside = sockets::bound();
     view::enter(&launch.scratch, &ids)?;
     check_reachable(&launch.scratch, &ids, launch.user.as_ref())?;
-    let trust = give_trust(&anchors, &launch, &ids)?;
+    let (trust, expected) = give_trust(&anchors, &launch, &ids)?;
     view::hide(&launch.hide, &launch.scratch)?;
     if let Some(network) = &launch.network {
         setns(network, CloneFlags::CLONE_NEWNET).map_err(LaunchError::Namespace)?;
@@ -135,7 +136,7 @@ fn start(launch: Launch, mask: SigSet) -> Result<(Child, Init), LaunchError> {
     };
     let init = Init::start(&descent, supervisor).map_err(failed)?;
     view::seal(&launch.scratch)?;
-    let child = spawn(command, descent, watched).map_err(failed)?;
+    let child = spawn(command, descent, expected, watched).map_err(failed)?;
     Ok((child, init))
 }
 
@@ -174,12 +175,11 @@ fn check_reachable(scratch: &Path, ids: &Ids, user: Option<&RunAs>) -> Result<()
     Ok(())
 }
 
+/// Variables, and what the command has to find.
+type Given = (Vec<(OsString, OsString)>, Vec<Expected>);
+
 /// Writes all copies, then binds them, then returns the variables.
-fn give_trust(
-    anchors: &[Anchor],
-    launch: &Launch,
-    ids: &Ids,
-) -> Result<Vec<(OsString, OsString)>, LaunchError> {
+fn give_trust(anchors: &[Anchor], launch: &Launch, ids: &Ids) -> Result<Given, LaunchError> {
     let before = &launch.environment;
     let places = Places::find(Path::new("/"));
     if places.directories.is_empty() {
@@ -203,8 +203,10 @@ fn give_trust(
     material.host(&places)?;
     let alone = |path: &&PathBuf| !places.covers(path);
     let fixed = |path: &&PathBuf| !packages::replaceable(path, ids);
+    let mut covered = places.bundles.clone();
     for bundle in bundles.iter().filter(alone).filter(fixed) {
         material.bundle(bundle)?;
+        covered.push(bundle.clone());
     }
     let stores = packages::keystores(&launch.command, before);
     let lasting = |path: &&PathBuf| !packages::packaged(path, ids);
@@ -214,7 +216,8 @@ fn give_trust(
     for made in &material.binds {
         view::bind(&made.copy, &made.original)?;
     }
-    Ok(variables)
+    let expected = probe::expected(anchors, &covered, &places.hashed, &variables)?;
+    Ok((variables, expected))
 }
 
 /// Where the copies are that are bound over their originals.
