@@ -11,7 +11,7 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-use super::multipart;
+use crate::protocol::multipart;
 
 /// Builds a digest; every field counts, and so does their order.
 #[derive(Clone)]

@@ -16,7 +16,6 @@
 
 mod book;
 mod digest;
-mod multipart;
 mod owner;
 mod question;
 #[cfg(test)]

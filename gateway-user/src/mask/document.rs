@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{MaskError, Set, Shape};
+use super::{MaskError, Set, Shape, otlp, parts};
 use crate::detect::{self, Detectors, Finding};
 use crate::protocol::json::{self, JsonError, Keys, Kind, Step};
 
@@ -56,8 +56,13 @@ fn edited(
     set: &Set,
     found: &mut Vec<Finding>,
 ) -> Result<Option<Vec<u8>>, MaskError> {
-    if shape == Shape::Text {
-        return Ok(binary(body, set, found));
+    match shape {
+        Shape::Text => return Ok(binary(body, set, found)),
+        Shape::Parts(boundary) => return Ok(parts::masked(body, boundary, set, found)),
+        Shape::Export(signal) => return otlp::masked(body, signal, set, found),
+        Shape::ExportCall(signal) => return otlp::calls(body, signal, set, found),
+        Shape::Sealed => return sealed(body, set, found),
+        _ => {}
     }
     let text = std::str::from_utf8(body).map_err(|_| MaskError::NotUtf8)?;
     if text.trim_ascii().is_empty() {
@@ -66,8 +71,16 @@ fn edited(
     Ok(document(text, shape, NESTED, set, found)?.map(String::into_bytes))
 }
 
+/// Bytes that can only be searched.
+fn sealed(body: &[u8], set: &Set, found: &mut Vec<Finding>) -> Result<Option<Vec<u8>>, MaskError> {
+    match binary(body, set, found) {
+        Some(_) if !set.all => Err(MaskError::Sealed),
+        _ => Ok(None),
+    }
+}
+
 /// Masks what of `bytes` is text.
-fn binary(bytes: &[u8], set: &Set, found: &mut Vec<Finding>) -> Option<Vec<u8>> {
+pub(super) fn binary(bytes: &[u8], set: &Set, found: &mut Vec<Finding>) -> Option<Vec<u8>> {
     let (mut out, mut changed) = (Vec::new(), false);
     for chunk in bytes.utf8_chunks() {
         match plain(chunk.valid(), set, found) {
@@ -93,6 +106,24 @@ fn plain(text: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
 /// Masks what may be JSON or not; `None` where nothing is to be masked.
 pub(super) fn any(text: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
     attempt(text, NESTED, set, found).unwrap_or_else(|_| plain(text, set, found))
+}
+
+/// Masks what may be JSON or not and has a name that tells what it is; `None` where nothing is to be masked.
+pub(super) fn named(text: &str, name: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
+    if let Ok(new) = attempt(text, NESTED, set, found) {
+        return new;
+    }
+    let name = announce(name);
+    let announced = format!("{name}{text}");
+    let inside = masked(&announced, set).filter(|finding| finding.range.start >= name.len());
+    let edits: Vec<Edit> = inside
+        .map(|finding| {
+            let Edit { range, new } = edit(&announced, finding, set, found);
+            let range = range.start - name.len()..range.end - name.len();
+            Edit { range, new }
+        })
+        .collect();
+    (!edits.is_empty()).then(|| splice(text, edits))
 }
 
 /// [`document`] that finds nothing in what is not JSON.

@@ -12,12 +12,15 @@ use std::sync::Arc;
 use crate::detect::{Detectors, Finding};
 use crate::policy::{Permit, Style};
 use crate::protocol::json::JsonError;
+use crate::protocol::multipart::Boundary;
 use crate::protocol::sse::SseError;
 
 mod arguments;
 mod content;
 mod document;
 mod event;
+mod otlp;
+mod parts;
 mod queue;
 mod stream;
 mod surrogate;
@@ -26,6 +29,7 @@ mod tests;
 mod text;
 
 pub use document::{Masked, body, findings};
+pub use otlp::Signal;
 pub use stream::Stream;
 pub use surrogate::{Restored, Surrogates, Unrestored, Written};
 
@@ -56,6 +60,14 @@ pub enum Shape {
     Bedrock,
     /// An answer with vectors: one JSON document.
     Vectors,
+    /// The parts of a form or batch, between these boundaries.
+    Parts(Boundary),
+    /// An export of OpenTelemetry in protocol buffers.
+    Export(Signal),
+    /// The same in a gRPC call.
+    ExportCall(Signal),
+    /// Another message in protocol buffers: it can be searched, not changed.
+    Sealed,
     /// Any other JSON document.
     Json,
     /// Anything else.
@@ -74,6 +86,12 @@ pub enum MaskError {
     /// Bytes that are not a stream of events.
     #[error(transparent)]
     Sse(#[from] SseError),
+    /// An export that is not what it should be.
+    #[error("not an OpenTelemetry export that can be masked: {0}")]
+    Export(&'static str),
+    /// Something to mask in bytes whose lengths nobody here knows.
+    #[error("what policy wants masked in a message of protocol buffers cannot be masked there")]
+    Sealed,
     /// An index that does not tell which part of the answer a piece of text continues.
     #[error("`{0}` is {1}, not a whole number")]
     Index(&'static str, String),
@@ -175,7 +193,15 @@ impl Set {
 impl Shape {
     /// Whether agents and providers give every key a meaning, so that one that is there twice is refused.
     fn is_model_call(self) -> bool {
-        !matches!(self, Self::Json | Self::Text)
+        !matches!(
+            self,
+            Self::Json
+                | Self::Text
+                | Self::Parts(_)
+                | Self::Export(_)
+                | Self::ExportCall(_)
+                | Self::Sealed
+        )
     }
 }
 

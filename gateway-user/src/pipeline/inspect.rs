@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{Extensions, HeaderMap, header};
+use http::{Extensions, HeaderMap};
 
 use super::Connection;
 use super::body::{Budgets, Held, read_whole};
 use super::charge;
 use super::exchange::Context;
-use super::relay::shape_of;
 use super::resource::Resource;
+use super::shape::shape;
 use super::source::Source;
 use crate::approve::Digest;
 use crate::config::Credentials;
 use crate::keeper::CredentialClass;
-use crate::mask::{self, Shape};
+use crate::mask;
 use crate::policy::PolicySet;
 use crate::protocol::http::{self as protocol, Head};
 use crate::protocol::llm::{self, Call, Endpoint, Family, risks};
@@ -119,7 +119,7 @@ pub(super) async fn prepare(
     let endpoint = endpoint
         .filter(|found| !is_call || resource.is_provider() || llm::agrees(*found, &head, bytes));
     let family = endpoint.map(|found| found.family);
-    let shape = shape(family, &headers, bytes);
+    let shape = shape(family, &head, &headers, bytes);
     let found = if bytes.is_empty() {
         Vec::new()
     } else {
@@ -261,38 +261,6 @@ pub(super) fn hold(headers: &HeaderMap) -> Duration {
         None if headers.contains_key(SDK_HEADER) => MAX_HOLD,
         _ => UNTOLD_HOLD,
     }
-}
-
-/// Servers read JSON also where the content type says otherwise, so escapes in it are decoded before they are searched.
-pub(super) fn shape(family: Option<Family>, headers: &HeaderMap, body: &[u8]) -> Shape {
-    match family {
-        Some(family) => shape_of(family),
-        None if is_json(headers) || reads_as_json(body) => Shape::Json,
-        None => Shape::Text,
-    }
-}
-
-pub(super) fn reads_as_json(body: &[u8]) -> bool {
-    matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
-        && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
-}
-
-pub(super) fn is_json(headers: &HeaderMap) -> bool {
-    let kind = media_type(headers);
-    kind == "application/json" || kind.ends_with("+json")
-}
-
-pub(super) fn is_form(headers: &HeaderMap) -> bool {
-    media_type(headers) == "application/x-www-form-urlencoded"
-}
-
-fn media_type(headers: &HeaderMap) -> String {
-    let kind = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-        .unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default();
-    kind.trim().to_ascii_lowercase()
 }
 
 pub(super) fn counted(found: &[crate::detect::Finding]) -> Vec<Finding> {

@@ -25,6 +25,7 @@ mod relay;
 mod resolve;
 mod resource;
 mod revoke;
+mod shape;
 mod source;
 mod splice;
 mod surrogates;

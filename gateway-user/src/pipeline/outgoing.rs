@@ -5,8 +5,9 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, header};
 
 use super::Connection;
-use super::inspect::{Payload, Ready, Unfit, malformed, shape, uses_held};
+use super::inspect::{Payload, Ready, Unfit, malformed, uses_held};
 use super::relay::CHANGED_BY_EDITS;
+use super::shape::shape;
 use super::surrogates::restored;
 use crate::mask::{self, Restored};
 use crate::policy::Permit;
@@ -79,7 +80,7 @@ pub(super) fn outgoing(
     {
         let masked = mask::body(
             &held.bytes,
-            shape(family, &ready.headers, &held.bytes),
+            shape(family, &ready.head, &ready.headers, &held.bytes),
             masks,
         )
         .map_err(|error| malformed(&error))?;

@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use super::Connection;
-use super::inspect::{Payload, Ready, Unfit, is_form, is_json, malformed, reads_as_json};
+use http::HeaderMap;
+
+use super::inspect::{Payload, Ready, Unfit, malformed};
+use super::shape::{is_json, media_type, reads_as_json};
 use crate::detect;
 use crate::keeper::Keeper;
 use crate::mask::{self, Restored, Surrogates, Unrestored, Written};
@@ -85,21 +88,31 @@ pub(super) fn restored(
         (Payload::Whole(held), None) => &held.bytes,
         (Payload::Stream(_), None) => &Bytes::new(),
     };
-    let written = match body {
-        _ if is_form(&ready.headers) => Written::Form,
-        _ if is_json(&ready.headers) || reads_as_json(body) => Written::Json,
-        _ => Written::Text,
-    };
-    let new = match surrogates.restore(body, written, names, &mut found) {
-        // Bytes that are no text have no surrogate.
-        Err(Unrestored::NotUtf8) => None,
-        new => Some(new.map_err(|error| unrestored(&error))?).filter(|new| new != body),
+    let new = match written(&ready.headers, body)
+        .map(|written| surrogates.restore(body, written, names, &mut found))
+    {
+        // Bytes that are no text keep what they have.
+        None | Some(Err(Unrestored::NotUtf8)) => None,
+        Some(new) => Some(new.map_err(|error| unrestored(&error))?).filter(|new| new != body),
     };
     Ok(Real {
         target,
         body: new,
         restored: found,
     })
+}
+
+/// How a body is written, if it is text: other formats have lengths inside.
+fn written(headers: &HeaderMap, body: &[u8]) -> Option<Written> {
+    let kind = media_type(headers);
+    match kind.as_str() {
+        "application/x-www-form-urlencoded" => Some(Written::Form),
+        _ if is_json(headers) || reads_as_json(body) => Some(Written::Json),
+        "" | "application/xml" | "application/x-ndjson" | "application/graphql" => {
+            Some(Written::Text)
+        }
+        kind => kind.starts_with("text/").then_some(Written::Text),
+    }
 }
 
 /// As the record has it: by detector, in a class of its own.

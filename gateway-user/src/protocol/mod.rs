@@ -10,6 +10,7 @@ pub mod grpc;
 pub mod http;
 pub mod json;
 pub mod llm;
+pub mod multipart;
 mod refuse;
 pub mod signed;
 pub mod sse;

@@ -29,6 +29,7 @@ mod serving;
 mod spliced;
 mod tagged;
 mod tools;
+mod traces;
 mod uncontained;
 mod websocket;
 mod withheld;

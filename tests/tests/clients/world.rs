@@ -233,6 +233,13 @@ impl Script {
         })
     }
 
+    /// The libraries that send traces.
+    pub(crate) fn traces() -> anyhow::Result<Self> {
+        let mut script = Self::families()?;
+        script.arguments = vec![clients("traces.py")];
+        Ok(script)
+    }
+
     /// The same with all calls under way at the same time.
     pub(crate) fn families_at_once() -> anyhow::Result<Self> {
         let mut script = Self::families()?;

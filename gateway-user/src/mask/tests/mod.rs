@@ -5,6 +5,7 @@
 mod bedrock;
 mod corpus;
 mod documents;
+mod exports;
 mod families;
 mod random;
 

@@ -8,14 +8,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 
 use super::terms::{Stop, Terms};
 use crate::detect;
 use crate::keeper::Scrub;
 use crate::mask::{self, Shape};
 use crate::pipeline::body::Share;
-use crate::pipeline::inspect::{counted, shape};
+use crate::pipeline::inspect::counted;
+use crate::pipeline::shape::reads_as_json;
 use crate::protocol::websocket::{Close, FrameError, Head, Opcode, Peer, Piece, Reader, toggle};
 use crate::record::Finding;
 
@@ -259,7 +259,8 @@ impl Direction {
             return Err(Stop::malformed(&FrameError::NotUtf8, self.from));
         }
         let shape = match text {
-            true => shape(None, &HeaderMap::new(), &says),
+            true if reads_as_json(&says) => Shape::Json,
+            true => Shape::Text,
             false => Shape::Text,
         };
         let masks = self.terms_of(&says, shape)?;

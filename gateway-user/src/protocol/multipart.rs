@@ -1,15 +1,46 @@
-//! The parts of a multipart body, so that a boundary that is made anew for every attempt does not make another request.
+//! The parts of a multipart body: what approvals count, for a boundary made anew for every attempt does not make another request, and
+//! what is masked.
 //!
 //! In: the Content-Type and the body. Out: the parts, or `None` for a body that is not in the one form that all readers understand in
 //! the same way; that one counts as it is, with its boundary. Invariant: two bodies with the same parts are the same to every reader,
 //! for the boundary occurs nowhere but in the delimiters. Source: RFC 2046, section 5.1.1.
 
+use std::ops::Range;
+
 use aho_corasick::AhoCorasick;
 
+/// What separates parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boundary {
+    text: [u8; MAX_BOUNDARY],
+    length: usize,
+}
+
+impl Boundary {
+    /// That of a Content-Type, if all readers take the same from it.
+    #[must_use]
+    pub fn of(content_type: &str) -> Option<Self> {
+        let (_, boundary) = boundary(content_type)?;
+        let mut text = [0; MAX_BOUNDARY];
+        text.get_mut(..boundary.len())?
+            .copy_from_slice(boundary.as_bytes());
+        let length = boundary.len();
+        Some(Self { text, length })
+    }
+}
+
 /// The parts, each with its own headers, and the Content-Type without the boundary.
-pub(super) fn parts<'a>(content_type: &str, body: &'a [u8]) -> Option<(String, Vec<&'a [u8]>)> {
-    let (kind, boundary) = boundary(content_type)?;
-    let found = AhoCorasick::new([boundary]).ok()?;
+pub fn parts<'a>(content_type: &str, body: &'a [u8]) -> Option<(String, Vec<&'a [u8]>)> {
+    let (kind, _) = boundary(content_type)?;
+    let parts = split(body, Boundary::of(content_type)?)?;
+    let parts = parts.into_iter().map(|range| &body[range]);
+    Some((kind, parts.collect()))
+}
+
+/// Where each part is, with its own headers.
+#[must_use]
+pub fn split(body: &[u8], boundary: Boundary) -> Option<Vec<Range<usize>>> {
+    let found = AhoCorasick::new([&boundary.text[..boundary.length]]).ok()?;
     let mut delimiters = found.find_iter(body).map(|found| found.range());
     let first = delimiters.next()?;
     if body.get(..first.start)? != b"--" {
@@ -19,11 +50,11 @@ pub(super) fn parts<'a>(content_type: &str, body: &'a [u8]) -> Option<(String, V
     let mut start = first.end;
     for delimiter in delimiters {
         let part = body.get(start..delimiter.start)?;
-        let part = part.strip_prefix(b"\r\n")?.strip_suffix(b"\r\n--")?;
-        parts.push(part);
+        let inside = part.strip_prefix(b"\r\n")?.strip_suffix(b"\r\n--")?;
+        parts.push(start + 2..start + 2 + inside.len());
         start = delimiter.end;
     }
-    matches!(body.get(start..)?, b"--" | b"--\r\n").then_some((kind, parts))
+    matches!(body.get(start..)?, b"--" | b"--\r\n").then_some(parts)
 }
 
 /// A multipart type without its boundary, and the boundary.

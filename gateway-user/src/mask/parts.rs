@@ -1,0 +1,95 @@
+//! Multipart bodies: traces and uploads that carry what was said to a model. Each part is masked as what it is, and keeps its headers.
+//!
+//! Lines of JSON, as batches are uploaded, are masked line by line. Source: RFC 2046, section 5.1.1.
+
+use super::Set;
+use super::document::{any, binary};
+use crate::detect::Finding;
+use crate::protocol::multipart::{self, Boundary};
+
+/// Masks the parts of a body; `None` where nothing is to be masked. A body that readers could split in different ways is one text.
+pub(super) fn masked(
+    body: &[u8],
+    boundary: Boundary,
+    set: &Set,
+    found: &mut Vec<Finding>,
+) -> Option<Vec<u8>> {
+    let Some(parts) = multipart::split(body, boundary) else {
+        return binary(body, set, found);
+    };
+    let (mut out, mut copied) = (Vec::new(), 0);
+    for range in parts {
+        if let Some(new) = part(&body[range.clone()], set, found) {
+            out.extend_from_slice(&body[copied..range.start]);
+            out.extend_from_slice(&new);
+            copied = range.end;
+        }
+    }
+    if copied == 0 {
+        return None;
+    }
+    out.extend_from_slice(&body[copied..]);
+    Some(out)
+}
+
+/// Headers, an empty line, content.
+fn part(part: &[u8], set: &Set, found: &mut Vec<Finding>) -> Option<Vec<u8>> {
+    let Some(end) = part.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return binary(part, set, found);
+    };
+    let (head, content) = part.split_at(end + 4);
+    let new_head = binary(head, set, found);
+    let new = self::content(content, set, found);
+    if new_head.is_none() && new.is_none() {
+        return None;
+    }
+    let head = new_head.as_deref().unwrap_or(head);
+    let content = new.as_deref().unwrap_or(content);
+    let mut out = with_length(head, content.len());
+    out.extend_from_slice(content);
+    Some(out)
+}
+
+fn content(content: &[u8], set: &Set, found: &mut Vec<Finding>) -> Option<Vec<u8>> {
+    let Ok(text) = std::str::from_utf8(content) else {
+        return binary(content, set, found);
+    };
+    if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+        || !text.trim_start().starts_with('{')
+    {
+        return any(text, set, found).map(String::into_bytes);
+    }
+    lines(text, set, found).map(String::into_bytes)
+}
+
+/// Masks documents of which each has a line.
+fn lines(text: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
+    let (mut out, mut changed) = (String::with_capacity(text.len()), false);
+    for line in text.split_inclusive('\n') {
+        let inside = line.trim_end_matches(['\r', '\n']);
+        match any(inside, set, found) {
+            Some(new) => {
+                out.push_str(&new);
+                out.push_str(&line[inside.len()..]);
+                changed = true;
+            }
+            None => out.push_str(line),
+        }
+    }
+    changed.then_some(out)
+}
+
+/// The head of a part whose content is so long now.
+fn with_length(head: &[u8], length: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(head.len() + 8);
+    for line in head.split_inclusive(|byte| *byte == b'\n') {
+        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        if name.len() < line.len() && name.eq_ignore_ascii_case(b"content-length") {
+            out.extend_from_slice(name);
+            out.extend_from_slice(format!(": {length}\r\n").as_bytes());
+        } else {
+            out.extend_from_slice(line);
+        }
+    }
+    out
+}
