@@ -308,12 +308,16 @@ async def langchain_ollama(call):
 
 
 def boto3_client(call):
-    """A client for Bedrock, with the key in the environment."""
+    """A client for Bedrock, with the key in the environment, or with one that signs."""
     from boto3.session import Session
     from botocore.config import Config
 
-    config = Config(read_timeout=call["timeout"]) if call.get("timeout") else None
-    return once(("boto3", call.get("timeout")), lambda: Session().client("bedrock-runtime", config=config))
+    options = {"read_timeout": call["timeout"]} if call.get("timeout") else {}
+    key, secret = call["key"].split(":") if call.get("key") else (None, None)
+    if key:
+        options["signature_version"] = "v4"
+    session = functools.partial(Session, key, secret, region_name=call.get("region"))
+    return once(("boto3", key, call.get("region"), call.get("timeout")), lambda: session().client("bedrock-runtime", config=Config(**options)))
 
 
 async def boto3_converse(call):

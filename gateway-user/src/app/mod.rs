@@ -39,10 +39,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, OwnedMutexGuard};
 
 use crate::boundary::Tell;
-use crate::config::{Config, Paths, Service};
+use crate::config::{Config, Paths, Presentation, Service};
 use crate::forward::Upstreams;
 use crate::identity::{Registry, Workload};
-use crate::keeper::{CertificateSpec, CredentialSpec, Keeper};
+use crate::keeper::{CertificateSpec, CredentialSpec, Keeper, Presented};
 use crate::kernel::{Kernel, Options, rival};
 use crate::record::Ids;
 use crate::sys::{confine, seccomp};
@@ -332,8 +332,10 @@ fn credentials(config: &Config) -> HashMap<String, CredentialSpec> {
         (
             name,
             CredentialSpec {
-                header: held.header,
-                prefix: held.prefix,
+                presented: match held.presented {
+                    Presentation::Header { name, prefix } => Presented::Header { name, prefix },
+                    Presentation::Signature => Presented::Signature,
+                },
                 file: held.file,
             },
         )

@@ -1,13 +1,13 @@
 //! Services by destination: what the configuration lists, then the built-in catalog of LLM providers.
 
 mod built_in;
+mod held;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use http::HeaderName;
-
 use self::built_in::BUILT_IN;
+pub use self::held::{ClientCertificate, HeldCredential, Presentation};
 use super::{ConfigError, check_name, raw};
 
 /// How a destination is spoken to; part of what makes two destinations different.
@@ -47,26 +47,6 @@ pub struct Service {
     pub credential: Option<HeldCredential>,
     /// The certificate the gateway shows in the TLS handshake.
     pub client: Option<ClientCertificate>,
-}
-
-/// Where a client certificate lies. The key is read by the keeper alone.
-#[derive(Clone, Debug)]
-pub struct ClientCertificate {
-    /// PEM: the certificate, then what leads to its root.
-    pub certificate: PathBuf,
-    /// PEM.
-    pub key: PathBuf,
-}
-
-/// Where a held credential comes from and where it goes. The value itself is read by the keeper alone.
-#[derive(Clone, Debug)]
-pub struct HeldCredential {
-    /// The header that carries it.
-    pub header: HeaderName,
-    /// What precedes the value, such as `Bearer `.
-    pub prefix: String,
-    /// The file with the value.
-    pub file: PathBuf,
 }
 
 /// How the configuration lists a name.
@@ -216,7 +196,7 @@ fn check(raw: raw::Service, base: &Path) -> Result<Service, ConfigError> {
         present(&service, path)?;
     }
     let (credential, client) = match raw.credential {
-        Some(credential) => held(&service, credential, &endpoints, base)?,
+        Some(credential) => held::check(&service, credential, &endpoints, base)?,
         None => (None, None),
     };
     let mut groups = raw.groups;
@@ -231,54 +211,6 @@ fn check(raw: raw::Service, base: &Path) -> Result<Service, ConfigError> {
         credential,
         client,
     })
-}
-
-fn held(
-    service: &str,
-    raw: raw::Credential,
-    endpoints: &[Endpoint],
-    base: &Path,
-) -> Result<(Option<HeldCredential>, Option<ClientCertificate>), ConfigError> {
-    if let Some(open) = endpoints
-        .iter()
-        .find(|endpoint| endpoint.scheme != Scheme::Tls)
-    {
-        return Err(ConfigError::CredentialWithoutTls {
-            service: service.to_owned(),
-            host: open.host.clone(),
-        });
-    }
-    let parts = || ConfigError::CredentialParts {
-        service: service.to_owned(),
-    };
-    let there = |path: PathBuf| {
-        let path = base.join(path);
-        present(service, &path).map(|()| path)
-    };
-    let credential = match (raw.header, raw.file) {
-        (Some(header), Some(file)) => Some(HeldCredential {
-            header: HeaderName::from_bytes(header.as_bytes()).map_err(|_| ConfigError::Header {
-                service: service.to_owned(),
-                header,
-            })?,
-            prefix: raw.prefix,
-            file: there(file)?,
-        }),
-        (None, None) if raw.prefix.is_empty() => None,
-        _ => return Err(parts()),
-    };
-    let client = match (raw.certificate, raw.key) {
-        (Some(certificate), Some(key)) => Some(ClientCertificate {
-            certificate: there(certificate)?,
-            key: there(key)?,
-        }),
-        (None, None) => None,
-        _ => return Err(parts()),
-    };
-    if credential.is_none() && client.is_none() {
-        return Err(parts());
-    }
-    Ok((credential, client))
 }
 
 /// A file that is missing is found now. Whether it can be read is the daemon's concern: policies are tested without root.

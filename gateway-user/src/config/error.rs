@@ -103,9 +103,13 @@ pub enum ConfigError {
         source: io::Error,
     },
     #[error(
-        "service \"{service}\": a credential has header and file (and prefix), or certificate and key, or all of them"
+        "service \"{service}\": a credential has header and file (and prefix), or sign and file, or certificate and key, or one of those and these"
     )]
     CredentialParts { service: String },
+    #[error(
+        "service \"{service}\": sign = \"aws\" is for Amazon Bedrock, and {host} is none of its hosts (bedrock-runtime.REGION.amazonaws.com)"
+    )]
+    Unsignable { service: String, host: String },
     #[error("service \"{service}\": \"{header}\" is not a header name")]
     Header { service: String, header: String },
     #[error(

@@ -25,7 +25,8 @@ use std::sync::Arc;
 
 pub use budget::{Budget, Per, RateLimit, Whose};
 pub use catalog::{
-    Catalog, ClientCertificate, Endpoint, HeldCredential, LLM_GROUP, Scheme, Service, Vouched,
+    Catalog, ClientCertificate, Endpoint, HeldCredential, LLM_GROUP, Presentation, Scheme, Service,
+    Vouched,
 };
 pub use dns::Resolver;
 pub use error::ConfigError;

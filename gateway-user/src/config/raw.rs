@@ -140,9 +140,16 @@ pub(super) struct Credential {
     pub(super) header: Option<String>,
     #[serde(default)]
     pub(super) prefix: String,
+    pub(super) sign: Option<Sign>,
     pub(super) file: Option<PathBuf>,
     pub(super) certificate: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Sign {
+    Aws,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -15,17 +15,30 @@ use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
 use super::KeeperError;
-use super::vault::Echoes;
+use super::aws::{Key, Signable};
+use super::vault::{self, Echoes};
 
 /// Where the credential of a service lies and how it is presented there.
 #[derive(Clone, Debug)]
 pub struct CredentialSpec {
-    /// The header that carries it.
-    pub header: HeaderName,
-    /// What stands before it in the header, such as `Bearer ` with its space.
-    pub prefix: String,
+    /// How it is presented.
+    pub presented: Presented,
     /// The file that holds it.
     pub file: PathBuf,
+}
+
+/// How a credential is presented.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presented {
+    /// As it is, in a header.
+    Header {
+        /// The header that carries it.
+        name: HeaderName,
+        /// What stands before it in the header, such as `Bearer ` with its space.
+        prefix: String,
+    },
+    /// By a signature of AWS (SigV4) over each request.
+    Signature,
 }
 
 /// A header with a held credential. The value is marked sensitive: `Debug` hides it and HPACK does not index it.
@@ -156,16 +169,40 @@ impl Credentials {
 
     pub(super) fn fill(&self, service: &str) -> Result<Fill, CredentialError> {
         let held = self.held.get(service).ok_or(CredentialError::Unknown)?;
+        let Presented::Header { name, prefix } = &held.spec.presented else {
+            return Err(CredentialError::Unknown);
+        };
         let secret = held.read(&self.changes)?;
-        let text = Zeroizing::new(format!("{}{}", held.spec.prefix, secret.expose_secret()));
+        let text = Zeroizing::new(format!("{prefix}{}", secret.expose_secret()));
         let mut value = HeaderValue::from_str(&text)
             .map_err(|_| held.unusable("its prefix cannot stand in a header"))?;
         value.set_sensitive(true);
         held.sent(&self.changes);
         Ok(Fill {
-            header: held.spec.header.clone(),
+            header: name.clone(),
             value,
         })
+    }
+
+    /// The headers that carry the signature of a request, made now.
+    pub(super) fn signature(
+        &self,
+        service: &str,
+        signable: &Signable,
+    ) -> Result<Vec<Fill>, CredentialError> {
+        let held = self.held.get(service).ok_or(CredentialError::Unknown)?;
+        if held.spec.presented != Presented::Signature {
+            return Err(CredentialError::Unknown);
+        }
+        let secret = held.read(&self.changes)?;
+        let key = Key::parse(secret.expose_secret()).ok_or_else(|| held.unusable(NO_KEY))?;
+        let signed = key.sign(signable, vault::now());
+        let signed = signed.ok_or_else(|| held.unusable("it cannot stand in a header"))?;
+        held.sent(&self.changes);
+        let fills = signed.into_iter();
+        Ok(fills
+            .map(|(header, value)| Fill { header, value })
+            .collect())
     }
 
     /// What to look for in echoes by a service. A file that cannot be read adds nothing, for it cannot be sent either.
@@ -183,7 +220,9 @@ impl Credentials {
                 let values = held.values();
                 let values = values.newest_last.iter();
                 let values = values.filter(|value| own || value.sent);
-                values.map(|value| value.secret.clone()).collect::<Vec<_>>()
+                values
+                    .flat_map(|value| held.secrets(value))
+                    .collect::<Vec<_>>()
             };
             self.held.iter().flat_map(known_there).collect()
         });
@@ -233,6 +272,15 @@ impl Held {
         }
     }
 
+    /// What of a value must not be echoed: the whole of it, or the secret parts of a key.
+    fn secrets(&self, value: &Value) -> Vec<SecretString> {
+        let text = value.secret.expose_secret();
+        match (&self.spec.presented, Key::parse(text)) {
+            (Presented::Signature, Some(key)) => key.secrets().map(SecretString::from).collect(),
+            _ => vec![value.secret.clone()],
+        }
+    }
+
     fn open(&self) -> Result<File, CredentialError> {
         let metadata = fs::metadata(&self.spec.file).map_err(|error| self.failed(error))?;
         // Opening a pipe would wait for its writer.
@@ -255,6 +303,11 @@ impl Held {
         let visible = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
         match std::str::from_utf8(value) {
             Ok("") => Err(self.unusable("it is empty")),
+            Ok(text)
+                if self.spec.presented == Presented::Signature && Key::parse(text).is_none() =>
+            {
+                Err(self.unusable(NO_KEY))
+            }
             Ok(text)
                 if value.iter().all(visible)
                     && !value.starts_with(b" ")
@@ -296,6 +349,7 @@ impl Stamp {
     }
 }
 
+const NO_KEY: &str = "it is no key of AWS: ID:SECRET, or ID:SECRET:TOKEN";
 /// What servers accept in one header is 8 KiB or less.
 const MAX_BYTES: usize = 8 * 1024;
 /// How many values of one file are looked for in echoes: after a rotation the old one is still valid for a while.

@@ -10,14 +10,16 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use tempfile::TempDir;
 
-use super::{CredentialError, CredentialSpec, Keeper, KeeperError};
+use super::{CredentialError, CredentialSpec, Keeper, KeeperError, Presented, Signable};
 
 fn keeper(prefix: &str) -> (TempDir, PathBuf, Keeper) {
     let state = tempfile::tempdir().unwrap();
     let file = state.path().join("openai.key");
     let spec = CredentialSpec {
-        header: AUTHORIZATION,
-        prefix: prefix.to_owned(),
+        presented: Presented::Header {
+            name: AUTHORIZATION,
+            prefix: prefix.to_owned(),
+        },
         file: file.clone(),
     };
     let keeper = Keeper::new(
@@ -148,8 +150,10 @@ fn a_service_is_told_of_anothers_credential_only_once_that_was_sent() {
         let file = state.path().join(name);
         fs::write(&file, format!("sk-{name}-0123456789")).unwrap();
         let spec = CredentialSpec {
-            header: AUTHORIZATION,
-            prefix: String::new(),
+            presented: Presented::Header {
+                name: AUTHORIZATION,
+                prefix: String::new(),
+            },
             file,
         };
         (name.to_owned(), spec)
@@ -165,4 +169,50 @@ fn a_service_is_told_of_anothers_credential_only_once_that_was_sent() {
     keeper.fill("other").unwrap();
     assert_eq!(echo("first"), "[credential]******* [credential]*******");
     assert_eq!(echo("first"), "[credential]******* [credential]*******");
+}
+
+#[test]
+fn a_key_of_aws_signs_requests_and_none_of_its_secrets_is_echoed() {
+    let state = tempfile::tempdir().unwrap();
+    let file = state.path().join("aws.key");
+    let spec = CredentialSpec {
+        presented: Presented::Signature,
+        file: file.clone(),
+    };
+    let specs = HashMap::from([(String::from("bedrock"), spec)]);
+    let keeper = Keeper::new(state.path(), specs).unwrap();
+    let signable = || Signable {
+        method: "POST".to_owned(),
+        target: "/model/m/converse".to_owned(),
+        headers: vec![("host".to_owned(), "h".to_owned())],
+        body: [0; 32],
+        region: "us-east-1".to_owned(),
+        service: "bedrock".to_owned(),
+    };
+    fs::write(&file, "no key of AWS").unwrap();
+    let error = keeper.signature("bedrock", signable()).unwrap_err();
+    assert!(error.to_string().contains("ID:SECRET"), "{error}");
+    assert!(keeper.check().is_err());
+    fs::write(
+        &file,
+        "AKIDOFTEST:secret/part+0123456789:token/part+0123456789\n",
+    )
+    .unwrap();
+    keeper.check().unwrap();
+    let fills = keeper.signature("bedrock", signable()).unwrap();
+    let names: Vec<&str> = fills.iter().map(|fill| fill.header.as_str()).collect();
+    assert_eq!(
+        names,
+        ["authorization", "x-amz-date", "x-amz-security-token"]
+    );
+    assert!(keeper.signs("bedrock") && keeper.holds("bedrock") && !keeper.fills("bedrock"));
+    assert!(keeper.fill("bedrock").is_err());
+    let scrub = keeper.scrub("bedrock").unwrap();
+    let echo = b"AKIDOFTEST signed with secret/part+0123456789 and token/part+0123456789";
+    let scrubbed = String::from_utf8(scrub.whole(echo)).unwrap();
+    assert!(
+        scrubbed.starts_with("AKIDOFTEST signed with [credential]"),
+        "{scrubbed}"
+    );
+    assert!(!scrubbed.contains("part+"), "{scrubbed}");
 }

@@ -12,6 +12,7 @@
 //! Sources: RFC 5280 (profiles), CPython 3.13 `VERIFY_X509_STRICT`.
 
 mod authority;
+mod aws;
 mod certificate;
 mod credential;
 mod encodings;
@@ -46,8 +47,11 @@ use secrecy::SecretSlice;
 use thiserror::Error;
 
 pub use authority::{Authority, Ca};
+pub use aws::Signable;
 pub use certificate::CertificateSpec;
-pub use credential::{CredentialClass, CredentialError, CredentialSpec, Fill, Fingerprint};
+pub use credential::{
+    CredentialClass, CredentialError, CredentialSpec, Fill, Fingerprint, Presented,
+};
 pub use issuer::Rotation;
 use line::Line;
 use scrub::Needles;
@@ -62,8 +66,30 @@ pub struct Keeper {
     line: Line,
     authorities: Arc<Mutex<HashMap<String, Arc<Authority>>>>,
     needles: Arc<Mutex<HashMap<String, Known>>>,
-    filled: Arc<HashSet<String>>,
-    shown: Arc<HashSet<String>>,
+    held: Arc<Held>,
+}
+
+/// The services with a held credential of each kind.
+struct Held {
+    filled: HashSet<String>,
+    signed: HashSet<String>,
+    shown: HashSet<String>,
+}
+
+impl Held {
+    fn new(
+        specs: &HashMap<String, CredentialSpec>,
+        certificates: &HashMap<String, CertificateSpec>,
+    ) -> Self {
+        let (signed, filled): (HashMap<_, _>, HashMap<_, _>) = specs
+            .iter()
+            .partition(|(_, spec)| spec.presented == Presented::Signature);
+        Self {
+            filled: filled.into_keys().cloned().collect(),
+            signed: signed.into_keys().cloned().collect(),
+            shown: certificates.keys().cloned().collect(),
+        }
+    }
 }
 
 /// What a service may echo, as of a version.
@@ -176,21 +202,17 @@ impl Keeper {
         certificates: HashMap<String, CertificateSpec>,
         rotation: Rotation,
     ) -> Result<Self, KeeperError> {
-        let (filled, shown) = (
-            specs.keys().cloned().collect(),
-            certificates.keys().cloned().collect(),
-        );
+        let held = Held::new(&specs, &certificates);
         let vault = vault::Vault::open(state, specs, certificates, rotation)?;
-        Ok(Self::asking(Line::Here(Arc::new(vault)), filled, shown))
+        Ok(Self::asking(Line::Here(Arc::new(vault)), held))
     }
 
-    fn asking(line: Line, filled: HashSet<String>, shown: HashSet<String>) -> Self {
+    fn asking(line: Line, held: Held) -> Self {
         Self {
             line,
             authorities: Arc::default(),
             needles: Arc::default(),
-            filled: Arc::new(filled),
-            shown: Arc::new(shown),
+            held: Arc::new(held),
         }
     }
 
@@ -216,7 +238,12 @@ impl Keeper {
 
     /// Does this service have a credential that goes into a header?
     pub fn fills(&self, service: &str) -> bool {
-        self.filled.contains(service)
+        self.held.filled.contains(service)
+    }
+
+    /// Does this service have a credential that signs each request?
+    pub fn signs(&self, service: &str) -> bool {
+        self.held.signed.contains(service)
     }
 
     /// The CAs of a workload as they are now: made, followed by the next, and let go in time.
@@ -260,7 +287,7 @@ impl Keeper {
 
     /// Does this service have a held credential, of whatever kind?
     pub fn holds(&self, service: &str) -> bool {
-        self.fills(service) || self.shown.contains(service)
+        self.fills(service) || self.signs(service) || self.held.shown.contains(service)
     }
 
     /// The header that carries a service's held credential, read anew when its file has changed.
@@ -270,6 +297,18 @@ impl Keeper {
         };
         match self.line.ask(request)? {
             Reply::Fill(fill) => Ok(fill),
+            _ => Err(KeeperError::Mismatch),
+        }
+    }
+
+    /// The headers that carry a signature over a request to a service, with its held key.
+    pub fn signature(&self, service: &str, signable: Signable) -> Result<Vec<Fill>, KeeperError> {
+        let request = Request::Signature {
+            service: service.to_owned(),
+            signable,
+        };
+        match self.line.ask(request)? {
+            Reply::Signed(fills) => Ok(fills),
             _ => Err(KeeperError::Mismatch),
         }
     }

@@ -22,7 +22,7 @@ use nix::sched::{CloneFlags, unshare};
 use super::line::{Line, exchange};
 use super::vault::{Asker, Reply, Vault};
 use super::wire::{self, Packed, Unpacker};
-use super::{CertificateSpec, CredentialSpec, Keeper, KeeperError, Rotation};
+use super::{CertificateSpec, CredentialSpec, Held, Keeper, KeeperError, Presented, Rotation};
 use crate::sys::confine;
 use crate::sys::exchange::{self as sockets, Sockets};
 use crate::sys::part;
@@ -83,8 +83,7 @@ impl Started {
         };
         let keeper = Keeper::asking(
             Line::There(Arc::new(sockets)),
-            specs.keys().cloned().collect(),
-            certificates.keys().cloned().collect(),
+            Held::new(specs, certificates),
         );
         Ok((keeper, self.child, Bond { _socket: self.bond }))
     }
@@ -101,8 +100,7 @@ pub fn joined(
 ) -> io::Result<Keeper> {
     Ok(Keeper::asking(
         Line::There(Arc::new(Sockets::new(sockets)?)),
-        specs.keys().cloned().collect(),
-        certificates.keys().cloned().collect(),
+        Held::new(specs, certificates),
     ))
 }
 
@@ -190,9 +188,13 @@ fn setup(
     out.bytes(state.as_os_str().as_bytes());
     out.number(specs.len() as u64);
     for (service, spec) in specs {
-        out.text(service).text(spec.header.as_str());
-        out.text(&spec.prefix)
-            .bytes(spec.file.as_os_str().as_bytes());
+        // No header has an empty name.
+        let (header, prefix) = match &spec.presented {
+            Presented::Header { name, prefix } => (name.as_str(), prefix.as_str()),
+            Presented::Signature => ("", ""),
+        };
+        out.text(service).text(header).text(prefix);
+        out.bytes(spec.file.as_os_str().as_bytes());
     }
     out.number(certificates.len() as u64);
     for (service, spec) in certificates {
@@ -213,13 +215,15 @@ fn open(bytes: &[u8]) -> Result<Vault, KeeperError> {
     };
     let state = path(&mut from)?;
     let specs = from.list(|from| {
-        let (service, header) = (from.text()?, from.text()?);
-        let header = header.parse::<HeaderName>();
-        let spec = CredentialSpec {
-            header: header.map_err(|_| KeeperError::Mismatch)?,
-            prefix: from.text()?,
-            file: path(from)?,
+        let (service, header, prefix) = (from.text()?, from.text()?, from.text()?);
+        let name = header.parse::<HeaderName>();
+        let presented = match name {
+            _ if header.is_empty() => Presented::Signature,
+            Ok(name) => Presented::Header { name, prefix },
+            Err(_) => return Err(KeeperError::Mismatch),
         };
+        let file = path(from)?;
+        let spec = CredentialSpec { presented, file };
         Ok((service, spec))
     })?;
     let certificates = from.list(|from| {
@@ -278,8 +282,10 @@ mod tests {
             path
         };
         let spec = CredentialSpec {
-            header: AUTHORIZATION,
-            prefix: "Bearer ".to_owned(),
+            presented: Presented::Header {
+                name: AUTHORIZATION,
+                prefix: "Bearer ".to_owned(),
+            },
             file: file("key", "sk-live-0123456789"),
         };
         let key = rcgen::KeyPair::generate().unwrap();
@@ -368,7 +374,7 @@ mod tests {
         let (own, other) = UnixStream::pair().unwrap();
         let sockets = Sockets::new(vec![own.into()]).unwrap();
         let line = Line::There(Arc::new(sockets));
-        let keeper = Keeper::asking(line, Default::default(), Default::default());
+        let keeper = Keeper::asking(line, Held::new(&HashMap::new(), &HashMap::new()));
         drop(other);
         for _ in 0..3 {
             let asked = keeper.authority("agent");

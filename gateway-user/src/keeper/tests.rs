@@ -261,8 +261,10 @@ fn fingerprints_belong_to_the_installation() {
 fn a_presented_credential_is_classed() {
     let state = tempfile::tempdir().unwrap();
     let spec = CredentialSpec {
-        header: AUTHORIZATION,
-        prefix: String::from("Bearer "),
+        presented: Presented::Header {
+            name: AUTHORIZATION,
+            prefix: String::from("Bearer "),
+        },
         file: state.path().join("key"),
     };
     let keeper = Keeper::new(

@@ -14,6 +14,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use super::KeeperError;
+use super::aws::Signable;
 use super::certificate::{self, CertificateSpec};
 use super::credential::{CredentialSpec, Credentials, Fill, Fingerprint};
 use super::files;
@@ -48,6 +49,13 @@ pub enum Request {
     Fill {
         /// The service's name.
         service: String,
+    },
+    /// The headers that carry a signature over a request to a service.
+    Signature {
+        /// The service's name.
+        service: String,
+        /// What of the request is signed.
+        signable: Signable,
     },
     /// The salted name of a credential that was seen.
     Fingerprint {
@@ -93,6 +101,8 @@ pub enum Reply {
     Leaf(Leaf),
     /// To [`Request::Fill`].
     Fill(Fill),
+    /// To [`Request::Signature`].
+    Signed(Vec<Fill>),
     /// To [`Request::Fingerprint`].
     Fingerprint(Fingerprint),
     /// To [`Request::ClientCertificates`]; the keys stay here.
@@ -201,6 +211,12 @@ impl Vault {
                 Ok(fill) => Reply::Fill(fill),
                 Err(error) => return Err(KeeperError::Credential { service, error }),
             },
+            Request::Signature { service, signable } => {
+                match self.credentials.signature(&service, &signable) {
+                    Ok(signed) => Reply::Signed(signed),
+                    Err(error) => return Err(KeeperError::Credential { service, error }),
+                }
+            }
             Request::Fingerprint { credential } => {
                 let tag = hmac::sign(&self.salt, credential.expose_secret());
                 let bytes = tag.as_ref().try_into().map_err(|_| KeeperError::Mismatch)?;

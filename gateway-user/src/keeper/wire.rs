@@ -9,6 +9,7 @@ use rustls::{SignatureAlgorithm, SignatureScheme};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
+use super::aws::Signable;
 use super::vault::{Authorities, Echoes, Leaf, Reply, Request, Shown};
 use super::{Fill, Fingerprint, KeeperError};
 
@@ -32,6 +33,16 @@ pub(super) fn request(request: &Request) -> Packed {
             .number(u16::from(*scheme).into())
             .bytes(message),
         Request::Needles { service, known } => out.tag(8).text(service).number(*known),
+        Request::Signature { service, signable } => {
+            out.tag(10).text(service).text(&signable.method);
+            out.text(&signable.target).bytes(&signable.body);
+            out.text(&signable.region).text(&signable.service);
+            out.number(signable.headers.len() as u64);
+            for (name, value) in &signable.headers {
+                out.text(name).text(value);
+            }
+            &mut out
+        }
         Request::Limit { workload, names } => {
             out.tag(9).text(workload).number(names.len() as u64);
             for name in names {
@@ -81,6 +92,17 @@ pub(super) fn parse_request(bytes: &[u8]) -> Result<Request, KeeperError> {
             workload: from.text()?,
             names: from.list(Unpacker::text)?,
         },
+        10 => Request::Signature {
+            service: from.text()?,
+            signable: Signable {
+                method: from.text()?,
+                target: from.text()?,
+                body: from.digest()?,
+                region: from.text()?,
+                service: from.text()?,
+                headers: from.list(|from| Ok((from.text()?, from.text()?)))?,
+            },
+        },
         _ => return Err(KeeperError::Mismatch),
     };
     from.end(request)
@@ -109,10 +131,14 @@ pub(super) fn reply(answer: &Result<Reply, KeeperError>) -> Packed {
             .bytes(&leaf.certificate)
             .bytes(leaf.key.secret_pkcs8_der())
             .number(leaf.renew_at.cast_unsigned()),
-        Ok(Reply::Fill(fill)) => out
-            .tag(4)
-            .text(fill.header.as_str())
-            .bytes(fill.value.as_bytes()),
+        Ok(Reply::Fill(fill)) => fill_into(out.tag(4), fill),
+        Ok(Reply::Signed(fills)) => {
+            out.tag(9).number(fills.len() as u64);
+            for fill in fills {
+                fill_into(&mut out, fill);
+            }
+            &mut out
+        }
         Ok(Reply::Fingerprint(fingerprint)) => out.tag(5).bytes(&fingerprint.0),
         Ok(Reply::ClientCertificates(shown)) => {
             out.tag(6).number(shown.len() as u64);
@@ -166,20 +192,8 @@ pub(super) fn parse_reply(bytes: &[u8]) -> Result<Reply, KeeperError> {
             key: from.bytes()?.to_vec().into(),
             renew_at: from.number()?.cast_signed(),
         }),
-        4 => {
-            let header = HeaderName::from_bytes(from.bytes()?);
-            let value = HeaderValue::from_bytes(from.bytes()?);
-            let mut value = value.map_err(|_| KeeperError::Mismatch)?;
-            value.set_sensitive(true);
-            Reply::Fill(Fill {
-                header: header.map_err(|_| KeeperError::Mismatch)?,
-                value,
-            })
-        }
-        5 => {
-            let bytes = from.bytes()?.try_into();
-            Reply::Fingerprint(Fingerprint(bytes.map_err(|_| KeeperError::Mismatch)?))
-        }
+        4 => Reply::Fill(from.fill()?),
+        5 => Reply::Fingerprint(Fingerprint(from.digest()?)),
         6 => Reply::ClientCertificates(from.list(|from| {
             let (service, algorithm) = (from.text()?, from.number()?);
             let algorithm = u8::try_from(algorithm).map_err(|_| KeeperError::Mismatch)?;
@@ -199,9 +213,14 @@ pub(super) fn parse_reply(bytes: &[u8]) -> Result<Reply, KeeperError> {
             };
             Reply::Needles(Echoes { version, secrets })
         }
+        9 => Reply::Signed(from.list(Unpacker::fill)?),
         _ => return Err(KeeperError::Mismatch),
     };
     from.end(reply)
+}
+
+fn fill_into<'a>(out: &'a mut Packed, fill: &Fill) -> &'a mut Packed {
+    out.text(fill.header.as_str()).bytes(fill.value.as_bytes())
 }
 
 /// A message in bytes, wiped when it is dropped.
@@ -285,6 +304,22 @@ impl<'a> Unpacker<'a> {
             true => Ok(message),
             false => Err(KeeperError::Mismatch),
         }
+    }
+
+    fn fill(&mut self) -> Result<Fill, KeeperError> {
+        let header = HeaderName::from_bytes(self.bytes()?);
+        let value = HeaderValue::from_bytes(self.bytes()?);
+        let mut value = value.map_err(|_| KeeperError::Mismatch)?;
+        value.set_sensitive(true);
+        Ok(Fill {
+            header: header.map_err(|_| KeeperError::Mismatch)?,
+            value,
+        })
+    }
+
+    fn digest(&mut self) -> Result<[u8; 32], KeeperError> {
+        let bytes = self.bytes()?.try_into();
+        bytes.map_err(|_| KeeperError::Mismatch)
     }
 
     fn scheme(&mut self) -> Result<SignatureScheme, KeeperError> {

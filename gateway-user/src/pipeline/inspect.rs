@@ -90,7 +90,8 @@ pub(super) async fn prepare(
     let streamed = llm::action(endpoint, &head, facts.clone());
     let is_call = endpoint.is_some_and(Endpoint::is_call);
     let inspected = policies.needs_body(streamed.name, &resource.name, &resource.groups);
-    let payload = if is_call || inspected {
+    let signs = connection.gateway.keeper.signs(&resource.name);
+    let payload = if is_call || inspected || signs {
         let budgets = Budgets::of(connection);
         Payload::Whole(read_whole(budgets, &headers, body).await?)
     } else {

@@ -26,6 +26,7 @@ mod resolve;
 mod resource;
 mod revoke;
 mod shape;
+mod signing;
 mod source;
 mod splice;
 mod surrogates;

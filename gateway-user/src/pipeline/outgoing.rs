@@ -8,6 +8,7 @@ use super::Connection;
 use super::inspect::{Payload, Ready, Unfit, malformed, uses_held};
 use super::relay::CHANGED_BY_EDITS;
 use super::shape::shape;
+use super::signing::sign;
 use super::surrogates::restored;
 use crate::mask::{self, Restored};
 use crate::policy::Permit;
@@ -98,6 +99,12 @@ pub(super) fn outgoing(
     let asking = asking(ready, family, bytes.as_deref()).filter(|_| counts);
     let counts = asking.is_some();
     bytes = asking.or(bytes);
+    if connection.gateway.keeper.signs(&ready.resource.name)
+        && let Payload::Whole(held) = &ready.payload
+    {
+        // What leaves is what is signed, without a coding.
+        bytes.get_or_insert_with(|| held.bytes.clone());
+    }
     if let Some(bytes) = &bytes {
         // What is sent instead is sent without a coding: every server takes that.
         headers.remove(header::CONTENT_ENCODING);
@@ -133,6 +140,9 @@ pub(super) fn outgoing(
             reason: SIGNED.to_owned(),
         });
     }
+    if connection.gateway.keeper.signs(&ready.resource.name) {
+        sign(connection, ready, &target, bytes.as_deref(), &mut headers)?;
+    }
     let mut request = Request::builder()
         .method(ready.head.method.clone())
         .uri(&target)
@@ -148,7 +158,7 @@ pub(super) fn outgoing(
     })
 }
 
-const SIGNED: &str = "policy has something masked in it that its AWS signature (SigV4) covers, and the provider would refuse it without a word: let the agent use a Bedrock API key (AWS_BEARER_TOKEN_BEDROCK), or hold an AWS credential for the service";
+const SIGNED: &str = "policy has something masked in it that its AWS signature (SigV4) covers, and the provider would refuse it without a word: let the agent use a Bedrock API key (AWS_BEARER_TOKEN_BEDROCK), or hold a key of AWS for the service (sign = \"aws\")";
 
 /// The body of a call whose stream would end without its token counts, with a word for them.
 fn asking(ready: &Ready, family: Option<Family>, masked: Option<&[u8]>) -> Option<Bytes> {

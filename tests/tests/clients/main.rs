@@ -26,6 +26,7 @@ mod refused;
 mod restart;
 mod rotated;
 mod serving;
+mod signed;
 mod spliced;
 mod tagged;
 mod tools;

@@ -58,7 +58,8 @@ impl World {
         Self::built(more, configuration, Daemon::start)
     }
 
-    fn built(
+    /// With all of that.
+    pub(crate) fn built(
         more: &[&str],
         configuration: &str,
         start: impl FnOnce(&Lab) -> anyhow::Result<Daemon>,
@@ -276,6 +277,11 @@ impl Script {
             program: "node".to_owned(),
             arguments: vec![clients("call.mjs"), cache()?.join("node")],
         })
+    }
+
+    /// What runs the script.
+    pub(crate) fn program(&self) -> &str {
+        &self.program
     }
 
     fn run(&self, mut command: Command, calls: &[Value]) -> anyhow::Result<Vec<Value>> {

@@ -48,6 +48,9 @@ fn a_credential_is_a_header_or_a_certificate_or_both() {
     }
     for credential in [
         "",
+        r#"sign = "aws""#,
+        r#"sign = "aws", header = "x-api-key", file = "value""#,
+        r#"sign = "aws", prefix = "x", file = "value""#,
         r#"header = "x-api-key""#,
         r#"file = "value""#,
         r#"certificate = "client.pem""#,
@@ -62,4 +65,29 @@ fn a_credential_is_a_header_or_a_certificate_or_both() {
     }
     let missing = parse(r#"certificate = "client.pem", key = "none""#);
     assert!(missing.unwrap_err().to_string().contains("none"));
+}
+
+#[test]
+fn what_signs_is_for_hosts_that_tell_their_region() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("value"), "").unwrap();
+    let parse = |hosts: &str, sign: &str| {
+        let text = format!(
+            "[[service]]\nname = \"s\"\nhosts = [{hosts}]\ncredential = {{ sign = \"{sign}\", file = \"value\" }}\n"
+        );
+        Config::parse(&text, folder.path())
+    };
+    let bedrock = "\"bedrock-runtime.us-east-1.amazonaws.com\"";
+    let config = parse(bedrock, "aws").unwrap();
+    let held = config
+        .catalog
+        .named("s")
+        .unwrap()
+        .credential
+        .clone()
+        .unwrap();
+    assert!(matches!(held.presented, Presentation::Signature));
+    let other = parse(&format!("{bedrock}, \"api.openai.com\""), "aws");
+    assert!(other.unwrap_err().to_string().contains("api.openai.com"));
+    assert!(parse(bedrock, "azure").is_err());
 }

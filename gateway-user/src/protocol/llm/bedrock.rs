@@ -68,6 +68,16 @@ pub fn is_runtime(host: &str) -> bool {
         && host.split('.').any(|label| runtime.contains(&label))
 }
 
+/// The region that a host of the runtime is in.
+#[must_use]
+pub fn region(host: &str) -> Option<&str> {
+    let mut labels = host.split('.');
+    labels.find(|label| label.starts_with("bedrock-runtime"))?;
+    labels
+        .next()
+        .filter(|region| is_runtime(host) && !region.contains('*'))
+}
+
 /// The normal form of a path that names a model by its ARN, the slashes in that encoded; `None` for any other.
 #[must_use]
 pub fn normal_path(path: &str) -> Option<String> {

@@ -148,15 +148,18 @@ fn a_model_may_be_named_by_its_arn_and_by_nothing_that_hides_a_path() {
     ] {
         assert_eq!(bedrock::normal_path(path), None, "{path}");
     }
+    let private = "vpce-0a.bedrock-runtime.eu-west-1.vpce.amazonaws.com";
+    assert_eq!(bedrock::region(private), Some("eu-west-1"));
     for (host, runtime) in [
         ("bedrock-runtime.us-east-1.amazonaws.com", true),
         ("bedrock-runtime-fips.us-east-1.amazonaws.com", true),
-        ("vpce-0a.bedrock-runtime.eu-west-1.vpce.amazonaws.com", true),
+        (private, true),
         ("bedrock-runtime.cn-north-1.amazonaws.com.cn", true),
         ("bedrock-runtime.us-east-1.amazonaws.com.evil.test", false),
         ("bedrock-runtime.us-east-1.evilamazonaws.com", false),
         ("s3.us-east-1.amazonaws.com", false),
     ] {
         assert_eq!(bedrock::is_runtime(host), runtime, "{host}");
+        assert_eq!(bedrock::region(host).is_some(), runtime, "{host}");
     }
 }
