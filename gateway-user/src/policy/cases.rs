@@ -149,6 +149,7 @@ struct Case {
     expect: Expect,
     policy: Option<String>,
     mask: Option<BTreeSet<String>>,
+    restore: Option<BTreeSet<String>>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -186,6 +187,14 @@ impl Case {
             .filter(|policy| !policies.contains(policy))
         {
             return Some(format!("policy \"{policy}\" to determine it"));
+        }
+        let restored = match decision {
+            Decision::Permit(permit) => Some(permit.restores()),
+            _ => None,
+        };
+        let restores = self.restore.as_ref();
+        if let Some(expected) = restores.filter(|expected| Some(*expected) != restored) {
+            return Some(format!("restores {expected:?}"));
         }
         let expected = self
             .mask
