@@ -49,6 +49,20 @@ impl Signable {
     }
 }
 
+impl Signable {
+    /// Whether it goes to a host of Bedrock's in the region that is signed for: the key signs for nothing else, whoever asks.
+    pub(super) fn is_for_bedrock(&self) -> bool {
+        let mut hosts = self.headers.iter().filter(|(name, _)| name == "host");
+        let (Some((_, host)), None) = (hosts.next(), hosts.next()) else {
+            return false;
+        };
+        let host = host.split(':').next().unwrap_or_default();
+        let mut labels = host.split('.');
+        let runtime = labels.find(|label| label.starts_with("bedrock-runtime"));
+        self.service == "bedrock" && runtime.is_some() && labels.next() == Some(&self.region)
+    }
+}
+
 /// A key as its file has it: `ID:SECRET`, or `ID:SECRET:TOKEN`.
 pub(super) struct Key<'a> {
     id: &'a str,

@@ -194,6 +194,9 @@ impl Credentials {
         if held.spec.presented != Presented::Signature {
             return Err(CredentialError::Unknown);
         }
+        if !signable.is_for_bedrock() {
+            return Err(held.unusable("it signs nothing but requests to Amazon Bedrock"));
+        }
         let secret = held.read(&self.changes)?;
         let key = Key::parse(secret.expose_secret()).ok_or_else(|| held.unusable(NO_KEY))?;
         let signed = key.sign(signable, vault::now());

@@ -184,7 +184,10 @@ fn a_key_of_aws_signs_requests_and_none_of_its_secrets_is_echoed() {
     let signable = || Signable {
         method: "POST".to_owned(),
         target: "/model/m/converse".to_owned(),
-        headers: vec![("host".to_owned(), "h".to_owned())],
+        headers: vec![(
+            "host".to_owned(),
+            "bedrock-runtime.us-east-1.amazonaws.com".to_owned(),
+        )],
         body: [0; 32],
         region: "us-east-1".to_owned(),
         service: "bedrock".to_owned(),
@@ -199,6 +202,19 @@ fn a_key_of_aws_signs_requests_and_none_of_its_secrets_is_echoed() {
     )
     .unwrap();
     keeper.check().unwrap();
+    // Whoever asks: for nothing else.
+    let other = |service: &str, region: &str, host: &str| {
+        let mut other = signable();
+        other.service = service.to_owned();
+        other.region = region.to_owned();
+        other.headers[0].1 = host.to_owned();
+        keeper.signature("bedrock", other)
+    };
+    let host = "bedrock-runtime.us-east-1.amazonaws.com";
+    assert!(other("bedrock", "us-east-1", host).is_ok());
+    assert!(other("iam", "us-east-1", host).is_err());
+    assert!(other("bedrock", "eu-west-1", host).is_err());
+    assert!(other("bedrock", "us-east-1", "iam.amazonaws.com").is_err());
     let fills = keeper.signature("bedrock", signable()).unwrap();
     let names: Vec<&str> = fills.iter().map(|fill| fill.header.as_str()).collect();
     assert_eq!(

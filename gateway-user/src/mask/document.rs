@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::{MaskError, Set, Shape, otlp, parts};
 use crate::detect::{self, Detectors, Finding};
+use crate::protocol::form;
 use crate::protocol::json::{self, JsonError, Keys, Kind, Step};
 
 /// A masked body.
@@ -61,7 +62,9 @@ fn edited(
         Shape::Parts(boundary) => return Ok(parts::masked(body, boundary, set, found)),
         Shape::Export(signal) => return otlp::masked(body, signal, set, found),
         Shape::ExportCall(signal) => return otlp::calls(body, signal, set, found),
-        Shape::Sealed => return sealed(body, set, found),
+        Shape::Sealed => return otlp::search(body, set, found).map(|()| None),
+        Shape::SealedCall => return otlp::search_calls(body, set, found).map(|()| None),
+        Shape::Form => return Ok(form(body, set, found)),
         _ => {}
     }
     let text = std::str::from_utf8(body).map_err(|_| MaskError::NotUtf8)?;
@@ -71,12 +74,23 @@ fn edited(
     Ok(document(text, shape, NESTED, set, found)?.map(String::into_bytes))
 }
 
-/// Bytes that can only be searched.
-fn sealed(body: &[u8], set: &Set, found: &mut Vec<Finding>) -> Result<Option<Vec<u8>>, MaskError> {
-    match binary(body, set, found) {
-        Some(_) if !set.all => Err(MaskError::Sealed),
-        _ => Ok(None),
-    }
+/// Masks the names and values of a form, as they read.
+fn form(body: &[u8], set: &Set, found: &mut Vec<Finding>) -> Option<Vec<u8>> {
+    let Ok(text) = std::str::from_utf8(body) else {
+        return binary(body, set, found);
+    };
+    let mut name = String::new();
+    let new = form::edited(text, form::FORM, |piece, separator| {
+        let new = named(piece, &name, set, found);
+        name = if separator == Some('=') {
+            piece.to_owned()
+        } else {
+            String::new()
+        };
+        Ok::<_, std::convert::Infallible>(new)
+    });
+    let Ok(new) = new;
+    new.map(String::into_bytes)
 }
 
 /// Masks what of `bytes` is text.
@@ -161,7 +175,7 @@ fn document(
         } else if let Some(mut new) = literal(&text[range.clone()], path, kind, nested, set, found)
         {
             if kind == Kind::Key {
-                new = distinct(new, &mut renamed);
+                new = distinct(new, path, &mut renamed);
             }
             edits.push(Edit { range, new });
         }
@@ -175,9 +189,14 @@ fn document(
     Ok(Some(splice(text, edits)))
 }
 
-/// A masked key with a number if another key became the same: of two that are equal, parsers keep different ones.
-fn distinct(key: String, renamed: &mut HashMap<String, u32>) -> String {
-    let count = renamed.entry(key.clone()).or_default();
+/// A masked key with a number if another key of its object became the same: of two that are equal, parsers keep different ones.
+fn distinct(
+    key: String,
+    object: &[Step<'_>],
+    renamed: &mut HashMap<(String, String), u32>,
+) -> String {
+    let place = (format!("{object:?}"), key.clone());
+    let count = renamed.entry(place).or_default();
     *count += 1;
     if *count == 1 {
         return key;
@@ -313,7 +332,7 @@ pub(super) fn is_top_logprobs(path: &[Step<'_>]) -> bool {
 
 fn is_likelihoods(shape: Shape, path: &[Step<'_>]) -> bool {
     match shape {
-        Shape::OpenAiChat => is_logprobs(path),
+        Shape::OpenAiChat | Shape::Bedrock => is_logprobs(path),
         Shape::OpenAiResponses => is_part_logprobs(path),
         Shape::Gemini => is_candidate_logprobs(path),
         Shape::Ollama => is_top_logprobs(path),

@@ -68,6 +68,10 @@ pub enum Shape {
     ExportCall(Signal),
     /// Another message in protocol buffers: it can be searched, not changed.
     Sealed,
+    /// The same in a gRPC call.
+    SealedCall,
+    /// Names and values with escapes, as browsers send forms.
+    Form,
     /// Any other JSON document.
     Json,
     /// Anything else.
@@ -201,6 +205,8 @@ impl Shape {
                 | Self::Export(_)
                 | Self::ExportCall(_)
                 | Self::Sealed
+                | Self::SealedCall
+                | Self::Form
         )
     }
 }

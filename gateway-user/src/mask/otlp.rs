@@ -5,6 +5,7 @@
 //! Source: opentelemetry-proto 1.x (trace, logs, metrics, common); protocol buffers, encoding.
 
 use std::io::Read;
+use std::ops::Range;
 
 use super::document::{binary, named};
 use super::{MaskError, Set};
@@ -43,16 +44,13 @@ pub(super) fn calls(
     set: &Set,
     found: &mut Vec<Finding>,
 ) -> Result<Option<Vec<u8>>, MaskError> {
-    let (mut out, mut changed, mut rest) = (Vec::with_capacity(body.len()), false, body);
-    while let Some((head, after)) = rest.split_first_chunk::<5>() {
-        let [flag, length @ ..] = *head;
-        let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-        let (payload, after) = after.split_at_checked(length).ok_or(CUT)?;
-        let plain = match flag {
-            0 => None,
-            1 => Some(inflate(payload)?),
-            _ => return Err(UNKNOWN),
-        };
+    let (mut out, mut changed) = (Vec::with_capacity(body.len()), false);
+    for frame in frames(body)? {
+        let Frame {
+            head,
+            payload,
+            plain,
+        } = frame;
         let new = masked(plain.as_deref().unwrap_or(payload), signal, set, found)?;
         match new {
             Some(new) => {
@@ -67,23 +65,102 @@ pub(super) fn calls(
                 out.extend_from_slice(payload);
             }
         }
-        rest = after;
-    }
-    if !rest.is_empty() {
-        return Err(CUT);
     }
     Ok(changed.then_some(out))
 }
 
-/// Exporters compress by gzip, if at all.
-fn inflate(payload: &[u8]) -> Result<Vec<u8>, MaskError> {
-    let mut out = Vec::new();
-    let decoder = flate2::read::GzDecoder::new(payload);
-    let read = decoder.take(LARGEST + 1).read_to_end(&mut out);
-    match read {
-        Ok(length) if length as u64 <= LARGEST => Ok(out),
-        _ => Err(UNKNOWN),
+/// Searches any message in protocol buffers, which nobody here could change: `Err` where there is something to mask.
+pub(super) fn search(body: &[u8], set: &Set, found: &mut Vec<Finding>) -> Result<(), MaskError> {
+    if texts(body, NESTED, set, found) && !set.all {
+        return Err(MaskError::Sealed);
     }
+    Ok(())
+}
+
+/// The same for the messages of a gRPC call.
+pub(super) fn search_calls(
+    body: &[u8],
+    set: &Set,
+    found: &mut Vec<Finding>,
+) -> Result<(), MaskError> {
+    for frame in frames(body)? {
+        search(frame.plain.as_deref().unwrap_or(frame.payload), set, found)?;
+    }
+    Ok(())
+}
+
+/// Whether something is to be masked in the texts of a message: in its fields where it can be read as one, for the length before a text would
+/// be taken for a part of it.
+fn texts(bytes: &[u8], nested: u8, set: &Set, found: &mut Vec<Finding>) -> bool {
+    let Some(fields) = fields(bytes).filter(|_| nested > 0) else {
+        return binary(bytes, set, found).is_some();
+    };
+    let mut any = false;
+    for range in fields {
+        let inside = &bytes[range];
+        let is_text = inside.utf8_chunks().all(|chunk| chunk.invalid().is_empty())
+            && !inside
+                .iter()
+                .any(|byte| *byte < b' ' && !b"\t\r\n".contains(byte));
+        any |= match is_text {
+            true => binary(inside, set, found).is_some(),
+            false => texts(inside, nested - 1, set, found),
+        };
+    }
+    any
+}
+
+/// What of a message has a length, if all of it can be read.
+fn fields(bytes: &[u8]) -> Option<Vec<Range<usize>>> {
+    let (mut all, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        let tag = varint(bytes, &mut at).ok()?;
+        all.extend(content(bytes, tag, &mut at).ok()?);
+    }
+    Some(all)
+}
+
+/// One message of a gRPC call.
+struct Frame<'a> {
+    head: &'a [u8; 5],
+    payload: &'a [u8],
+    /// Where it was compressed.
+    plain: Option<Vec<u8>>,
+}
+
+/// The messages of a body, whose sizes together are limited.
+fn frames(body: &[u8]) -> Result<Vec<Frame<'_>>, MaskError> {
+    let (mut all, mut room, mut rest) = (Vec::new(), LARGEST, body);
+    while let Some((head, after)) = rest.split_first_chunk::<5>() {
+        let [flag, length @ ..] = *head;
+        let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+        let (payload, after) = after.split_at_checked(length).ok_or(CUT)?;
+        let plain = match flag {
+            // The trailers of gRPC-Web are a message of their own.
+            0 | 0x80 => None,
+            1 | 0x81 => Some(inflate(payload, &mut room)?),
+            _ => return Err(UNKNOWN),
+        };
+        all.push(Frame {
+            head,
+            payload,
+            plain,
+        });
+        rest = after;
+    }
+    rest.is_empty().then_some(all).ok_or(CUT)
+}
+
+/// gzip, with all members that a reader would take; what is compressed otherwise is not read.
+fn inflate(payload: &[u8], room: &mut u64) -> Result<Vec<u8>, MaskError> {
+    let mut out = Vec::new();
+    let decoder = flate2::read::MultiGzDecoder::new(payload);
+    let read = decoder.take(*room + 1).read_to_end(&mut out);
+    *room = match read {
+        Ok(length) => room.checked_sub(length as u64).ok_or(UNKNOWN)?,
+        Err(_) => return Err(UNKNOWN),
+    };
+    Ok(out)
 }
 
 /// The messages of the schema that have texts somewhere.
@@ -235,7 +312,8 @@ fn message(
             Field::Bytes => binary(inside, set, found),
             Field::Numbers if inside.len() <= LONGEST_ID => None,
             Field::Numbers | Field::Unknown => match binary(inside, set, found) {
-                Some(_) => return Err(UNKNOWN),
+                Some(_) if !set.all => return Err(UNKNOWN),
+                Some(_) => None,
                 None => None,
             },
         };
@@ -268,11 +346,7 @@ fn last_text(bytes: &[u8]) -> Result<Option<&str>, MaskError> {
 }
 
 /// Passes over what follows a tag; where that has a length, its range.
-fn content(
-    bytes: &[u8],
-    tag: u64,
-    at: &mut usize,
-) -> Result<Option<std::ops::Range<usize>>, MaskError> {
+fn content(bytes: &[u8], tag: u64, at: &mut usize) -> Result<Option<Range<usize>>, MaskError> {
     let length = match tag & 7 {
         0 => {
             varint(bytes, at)?;
@@ -316,5 +390,7 @@ const UNKNOWN: MaskError = MaskError::Export("it is not in a form that is known"
 const DEEPEST: u8 = 48;
 /// Of a trace; lists of numbers are longer.
 const LONGEST_ID: usize = 16;
+/// Messages in messages, as they are searched.
+const NESTED: u8 = 8;
 /// As large as any body that is inspected.
 const LARGEST: u64 = 32 << 20;

@@ -79,17 +79,32 @@ fn lines(text: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
     changed.then_some(out)
 }
 
-/// The head of a part whose content is so long now.
+/// The head of a part whose content is so long now. Some clients tell the length in its type.
 fn with_length(head: &[u8], length: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(head.len() + 8);
     for line in head.split_inclusive(|byte| *byte == b'\n') {
         let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        let told = line.windows(LENGTH.len()).position(|here| here == LENGTH);
         if name.len() < line.len() && name.eq_ignore_ascii_case(b"content-length") {
             out.extend_from_slice(name);
             out.extend_from_slice(format!(": {length}\r\n").as_bytes());
+        } else if name.eq_ignore_ascii_case(b"content-type")
+            && let Some(at) = told
+        {
+            let (before, after) = line.split_at(at + LENGTH.len());
+            let digits = after
+                .iter()
+                .take_while(|byte| byte.is_ascii_digit())
+                .count();
+            out.extend_from_slice(before);
+            out.extend_from_slice(length.to_string().as_bytes());
+            out.extend_from_slice(&after[digits..]);
         } else {
             out.extend_from_slice(line);
         }
     }
     out
 }
+
+/// A parameter of a type.
+const LENGTH: &[u8] = b"; length=";

@@ -14,6 +14,7 @@ use super::exchange::Context;
 use super::resource::Resource;
 use super::shape::shape;
 use super::source::Source;
+use super::surrogates::stands_for;
 use crate::approve::Digest;
 use crate::config::Credentials;
 use crate::keeper::CredentialClass;
@@ -129,7 +130,11 @@ pub(super) async fn prepare(
     let names = found
         .iter()
         .flat_map(|finding| [finding.detector.to_string(), finding.class.to_string()]);
-    facts.set("findings", names.collect::<Fact>());
+    let mut names: BTreeSet<String> = names.collect();
+    if policies.restores(streamed.name, &resource.name, &resource.groups) {
+        names.extend(stands_for(connection, &head, bytes));
+    }
+    facts.set("findings", Fact::Set(names));
     if endpoint.is_some_and(Endpoint::is_call) {
         charge::spent(connection, &mut facts);
     }

@@ -186,6 +186,9 @@ pub(super) async fn decide(
         alert(denial);
     }
     if connection.observes() {
+        if let policy::Decision::Permit(permit) = &decision {
+            connection.taint(permit);
+        }
         return observe::permit(connection, start, &policies, query).await;
     }
     let entry = connection.session.exchange(start).await?;

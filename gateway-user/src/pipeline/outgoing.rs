@@ -96,7 +96,9 @@ pub(super) fn outgoing(
             real
         };
     }
-    let asking = asking(ready, family, bytes.as_deref()).filter(|_| counts);
+    let asking = asking(ready, family, bytes.as_deref());
+    // A signed call stays as it is: its reservation counts.
+    let asking = asking.filter(|_| counts && signature.is_none());
     let counts = asking.is_some();
     bytes = asking.or(bytes);
     if connection.gateway.keeper.signs(&ready.resource.name)

@@ -27,11 +27,14 @@ pub(super) fn shape(
                 .and_then(Boundary::of)
                 .map_or(Shape::Text, Shape::Parts)
         }
-        None if grpc::calls(headers) => signal(&head.path).map_or(Shape::Sealed, Shape::ExportCall),
+        None if grpc::calls(headers) => {
+            signal(&head.path).map_or(Shape::SealedCall, Shape::ExportCall)
+        }
         None if PROTOBUF.contains(&kind.as_str()) => {
             signal(&head.path).map_or(Shape::Sealed, Shape::Export)
         }
         None if is_json(headers) || reads_as_json(body) => Shape::Json,
+        None if kind == FORM => Shape::Form,
         None => Shape::Text,
     }
 }
@@ -70,4 +73,10 @@ const EXPORTS: &[(&str, Signal)] = &[
     (".LogsService/Export", Signal::Logs),
     (".MetricsService/Export", Signal::Metrics),
 ];
-const PROTOBUF: &[&str] = &["application/x-protobuf", "application/protobuf"];
+const PROTOBUF: &[&str] = &[
+    "application/x-protobuf",
+    "application/protobuf",
+    "application/proto",
+    "application/vnd.google.protobuf",
+];
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";

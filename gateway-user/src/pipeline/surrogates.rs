@@ -1,6 +1,6 @@
 //! The surrogates of every identity, and what of a request they are restored in.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -9,12 +9,13 @@ use super::Connection;
 use http::HeaderMap;
 
 use super::inspect::{Payload, Ready, Unfit, malformed};
-use super::shape::{is_json, media_type, reads_as_json};
+use super::shape::{FORM, is_json, media_type, reads_as_json};
 use crate::detect;
 use crate::keeper::Keeper;
 use crate::mask::{self, Restored, Surrogates, Unrestored, Written};
 use crate::policy::{Permit, Style};
 use crate::protocol::Why;
+use crate::protocol::http::Head;
 
 /// Surrogates by identity, as long as the gateway runs.
 #[derive(Debug, Default)]
@@ -106,13 +107,23 @@ pub(super) fn restored(
 fn written(headers: &HeaderMap, body: &[u8]) -> Option<Written> {
     let kind = media_type(headers);
     match kind.as_str() {
-        "application/x-www-form-urlencoded" => Some(Written::Form),
         _ if is_json(headers) || reads_as_json(body) => Some(Written::Json),
-        "" | "application/xml" | "application/x-ndjson" | "application/graphql" => {
-            Some(Written::Text)
-        }
+        FORM => Some(Written::Form),
+        "application/x-ndjson" | "application/jsonl" => Some(Written::Lines),
+        "" => Some(Written::Text),
         kind => kind.starts_with("text/").then_some(Written::Text),
     }
+}
+
+/// Names of detectors and classes whose values a request would have, were what is in it restored: policy decides on those as if they stood there.
+pub(super) fn stands_for(connection: &Connection, head: &Head, body: &[u8]) -> BTreeSet<String> {
+    let Some(surrogates) = connection.surrogates() else {
+        return BTreeSet::new();
+    };
+    let body = String::from_utf8_lossy(body);
+    let mut names = surrogates.known_in(&body);
+    names.extend(surrogates.known_in(&head.target));
+    names
 }
 
 /// As the record has it: by detector, in a class of its own.
@@ -131,7 +142,7 @@ pub(super) fn released(restored: &Restored) -> Vec<crate::record::Finding> {
 
 fn unrestored(error: &Unrestored) -> Unfit {
     match error {
-        Unrestored::Unknown(_) | Unrestored::Path => Unfit {
+        Unrestored::Unknown(_) | Unrestored::Path | Unrestored::TooLarge => Unfit {
             why: Why::Policy,
             reason: error.to_string(),
         },

@@ -96,6 +96,8 @@ struct Slice {
     facts: Vec<String>,
     /// The resources of those that need whole bodies.
     read_whole: Vec<ResourceConstraint>,
+    /// The resources of those that restore.
+    restore: Vec<ResourceConstraint>,
     /// The resources of those that read the risks of a call.
     read_risks: Vec<ResourceConstraint>,
     /// The resources of those that name the action itself.
@@ -208,6 +210,16 @@ impl PolicySet {
         };
         let (service, groups) = evaluate::resource(self, service, service_groups);
         slice.reads_risks(&service, &groups)
+    }
+
+    /// Whether a permit of `action` at a service in these groups may restore.
+    #[must_use]
+    pub fn restores(&self, action: &str, service: &str, service_groups: &[String]) -> bool {
+        let Some(slice) = self.slices.get(action) else {
+            return false;
+        };
+        let (service, groups) = evaluate::resource(self, service, service_groups);
+        slice.restores(&service, &groups)
     }
 
     /// Whether `action` needs whole bodies read at some service.

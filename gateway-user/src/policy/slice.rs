@@ -14,6 +14,11 @@ impl Slice {
         reaches(&self.read_whole, service, groups)
     }
 
+    /// Whether a permit that restores can apply to a service in these groups.
+    pub(super) fn restores(&self, service: &EntityUid, groups: &HashSet<EntityUid>) -> bool {
+        reaches(&self.restore, service, groups)
+    }
+
     /// Whether a policy that reads the risks of a call can apply to a service in these groups.
     pub(super) fn reads_risks(&self, service: &EntityUid, groups: &HashSet<EntityUid>) -> bool {
         reaches(&self.read_risks, service, groups)
@@ -58,7 +63,7 @@ pub(super) fn by_action(
         let admits = |group: &EntityUid| *group == action || actions.is_ancestor_of(group, &action);
         let mut set = cedar_policy::PolicySet::new();
         let (mut read_whole, mut read_risks, mut named) = (Vec::new(), Vec::new(), Vec::new());
-        let mut permits = BTreeSet::new();
+        let (mut permits, mut restore) = (BTreeSet::new(), Vec::new());
         for policy in all.policies() {
             let (applies, names) = match policy.action_constraint() {
                 ActionConstraint::Any => (true, false),
@@ -80,6 +85,12 @@ pub(super) fn by_action(
             if rules.get(id).is_none_or(|rule| rule.needs_body) {
                 read_whole.push(policy.resource_constraint());
             }
+            if rules
+                .get(id)
+                .is_some_and(|rule| !rule.terms.restores.is_empty())
+            {
+                restore.push(policy.resource_constraint());
+            }
             if rules.get(id).is_none_or(|rule| rule.needs_risks) {
                 read_risks.push(policy.resource_constraint());
             }
@@ -94,6 +105,7 @@ pub(super) fn by_action(
                 set,
                 facts,
                 read_whole,
+                restore,
                 read_risks,
                 named,
                 permits,

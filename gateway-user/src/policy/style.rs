@@ -56,11 +56,18 @@ impl Masks {
         self.0.iter().map(|(name, style)| (name.as_str(), *style))
     }
 
-    /// Whether all that `other` masks is masked here, and tells no more.
+    /// Whether all that `other` masks is masked here, and tells no more. A detector that is named here alone may be in a class that `other`
+    /// names, and its style counts before that of the class.
     #[must_use]
     pub fn cover(&self, other: &Self) -> bool {
         let mut others = other.0.iter();
+        let least = other.0.values().min();
+        let mut alone = self
+            .0
+            .iter()
+            .filter(|(name, _)| !other.0.contains_key(*name));
         others.all(|(name, style)| self.0.get(name).is_some_and(|own| own <= style))
+            && alone.all(|(_, own)| least.is_none_or(|least| own <= least))
     }
 
     /// For the record: `mask:pii`, `mask:email (surrogate)`.

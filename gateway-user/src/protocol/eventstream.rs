@@ -171,8 +171,14 @@ fn read(raw: Bytes, headers: usize) -> Result<Event, SseError> {
         (Some("exception"), None, Some(kind)) => (kind, false),
         _ => return Err(SseError::Message("is neither an event nor an exception")),
     };
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    if kind.is_empty() || !kind.bytes().all(plain) {
+    if said
+        .content
+        .is_some_and(|content| content != "application/json")
+    {
+        return Err(SseError::Message("has content of another type"));
+    }
+    let plain = |byte: u8| byte.is_ascii_alphabetic() || b"-_".contains(&byte);
+    if kind.is_empty() || kind.len() > LONGEST_TYPE || !kind.bytes().all(plain) {
         return Err(SseError::Message("has a type that is no name"));
     }
     let kind = kind.to_owned();
@@ -236,34 +242,23 @@ impl<'a> Said<'a> {
         while let Some((length, rest)) = headers.split_first() {
             let (name, rest) = rest.split_at_checked((*length).into())?;
             let (kind, rest) = rest.split_first()?;
-            let width = match kind {
-                0 | 1 => 0,
-                2 => 1,
-                3 => 2,
-                4 => 4,
-                5 | 8 => 8,
-                9 => 16,
-                7 => {
-                    let (length, rest) = rest.split_first_chunk()?;
-                    let length = u16::from_be_bytes(*length).into();
-                    let (value, rest) = rest.split_at_checked(length)?;
-                    let slot = match name {
-                        b":message-type" => &mut said.message,
-                        b":event-type" => &mut said.event,
-                        b":exception-type" => &mut said.exception,
-                        b":content-type" => &mut said.content,
-                        _ => return None,
-                    };
-                    let value = str::from_utf8(value).ok()?;
-                    if slot.replace(value).is_some() {
-                        return None;
-                    }
-                    headers = rest;
-                    continue;
-                }
+            // Numbers and the like say nothing of Bedrock's.
+            if *kind != TEXT {
+                return None;
+            }
+            let (length, rest) = rest.split_first_chunk()?;
+            let (value, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+            let slot = match name {
+                b":message-type" => &mut said.message,
+                b":event-type" => &mut said.event,
+                b":exception-type" => &mut said.exception,
+                b":content-type" => &mut said.content,
                 _ => return None,
             };
-            headers = rest.split_at_checked(width)?.1;
+            if slot.replace(str::from_utf8(value).ok()?).is_some() {
+                return None;
+            }
+            headers = rest;
         }
         Some(said)
     }
@@ -276,7 +271,7 @@ fn written(headers: &[(&str, &str)]) -> Vec<u8> {
         let value = &value[..value.floor_char_boundary(usize::from(u16::MAX))];
         out.put_u8(u8::try_from(name.len()).unwrap_or(u8::MAX));
         out.put_slice(name.as_bytes());
-        out.put_u8(7);
+        out.put_u8(TEXT);
         out.put_u16(u16::try_from(value.len()).unwrap_or(u16::MAX));
         out.put_slice(value.as_bytes());
     }
@@ -299,6 +294,10 @@ fn message(headers: &[u8], payload: &[u8]) -> Bytes {
 /// Two lengths and their checksum.
 const PRELUDE: usize = 12;
 const CHECKSUM: usize = 4;
+/// The kind of a header that is a text.
+const TEXT: u8 = 7;
+/// Longer than any type of an event or exception.
+const LONGEST_TYPE: usize = 64;
 /// What a message has around headers and payload.
 const AROUND: usize = PRELUDE + CHECKSUM;
 const MAX_HEADERS: usize = 128 << 10;

@@ -5,6 +5,7 @@ pub mod calls;
 pub mod coding;
 pub mod credentials;
 pub mod eventstream;
+pub mod form;
 pub mod frames;
 pub mod grpc;
 pub mod http;

@@ -69,6 +69,9 @@ fn boundary(content_type: &str) -> Option<(String, &str)> {
         return None;
     };
     let boundary = boundary.trim().split_once('=')?.1;
+    // In quotes it is the same, as long as it has none of its own.
+    let quoted = boundary.strip_prefix('"');
+    let boundary = quoted.map_or(Some(boundary), |inside| inside.strip_suffix('"'))?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.'".contains(&byte);
     let readable = (1..=MAX_BOUNDARY).contains(&boundary.len()) && boundary.bytes().all(plain);
     let multipart = others.first()?.trim_start().get(..10)?;
@@ -131,12 +134,14 @@ mod tests {
         }
         let body = b"--B\r\na\r\n--B--";
         assert!(parts("multipart/form-data; Boundary=B; charset=x", body).is_some());
+        assert!(parts("multipart/form-data; boundary=\"B\"", body).is_some());
         for kind in [
             "multipart/form-data",
-            "multipart/form-data; boundary=\"B\"",
             "multipart/form-data; boundary=B; boundary=B",
             "multipart/form-data; x=\";boundary=B\"",
             "multipart/form-data; boundary=",
+            "multipart/form-data; boundary=\"B",
+            "multipart/form-data; boundary=B\"",
             "application/json; boundary=B",
             "boundary=B",
             "",

@@ -11,7 +11,7 @@ use super::time::Time;
 pub struct Tainted {
     /// The workload.
     pub workload: String,
-    /// When it began.
+    /// When it was permitted.
     pub at: Time,
     /// What the permit came with.
     pub obligations: Vec<String>,
@@ -24,9 +24,10 @@ impl Reader {
     /// The ledger cannot be read.
     pub async fn taints(&self, since: Time) -> Result<Vec<Tainted>, LedgerError> {
         let rows = query(
-            "SELECT s.workload AS workload, MAX(e.at) AS at, e.obligations AS obligations
-             FROM exchange e JOIN session s ON s.id = e.session
-             WHERE e.at >= ?1 AND e.decision = 'permit' AND e.obligations LIKE '%\"taint:%'
+            // What a person approved began with the approval.
+            "SELECT s.workload AS workload, MAX(COALESCE(a.at, e.at)) AS at, e.obligations AS obligations
+             FROM exchange e JOIN session s ON s.id = e.session LEFT JOIN approval a ON a.id = e.approval
+             WHERE COALESCE(a.at, e.at) >= ?1 AND e.decision = 'permit' AND e.obligations LIKE '%\"taint:%'
              GROUP BY s.workload, e.obligations",
         )
         .bind(since.unix_ms())

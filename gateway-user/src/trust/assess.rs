@@ -5,9 +5,10 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::libc;
 use serde::Serialize;
 
 use super::adopt;
@@ -260,8 +261,14 @@ fn unit(pid: u32) -> Option<String> {
 /// Does an executable hold a root that every list of roots has?
 fn brings_roots(exe: &Path) -> bool {
     let mut content = Vec::new();
-    let read = File::open(exe).and_then(|file| file.take(LARGEST).read_to_end(&mut content));
-    read.is_ok() && memchr(&content, WELL_KNOWN)
+    // A workload may have put something else there, which would be waited for.
+    let mut options = File::options();
+    let file = options.read(true).custom_flags(libc::O_NONBLOCK).open(exe);
+    let file = file
+        .ok()
+        .filter(|file| file.metadata().is_ok_and(|meta| meta.is_file()));
+    let read = file.map(|file| file.take(LARGEST).read_to_end(&mut content));
+    matches!(read, Some(Ok(_))) && memchr(&content, WELL_KNOWN)
 }
 
 fn memchr(content: &[u8], wanted: &[u8]) -> bool {

@@ -17,6 +17,10 @@ unless { context.masked.contains("pii") };
 @id("crm") @restore("email,credit-card")
 permit (principal, action in [Action::"http.read", Action::"http.write"], resource == Service::"files");
 
+@id("no-cards") @message("no cards")
+forbid (principal, action == Action::"http.write", resource == Service::"files")
+when { context.path == "/echo/cards" && context.findings.contains("credit-card") };
+
 @id("notes")
 permit (principal, action == Action::"http.write", resource == Service::"plain");
 
@@ -116,13 +120,30 @@ async fn a_destination_that_policy_names_gets_what_a_model_never_saw() -> anyhow
             format!("a=1&to={real}")
         );
 
+        // Policy decides on a surrogate as on the value it stands for, however it is written.
+        let escaped: String = card
+            .bytes()
+            .map(|byte| format!("\\u00{byte:02x}"))
+            .collect();
+        for body in [json!([card]).to_string(), format!("[\"{escaped}\"]")] {
+            let (status, answer) = send(&proxy, files, ("POST", "/echo/cards"), body).await?;
+            assert_eq!(status, 403, "{answer}");
+            assert!(answer.contains("no cards"), "{answer}");
+        }
+        assert!(proxy.upstream.take().is_empty());
+
         // Toward a provider the same permit restores nothing.
         let upload = json!({"note": mail}).to_string();
         let openai = ("api.openai.com", version);
         send(&proxy, openai, ("POST", "/v1/files"), upload.clone()).await?;
         assert_eq!(proxy.upstream.take().remove(0).text(), upload);
     }
-    let exchanges = proxy.ended(10).await?;
+    let exchanges = proxy.ended(14).await?;
+    let exchanges: Vec<Value> = exchanges
+        .into_iter()
+        .filter(|exchange| exchange["path"] != "/echo/cards")
+        .collect();
+    assert_eq!(exchanges.len(), 10);
     for (exchange, (obligations, findings)) in exchanges.iter().zip(
         [
             (

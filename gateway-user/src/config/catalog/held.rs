@@ -75,7 +75,7 @@ pub(super) fn check(
             file: there(file)?,
         }),
         (None, Some(file)) if raw.sign == Some(raw::Sign::Aws) && raw.prefix.is_empty() => {
-            let other = |endpoint: &&Endpoint| !is_bedrock(&endpoint.host);
+            let other = |endpoint: &&Endpoint| !tells_region(&endpoint.host);
             if let Some(other) = endpoints.iter().find(other) {
                 return Err(ConfigError::Unsignable {
                     service: service.to_owned(),
@@ -104,8 +104,12 @@ pub(super) fn check(
     Ok((credential, client))
 }
 
-/// Whether requests to a host can be signed: it tells its region behind this.
-fn is_bedrock(host: &str) -> bool {
-    host.split('.')
-        .any(|label| label.starts_with("bedrock-runtime"))
+/// Whether requests to a host can be signed: it is one of Bedrock's, and its region stands behind that.
+fn tells_region(host: &str) -> bool {
+    let amazons = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
+    let mut labels = host.split('.');
+    let runtime = labels.find(|label| ["bedrock-runtime", "bedrock-runtime-fips"].contains(label));
+    let region = runtime.and_then(|_| labels.next());
+    region.is_some_and(|region| !region.contains('*'))
+        && amazons.iter().any(|end| host.ends_with(end))
 }

@@ -90,4 +90,10 @@ fn what_signs_is_for_hosts_that_tell_their_region() {
     let other = parse(&format!("{bedrock}, \"api.openai.com\""), "aws");
     assert!(other.unwrap_err().to_string().contains("api.openai.com"));
     assert!(parse(bedrock, "azure").is_err());
+    for other in [
+        "bedrock-runtime.corp.example",
+        "bedrock-runtime.*.amazonaws.com",
+    ] {
+        assert!(parse(&format!("{other:?}"), "aws").is_err(), "{other}");
+    }
 }

@@ -5,35 +5,46 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What counts of a value: spaces and dashes between digits are a matter of writing.
 pub(super) fn canonical(value: &str) -> Cow<'_, str> {
-    if is_digits_with_layout(value) {
+    if is_grouped(value) {
         Cow::Owned(compact(value))
     } else {
         Cow::Borrowed(value)
     }
 }
 
-/// The surrogate of `value`, and what it stands for; for what is written in groups, the same without them too.
-pub(super) fn surrogate(detector: &str, value: &str, random: &[u8; 32]) -> Vec<(String, String)> {
+/// A surrogate of a value.
+pub(super) struct Minted {
+    /// As it stands in the value's place: in the same groups.
+    pub(super) written: String,
+    /// As it is looked up: without them.
+    pub(super) key: String,
+    /// What it stands for, likewise.
+    pub(super) value: String,
+}
+
+/// The surrogate of `value`.
+pub(super) fn surrogate(detector: &str, value: &str, random: &[u8; 32]) -> Minted {
     let mut random = Random(random);
-    let numbered = |number: String| {
-        let written = laid_out(value, &number);
-        let mut all = vec![(written, value.to_owned())];
-        if all[0].0 != number {
-            all.push((number, compact(value)));
-        }
-        all
+    let numbered = |number: String| Minted {
+        written: laid_out(value, &number),
+        key: number,
+        value: compact(value),
     };
-    let alone = |surrogate: String| vec![(surrogate, value.to_owned())];
+    let alone = |written: String| Minted {
+        key: written.clone(),
+        written,
+        value: value.to_owned(),
+    };
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     match detector {
         "email" if value.is_ascii() && value.contains('@') => {
             alone(format!("{}{EMAIL}", random.word()))
         }
-        "phone-number" if value.is_ascii() => alone(format!("+999{}", random.digits(10))),
-        "credit-card" if is_digits_with_layout(value) && (12..=19).contains(&digits) => {
+        "phone-number" if value.is_ascii() => alone(format!("{PHONE}{}", random.digits(10))),
+        "credit-card" if is_grouped(value) && (12..=19).contains(&digits) => {
             numbered(card(digits, &mut random))
         }
-        "us-ssn" if is_digits_with_layout(value) && digits == 9 => numbered(ssn(&mut random)),
+        "us-ssn" if is_grouped(value) && digits == 9 => numbered(ssn(&mut random)),
         "iban" if is_iban(value) => numbered(iban(&compact(value), &mut random)),
         "ip-address" => match value.parse() {
             Ok(IpAddr::V4(_)) => alone(v4(&mut random).to_string()),
@@ -44,37 +55,8 @@ pub(super) fn surrogate(detector: &str, value: &str, random: &[u8; 32]) -> Vec<(
     }
 }
 
-/// Where in `text` something begins that only a surrogate looks like, and where it ends.
-pub(super) fn marked(text: &str) -> impl Iterator<Item = (usize, usize)> {
-    let lower = text.to_ascii_lowercase();
-    let mails: Vec<_> = lower
-        .match_indices(EMAIL)
-        .map(|(at, mark)| {
-            let local = lower[..at].bytes().rev();
-            let length = local.take_while(|byte| is_local(*byte)).count();
-            (at - length, at + mark.len())
-        })
-        .collect();
-    let names: Vec<_> = lower
-        .match_indices(NAMED)
-        .filter_map(|(at, mark)| {
-            let rest = lower[at + mark.len()..].bytes();
-            let length = rest.take_while(|byte| is_local(*byte)).count();
-            let end = at + mark.len() + length;
-            let (_, word) = lower[at + mark.len()..end].rsplit_once('-')?;
-            (word.len() == WORD && word.bytes().all(|byte| ALPHABET.contains(&byte)))
-                .then_some((at, end))
-        })
-        .collect();
-    mails.into_iter().chain(names)
-}
-
-fn is_local(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte)
-}
-
 /// Digits in groups, or none.
-fn is_digits_with_layout(value: &str) -> bool {
+fn is_grouped(value: &str) -> bool {
     let mut bytes = value.bytes();
     bytes.all(|byte| byte.is_ascii_digit() || b" -".contains(&byte))
 }
@@ -85,13 +67,13 @@ fn is_iban(value: &str) -> bool {
     plain && (15..=34).contains(&compact(value).len())
 }
 
-fn compact(value: &str) -> String {
+pub(super) fn compact(value: &str) -> String {
     let characters = value.chars();
     characters.filter(|one| !matches!(one, ' ' | '-')).collect()
 }
 
 /// `number` in the groups of `like`.
-fn laid_out(like: &str, number: &str) -> String {
+pub(super) fn laid_out(like: &str, number: &str) -> String {
     let mut number = number.chars();
     like.chars()
         .map(|one| match one {
@@ -103,19 +85,25 @@ fn laid_out(like: &str, number: &str) -> String {
 
 /// An industry that is a country's, of a country that is none; with a sound check digit (Luhn).
 fn card(digits: usize, random: &mut Random<'_>) -> String {
-    let mut number = format!("9999{}", random.digits(digits - 5));
-    let sum: u32 = number
-        .bytes()
-        .rev()
-        .enumerate()
+    let mut number = format!("{CARD}{}", random.digits(digits - 5));
+    number.push('0');
+    let check = luhn(&number);
+    number.pop();
+    number.push(digit(10 - check));
+    number
+}
+
+/// The sum of the Luhn check, modulus 10; of a sound number it is 0.
+pub(super) fn luhn(number: &str) -> u32 {
+    let digits = number.bytes().rev().enumerate();
+    let sum: u32 = digits
         .map(|(at, byte)| match (at % 2, u32::from(byte - b'0')) {
-            (0, digit) if digit > 4 => digit * 2 - 9,
-            (0, digit) => digit * 2,
+            (1, digit) if digit > 4 => digit * 2 - 9,
+            (1, digit) => digit * 2,
             (_, digit) => digit,
         })
         .sum();
-    number.push(digit(10 - sum % 10));
-    number
+    sum % 10
 }
 
 /// An area from 900 on, which is never given out, with a group that no taxpayer number has.
@@ -128,7 +116,7 @@ fn ssn(random: &mut Random<'_>) -> String {
     )
 }
 
-/// A country that is none, with sound check digits (ISO 7064, modulus 97).
+/// A country that is none, with sound check digits.
 fn iban(like: &str, random: &mut Random<'_>) -> String {
     let account: String = like[4..]
         .bytes()
@@ -137,14 +125,21 @@ fn iban(like: &str, random: &mut Random<'_>) -> String {
             _ => char::from(b'A' + random.byte() % 26),
         })
         .collect();
-    let mut remainder = 0;
-    for byte in account.bytes().chain(*b"XX00") {
-        remainder = match byte {
+    format!(
+        "{IBAN}{:02}{account}",
+        98 - mod97(&format!("{account}{IBAN}00"))
+    )
+}
+
+/// ISO 7064, modulus 97, of capital letters and digits.
+pub(super) fn mod97(text: &str) -> u32 {
+    text.bytes().fold(0, |remainder, byte| {
+        let next = match byte {
             b'0'..=b'9' => remainder * 10 + u32::from(byte - b'0'),
-            _ => remainder * 100 + u32::from(byte - b'A') + 10,
-        } % 97;
-    }
-    format!("XX{:02}{account}", 98 - remainder)
+            _ => remainder * 100 + u32::from(byte.wrapping_sub(b'A') % 26) + 10,
+        };
+        next % 97
+    })
 }
 
 fn v4(random: &mut Random<'_>) -> Ipv4Addr {
@@ -196,10 +191,13 @@ impl Random<'_> {
 }
 
 /// The domain of addresses. Libraries that check addresses take it, other than `.invalid` and `.test`.
-const EMAIL: &str = "@surrogate.example";
+pub(super) const EMAIL: &str = "@surrogate.example";
 /// What stands for anything that has no reserved range.
-const NAMED: &str = "surrogate-";
+pub(super) const NAMED: &str = "surrogate-";
+pub(super) const PHONE: &str = "+999";
+pub(super) const CARD: &str = "9999";
+pub(super) const IBAN: &str = "XX";
 /// 60 bits.
-const WORD: usize = 12;
+pub(super) const WORD: usize = 12;
 /// Base 32 (RFC 4648), in lower case.
-const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+pub(super) const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";

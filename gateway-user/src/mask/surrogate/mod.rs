@@ -3,11 +3,12 @@
 //! In: what a detector found. Out: a surrogate that is the same whenever the same value is masked for the same identity, and the value
 //! again, for a request whose permit says so. Invariants: a surrogate is under reserved names and numbers, so that no detector finds it
 //! and nobody has it; without the identity's key it tells nothing of its value; two values never share one; values are in no `Debug` text.
-//! Limits: what was let go of to make room is not restored any more, and a request that needs it is refused.
+//! Limits: a surrogate that has made room is made anew of the same value, unless another value has taken it by then; what was let go of to make room is not restored any more, and a request that needs it is refused.
 //! Sources: RFC 2606 (`.example`), RFC 3849 (2001:db8::/32), RFC 1112 section 4 (240.0.0.0/4), ITU-T E.164 (country code 999 is given to
 //! nobody), ISO/IEC 7812 (9, then a country code that no country has), ISO 3166-1 (XX is nobody's).
 
 mod forms;
+mod look;
 mod restore;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,6 @@ use aws_lc_rs::hmac;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::detect::{Finding, Name};
-use restore::Finder;
 pub use restore::{Restored, Unrestored, Written};
 
 /// The surrogates of one identity.
@@ -34,8 +34,6 @@ struct State {
     known: HashMap<Arc<str>, Known>,
     /// The oldest first.
     order: VecDeque<Arc<str>>,
-    /// Finds them in texts; made when it is needed.
-    finder: Option<Arc<Finder>>,
 }
 
 /// What a surrogate stands for.
@@ -63,25 +61,21 @@ impl Surrogates {
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         // An operator's own detector may find one: it stands for itself.
-        if state.known.contains_key(value) {
+        let compact = forms::compact(value);
+        if state.known.contains_key(value) || state.known.contains_key(compact.as_str()) {
             return Some(value.to_owned());
         }
         let free = |attempt| {
             let random = self.tag(&finding.detector, &forms::canonical(value), attempt);
             let minted = forms::surrogate(&finding.detector, value, &random);
-            let fits = minted.iter().all(|(surrogate, value)| {
-                let known = state.known.get(surrogate.as_str());
-                known.is_none_or(|known| known.value.expose_secret() == value)
-            });
+            let known = state.known.get(minted.key.as_str());
+            let fits = known.is_none_or(|known| known.value.expose_secret() == minted.value);
             fits.then_some(minted)
         };
         // Of two values that fall on one surrogate, the later one takes the next.
         let minted = (0..ATTEMPTS).find_map(free)?;
-        let surrogate = minted.first()?.0.clone();
-        for (surrogate, value) in minted {
-            state.remember(surrogate, value, finding);
-        }
-        Some(surrogate)
+        state.remember(minted.key, minted.value, finding);
+        Some(minted.written)
     }
 
     /// Tells equal values from others, and nothing else of them.
@@ -102,14 +96,6 @@ impl Surrogates {
         let mut tag = [0; 32];
         tag.copy_from_slice(context.sign().as_ref());
         tag
-    }
-
-    fn finder(&self) -> Option<Arc<Finder>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.finder.is_none() {
-            state.finder = Finder::new(state.known.keys().cloned().collect()).map(Arc::new);
-        }
-        state.finder.clone()
     }
 
     fn known(&self, surrogate: &str) -> Option<Known> {
@@ -136,7 +122,6 @@ impl State {
             class: finding.class.clone(),
         };
         self.known.insert(surrogate, known);
-        self.finder = None;
     }
 }
 

@@ -5,16 +5,15 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
-use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, MatchKind};
 use bytes::Bytes;
 use secrecy::ExposeSecret;
 
+use super::look::look;
 use super::{Surrogates, forms};
 use crate::detect::Name;
 use crate::mask::document::{Edit, NESTED, splice};
+use crate::protocol::form;
 use crate::protocol::json::{self, JsonError, Keys, Kind};
 
 /// What was restored: a detector for each place.
@@ -31,6 +30,9 @@ pub enum Unrestored {
     /// A value that would lead elsewhere.
     #[error("the value of a surrogate in the path is none that a path can have")]
     Path,
+    /// The values would make the request larger than any that is inspected.
+    #[error("the values of its surrogates make the request too large")]
+    TooLarge,
     /// The body is not JSON, though it says so.
     #[error(transparent)]
     Json(#[from] JsonError),
@@ -44,36 +46,19 @@ pub enum Unrestored {
 pub enum Written {
     /// One JSON document.
     Json,
+    /// A document a line.
+    Lines,
     /// `name=value&name=value`, with escapes.
     Form,
     /// Anything else that is text.
     Text,
 }
 
-/// Finds surrogates in texts.
-pub(super) struct Finder {
-    automaton: AhoCorasick,
-    surrogates: Vec<Arc<str>>,
-}
-
-impl Finder {
-    pub(super) fn new(surrogates: Vec<Arc<str>>) -> Option<Self> {
-        let automaton = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostLongest)
-            .ascii_case_insensitive(true)
-            .build(surrogates.iter().map(|surrogate| surrogate.as_bytes()))
-            .ok()?;
-        Some(Self {
-            automaton,
-            surrogates,
-        })
-    }
-}
-
 /// One request being restored.
 struct Restoring<'a> {
     surrogates: &'a Surrogates,
-    finder: Option<Arc<Finder>>,
+    /// How many bytes the values may still add.
+    room: usize,
     names: &'a BTreeSet<String>,
     restored: &'a mut Restored,
 }
@@ -97,10 +82,43 @@ impl Surrogates {
         let mut restoring = self.restoring(names, restored);
         let new = match written {
             Written::Json => restoring.document(text, NESTED)?,
+            Written::Lines => restoring.lines(text)?,
             Written::Form => restoring.form(text)?,
             Written::Text => restoring.text(text)?,
         };
         Ok(new.map_or_else(|| body.clone(), Bytes::from))
+    }
+
+    /// The detectors and classes of the values that surrogates in a text stand for, however they are written: as they are, with the escapes of
+    /// a target or form, or with those of JSON.
+    #[must_use]
+    pub fn known_in(&self, text: &str) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        let mut add = |text: &str| {
+            let known = look(text)
+                .into_iter()
+                .filter_map(|seen| self.known(&seen.key));
+            for known in known {
+                names.insert(known.detector.to_string());
+                names.insert(known.class.to_string());
+            }
+        };
+        add(text);
+        if text.contains('%') {
+            // Nothing fails, and nothing is replaced.
+            let _ = form::edited(text, form::FORM, |piece, _| {
+                add(piece);
+                Ok::<_, std::convert::Infallible>(None)
+            });
+        }
+        if text.contains("\\u") {
+            let _ = json::walk(text, Keys::Any, |_, kind, range| {
+                if matches!(kind, Kind::Key | Kind::String) {
+                    add(&json::decode(&text[range]));
+                }
+            });
+        }
+        names
     }
 
     /// A request target, path and query, with the values.
@@ -118,10 +136,7 @@ impl Surrogates {
             Some((path, query)) => (path, Some(query)),
             None => (target, None),
         };
-        let new_path = restoring.pieces(path, &['/'], false)?;
-        if new_path.as_deref().is_some_and(leads_elsewhere) {
-            return Err(Unrestored::Path);
-        }
+        let new_path = restoring.path(path)?;
         let new_query = query.map_or(Ok(None), |query| restoring.form(query))?;
         if new_path.is_none() && new_query.is_none() {
             return Ok(Cow::Borrowed(target));
@@ -140,7 +155,7 @@ impl Surrogates {
     ) -> Restoring<'a> {
         Restoring {
             surrogates: self,
-            finder: self.finder(),
+            room: MOST_ADDED,
             names,
             restored,
         }
@@ -183,6 +198,21 @@ impl Restoring<'_> {
         Ok(self.text(&decoded)?.map(|new| json::encode(&new)))
     }
 
+    fn lines(&mut self, text: &str) -> Result<Option<String>, Unrestored> {
+        let (mut out, mut changed) = (String::with_capacity(text.len()), false);
+        for line in text.split_inclusive('\n') {
+            let inside = line.trim_end_matches(['\r', '\n']);
+            let new = match inside.trim_ascii().is_empty() {
+                true => None,
+                false => self.document(inside, NESTED)?,
+            };
+            changed |= new.is_some();
+            out.push_str(new.as_deref().unwrap_or(inside));
+            out.push_str(&line[inside.len()..]);
+        }
+        Ok(changed.then_some(out))
+    }
+
     /// What was a number stays one, if it can.
     fn number(&mut self, literal: &str) -> Result<Option<String>, Unrestored> {
         let new = self.text(literal)?;
@@ -193,105 +223,59 @@ impl Restoring<'_> {
     }
 
     fn form(&mut self, text: &str) -> Result<Option<String>, Unrestored> {
-        self.pieces(text, &['&', '=', ';'], true)
+        form::edited(text, form::FORM, |piece, _| self.text(piece))
     }
 
-    /// Restores what is written with escapes between separators; `plus` stands for a space.
-    fn pieces(
-        &mut self,
-        text: &str,
-        separators: &[char],
-        plus: bool,
-    ) -> Result<Option<String>, Unrestored> {
-        let (mut out, mut changed) = (String::with_capacity(text.len()), false);
-        for piece in text.split_inclusive(separators) {
-            let inside = piece.trim_end_matches(separators);
-            let decoded = unescape(inside, plus);
-            match decoded.map_or(Ok(None), |decoded| self.text(&decoded))? {
-                Some(new) => {
-                    escape(&new, &mut out);
-                    out.push_str(&piece[inside.len()..]);
-                    changed = true;
-                }
-                None => out.push_str(piece),
+    /// A value that has a separator of its own leads elsewhere at servers that decode it.
+    fn path(&mut self, path: &str) -> Result<Option<String>, Unrestored> {
+        form::edited(path, form::PATH, |segment, _| {
+            let new = self.text(segment)?;
+            let leads_elsewhere = |new: &str| {
+                matches!(new, "." | "..")
+                    || new.contains(['/', '\\']) && !segment.contains(['/', '\\'])
+            };
+            match new {
+                Some(new) if leads_elsewhere(&new) => Err(Unrestored::Path),
+                new => Ok(new),
             }
-        }
-        Ok(changed.then_some(out))
+        })
     }
 
     fn text(&mut self, text: &str) -> Result<Option<String>, Unrestored> {
-        let (mut edits, mut known) = (Vec::new(), Vec::new());
-        if let Some(finder) = self.finder.clone() {
-            for found in finder.automaton.find_iter(text) {
-                let range = found.range();
-                let surrogate = &finder.surrogates[found.pattern().as_usize()];
-                let entry = self.surrogates.known(surrogate);
-                let Some(entry) = entry.filter(|_| stands_alone(text, range.clone())) else {
-                    continue;
-                };
-                known.push(range.clone());
-                let named = |name: &Name| self.names.contains(&**name);
-                if named(&entry.detector) || named(&entry.class) {
-                    let new = entry.value.expose_secret().to_owned();
-                    edits.push(Edit { range, new });
-                    self.restored.push(entry.detector);
+        let mut edits = Vec::new();
+        for seen in look(text) {
+            let Some(known) = self.surrogates.known(&seen.key) else {
+                if seen.certain {
+                    let shown = text[seen.range].chars().take(SHOWN).collect();
+                    return Err(Unrestored::Unknown(shown));
                 }
+                continue;
+            };
+            let named = |name: &Name| self.names.contains(&**name);
+            if !named(&known.detector) && !named(&known.class) {
+                continue;
             }
-        }
-        let unknown = forms::marked(text).find(|(start, end)| {
-            let mut known = known.iter();
-            !known.any(|range| range.start <= *start && *end <= range.end)
-        });
-        if let Some((start, end)) = unknown {
-            let shown: String = text[start..end].chars().take(SHOWN).collect();
-            return Err(Unrestored::Unknown(shown));
+            let value = known.value.expose_secret();
+            let new = if seen.grouped {
+                forms::laid_out(&text[seen.range.clone()], value)
+            } else {
+                value.to_owned()
+            };
+            self.room = self
+                .room
+                .checked_sub(new.len())
+                .ok_or(Unrestored::TooLarge)?;
+            edits.push(Edit {
+                range: seen.range,
+                new,
+            });
+            self.restored.push(known.detector);
         }
         Ok((!edits.is_empty()).then(|| splice(text, edits)))
     }
 }
 
-/// Whether no letter or digit touches it: then it is part of something longer.
-fn stands_alone(text: &str, range: std::ops::Range<usize>) -> bool {
-    let before = text[..range.start].chars().next_back();
-    let after = text[range.end..].chars().next();
-    ![before, after]
-        .into_iter()
-        .flatten()
-        .any(char::is_alphanumeric)
-}
-
-fn leads_elsewhere(path: &str) -> bool {
-    path.split('/').any(|segment| matches!(segment, "." | ".."))
-}
-
-/// RFC 3986 section 2.1; none where the escapes do not read as text.
-fn unescape(text: &str, plus: bool) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let digit = |byte: u8| char::from(byte).to_digit(16);
-                let value = digit(rest.next()?)? * 16 + digit(rest.next()?)?;
-                u8::try_from(value).ok()?
-            }
-            b'+' if plus => b' ',
-            other => other,
-        });
-    }
-    String::from_utf8(bytes).ok()
-}
-
-fn escape(text: &str, out: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a string does not fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-}
-
+/// As large as any body that is inspected.
+const MOST_ADDED: usize = 32 << 20;
 /// As much of what an agent wrote as an error repeats.
 const SHOWN: usize = 64;

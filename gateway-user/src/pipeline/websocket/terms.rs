@@ -97,7 +97,10 @@ impl Terms {
             names.collect::<Fact>(),
             self.connection.tainted(),
         ) {
-            Decision::Permit(permit) => Ok(self.connection.masks(&permit)),
+            Decision::Permit(permit) => {
+                self.connection.taint(&permit);
+                Ok(self.connection.masks(&permit))
+            }
             Decision::Deny(denial) => Err(Stop::refused(&denial.reason)),
             Decision::Ask(question) => Err(Stop::refused(&format!(
                 "a message needs the approval that {} asks for",

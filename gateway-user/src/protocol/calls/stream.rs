@@ -162,7 +162,7 @@ impl Stream {
         for piece in reading.pieces {
             // A fragment of what has not begun as a call belongs to a tool that the provider runs; elsewhere a stream may be resumed in the
             // middle of a call.
-            let begun = piece.name.is_some() || self.calls.contains_key(&(piece.key.0, 0));
+            let begun = piece.name.is_some() || self.calls.contains_key(&piece.key);
             if !begun && ALL_BEGIN.contains(&self.family) {
                 continue;
             }

@@ -63,16 +63,18 @@ impl Format {
 #[must_use]
 pub fn is_runtime(host: &str) -> bool {
     let amazons = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
-    let runtime = ["bedrock-runtime", "bedrock-runtime-fips"];
     amazons.iter().any(|end| host.ends_with(end))
-        && host.split('.').any(|label| runtime.contains(&label))
+        && host.split('.').any(|label| RUNTIME.contains(&label))
 }
+
+/// What a host of the runtime has in its name, before its region.
+const RUNTIME: [&str; 2] = ["bedrock-runtime", "bedrock-runtime-fips"];
 
 /// The region that a host of the runtime is in.
 #[must_use]
 pub fn region(host: &str) -> Option<&str> {
     let mut labels = host.split('.');
-    labels.find(|label| label.starts_with("bedrock-runtime"))?;
+    labels.find(|label| RUNTIME.contains(label))?;
     labels
         .next()
         .filter(|region| is_runtime(host) && !region.contains('*'))
@@ -268,12 +270,17 @@ impl Raw {
 
     fn limit(&self) -> Option<i64> {
         let nested = [&self.inference, &self.generation];
-        let nested = nested.into_iter().flatten().find_map(|config| config.limit);
+        let nested = nested.into_iter().flatten().map(|config| config.limit);
+        // Which one a model heeds is its own.
         nested
-            .or(self.max_completion_tokens)
-            .or(self.max_tokens)
-            .or(self.max_tokens_to_sample)
-            .or(self.max_gen_len)
+            .chain([
+                self.max_completion_tokens,
+                self.max_tokens,
+                self.max_tokens_to_sample,
+                self.max_gen_len,
+            ])
+            .flatten()
+            .max()
     }
 
     /// The names of the tools the model may use.

@@ -51,9 +51,10 @@ impl Search<'_> {
             Value::String(text) => {
                 // What a tool returns is often a document itself, with escape sequences of its own.
                 let document = text.trim_start().starts_with(['{', '[']) && nested > 0;
-                match document.then(|| serde_json::from_str::<Value>(text)) {
-                    Some(Ok(inner)) => self.value(&inner, from_tool, nested - 1),
-                    _ => self.text(text, from_tool),
+                // As it is written too: of two members with one name, this reading keeps one.
+                self.text(text, from_tool);
+                if let Some(Ok(inner)) = document.then(|| serde_json::from_str::<Value>(text)) {
+                    self.value(&inner, from_tool, nested - 1);
                 }
             }
             Value::Array(all) => {
@@ -99,7 +100,7 @@ fn hides_text(text: &str) -> bool {
     if text.is_ascii() {
         return false;
     }
-    let (mut selectors, mut blanks, mut spelt, mut flag) = (0, 0, 0, false);
+    let (mut selectors, mut blanks, mut spelt, mut flag) = (0, 0, 0, None);
     let mut before = ' ';
     for character in text.chars() {
         let blank = is_blank(character);
@@ -116,8 +117,12 @@ fn hides_text(text: &str) -> bool {
             _ => 0,
         };
         // The flags of England, Scotland and Wales are spelt in tags.
-        flag = character == BLACK_FLAG || flag && is_tag(character);
-        let hidden = is_tag(character) && !flag
+        flag = match (character, flag) {
+            (BLACK_FLAG, _) => Some(0),
+            (_, Some(tags)) if is_tag(character) && tags < LONGEST_FLAG => Some(tags + 1),
+            _ => None,
+        };
+        let hidden = is_tag(character) && flag.is_none()
             || matches!(character, LEFT_OVERRIDE | RIGHT_OVERRIDE)
             || selectors > MOST_SELECTORS
             || blanks > MOST_BLANKS
@@ -163,6 +168,8 @@ const NESTED: u8 = 4;
 const BLACK_FLAG: char = '\u{1f3f4}';
 const LEFT_OVERRIDE: char = '\u{202d}';
 const RIGHT_OVERRIDE: char = '\u{202e}';
+/// Five letters or digits and the end.
+const LONGEST_FLAG: u32 = 6;
 /// One follows a character to choose its look.
 const MOST_SELECTORS: u32 = 2;
 /// Indic scripts and emoji need one at a time.

@@ -14,12 +14,17 @@ use super::{bundles, substitute};
 pub(crate) struct Expected {
     pub(crate) path: CString,
     pub(crate) holds: Vec<u8>,
+    /// A file that the user does not reach is none of theirs.
+    pub(crate) optional: bool,
 }
 
 impl Expected {
     /// Makes only system calls; `room` is as large as the largest file. `ENOKEY` says that the file does not hold it.
     pub(super) fn look(&self, room: &mut [u8]) -> nix::Result<()> {
-        let file = substitute::open(&self.path, libc::O_RDONLY | libc::O_NONBLOCK)?;
+        let file = match substitute::open(&self.path, libc::O_RDONLY | libc::O_NONBLOCK) {
+            Err(Errno::EACCES | Errno::ENOENT) if self.optional => return Ok(()),
+            file => file?,
+        };
         let length = substitute::read(&file, room)?;
         let found = bundles::has(room.get(..length).unwrap_or_default(), &self.holds);
         if found { Ok(()) } else { Err(Errno::ENOKEY) }
@@ -36,15 +41,23 @@ mod tests {
     fn what_is_missing_is_told_from_what_cannot_be_read() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "before CA behind").unwrap();
-        let look = |path: &[u8], holds: &[u8]| {
+        let expected = |path: &[u8], holds: &[u8], optional| {
             let path = CString::new(path).unwrap();
             let holds = holds.to_vec();
-            Expected { path, holds }.look(&mut [0; 64])
+            let one = Expected {
+                path,
+                holds,
+                optional,
+            };
+            one.look(&mut [0; 64])
         };
+        let look = |path: &[u8], holds: &[u8]| expected(path, holds, false);
         let path = file.path().as_os_str().as_bytes();
         assert_eq!(look(path, b"CA"), Ok(()));
         assert_eq!(look(path, b"CB"), Err(Errno::ENOKEY));
         assert_eq!(look(b"/none", b"CA"), Err(Errno::ENOENT));
         assert_eq!(look(b"/", b"CA"), Err(Errno::EISDIR));
+        assert_eq!(expected(b"/none", b"CA", true), Ok(()));
+        assert_eq!(expected(path, b"CB", true), Err(Errno::ENOKEY));
     }
 }

@@ -5,7 +5,8 @@
 //! The CA is read each time, so that what is opened after a rotation has the next one.
 //!
 //! Invariants: the supervisor opens as the launch's user, without a capability over files, in the launch's own root, so it gets nothing that the
-//! command could not open; it follows no link of /proc, which would be its own; it opens nothing but regular files, so nothing makes it wait.
+//! command could not open; it opens nothing in /proc, whose links would be its own, and nothing but regular files without a private key; it waits for no
+//! other process (a FIFO, a lease). A file system that hangs stops the openings of its own launch.
 //!
 //! The path is read from memory that others may be changing meanwhile. That is harmless: whatever is read, the answer is the content of a file that
 //! the launch's user may read and a CA that the launch is given anyway, at a descriptor of the launch. Who wins a race has gained nothing but trust
@@ -14,7 +15,8 @@
 //! What copies files is left alone: it sees that it got another file than it looked at, and the CA would outlive the launch in its copies. Such
 //! programs follow no links (`O_NOFOLLOW`), which no TLS library minds, or are known by name.
 //!
-//! One thing is not asked: a Landlock domain that a program has put itself into. What it keeps the program from opening, a bundle, it gets.
+//! Not asked are a Landlock domain that a program has put itself into, and a profile of AppArmor or SELinux that its exec entered. What they keep the
+//! program from opening it gets where it is named as a bundle, has a certificate, and no key.
 //!
 //! It runs after a fork and before no exec: everything is allocated before.
 
@@ -142,6 +144,7 @@ impl Substitution {
         let wanted = !ca.is_empty()
             && length < LARGEST
             && bundles::has(file, MARK)
+            && !bundles::has(file, KEY)
             && !bundles::has(file, ca);
         if wanted {
             sealed(all).map(Some)
@@ -187,7 +190,7 @@ impl Opening {
         how.resolve = self.resolve | libc::RESOLVE_NO_MAGICLINKS;
         let mut link = [0; LINK];
         let from = match (path.to_bytes().first(), self.folder) {
-            (Some(b'/'), _) => None,
+            (Some(b'/'), _) if self.resolve & libc::RESOLVE_IN_ROOT == 0 => None,
             (_, libc::AT_FDCWD) => Some(own_link(&mut link, format_args!("/proc/{pid}/cwd"))?),
             (_, folder) => Some(own_link(
                 &mut link,
@@ -218,6 +221,13 @@ fn regular(file: &OwnedFd) -> nix::Result<Option<OwnedFd>> {
     if meta.st_mode & libc::S_IFMT != libc::S_IFREG {
         return Ok(None);
     }
+    // SAFETY: all zero is a valid value of this struct of integers; the kernel fills it.
+    let mut place: libc::statfs = unsafe { zeroed() };
+    // SAFETY: points to a live struct.
+    Errno::result(unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut place) })?;
+    if place.f_type == libc::PROC_SUPER_MAGIC {
+        return Ok(None);
+    }
     again(file).map(Some)
 }
 
@@ -227,7 +237,8 @@ fn again(file: &OwnedFd) -> nix::Result<OwnedFd> {
     let number = file.as_raw_fd();
     open(
         own_link(&mut link, format_args!("/proc/self/fd/{number}"))?,
-        libc::O_RDONLY,
+        // A lease of another would be waited for.
+        libc::O_RDONLY | libc::O_NONBLOCK,
     )
 }
 
@@ -358,6 +369,8 @@ pub(super) const NOT_READING: u64 = (libc::O_ACCMODE
     | libc::O_DIRECTORY
     | libc::O_NOFOLLOW) as u64;
 const CLOSE: u64 = libc::O_CLOEXEC as u64;
+/// What no bundle has: a file with a key is somebody's, whatever name leads to it.
+const KEY: &[u8] = b"PRIVATE KEY-----";
 /// What every certificate in PEM ends its first line with.
 const MARK: &[u8] = b"CERTIFICATE-----";
 /// PATH_MAX.

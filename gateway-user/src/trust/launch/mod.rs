@@ -203,10 +203,10 @@ fn give_trust(anchors: &[Anchor], launch: &Launch, ids: &Ids) -> Result<Given, L
     material.host(&places)?;
     let alone = |path: &&PathBuf| !places.covers(path);
     let fixed = |path: &&PathBuf| !packages::replaceable(path, ids);
-    let mut covered = places.bundles.clone();
+    let mut packaged = Vec::new();
     for bundle in bundles.iter().filter(alone).filter(fixed) {
         material.bundle(bundle)?;
-        covered.push(bundle.clone());
+        packaged.push(bundle.clone());
     }
     let stores = packages::keystores(&launch.command, before);
     let lasting = |path: &&PathBuf| !packages::packaged(path, ids);
@@ -216,7 +216,13 @@ fn give_trust(anchors: &[Anchor], launch: &Launch, ids: &Ids) -> Result<Given, L
     for made in &material.binds {
         view::bind(&made.copy, &made.original)?;
     }
-    let expected = probe::expected(anchors, &covered, &places.hashed, &variables)?;
+    let expected = probe::expected(
+        anchors,
+        &places.bundles,
+        &packaged,
+        &places.hashed,
+        &variables,
+    )?;
     Ok((variables, expected))
 }
 

@@ -12,10 +12,12 @@ use super::super::anchor::Anchor;
 use super::error::LaunchError;
 use crate::sys::launch::Expected;
 
-/// Everything, each once. `bundles` are those that hold the CAs; `hashed` the folders in which they are looked up.
+/// Everything, each once. `bundles` are those that hold the CAs, `packaged` those of packages, which the user may not reach; `hashed` the folders
+/// in which they are looked up.
 pub(super) fn expected(
     anchors: &[Anchor],
     bundles: &[PathBuf],
+    packaged: &[PathBuf],
     hashed: &[PathBuf],
     variables: &[(OsString, OsString)],
 ) -> Result<Vec<Expected>, LaunchError> {
@@ -36,11 +38,13 @@ pub(super) fn expected(
     for anchor in anchors {
         let links = folders.iter().map(|folder| link(folder, anchor));
         let links: Vec<PathBuf> = links.collect::<Result<_, _>>()?;
-        for path in files.iter().chain(&links) {
+        let own = files.iter().chain(&links).map(|path| (path, false));
+        for (path, optional) in own.chain(packaged.iter().map(|path| (path, true))) {
             let named = CString::new(path.as_os_str().as_bytes());
             let one = Expected {
                 path: named.map_err(|_| LaunchError::Scratch(path.clone()))?,
                 holds: anchor.pem.trim_end().into(),
+                optional,
             };
             if !expected.contains(&one) {
                 expected.push(one);
@@ -83,7 +87,7 @@ mod tests {
         let folder = dir.path().join("certs");
         fs::create_dir(&folder).unwrap();
         let anchors = [anchor];
-        let missing = expected(&anchors, &[], std::slice::from_ref(&folder), &[]).unwrap_err();
+        let missing = expected(&anchors, &[], &[], std::slice::from_ref(&folder), &[]).unwrap_err();
         let named = folder.join("0a1b2c3d.0").display().to_string();
         assert!(missing.to_string().contains(&named), "{missing}");
 
@@ -99,9 +103,15 @@ mod tests {
                 format!("/a:{}", folder.display()).into(),
             ),
         ];
-        let found = expected(&anchors, &[bundle], &[], &variables).unwrap();
+        let packaged = [PathBuf::from("/venv/cacert.pem")];
+        let found = expected(&anchors, &[bundle], &packaged, &[], &variables).unwrap();
+        let optional: Vec<bool> = found.iter().map(|one| one.optional).collect();
+        assert_eq!(optional, [false, false, false, true]);
         let paths = found.iter().map(|one| one.path.to_str().unwrap());
         let link = folder.join("0a1b2c3d.1").display().to_string();
-        assert_eq!(paths.collect::<Vec<_>>(), ["/bundle.pem", "/ca.pem", &link]);
+        assert_eq!(
+            paths.collect::<Vec<_>>(),
+            ["/bundle.pem", "/ca.pem", &link, "/venv/cacert.pem"]
+        );
     }
 }

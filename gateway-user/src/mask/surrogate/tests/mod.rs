@@ -195,6 +195,7 @@ fn forms_and_targets_keep_their_parts() {
         .unwrap();
     let escaped = odd.replace('@', "%40");
     let value = "a%26b%3Dc%2F..%2Fd%3Fe%20f%2Bg%40corp.com";
+    let mail = surrogates.mint(&finding, "d e+f@corp.com").unwrap();
     for written in [&odd, &escaped] {
         assert_eq!(
             restored(
@@ -205,18 +206,23 @@ fn forms_and_targets_keep_their_parts() {
             .unwrap(),
             format!("x=1&to={value}&y=a+b")
         );
-        let target = format!("/people/{written}/mails?to={written}&n=%7e");
+        let target = format!("/people/{mail}/mails?to={written}&n=%7e");
         let mut found = Restored::new();
         let out = surrogates
             .restore_target(&target, &names(&["email"]), &mut found)
             .unwrap();
-        assert_eq!(out, format!("/people/{value}/mails?to={value}&n=%7e"));
+        assert_eq!(
+            out,
+            format!("/people/d%20e%2Bf%40corp.com/mails?to={value}&n=%7e")
+        );
         assert_eq!(found.len(), 2);
     }
-    let up = surrogates.mint(&finding, "..").unwrap();
-    let target = format!("/a/{up}");
-    let error = surrogates.restore_target(&target, &names(&["email"]), &mut Restored::new());
-    assert!(matches!(error, Err(Unrestored::Path)));
+    for leading in ["..", "a/../b", "a\\b"] {
+        let up = surrogates.mint(&finding, leading).unwrap();
+        let target = format!("/a/{up}");
+        let error = surrogates.restore_target(&target, &names(&["email"]), &mut Restored::new());
+        assert!(matches!(error, Err(Unrestored::Path)), "{leading}");
+    }
     let plain = "/a/b%2Fc?d=%E4&e";
     let same = surrogates
         .restore_target(plain, &names(&["email"]), &mut Restored::new())
@@ -291,16 +297,16 @@ fn of_two_values_on_one_surrogate_the_later_takes_another() {
         &surrogates.tag("us-ssn", "536904399", 0),
     );
     let mut state = surrogates.state.lock().unwrap();
-    state.remember(taken[0].0.clone(), "212098765".to_owned(), &finding);
+    state.remember(taken.key.clone(), "212098765".to_owned(), &finding);
     drop(state);
     let minted = surrogates.mint(&finding, "536904399").unwrap();
-    assert_ne!(minted, taken[0].0);
+    assert_ne!(minted, taken.key);
     assert_eq!(
         restored(&surrogates, &minted, Written::Text).unwrap(),
         "536904399"
     );
     assert_eq!(
-        restored(&surrogates, &taken[0].0, Written::Text).unwrap(),
+        restored(&surrogates, &taken.key, Written::Text).unwrap(),
         "212098765"
     );
 }
@@ -376,4 +382,71 @@ fn a_surrogate_that_an_own_detector_finds_stands_for_itself() {
     let set = set(Style::Surrogate, &surrogates).with(&own);
     let once = masked("ask someone@corp.com", Shape::Text, &set);
     assert_eq!(masked(&once, Shape::Text, &set), once);
+}
+
+#[test]
+fn a_number_is_known_in_any_groups_and_an_unknown_one_is_refused() {
+    let surrogates = surrogates();
+    let out = masked(
+        "card 4111111111111111",
+        Shape::Text,
+        &set(Style::Surrogate, &surrogates),
+    );
+    let number = &out["card ".len()..];
+    let grouped: Vec<&str> = (0..4).map(|at| &number[at * 4..at * 4 + 4]).collect();
+    for separator in [" ", "-"] {
+        let text = format!("to {}, please", grouped.join(separator));
+        let real = ["4111", "1111", "1111", "1111"].join(separator);
+        let back = restored(&surrogates, &text, Written::Text).unwrap();
+        assert_eq!(back, format!("to {real}, please"));
+    }
+    let strange = Surrogates::new(b"another");
+    let account = masked(
+        "iban DE89370400440532013000",
+        Shape::Text,
+        &set(Style::Surrogate, &surrogates),
+    );
+    for unknown in [
+        number.to_owned(),
+        grouped.join(" "),
+        "+9991234567890".to_owned(),
+        account["iban ".len()..].to_owned(),
+    ] {
+        assert!(
+            restored(&strange, &unknown, Written::Text).is_err(),
+            "{unknown}"
+        );
+    }
+    // What others have as well, and what only begins so.
+    for other in [
+        "912-34-5678",
+        "241.3.4.5",
+        "+99912345678901",
+        "9999",
+        "9999 1111 2222 3333",
+        "XX00370400440532013000",
+        "surrogate-based-optimization",
+        "order x9999271180416627",
+    ] {
+        assert_eq!(restored(&strange, other, Written::Text).unwrap(), other);
+    }
+}
+
+#[test]
+fn a_long_text_of_marks_is_read_once() {
+    let surrogates = surrogates();
+    let finding = detect::scan("bob@corp.com", &Detectors::default()).remove(0);
+    let known = surrogates.mint(&finding, "bob@corp.com").unwrap();
+    // Each of these would take minutes if every mark looked at the rest.
+    for text in [
+        "surrogate-".repeat(200_000),
+        "9999 ".repeat(200_000),
+        "xx99".repeat(200_000),
+        "+999".repeat(200_000),
+        "2001:db8:".repeat(200_000),
+        "@surrogate.example".repeat(50_000),
+        format!("{known} ").repeat(50_000),
+    ] {
+        drop(restored(&surrogates, &text, Written::Text));
+    }
 }

@@ -152,3 +152,28 @@ fn what_looks_like_a_call_of_another_maker_does_not_go_on() {
     let cut = chunk("{}");
     assert!(run(Family::BedrockInvoke, &[&cut[..cut.len() - 1]]).is_err());
 }
+
+#[test]
+fn a_call_that_is_not_the_first_of_its_choice_has_its_arguments() {
+    let delta = |delta: &str| {
+        chunk(&format!(
+            "{{\"choices\":[{{\"index\":0,\"delta\":{{{delta}}}}}]}}"
+        ))
+    };
+    let end = || chunk(r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#);
+    let second = [
+        delta(r#""tool_calls":[{"index":1,"function":{"name":"shell","arguments":""}}]"#),
+        delta(r#""tool_calls":[{"index":1,"function":{"arguments":"{\"command\":\"ls\"}"}}]"#),
+        end(),
+    ];
+    let older = [
+        delta(r#""function_call":{"name":"shell","arguments":""}"#),
+        delta(r#""function_call":{"arguments":"{\"command\":\"ls\"}"}"#),
+        end(),
+    ];
+    for stream in [second, older] {
+        let (_, asked) = run(Family::BedrockInvoke, &[&stream.concat()]).unwrap();
+        let asked: Vec<&str> = asked.iter().map(|(_, call)| call.as_str()).collect();
+        assert_eq!(asked, ["shell {\"command\":\"ls\"}"]);
+    }
+}

@@ -88,6 +88,7 @@ fn text_that_nobody_sees_is_flagged_wherever_it_stands() {
         format!("hello{tags}"),
         format!("smile \u{1f642}{selectors}"),
         format!("a{}b", "\u{200b}\u{200c}".repeat(8)),
+        format!("\u{1f3f4}{tags}"),
         "admin\u{202e}gpj.exe".to_owned(),
         spelt,
     ] {

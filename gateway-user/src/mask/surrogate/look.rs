@@ -1,0 +1,215 @@
+//! Where in a text something has the form of a surrogate. One pass for each form, each over the text once.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use super::forms::{ALPHABET, CARD, EMAIL, IBAN, NAMED, PHONE, WORD, compact, luhn, mod97};
+use crate::detect;
+
+/// Something that has the form of a surrogate.
+pub(super) struct Seen {
+    pub(super) range: Range<usize>,
+    /// As it is looked up.
+    pub(super) key: String,
+    /// Nothing else looks so: where nobody knows what it stands for, it would be taken for a value.
+    pub(super) certain: bool,
+    /// It is a number in groups.
+    pub(super) grouped: bool,
+}
+
+/// Everything in a text that has the form of a surrogate, from left to right, without overlaps.
+pub(super) fn look(text: &str) -> Vec<Seen> {
+    let lower = text.to_ascii_lowercase();
+    let mut all = Vec::new();
+    mails(&lower, &mut all);
+    named(&lower, &mut all);
+    numbers(text, &mut all);
+    addresses(&lower, &mut all);
+    all.sort_by_key(|seen| (seen.range.start, usize::MAX - seen.range.end));
+    let mut end = 0;
+    all.retain(|seen| {
+        let apart = seen.range.start >= end;
+        if apart {
+            end = seen.range.end;
+        }
+        apart
+    });
+    all
+}
+
+fn mails(lower: &str, all: &mut Vec<Seen>) {
+    let mut from = 0;
+    for (at, mark) in lower.match_indices(EMAIL) {
+        let local = lower[from..at].bytes().rev();
+        let length = local.take_while(|byte| is_local(*byte)).count();
+        let range = at - length..at + mark.len();
+        from = range.end;
+        all.push(Seen {
+            key: lower[range.clone()].to_owned(),
+            range,
+            certain: true,
+            grouped: false,
+        });
+    }
+}
+
+/// `surrogate-<detector>-<word>`.
+fn named(lower: &str, all: &mut Vec<Seen>) {
+    let mut from = 0;
+    for (at, mark) in lower.match_indices(NAMED) {
+        if at < from {
+            continue;
+        }
+        let rest = lower[at + mark.len()..].bytes();
+        let length = rest
+            .take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+            .count();
+        let run = &lower[at + mark.len()..at + mark.len() + length];
+        let run = run.trim_end_matches('-');
+        from = at + mark.len() + run.len();
+        let Some((detector, word)) = run.rsplit_once('-') else {
+            continue;
+        };
+        let is_word = word.len() == WORD && word.bytes().all(|byte| ALPHABET.contains(&byte));
+        let range = at..from;
+        if !is_word || !begins(lower, at) {
+            continue;
+        }
+        all.push(Seen {
+            key: lower[range.clone()].to_owned(),
+            range,
+            certain: DETECTORS.contains(detector),
+            grouped: false,
+        });
+    }
+}
+
+/// Cards, account numbers, telephone numbers, social security numbers.
+fn numbers(text: &str, all: &mut Vec<Seen>) {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        let start = at;
+        let first = bytes[at];
+        at += 1;
+        if !(first == b'+' || first == b'9' || first.eq_ignore_ascii_case(&b'X'))
+            || !begins(text, start)
+        {
+            continue;
+        }
+        let phone = first == b'+';
+        let letters = first.eq_ignore_ascii_case(&b'X');
+        let mut end = start + 1;
+        let mut count = 1;
+        while let Some(byte) = bytes.get(end) {
+            let part = byte.is_ascii_digit() || letters && byte.is_ascii_alphanumeric();
+            let next = bytes.get(end + 1);
+            let next = next.is_some_and(|next| {
+                next.is_ascii_digit() || letters && next.is_ascii_alphanumeric()
+            });
+            let gap = !phone && matches!(byte, b' ' | b'-') && next;
+            if !(part || gap) || count > LONGEST {
+                break;
+            }
+            count += usize::from(part);
+            end += 1;
+        }
+        // Of digits behind each other in groups, the longest that is one.
+        let run = &text[start..end];
+        let seen = if letters { account(run) } else { number(run) };
+        let Some((length, certain)) = seen else {
+            continue;
+        };
+        let range = start..start + length;
+        if !ends(text, range.end) {
+            continue;
+        }
+        at = range.end;
+        let written = &text[range.clone()];
+        all.push(Seen {
+            key: compact(&written.to_ascii_uppercase()),
+            range,
+            certain,
+            grouped: !phone,
+        });
+    }
+}
+
+/// How much of a run of digits is a surrogate, and whether nothing else is.
+fn number(run: &str) -> Option<(usize, bool)> {
+    if let Some(rest) = run.strip_prefix(PHONE) {
+        return (rest.len() == 10).then_some((run.len(), true));
+    }
+    ends_of_groups(run).find_map(|end| {
+        let digits = compact(&run[..end]);
+        let card = digits.starts_with(CARD) && (12..=19).contains(&digits.len());
+        match digits.len() {
+            _ if card && luhn(&digits) == 0 => Some((end, true)),
+            9 if digits.starts_with('9') => Some((end, false)),
+            _ => None,
+        }
+    })
+}
+
+fn account(run: &str) -> Option<(usize, bool)> {
+    ends_of_groups(run).find_map(|end| {
+        let account = compact(&run[..end]).to_ascii_uppercase();
+        let form = account.starts_with(IBAN) && (15..=34).contains(&account.len());
+        let turned = form.then(|| format!("{}{}", &account[4..], &account[..4]))?;
+        (mod97(&turned) == 1).then_some((end, true))
+    })
+}
+
+/// Where a run may end: behind all of it, or behind a group, the longest first.
+fn ends_of_groups(run: &str) -> impl Iterator<Item = usize> {
+    let gaps = run.match_indices([' ', '-']).map(|(at, _)| at);
+    let mut ends: Vec<usize> = gaps.collect();
+    ends.push(run.len());
+    ends.into_iter().rev()
+}
+
+fn addresses(lower: &str, all: &mut Vec<Seen>) {
+    let is_part = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':');
+    let mut at = 0;
+    for run in lower.split_inclusive(|one: char| !u8::try_from(one).is_ok_and(is_part)) {
+        let inside = run.trim_end_matches(|one: char| !one.is_ascii_hexdigit());
+        let start = at;
+        at += run.len();
+        let address: Result<IpAddr, _> = inside.parse();
+        let reserved = address.ok().filter(|address| match address {
+            IpAddr::V4(address) => address.octets()[0] >= 240,
+            IpAddr::V6(address) => address.segments()[..2] == [0x2001, 0x0db8],
+        });
+        if let Some(address) = reserved.filter(|_| begins(lower, start)) {
+            all.push(Seen {
+                range: start..start + inside.len(),
+                key: address.to_string(),
+                certain: false,
+                grouped: false,
+            });
+        }
+    }
+}
+
+/// Whether no letter or digit touches the place from before.
+fn begins(text: &str, at: usize) -> bool {
+    let before = text[..at].chars().next_back();
+    !before.is_some_and(char::is_alphanumeric)
+}
+
+fn ends(text: &str, at: usize) -> bool {
+    let after = text[at..].chars().next();
+    !after.is_some_and(char::is_alphanumeric)
+}
+
+fn is_local(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte)
+}
+
+/// By the names of these.
+static DETECTORS: LazyLock<HashSet<&'static str>> =
+    LazyLock::new(|| detect::built_in().iter().map(|known| known.id).collect());
+/// The digits of the longest account number.
+const LONGEST: usize = 34;
