@@ -132,7 +132,7 @@ pub(super) async fn prepare(
         .flat_map(|finding| [finding.detector.to_string(), finding.class.to_string()]);
     let mut names: BTreeSet<String> = names.collect();
     if policies.restores(streamed.name, &resource.name, &resource.groups) {
-        names.extend(stands_for(connection, &head, bytes));
+        names.extend(stands_for(connection, &head, &headers, bytes));
     }
     facts.set("findings", Fact::Set(names));
     if endpoint.is_some_and(Endpoint::is_call) {

@@ -116,21 +116,23 @@ fn written(headers: &HeaderMap, body: &[u8]) -> Option<Written> {
 }
 
 /// Names of detectors and classes whose values a request would have, were what is in it restored: policy decides on those as if they stood there.
-pub(super) fn stands_for(connection: &Connection, head: &Head, body: &[u8]) -> BTreeSet<String> {
+pub(super) fn stands_for(
+    connection: &Connection,
+    head: &Head,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> BTreeSet<String> {
     let Some(surrogates) = connection.surrogates() else {
         return BTreeSet::new();
     };
-    let body = String::from_utf8_lossy(body);
-    let mut names = surrogates.known_in(&body);
-    names.extend(surrogates.known_in(&head.target));
-    names
+    surrogates.stands_for(&head.target, body, written(headers, body))
 }
 
 /// As the record has it: by detector, in a class of its own.
 pub(super) fn released(restored: &Restored) -> Vec<crate::record::Finding> {
     let findings: Vec<detect::Finding> = restored
         .iter()
-        .map(|detector| detect::Finding {
+        .map(|(detector, _)| detect::Finding {
             detector: detector.clone(),
             class: detect::Name::BuiltIn(RESTORED),
             range: 0..0,

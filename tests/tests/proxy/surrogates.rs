@@ -125,7 +125,9 @@ async fn a_destination_that_policy_names_gets_what_a_model_never_saw() -> anyhow
             .bytes()
             .map(|byte| format!("\\u00{byte:02x}"))
             .collect();
-        for body in [json!([card]).to_string(), format!("[\"{escaped}\"]")] {
+        let escaped = format!("[\"{escaped}\"]");
+        let nested = json!({"args": escaped}).to_string();
+        for body in [json!([card]).to_string(), escaped, nested] {
             let (status, answer) = send(&proxy, files, ("POST", "/echo/cards"), body).await?;
             assert_eq!(status, 403, "{answer}");
             assert!(answer.contains("no cards"), "{answer}");
@@ -138,7 +140,7 @@ async fn a_destination_that_policy_names_gets_what_a_model_never_saw() -> anyhow
         send(&proxy, openai, ("POST", "/v1/files"), upload.clone()).await?;
         assert_eq!(proxy.upstream.take().remove(0).text(), upload);
     }
-    let exchanges = proxy.ended(14).await?;
+    let exchanges = proxy.ended(16).await?;
     let exchanges: Vec<Value> = exchanges
         .into_iter()
         .filter(|exchange| exchange["path"] != "/echo/cards")

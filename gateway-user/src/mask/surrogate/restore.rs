@@ -16,8 +16,8 @@ use crate::mask::document::{Edit, NESTED, splice};
 use crate::protocol::form;
 use crate::protocol::json::{self, JsonError, Keys, Kind};
 
-/// What was restored: a detector for each place.
-pub type Restored = Vec<Name>;
+/// What was restored: a detector and its class for each place.
+pub type Restored = Vec<(Name, Name)>;
 
 /// A request that cannot be restored.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +59,8 @@ struct Restoring<'a> {
     surrogates: &'a Surrogates,
     /// How many bytes the values may still add.
     room: usize,
-    names: &'a BTreeSet<String>,
+    /// Of all, if there are none.
+    names: Option<&'a BTreeSet<String>>,
     restored: &'a mut Restored,
 }
 
@@ -73,6 +74,16 @@ impl Surrogates {
         body: &Bytes,
         written: Written,
         names: &BTreeSet<String>,
+        restored: &mut Restored,
+    ) -> Result<Bytes, Unrestored> {
+        self.body(body, written, Some(names), restored)
+    }
+
+    fn body(
+        &self,
+        body: &Bytes,
+        written: Written,
+        names: Option<&BTreeSet<String>>,
         restored: &mut Restored,
     ) -> Result<Bytes, Unrestored> {
         let text = std::str::from_utf8(body).map_err(|_| Unrestored::NotUtf8)?;
@@ -89,36 +100,23 @@ impl Surrogates {
         Ok(new.map_or_else(|| body.clone(), Bytes::from))
     }
 
-    /// The detectors and classes of the values that surrogates in a text stand for, however they are written: as they are, with the escapes of
-    /// a target or form, or with those of JSON.
+    /// The detectors and classes of the values that a request would have, were all of it restored. What cannot be is refused when it leaves.
     #[must_use]
-    pub fn known_in(&self, text: &str) -> BTreeSet<String> {
-        let mut names = BTreeSet::new();
-        let mut add = |text: &str| {
-            let known = look(text)
-                .into_iter()
-                .filter_map(|seen| self.known(&seen.key));
-            for known in known {
-                names.insert(known.detector.to_string());
-                names.insert(known.class.to_string());
-            }
-        };
-        add(text);
-        if text.contains('%') {
-            // Nothing fails, and nothing is replaced.
-            let _ = form::edited(text, form::FORM, |piece, _| {
-                add(piece);
-                Ok::<_, std::convert::Infallible>(None)
-            });
+    pub fn stands_for(
+        &self,
+        target: &str,
+        body: &Bytes,
+        written: Option<Written>,
+    ) -> BTreeSet<String> {
+        let mut found = Restored::new();
+        drop(self.target(target, None, &mut found));
+        if let Some(written) = written {
+            drop(self.body(body, written, None, &mut found));
         }
-        if text.contains("\\u") {
-            let _ = json::walk(text, Keys::Any, |_, kind, range| {
-                if matches!(kind, Kind::Key | Kind::String) {
-                    add(&json::decode(&text[range]));
-                }
-            });
-        }
+        let names = found.iter();
         names
+            .flat_map(|(detector, class)| [detector.to_string(), class.to_string()])
+            .collect()
     }
 
     /// A request target, path and query, with the values.
@@ -129,6 +127,15 @@ impl Surrogates {
         &self,
         target: &'t str,
         names: &BTreeSet<String>,
+        restored: &mut Restored,
+    ) -> Result<Cow<'t, str>, Unrestored> {
+        self.target(target, Some(names), restored)
+    }
+
+    fn target<'t>(
+        &self,
+        target: &'t str,
+        names: Option<&BTreeSet<String>>,
         restored: &mut Restored,
     ) -> Result<Cow<'t, str>, Unrestored> {
         let mut restoring = self.restoring(names, restored);
@@ -150,7 +157,7 @@ impl Surrogates {
 
     fn restoring<'a>(
         &'a self,
-        names: &'a BTreeSet<String>,
+        names: Option<&'a BTreeSet<String>>,
         restored: &'a mut Restored,
     ) -> Restoring<'a> {
         Restoring {
@@ -251,7 +258,7 @@ impl Restoring<'_> {
                 }
                 continue;
             };
-            let named = |name: &Name| self.names.contains(&**name);
+            let named = |name: &Name| self.names.is_none_or(|names| names.contains(&**name));
             if !named(&known.detector) && !named(&known.class) {
                 continue;
             }
@@ -269,7 +276,7 @@ impl Restoring<'_> {
                 range: seen.range,
                 new,
             });
-            self.restored.push(known.detector);
+            self.restored.push((known.detector, known.class));
         }
         Ok((!edits.is_empty()).then(|| splice(text, edits)))
     }
