@@ -28,6 +28,7 @@ mod rotated;
 mod serving;
 mod signed;
 mod spliced;
+mod surrogates;
 mod tagged;
 mod tools;
 mod traces;
