@@ -19,13 +19,14 @@ pub(super) struct Seen {
     pub(super) grouped: bool,
 }
 
-/// Everything in a text that has the form of a surrogate, from left to right, without overlaps.
-pub(super) fn look(text: &str) -> Vec<Seen> {
+/// Everything in a text that has the form of a surrogate, from left to right, without overlaps. Where groups of digits can end at several places,
+/// what is `known` counts before what only has the form.
+pub(super) fn look(text: &str, known: &dyn Fn(&str) -> bool) -> Vec<Seen> {
     let lower = text.to_ascii_lowercase();
     let mut all = Vec::new();
     mails(&lower, &mut all);
     named(&lower, &mut all);
-    numbers(text, &mut all);
+    numbers(text, known, &mut all);
     addresses(&lower, &mut all);
     all.sort_by_key(|seen| (seen.range.start, usize::MAX - seen.range.end));
     let mut end = 0;
@@ -87,7 +88,7 @@ fn named(lower: &str, all: &mut Vec<Seen>) {
 }
 
 /// Cards, account numbers, telephone numbers, social security numbers.
-fn numbers(text: &str, all: &mut Vec<Seen>) {
+fn numbers(text: &str, known: &dyn Fn(&str) -> bool, all: &mut Vec<Seen>) {
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
@@ -116,20 +117,22 @@ fn numbers(text: &str, all: &mut Vec<Seen>) {
             count += usize::from(part);
             end += 1;
         }
-        // Of digits behind each other in groups, the longest that is one.
-        let run = &text[start..end];
-        let seen = if letters { account(run) } else { number(run) };
-        let Some((length, certain)) = seen else {
+        let read = if letters { account } else { number };
+        let seen: Vec<_> = ends_of_groups(&text[start..end])
+            .filter(|length| ends(text, start + length))
+            .filter_map(|length| {
+                let written = &text[start..start + length];
+                let key = compact(&written.to_ascii_uppercase());
+                read(&key).map(|certain| (key, start..start + length, certain))
+            })
+            .collect();
+        let best = seen.iter().find(|(key, ..)| known(key));
+        let Some((key, range, certain)) = best.or(seen.first()).cloned() else {
             continue;
         };
-        let range = start..start + length;
-        if !ends(text, range.end) {
-            continue;
-        }
         at = range.end;
-        let written = &text[range.clone()];
         all.push(Seen {
-            key: compact(&written.to_ascii_uppercase()),
+            key,
             range,
             certain,
             grouped: !phone,
@@ -137,29 +140,23 @@ fn numbers(text: &str, all: &mut Vec<Seen>) {
     }
 }
 
-/// How much of a run of digits is a surrogate, and whether nothing else is.
-fn number(run: &str) -> Option<(usize, bool)> {
-    if let Some(rest) = run.strip_prefix(PHONE) {
-        return (rest.len() == 10).then_some((run.len(), true));
+/// Whether a number is a surrogate, and nothing else: `None` where it is none.
+fn number(digits: &str) -> Option<bool> {
+    if let Some(rest) = digits.strip_prefix(PHONE) {
+        return (rest.len() == 10).then_some(true);
     }
-    ends_of_groups(run).find_map(|end| {
-        let digits = compact(&run[..end]);
-        let card = digits.starts_with(CARD) && (12..=19).contains(&digits.len());
-        match digits.len() {
-            _ if card && luhn(&digits) == 0 => Some((end, true)),
-            9 if digits.starts_with('9') => Some((end, false)),
-            _ => None,
-        }
-    })
+    let card = digits.starts_with(CARD) && (12..=19).contains(&digits.len());
+    match digits.len() {
+        _ if card && luhn(digits) == 0 => Some(true),
+        9 if digits.starts_with('9') => Some(false),
+        _ => None,
+    }
 }
 
-fn account(run: &str) -> Option<(usize, bool)> {
-    ends_of_groups(run).find_map(|end| {
-        let account = compact(&run[..end]).to_ascii_uppercase();
-        let form = account.starts_with(IBAN) && (15..=34).contains(&account.len());
-        let turned = form.then(|| format!("{}{}", &account[4..], &account[..4]))?;
-        (mod97(&turned) == 1).then_some((end, true))
-    })
+fn account(account: &str) -> Option<bool> {
+    let form = account.starts_with(IBAN) && (15..=34).contains(&account.len());
+    let turned = form.then(|| format!("{}{}", &account[4..], &account[..4]))?;
+    (mod97(&turned) == 1).then_some(true)
 }
 
 /// Where a run may end: behind all of it, or behind a group, the longest first.

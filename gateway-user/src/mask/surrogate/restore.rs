@@ -250,7 +250,8 @@ impl Restoring<'_> {
 
     fn text(&mut self, text: &str) -> Result<Option<String>, Unrestored> {
         let mut edits = Vec::new();
-        for seen in look(text) {
+        let known = |key: &str| self.surrogates.known(key).is_some();
+        for seen in look(text, &known) {
             let Some(known) = self.surrogates.known(&seen.key) else {
                 if seen.certain {
                     let shown = text[seen.range].chars().take(SHOWN).collect();

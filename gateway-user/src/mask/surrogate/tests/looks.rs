@@ -18,6 +18,18 @@ fn a_number_is_known_in_any_groups_and_an_unknown_one_is_refused() {
         let back = restored(&surrogates, &text, Written::Text).unwrap();
         assert_eq!(back, format!("to {real}, please"));
     }
+    // Digits behind it may make another sound number: what is known counts.
+    for behind in 0..1000 {
+        let text = format!(
+            "{} {behind}, {} {behind:03}-2",
+            grouped.join(" "),
+            grouped.join("-")
+        );
+        let back = restored(&surrogates, &text, Written::Text).unwrap();
+        let real = "4111 1111 1111 1111";
+        let dashed = real.replace(' ', "-");
+        assert_eq!(back, format!("{real} {behind}, {dashed} {behind:03}-2"));
+    }
     let strange = Surrogates::new(b"another");
     let account = masked(
         "iban DE89370400440532013000",
