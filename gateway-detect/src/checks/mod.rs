@@ -62,8 +62,9 @@ fn is_uniform(text: &[u8]) -> bool {
     text.iter().all(|byte| Some(byte) == text.first())
 }
 
-/// ISO/IEC 7812-1, annex B.
-pub(super) fn luhn(text: &[u8]) -> bool {
+/// Whether the last digit checks the others (ISO/IEC 7812-1, annex B).
+#[must_use]
+pub fn luhn(text: &[u8]) -> bool {
     let sum: u32 = text
         .iter()
         .rev()
@@ -77,8 +78,9 @@ pub(super) fn luhn(text: &[u8]) -> bool {
     sum.is_multiple_of(10)
 }
 
-/// ISO/IEC 7064, mod 97: letters are two digits.
-pub(super) fn mod97(text: &[u8]) -> u32 {
+/// The remainder by 97 of digits and capital letters, which are two digits each (ISO/IEC 7064).
+#[must_use]
+pub fn mod97(text: &[u8]) -> u32 {
     text.iter().fold(0, |rest, &byte| match value(byte) {
         digit @ 0..=9 => (rest * 10 + digit) % 97,
         letter => (rest * 100 + letter) % 97,

@@ -8,6 +8,9 @@ use aws_lc_rs::{digest, hmac};
 use http::{HeaderName, HeaderValue, header};
 use secrecy::zeroize::Zeroizing;
 
+use crate::amazon;
+use crate::calendar::civil;
+
 /// What of a request is signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signable {
@@ -57,9 +60,7 @@ impl Signable {
             return false;
         };
         let host = host.split(':').next().unwrap_or_default();
-        let mut labels = host.split('.');
-        let runtime = labels.find(|label| label.starts_with("bedrock-runtime"));
-        self.service == "bedrock" && runtime.is_some() && labels.next() == Some(&self.region)
+        self.service == "bedrock" && amazon::region(host) == Some(&self.region)
     }
 }
 
@@ -206,20 +207,10 @@ struct Time {
 }
 
 impl Time {
-    /// Of seconds since 1970, in the proleptic Gregorian calendar.
+    /// Of seconds since 1970.
     fn of(seconds: i64) -> Self {
         let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-        // Eras of 400 years begin on the first of March.
-        let (era, day) = (
-            (days + 719_468).div_euclid(146_097),
-            (days + 719_468).rem_euclid(146_097),
-        );
-        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-        let of_year = day - (365 * year + year / 4 - year / 100);
-        let month = (5 * of_year + 2) / 153;
-        let date = of_year - (153 * month + 2) / 5 + 1;
-        let month = if month < 10 { month + 3 } else { month - 9 };
-        let year = era * 400 + year + i64::from(month <= 2);
+        let (year, month, date) = civil(days);
         let day = format!("{year:04}{month:02}{date:02}");
         let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
         let full = format!("{day}T{hour:02}{minute:02}{second:02}Z");

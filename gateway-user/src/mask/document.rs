@@ -1,12 +1,13 @@
 //! Whole documents: JSON with JSON in its strings, and plain text.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{MaskError, Set, Shape, otlp, parts};
+use super::{MaskError, Set, Shape, otlp, parts, protobuf};
 use crate::detect::{self, Detectors, Finding};
 use crate::protocol::form;
 use crate::protocol::json::{self, JsonError, Keys, Kind, Step};
@@ -62,8 +63,8 @@ fn edited(
         Shape::Parts(boundary) => return Ok(parts::masked(body, boundary, set, found)),
         Shape::Export(signal) => return otlp::masked(body, signal, set, found),
         Shape::ExportCall(signal) => return otlp::calls(body, signal, set, found),
-        Shape::Sealed => return otlp::search(body, set, found).map(|()| None),
-        Shape::SealedCall => return otlp::search_calls(body, set, found).map(|()| None),
+        Shape::Sealed => return protobuf::search(body, set, found).map(|()| None),
+        Shape::SealedCall => return protobuf::search_calls(body, set, found).map(|()| None),
         Shape::Form => return Ok(form(body, set, found)),
         _ => {}
     }
@@ -80,16 +81,15 @@ fn form(body: &[u8], set: &Set, found: &mut Vec<Finding>) -> Option<Vec<u8>> {
         return binary(body, set, found);
     };
     let mut name = String::new();
-    let new = form::edited(text, form::FORM, |piece, separator| {
+    let Ok(new) = form::edited(text, form::FORM, |piece, separator| {
         let new = named(piece, &name, set, found);
         name = if separator == Some('=') {
             piece.to_owned()
         } else {
             String::new()
         };
-        Ok::<_, std::convert::Infallible>(new)
+        Ok::<_, Infallible>(new)
     });
-    let Ok(new) = new;
     new.map(String::into_bytes)
 }
 
@@ -283,6 +283,22 @@ pub(super) fn blank(range: Range<usize>, shape: Shape, edits: &mut Vec<Edit>) {
         range,
         new: empty.to_owned(),
     });
+}
+
+/// The text with those lines replaced for which `new` has another; `None` where it has none.
+pub(super) fn lines<E>(
+    text: &str,
+    mut new: impl FnMut(&str) -> Result<Option<String>, E>,
+) -> Result<Option<String>, E> {
+    let (mut out, mut changed) = (String::with_capacity(text.len()), false);
+    for line in text.split_inclusive('\n') {
+        let inside = line.trim_end_matches(['\r', '\n']);
+        let new = new(inside)?;
+        changed |= new.is_some();
+        out.push_str(new.as_deref().unwrap_or(inside));
+        out.push_str(&line[inside.len()..]);
+    }
+    Ok(changed.then_some(out))
 }
 
 /// Applies edits that do not overlap.

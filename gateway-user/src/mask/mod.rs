@@ -21,6 +21,7 @@ mod document;
 mod event;
 mod otlp;
 mod parts;
+mod protobuf;
 mod queue;
 mod stream;
 mod surrogate;

@@ -2,8 +2,10 @@
 //!
 //! Lines of JSON, as batches are uploaded, are masked line by line. Source: RFC 2046, section 5.1.1.
 
+use std::convert::Infallible;
+
 use super::Set;
-use super::document::{any, binary};
+use super::document::{any, binary, lines};
 use crate::detect::Finding;
 use crate::protocol::multipart::{self, Boundary};
 
@@ -59,24 +61,8 @@ fn content(content: &[u8], set: &Set, found: &mut Vec<Finding>) -> Option<Vec<u8
     {
         return any(text, set, found).map(String::into_bytes);
     }
-    lines(text, set, found).map(String::into_bytes)
-}
-
-/// Masks documents of which each has a line.
-fn lines(text: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
-    let (mut out, mut changed) = (String::with_capacity(text.len()), false);
-    for line in text.split_inclusive('\n') {
-        let inside = line.trim_end_matches(['\r', '\n']);
-        match any(inside, set, found) {
-            Some(new) => {
-                out.push_str(&new);
-                out.push_str(&line[inside.len()..]);
-                changed = true;
-            }
-            None => out.push_str(line),
-        }
-    }
-    changed.then_some(out)
+    let Ok(new) = lines(text, |line| Ok::<_, Infallible>(any(line, set, found)));
+    new.map(String::into_bytes)
 }
 
 /// The head of a part whose content is so long now. Some clients tell the length in its type.

@@ -144,13 +144,8 @@ pub(super) async fn prepare(
         && policies.needs_risks(streamed.name, &resource.name, &resource.groups)
     {
         risks = risks::find(bytes, &connection.gateway.classifiers);
-        facts.set(
-            "risks",
-            risks
-                .iter()
-                .map(|name| (*name).to_owned())
-                .collect::<Fact>(),
-        );
+        let names = risks.iter().map(|name| (*name).to_owned());
+        facts.set("risks", names.collect::<Fact>());
     }
     let call = endpoint
         .filter(|found| found.is_call())
@@ -173,10 +168,11 @@ pub(super) async fn prepare(
         action,
         family,
         call,
-        findings: counted(&found)
-            .into_iter()
-            .chain(risks.into_iter().map(risk))
-            .collect(),
+        findings: [
+            counted(&found),
+            tally(risks.into_iter().map(|name| (name, risks::CLASS))),
+        ]
+        .concat(),
         unfit: None,
         policies,
     })
@@ -270,11 +266,15 @@ pub(super) fn hold(headers: &HeaderMap) -> Duration {
 }
 
 pub(super) fn counted(found: &[crate::detect::Finding]) -> Vec<Finding> {
+    let named = found.iter();
+    tally(named.map(|finding| (&*finding.detector, &*finding.class)))
+}
+
+/// Detectors and their classes, as the record has them: each once, with how often it is there.
+pub(super) fn tally<'a>(named: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<Finding> {
     let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-    for finding in found {
-        *counts
-            .entry((&*finding.detector, &*finding.class))
-            .or_default() += 1;
+    for name in named {
+        *counts.entry(name).or_default() += 1;
     }
     let finding = |((detector, class), count): ((&str, &str), u64)| Finding {
         detector: detector.to_owned(),
@@ -282,15 +282,6 @@ pub(super) fn counted(found: &[crate::detect::Finding]) -> Vec<Finding> {
         count,
     };
     counts.into_iter().map(finding).collect()
-}
-
-/// A risk, as the record has it.
-fn risk(name: &str) -> Finding {
-    Finding {
-        detector: name.to_owned(),
-        class: risks::CLASS.to_owned(),
-        count: 1,
-    }
 }
 
 pub(super) fn malformed(error: &dyn std::fmt::Display) -> Unfit {

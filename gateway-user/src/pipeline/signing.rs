@@ -6,9 +6,9 @@ use http::HeaderMap;
 
 use super::Connection;
 use super::inspect::{Ready, Unfit};
+use crate::amazon;
 use crate::keeper::Signable;
 use crate::protocol::Why;
-use crate::protocol::llm::bedrock;
 
 /// Puts the signature into `headers`, which are otherwise as they leave.
 pub(super) fn sign(
@@ -23,7 +23,7 @@ pub(super) fn sign(
         reason,
     };
     let host = &ready.head.host;
-    let region = bedrock::region(host)
+    let region = amazon::region(host)
         .ok_or_else(|| unsignable(format!("{host} does not tell the region to sign for")))?;
     let body = body.ok_or_else(|| unsignable("its body cannot be signed unread".to_owned()))?;
     for name in REPLACED {

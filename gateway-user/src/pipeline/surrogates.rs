@@ -8,14 +8,14 @@ use bytes::Bytes;
 use super::Connection;
 use http::HeaderMap;
 
-use super::inspect::{Payload, Ready, Unfit, malformed};
+use super::inspect::{Payload, Ready, Unfit, malformed, tally};
 use super::shape::{FORM, is_json, media_type, reads_as_json};
-use crate::detect;
 use crate::keeper::Keeper;
 use crate::mask::{self, Restored, Surrogates, Unrestored, Written};
 use crate::policy::{Permit, Style};
 use crate::protocol::Why;
 use crate::protocol::http::Head;
+use crate::record::Finding;
 
 /// Surrogates by identity, as long as the gateway runs.
 #[derive(Debug, Default)]
@@ -129,17 +129,8 @@ pub(super) fn stands_for(
 }
 
 /// As the record has it: by detector, in a class of its own.
-pub(super) fn released(restored: &Restored) -> Vec<crate::record::Finding> {
-    let findings: Vec<detect::Finding> = restored
-        .iter()
-        .map(|(detector, _)| detect::Finding {
-            detector: detector.clone(),
-            class: detect::Name::BuiltIn(RESTORED),
-            range: 0..0,
-            sample: String::new(),
-        })
-        .collect();
-    super::inspect::counted(&findings)
+pub(super) fn released(restored: &Restored) -> Vec<Finding> {
+    tally(restored.iter().map(|(detector, _)| (&**detector, RESTORED)))
 }
 
 fn unrestored(error: &Unrestored) -> Unfit {

@@ -4,12 +4,16 @@
 //! else; anything that cannot be evaluated is a denial; a permit exists only after an evaluation that allowed exactly what it
 //! carries.
 
+mod permit;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use permit::taint;
 
 use super::evaluate::{EvaluateError, Prepared, Verdict};
 use super::question::{Ask, Question};
@@ -49,16 +53,16 @@ pub enum Decision {
 /// The right to do one thing once. Only a decision makes one, or [`PolicySet::observe`].
 #[derive(Debug)]
 pub struct Permit {
-    pub(super) query: Arc<Query>,
-    pub(super) policies: Vec<String>,
-    pub(super) masks: Masks,
-    pub(super) restores: BTreeSet<String>,
-    pub(super) taints: Option<Duration>,
-    pub(super) approvals: BTreeSet<String>,
-    pub(super) records: BTreeSet<String>,
-    pub(super) credential: Option<String>,
-    pub(super) version: String,
-    pub(super) detectors: Arc<Detectors>,
+    query: Arc<Query>,
+    policies: Vec<String>,
+    masks: Masks,
+    restores: BTreeSet<String>,
+    taints: Option<Duration>,
+    approvals: BTreeSet<String>,
+    records: BTreeSet<String>,
+    credential: Option<String>,
+    version: String,
+    detectors: Arc<Detectors>,
 }
 
 /// Why something may not happen.

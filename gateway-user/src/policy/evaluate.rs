@@ -11,6 +11,7 @@ use cedar_policy::{
 };
 
 use super::shape::{FINDINGS, RISKS};
+use super::slice::reaches;
 use super::{PolicyError, PolicySet, Query, Slice};
 use crate::protocol::Fact;
 
@@ -89,7 +90,7 @@ impl<'a> Prepared<'a> {
         // Whoever did not read the body leaves the findings out. That is right only while no policy needs it read: the set may be
         // a newer one than the one that said so.
         if !query.facts.0.contains_key(FINDINGS) {
-            if slice.reads_whole(&resource, &service_groups) {
+            if reaches(&slice.read_whole, &resource, &service_groups) {
                 return Err(EvaluateError::Unread);
             }
             facts.push((FINDINGS.to_owned(), texts(&BTreeSet::new())));
@@ -97,7 +98,7 @@ impl<'a> Prepared<'a> {
         // Likewise, of actions that have it.
         let has_risks = slice.facts.iter().any(|fact| fact == RISKS);
         if has_risks && !query.facts.0.contains_key(RISKS) {
-            if slice.reads_risks(&resource, &service_groups) {
+            if reaches(&slice.read_risks, &resource, &service_groups) {
                 return Err(EvaluateError::Unread);
             }
             facts.push((RISKS.to_owned(), texts(&BTreeSet::new())));

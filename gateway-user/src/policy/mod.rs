@@ -16,7 +16,6 @@ mod evaluate;
 mod live;
 mod load;
 mod lookup;
-mod permit;
 mod question;
 mod shape;
 mod slice;
@@ -30,15 +29,13 @@ use std::sync::Arc;
 
 use cedar_policy::{Effect, Entity, EntityUid, ResourceConstraint, Schema};
 
-pub use decide::{Decision, Denial, Permit, Query};
+pub use annotation::LONGEST_TAINT;
+pub use decide::{Decision, Denial, Permit, Query, taint};
 pub use error::{Fault, Place, PolicyError, Problem};
 pub use live::{Live, Standing};
 pub use lookup::{Lookup, RESOLVE};
 pub use question::{Ask, Question};
 pub use style::{Masks, Style};
-
-pub use annotation::LONGEST_TAINT;
-pub use permit::taint;
 
 use annotation::Terms;
 
@@ -195,31 +192,22 @@ impl PolicySet {
     /// because an approval is bound to it. Of an action nobody knows, everything is needed.
     #[must_use]
     pub fn needs_body(&self, action: &str, service: &str, service_groups: &[String]) -> bool {
-        let Some(slice) = self.slices.get(action) else {
-            return true;
-        };
-        let (service, groups) = evaluate::resource(self, service, service_groups);
-        slice.reads_whole(&service, &groups)
+        let reached = self.reaches(action, service, service_groups, |slice| &slice.read_whole);
+        reached.unwrap_or(true)
     }
 
     /// Whether the texts of a call at a service in these groups are searched for [risks](crate::protocol::llm::risks).
     #[must_use]
     pub fn needs_risks(&self, action: &str, service: &str, service_groups: &[String]) -> bool {
-        let Some(slice) = self.slices.get(action) else {
-            return true;
-        };
-        let (service, groups) = evaluate::resource(self, service, service_groups);
-        slice.reads_risks(&service, &groups)
+        let reached = self.reaches(action, service, service_groups, |slice| &slice.read_risks);
+        reached.unwrap_or(true)
     }
 
     /// Whether a permit of `action` at a service in these groups may restore.
     #[must_use]
     pub fn restores(&self, action: &str, service: &str, service_groups: &[String]) -> bool {
-        let Some(slice) = self.slices.get(action) else {
-            return false;
-        };
-        let (service, groups) = evaluate::resource(self, service, service_groups);
-        slice.restores(&service, &groups)
+        let reached = self.reaches(action, service, service_groups, |slice| &slice.restore);
+        reached.unwrap_or(false)
     }
 
     /// Whether `action` needs whole bodies read at some service.
@@ -233,14 +221,24 @@ impl PolicySet {
     /// Whether calls of tools in the answers of this service are decided on: where a policy for [`TOOL_CALL`] can apply.
     #[must_use]
     pub fn decides_calls(&self, service: &str, service_groups: &[String]) -> bool {
-        let Some(slice) = self.slices.get(TOOL_CALL) else {
-            return true;
-        };
-        if slice.named.is_empty() {
-            return false;
+        let reached = self.reaches(TOOL_CALL, service, service_groups, |slice| &slice.named);
+        reached.unwrap_or(true)
+    }
+
+    /// Whether one of these scopes of an action has a service in these groups; `None` for an action nobody knows.
+    fn reaches(
+        &self,
+        action: &str,
+        service: &str,
+        service_groups: &[String],
+        scopes: fn(&Slice) -> &[ResourceConstraint],
+    ) -> Option<bool> {
+        let scopes = scopes(self.slices.get(action)?);
+        if scopes.is_empty() {
+            return Some(false);
         }
         let (service, groups) = evaluate::resource(self, service, service_groups);
-        slice.names(&service, &groups)
+        Some(slice::reaches(scopes, &service, &groups))
     }
 
     /// Whether some permit names [`SPLICE`].

@@ -8,29 +8,8 @@ use super::error::PolicyError;
 use super::vocabulary::Vocabulary;
 use super::{Rule, Slice};
 
-impl Slice {
-    /// Whether a policy that needs whole bodies can apply to a service in these groups.
-    pub(super) fn reads_whole(&self, service: &EntityUid, groups: &HashSet<EntityUid>) -> bool {
-        reaches(&self.read_whole, service, groups)
-    }
-
-    /// Whether a permit that restores can apply to a service in these groups.
-    pub(super) fn restores(&self, service: &EntityUid, groups: &HashSet<EntityUid>) -> bool {
-        reaches(&self.restore, service, groups)
-    }
-
-    /// Whether a policy that reads the risks of a call can apply to a service in these groups.
-    pub(super) fn reads_risks(&self, service: &EntityUid, groups: &HashSet<EntityUid>) -> bool {
-        reaches(&self.read_risks, service, groups)
-    }
-
-    /// Whether a policy that names the action itself can apply to a service in these groups.
-    pub(super) fn names(&self, service: &EntityUid, groups: &HashSet<EntityUid>) -> bool {
-        reaches(&self.named, service, groups)
-    }
-}
-
-fn reaches(
+/// Whether one of these scopes has a service in these groups.
+pub(super) fn reaches(
     scopes: &[ResourceConstraint],
     service: &EntityUid,
     groups: &HashSet<EntityUid>,

@@ -50,8 +50,8 @@ pub fn edited<E>(
     Ok(changed.then_some(out))
 }
 
-/// None where the escapes do not read as text.
-fn unescape(text: &str, plus: bool) -> Option<String> {
+/// What a text with escapes says; a plus is a space where `plus` says so. `None` where the escapes do not read as text.
+pub(super) fn unescape(text: &str, plus: bool) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

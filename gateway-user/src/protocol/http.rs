@@ -12,6 +12,7 @@ use super::llm::bedrock;
 use super::target::{normal_host, normal_path, port};
 use super::websocket::{self, HandshakeError};
 use super::{Action, Facts};
+use crate::amazon;
 
 /// A request head, read once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +100,7 @@ pub fn read(parts: &Parts, tls_name: Option<&str>, dialled: u16) -> Result<Head,
     let asked = parts.uri.path();
     // Amazon's names of models have slashes in them.
     let path = normal_path(asked)
-        .or_else(|| bedrock::normal_path(asked).filter(|_| bedrock::is_runtime(&host)));
+        .or_else(|| bedrock::normal_path(asked).filter(|_| amazon::is_runtime(&host)));
     Ok(Head {
         method,
         websocket,

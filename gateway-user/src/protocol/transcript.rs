@@ -288,6 +288,19 @@ impl Answer {
         }
     }
 
+    /// Counts whose names are these (input, output, read from the cache, written to it), where cached input is counted apart.
+    fn count_apart(&mut self, counts: &Value, [input, output, cached, stored]: [&str; 4]) {
+        let count = |name: &str| counts[name].as_u64();
+        let (cached, stored) = (count(cached).unwrap_or(0), count(stored).unwrap_or(0));
+        let apart = stored.saturating_add(cached);
+        self.count(Usage {
+            input: count(input).map(|input| input.saturating_add(apart)),
+            output: count(output),
+            cached,
+            stored,
+        });
+    }
+
     /// Room for one more entry.
     fn add(&mut self) -> bool {
         let room = self.kept + ENTRY <= MAX_KEPT;

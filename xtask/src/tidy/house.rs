@@ -34,8 +34,16 @@ pub(super) const MODULES: &[Rule] = &[
         may_use: &[],
     },
     Rule {
+        module: "calendar",
+        may_use: &[],
+    },
+    Rule {
+        module: "amazon",
+        may_use: &[],
+    },
+    Rule {
         module: "keeper",
-        may_use: &["base64", "sys"],
+        may_use: &["amazon", "base64", "calendar", "sys"],
     },
     Rule {
         module: "trust",
@@ -60,7 +68,7 @@ pub(super) const MODULES: &[Rule] = &[
     // What the file says; stages get their slice of it.
     Rule {
         module: "config",
-        may_use: &["detect", "nearest", "sys", "unit"],
+        may_use: &["amazon", "detect", "nearest", "sys", "unit"],
     },
     Rule {
         module: "spend",
@@ -89,7 +97,7 @@ pub(super) const MODULES: &[Rule] = &[
     },
     Rule {
         module: "protocol",
-        may_use: &["base64", "detect"],
+        may_use: &["amazon", "base64", "detect"],
     },
     Rule {
         module: "policy",
@@ -102,6 +110,7 @@ pub(super) const MODULES: &[Rule] = &[
     Rule {
         module: "record",
         may_use: &[
+            "calendar",
             "detect",
             "identity",
             "policy",
@@ -136,6 +145,7 @@ pub(super) const MODULES: &[Rule] = &[
     Rule {
         module: "pipeline",
         may_use: &[
+            "amazon",
             "approve",
             "config",
             "detect",

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use http::HeaderName;
 
 use super::{Endpoint, Scheme, present};
+use crate::amazon;
 use crate::config::{ConfigError, raw};
 
 /// Where a client certificate lies. The key is read by the keeper alone.
@@ -75,7 +76,7 @@ pub(super) fn check(
             file: there(file)?,
         }),
         (None, Some(file)) if raw.sign == Some(raw::Sign::Aws) && raw.prefix.is_empty() => {
-            let other = |endpoint: &&Endpoint| !tells_region(&endpoint.host);
+            let other = |endpoint: &&Endpoint| amazon::region(&endpoint.host).is_none();
             if let Some(other) = endpoints.iter().find(other) {
                 return Err(ConfigError::Unsignable {
                     service: service.to_owned(),
@@ -102,14 +103,4 @@ pub(super) fn check(
         return Err(parts());
     }
     Ok((credential, client))
-}
-
-/// Whether requests to a host can be signed: it is one of Bedrock's, and its region stands behind that.
-fn tells_region(host: &str) -> bool {
-    let amazons = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
-    let mut labels = host.split('.');
-    let runtime = labels.find(|label| ["bedrock-runtime", "bedrock-runtime-fips"].contains(label));
-    let region = runtime.and_then(|_| labels.next());
-    region.is_some_and(|region| !region.contains('*'))
-        && amazons.iter().any(|end| host.ends_with(end))
 }

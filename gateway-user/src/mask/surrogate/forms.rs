@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::detect;
+
 /// What counts of a value: spaces and dashes between digits are a matter of writing.
 pub(super) fn canonical(value: &str) -> Cow<'_, str> {
     if is_grouped(value) {
@@ -85,25 +87,11 @@ pub(super) fn laid_out(like: &str, number: &str) -> String {
 
 /// An industry that is a country's, of a country that is none; with a sound check digit (Luhn).
 fn card(digits: usize, random: &mut Random<'_>) -> String {
-    let mut number = format!("{CARD}{}", random.digits(digits - 5));
-    number.push('0');
-    let check = luhn(&number);
-    number.pop();
-    number.push(digit(10 - check));
-    number
-}
-
-/// The sum of the Luhn check, modulus 10; of a sound number it is 0.
-pub(super) fn luhn(number: &str) -> u32 {
-    let digits = number.bytes().rev().enumerate();
-    let sum: u32 = digits
-        .map(|(at, byte)| match (at % 2, u32::from(byte - b'0')) {
-            (1, digit) if digit > 4 => digit * 2 - 9,
-            (1, digit) => digit * 2,
-            (_, digit) => digit,
-        })
-        .sum();
-    sum % 10
+    let number = format!("{CARD}{}", random.digits(digits - 5));
+    let mut all = (0..10).map(|check| format!("{number}{check}"));
+    // One of ten is sound.
+    all.find(|card| detect::luhn(card.as_bytes()))
+        .unwrap_or(number)
 }
 
 /// An area from 900 on, which is never given out, with a group that no taxpayer number has.
@@ -127,19 +115,8 @@ fn iban(like: &str, random: &mut Random<'_>) -> String {
         .collect();
     format!(
         "{IBAN}{:02}{account}",
-        98 - mod97(&format!("{account}{IBAN}00"))
+        98 - detect::mod97(format!("{account}{IBAN}00").as_bytes())
     )
-}
-
-/// ISO 7064, modulus 97, of capital letters and digits.
-pub(super) fn mod97(text: &str) -> u32 {
-    text.bytes().fold(0, |remainder, byte| {
-        let next = match byte {
-            b'0'..=b'9' => remainder * 10 + u32::from(byte - b'0'),
-            _ => remainder * 100 + u32::from(byte.wrapping_sub(b'A') % 26) + 10,
-        };
-        next % 97
-    })
 }
 
 fn v4(random: &mut Random<'_>) -> Ipv4Addr {

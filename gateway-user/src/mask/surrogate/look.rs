@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use super::forms::{ALPHABET, CARD, EMAIL, IBAN, NAMED, PHONE, WORD, compact, luhn, mod97};
+use super::forms::{ALPHABET, CARD, EMAIL, IBAN, NAMED, PHONE, WORD, compact};
 use crate::detect;
 
 /// Something that has the form of a surrogate.
@@ -147,7 +147,7 @@ fn number(digits: &str) -> Option<bool> {
     }
     let card = digits.starts_with(CARD) && (12..=19).contains(&digits.len());
     match digits.len() {
-        _ if card && luhn(digits) == 0 => Some(true),
+        _ if card && detect::luhn(digits.as_bytes()) => Some(true),
         9 if digits.starts_with('9') => Some(false),
         _ => None,
     }
@@ -156,7 +156,7 @@ fn number(digits: &str) -> Option<bool> {
 fn account(account: &str) -> Option<bool> {
     let form = account.starts_with(IBAN) && (15..=34).contains(&account.len());
     let turned = form.then(|| format!("{}{}", &account[4..], &account[..4]))?;
-    (mod97(&turned) == 1).then_some(true)
+    (detect::mod97(turned.as_bytes()) == 1).then_some(true)
 }
 
 /// Where a run may end: behind all of it, or behind a group, the longest first.

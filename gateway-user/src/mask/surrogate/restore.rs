@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use super::look::look;
 use super::{Surrogates, forms};
 use crate::detect::Name;
-use crate::mask::document::{Edit, NESTED, splice};
+use crate::mask::document::{Edit, NESTED, lines, splice};
 use crate::protocol::form;
 use crate::protocol::json::{self, JsonError, Keys, Kind};
 
@@ -206,18 +206,10 @@ impl Restoring<'_> {
     }
 
     fn lines(&mut self, text: &str) -> Result<Option<String>, Unrestored> {
-        let (mut out, mut changed) = (String::with_capacity(text.len()), false);
-        for line in text.split_inclusive('\n') {
-            let inside = line.trim_end_matches(['\r', '\n']);
-            let new = match inside.trim_ascii().is_empty() {
-                true => None,
-                false => self.document(inside, NESTED)?,
-            };
-            changed |= new.is_some();
-            out.push_str(new.as_deref().unwrap_or(inside));
-            out.push_str(&line[inside.len()..]);
-        }
-        Ok(changed.then_some(out))
+        lines(text, |line| match line.trim_ascii().is_empty() {
+            true => Ok(None),
+            false => self.document(line, NESTED),
+        })
     }
 
     /// What was a number stays one, if it can.

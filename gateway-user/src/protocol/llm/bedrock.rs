@@ -10,11 +10,12 @@ use http::Method;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::call::{Call, LlmError, Tool};
+use super::call::{Call, LlmError, Said, Tool};
 use super::input::Input;
 use super::{COUNT, EMBED, Endpoint, Family, GENERATE};
-use crate::protocol::http::{Head, with_request};
-use crate::protocol::{Action, Fact, Facts};
+use crate::protocol::form;
+use crate::protocol::http::Head;
+use crate::protocol::{Fact, Facts};
 
 /// The format of an answer, or of an event of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,27 +58,6 @@ impl Format {
             Self::Other
         }
     }
-}
-
-/// Whether a host is one where paths name models by their ARNs, whose slashes are encoded.
-#[must_use]
-pub fn is_runtime(host: &str) -> bool {
-    let amazons = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
-    amazons.iter().any(|end| host.ends_with(end))
-        && host.split('.').any(|label| RUNTIME.contains(&label))
-}
-
-/// What a host of the runtime has in its name, before its region.
-const RUNTIME: [&str; 2] = ["bedrock-runtime", "bedrock-runtime-fips"];
-
-/// The region that a host of the runtime is in.
-#[must_use]
-pub fn region(host: &str) -> Option<&str> {
-    let mut labels = host.split('.');
-    labels.find(|label| RUNTIME.contains(label))?;
-    labels
-        .next()
-        .filter(|region| is_runtime(host) && !region.contains('*'))
 }
 
 /// The normal form of a path that names a model by its ARN, the slashes in that encoded; `None` for any other.
@@ -146,27 +126,15 @@ pub(super) fn read(
     let model = model(&head.path).ok_or(missing("model"))?;
     let texts = raw.texts();
     let limit = raw.limit();
-    let stream = endpoint.stream == Some(true);
-    let mut facts = with_request(head, facts);
-    facts.set("model", model.as_str());
-    facts.set("stream", stream);
-    facts.set("messages", i64::try_from(texts.count).unwrap_or(i64::MAX));
-    facts.set("tools", raw.offered());
-    if let Some(limit) = limit {
-        facts.set("max_tokens", limit);
-    }
-    Ok(Call {
-        family,
+    let said = Said {
         model,
-        stream,
-        tokens: texts.tokens,
-        limit: limit.map(|limit| u64::try_from(limit).unwrap_or(0)),
+        stream: endpoint.stream == Some(true),
+        texts,
+        limit,
         answers: raw.num_generations.or(raw.n).unwrap_or(1),
-        action: Action {
-            name: endpoint.action,
-            facts,
-        },
-    })
+        offered: raw.offered(),
+    };
+    Ok(said.into_call(endpoint, head, facts))
 }
 
 fn operation_of(name: &str) -> Option<(Family, &'static str, bool)> {
@@ -182,14 +150,7 @@ fn operation_of(name: &str) -> Option<(Family, &'static str, bool)> {
 
 /// A model's name or ARN; `None` for what is neither, or hides how many segments it has.
 fn decoded(id: &str) -> Option<String> {
-    let (mut text, mut rest) = (String::with_capacity(id.len()), id);
-    while let Some((before, after)) = rest.split_once('%') {
-        text.push_str(before);
-        let value = u8::from_str_radix(after.get(..2)?, 16).ok()?;
-        text.push(char::from(value));
-        rest = &after[2..];
-    }
-    text.push_str(rest);
+    let text = form::unescape(id, false)?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._:/".contains(c);
     let whole = |segment: &str| !["", ".", ".."].contains(&segment);
     (text.chars().all(plain) && text.split('/').all(whole)).then_some(text)

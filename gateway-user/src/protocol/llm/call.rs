@@ -43,6 +43,43 @@ pub enum LlmError {
     Missing { family: Family, field: &'static str },
 }
 
+/// What a body says of a call, whatever its format.
+pub(super) struct Said {
+    pub(super) model: String,
+    pub(super) stream: bool,
+    pub(super) texts: Input,
+    /// The names of the tools the model may use.
+    pub(super) offered: Fact,
+    pub(super) limit: Option<i64>,
+    pub(super) answers: u64,
+}
+
+impl Said {
+    pub(super) fn into_call(self, endpoint: Endpoint, head: &Head, facts: Facts) -> Call {
+        let mut facts = with_request(head, facts);
+        facts.set("model", self.model.as_str());
+        facts.set("stream", self.stream);
+        let messages = i64::try_from(self.texts.count).unwrap_or(i64::MAX);
+        facts.set("messages", messages);
+        facts.set("tools", self.offered);
+        if let Some(limit) = self.limit {
+            facts.set("max_tokens", limit);
+        }
+        Call {
+            family: endpoint.family,
+            model: self.model,
+            stream: self.stream,
+            tokens: self.texts.tokens,
+            limit: self.limit.map(|limit| u64::try_from(limit).unwrap_or(0)),
+            answers: self.answers,
+            action: Action {
+                name: endpoint.action,
+                facts,
+            },
+        }
+    }
+}
+
 /// Whether a body is one of a call: elsewhere than at a listed provider, where only the path says so.
 #[must_use]
 pub fn agrees(endpoint: Endpoint, head: &Head, body: &[u8]) -> bool {
@@ -127,26 +164,15 @@ pub fn read(endpoint: Endpoint, head: &Head, body: &[u8], facts: Facts) -> Resul
     // Vectors and counts come in one piece, whatever is asked. Ollama streams unless it is told not to.
     let said = raw.stream.unwrap_or(family == Family::Ollama);
     let stream = endpoint.action == GENERATE && endpoint.stream.unwrap_or(said);
-    let mut facts = with_request(head, facts);
-    facts.set("model", model.as_str());
-    facts.set("stream", stream);
-    facts.set("messages", i64::try_from(texts.count).unwrap_or(i64::MAX));
-    facts.set("tools", offered);
-    if let Some(limit) = limit {
-        facts.set("max_tokens", limit);
-    }
-    Ok(Call {
-        family,
+    let said = Said {
         model,
         stream,
-        tokens: texts.tokens,
-        limit: limit.map(|limit| u64::try_from(limit).unwrap_or(0)),
+        texts,
+        offered,
+        limit,
         answers: asked.saturating_mul(prompts as u64),
-        action: Action {
-            name: endpoint.action,
-            facts,
-        },
-    })
+    };
+    Ok(said.into_call(endpoint, head, facts))
 }
 
 impl Call {

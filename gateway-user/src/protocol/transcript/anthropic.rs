@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Answer, Usage};
+use super::Answer;
 
 pub(super) fn document(value: &Value, answer: &mut Answer) {
     answer.answered_by(&value["model"]);
@@ -52,16 +52,12 @@ fn block(place: u64, block: &Value, answer: &mut Answer) {
     }
 }
 
-/// Anthropic counts cached input apart.
 fn usage(usage: &Value, answer: &mut Answer) {
-    let count = |name: &str| usage[name].as_u64();
-    let stored = count("cache_creation_input_tokens").unwrap_or(0);
-    let cached = count("cache_read_input_tokens").unwrap_or(0);
-    let apart = stored.saturating_add(cached);
-    answer.count(Usage {
-        input: count("input_tokens").map(|input| input.saturating_add(apart)),
-        output: count("output_tokens"),
-        cached,
-        stored,
-    });
+    let names = [
+        "input_tokens",
+        "output_tokens",
+        "cache_read_input_tokens",
+        "cache_creation_input_tokens",
+    ];
+    answer.count_apart(usage, names);
 }

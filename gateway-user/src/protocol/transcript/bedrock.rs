@@ -88,32 +88,25 @@ fn block(place: u64, block: &Value, answer: &mut Answer) {
     }
 }
 
-/// Cached input is counted apart.
 fn usage(usage: &Value, answer: &mut Answer) {
-    let count = |name: &str| usage[name].as_u64();
-    let stored = count("cacheWriteInputTokens").unwrap_or(0);
-    let cached = count("cacheReadInputTokens").unwrap_or(0);
-    let apart = stored.saturating_add(cached);
-    answer.count(Usage {
-        input: count("inputTokens").map(|input| input.saturating_add(apart)),
-        output: count("outputTokens"),
-        cached,
-        stored,
-    });
+    let names = [
+        "inputTokens",
+        "outputTokens",
+        "cacheReadInputTokens",
+        "cacheWriteInputTokens",
+    ];
+    answer.count_apart(usage, names);
 }
 
 /// What Amazon counted of a stream in a model's own format.
 fn metrics(metrics: &Value, answer: &mut Answer) {
-    let count = |name: &str| metrics[name].as_u64();
-    let stored = count("cacheWriteInputTokenCount").unwrap_or(0);
-    let cached = count("cacheReadInputTokenCount").unwrap_or(0);
-    let apart = stored.saturating_add(cached);
-    answer.count(Usage {
-        input: count("inputTokenCount").map(|input| input.saturating_add(apart)),
-        output: count("outputTokenCount"),
-        cached,
-        stored,
-    });
+    let names = [
+        "inputTokenCount",
+        "outputTokenCount",
+        "cacheReadInputTokenCount",
+        "cacheWriteInputTokenCount",
+    ];
+    answer.count_apart(metrics, names);
 }
 
 /// A document, or a piece of one, in a format of another maker.

@@ -2,6 +2,7 @@
 
 use super::super::bedrock;
 use super::*;
+use crate::amazon;
 use crate::protocol::frames::Framing;
 
 const HAIKU: &str = "anthropic.claude-haiku-4-5-20251001-v1%3A0";
@@ -149,7 +150,7 @@ fn a_model_may_be_named_by_its_arn_and_by_nothing_that_hides_a_path() {
         assert_eq!(bedrock::normal_path(path), None, "{path}");
     }
     let private = "vpce-0a.bedrock-runtime.eu-west-1.vpce.amazonaws.com";
-    assert_eq!(bedrock::region(private), Some("eu-west-1"));
+    assert_eq!(amazon::region(private), Some("eu-west-1"));
     for (host, runtime) in [
         ("bedrock-runtime.us-east-1.amazonaws.com", true),
         ("bedrock-runtime-fips.us-east-1.amazonaws.com", true),
@@ -159,7 +160,7 @@ fn a_model_may_be_named_by_its_arn_and_by_nothing_that_hides_a_path() {
         ("bedrock-runtime.us-east-1.evilamazonaws.com", false),
         ("s3.us-east-1.amazonaws.com", false),
     ] {
-        assert_eq!(bedrock::is_runtime(host), runtime, "{host}");
-        assert_eq!(bedrock::region(host).is_some(), runtime, "{host}");
+        assert_eq!(amazon::is_runtime(host), runtime, "{host}");
+        assert_eq!(amazon::region(host).is_some(), runtime, "{host}");
     }
 }

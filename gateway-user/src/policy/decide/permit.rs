@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::annotation::{read_short, short};
-use super::decide::{Decision, Permit, Query, labels, resolve};
-use super::shape::{FINDINGS, TAINTED};
-use super::{Masks, PolicySet};
+use super::{Decision, Permit, Query, labels, resolve};
 use crate::detect::Detectors;
+use crate::policy::annotation::{read_short, short};
+use crate::policy::shape::{FINDINGS, TAINTED};
+use crate::policy::{Masks, PolicySet};
 use crate::protocol::Fact;
 
 impl Permit {
