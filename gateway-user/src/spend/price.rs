@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::amazon;
+
 /// What models cost.
 #[derive(Debug)]
 pub struct Prices {
@@ -151,7 +153,11 @@ impl Prices {
     #[must_use]
     pub fn of(&self, service: &str, maker: &str, model: &str) -> Option<&Price> {
         let models = self.providers.get(service);
-        models.or_else(|| self.providers.get(maker))?.find(model)
+        let models = models.or_else(|| self.providers.get(maker))?;
+        let elsewhere = || amazon::names(model).find_map(|name| models.find(name));
+        models
+            .find(model)
+            .or_else(|| elsewhere().filter(|_| maker == BEDROCK))
     }
 
     /// When the prices were taken.
@@ -315,6 +321,8 @@ fn nano(parts: &[(u64, u64)]) -> u64 {
     u64::try_from(pico.div_ceil(1000)).unwrap_or(u64::MAX)
 }
 
+/// Where names of models tell also from where they are called.
+const BEDROCK: &str = "bedrock";
 /// Dollars for a million tokens that no model costs.
 const DEAREST: f64 = 1e6;
 

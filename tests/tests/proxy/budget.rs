@@ -298,6 +298,39 @@ async fn what_nobody_can_price_is_refused_under_a_budget_unless_it_allows_it() -
 }
 
 #[tokio::test]
+async fn a_call_at_bedrock_is_charged_by_the_model_that_its_path_names() -> anyhow::Result<()> {
+    let converse = |_| async {
+        let answer = r#"{"output":{"message":{"role":"assistant","content":[{"text":"hi"}]}},"usage":{"inputTokens":1000,"outputTokens":1000,"totalTokens":2000}}"#;
+        site::whole(200, &[("content-type", "application/json")], answer)
+    };
+    let site = Site::start(converse).await?;
+    let proxy = governed(&site, DOLLAR).await?;
+    let mut client = proxy.client(site.origin, SITE, "http/1.1").await?;
+    let body = r#"{"messages":[{"role":"user","content":[{"text":"hello"}]}],"inferenceConfig":{"maxTokens":1000}}"#;
+    let profile = "us.anthropic.claude-haiku-4-5-20251001-v1%3A0";
+    for (model, status, cost) in [
+        // 1.1 and 5.5 dollars a million.
+        (profile, 200, json!(0.0066)),
+        ("us.house.model-v1%3A0", 403, Value::Null),
+    ] {
+        let path = format!("/model/{model}/converse");
+        let request = client.request("POST", &site.authority(), &path, body)?;
+        let (answered, answer) = client.send(request).await?;
+        assert_eq!(answered, status, "{answer:?}");
+        let exchange = proxy.ended(1).await?.pop().unwrap();
+        if status == 200 {
+            assert_eq!(exchange["cost_usd"], cost, "{exchange:#}");
+        } else {
+            let answer = String::from_utf8_lossy(&answer);
+            assert!(answer.contains("no price is known"), "{answer}");
+        }
+    }
+    let (recorded, booked) = spent(&proxy).await?;
+    assert!(near(recorded, 0.0066) && near(booked, recorded));
+    Ok(())
+}
+
+#[tokio::test]
 async fn policies_see_what_was_spent() -> anyhow::Result<()> {
     let site = Site::start(model).await?;
     let policies = r#"

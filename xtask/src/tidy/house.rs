@@ -72,7 +72,7 @@ pub(super) const MODULES: &[Rule] = &[
     },
     Rule {
         module: "spend",
-        may_use: &["config", "record"],
+        may_use: &["amazon", "config", "record"],
     },
     // The stages.
     Rule {

@@ -118,3 +118,39 @@ fn a_file_of_ones_own_comes_first() {
         "{error}"
     );
 }
+
+#[test]
+fn a_model_at_bedrock_has_its_price_under_each_of_its_names() {
+    let prices = built_in();
+    let of = |model| prices.of("bedrock-here", "bedrock", model);
+    let profile = "us.anthropic.claude-haiku-4-5-20251001-v1:0";
+    let price = of(profile).unwrap();
+    for name in [
+        "anthropic.claude-haiku-4-5-20251001-v1:0",
+        "eu.anthropic.claude-haiku-4-5-20251001-v1:0",
+        "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-haiku-4-5-20251001-v1:0",
+        "arn:aws-us-gov:bedrock:us-gov-west-1::foundation-model/anthropic.claude-haiku-4-5-20251001-v1:0",
+    ] {
+        assert_eq!(of(name), Some(price), "{name}");
+    }
+    let million = Tokens {
+        input: 1_000_000,
+        ..Tokens::default()
+    };
+    assert_eq!(price.cost(million), 1_100_000_000);
+    // A profile that spans the world is a tenth cheaper.
+    let global = of("global.anthropic.claude-haiku-4-5-20251001-v1:0").unwrap();
+    assert_eq!(global.cost(million), 1_000_000_000);
+    assert!(of("amazon.nova-lite-v1:0").is_some());
+    for unknown in [
+        "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6",
+        "xx.anthropic.claude-haiku-4-5-20251001-v1:0",
+        "anthropic.claude-none",
+        "arn:",
+        "",
+    ] {
+        assert_eq!(of(unknown), None, "{unknown}");
+    }
+    // Elsewhere such a name is any name.
+    assert_eq!(prices.of("anthropic", "anthropic", profile), None);
+}
