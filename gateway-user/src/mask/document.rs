@@ -1,15 +1,12 @@
 //! Whole documents: JSON with JSON in its strings, and plain text.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::ops::Range;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{MaskError, Set, Shape, otlp, parts, protobuf};
-use crate::detect::{self, Detectors, Finding};
-use crate::protocol::form;
+use super::{MaskError, Set, Shape, head, otlp, parts, protobuf};
+use crate::detect::{self, Finding};
 use crate::protocol::json::{self, JsonError, Keys, Kind, Step};
 
 /// A masked body.
@@ -28,17 +25,13 @@ pub(super) struct Edit {
     pub(super) new: String,
 }
 
-/// What is found in a body: in its decoded strings and keys, in those of JSON documents that are strings themselves, in numbers.
+/// What of a set is found in a body: in its decoded strings and keys, in those of JSON documents that are strings themselves, in numbers.
 ///
 /// # Errors
 /// [`MaskError`] when the body is not what `shape` says.
-pub fn findings(
-    body: &[u8],
-    shape: Shape,
-    detectors: &Arc<Detectors>,
-) -> Result<Vec<Finding>, MaskError> {
+pub fn findings(body: &[u8], shape: Shape, set: &Set) -> Result<Vec<Finding>, MaskError> {
     let mut found = Vec::new();
-    edited(body, shape, &Set::all().with(detectors), &mut found)?;
+    edited(body, shape, set, &mut found)?;
     Ok(found)
 }
 
@@ -65,7 +58,12 @@ fn edited(
         Shape::ExportCall(signal) => return otlp::calls(body, signal, set, found),
         Shape::Sealed => return protobuf::search(body, set, found).map(|()| None),
         Shape::SealedCall => return protobuf::search_calls(body, set, found).map(|()| None),
-        Shape::Form => return Ok(form(body, set, found)),
+        Shape::Form => {
+            return Ok(match std::str::from_utf8(body) {
+                Ok(text) => head::parameters(text, |_| false, set, found).map(String::into_bytes),
+                Err(_) => binary(body, set, found),
+            });
+        }
         _ => {}
     }
     let text = std::str::from_utf8(body).map_err(|_| MaskError::NotUtf8)?;
@@ -73,24 +71,6 @@ fn edited(
         return Ok(None);
     }
     Ok(document(text, shape, NESTED, set, found)?.map(String::into_bytes))
-}
-
-/// Masks the names and values of a form, as they read.
-fn form(body: &[u8], set: &Set, found: &mut Vec<Finding>) -> Option<Vec<u8>> {
-    let Ok(text) = std::str::from_utf8(body) else {
-        return binary(body, set, found);
-    };
-    let mut name = String::new();
-    let Ok(new) = form::edited(text, form::FORM, |piece, separator| {
-        let new = named(piece, &name, set, found);
-        name = if separator == Some('=') {
-            piece.to_owned()
-        } else {
-            String::new()
-        };
-        Ok::<_, Infallible>(new)
-    });
-    new.map(String::into_bytes)
 }
 
 /// Masks what of `bytes` is text.
@@ -366,9 +346,9 @@ fn is_vector(path: &[Step<'_>]) -> bool {
     }
 }
 
-fn masked(text: &str, set: &Set) -> impl Iterator<Item = Finding> {
+fn masked<'a>(text: &'a str, set: &'a Set) -> impl Iterator<Item = Finding> + use<'a> {
     let found = detect::scan(text, set.detectors()).into_iter();
-    found.filter(|finding| set.contains(finding))
+    found.filter(move |finding| set.takes(finding, || text[finding.range.clone()].to_owned()))
 }
 
 fn edit(text: &str, finding: Finding, set: &Set, found: &mut Vec<Finding>) -> Edit {

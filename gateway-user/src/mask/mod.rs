@@ -7,6 +7,7 @@
 //! Pure: no I/O, no clock.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::detect::{Detectors, Finding};
@@ -19,6 +20,7 @@ mod arguments;
 mod content;
 mod document;
 mod event;
+pub mod head;
 mod otlp;
 mod parts;
 mod protobuf;
@@ -32,7 +34,8 @@ mod text;
 pub use document::{Masked, body, findings};
 pub use otlp::Signal;
 pub use stream::Stream;
-pub use surrogate::{Restored, Surrogates, Unrestored, Written};
+pub use surrogate::{Restored, Surrogates, Unrestored, Written, canonical};
+pub use text::Passing;
 
 /// What to mask, and what stands in its place.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +45,13 @@ pub struct Set {
     all: bool,
     detectors: Arc<Detectors>,
     surrogates: Option<Arc<Surrogates>>,
+    witness: Option<Arc<dyn Witness>>,
+}
+
+/// Hears of values that are found and pass.
+pub trait Witness: fmt::Debug + Send + Sync {
+    /// This was found, and is not replaced. May be told of the same value more than once.
+    fn saw(&self, finding: &Finding, value: &str);
 }
 
 /// What the bytes are.
@@ -128,6 +138,7 @@ impl Set {
             all: false,
             detectors: Arc::clone(permit.detectors()),
             surrogates,
+            witness: None,
         }
     }
 
@@ -149,6 +160,18 @@ impl Set {
         }
     }
 
+    /// The same, with somebody who hears of what passes.
+    #[must_use]
+    pub fn told(self, witness: Option<Arc<dyn Witness>>) -> Self {
+        Self { witness, ..self }
+    }
+
+    /// Whether somebody hears of what passes.
+    #[must_use]
+    pub fn tells(&self) -> bool {
+        self.witness.is_some()
+    }
+
     /// Whatever the same detectors find.
     #[must_use]
     pub fn everything(&self) -> Self {
@@ -165,10 +188,15 @@ impl Set {
         !self.all && self.names.is_empty()
     }
 
-    /// Whether a finding is to be masked.
-    #[must_use]
-    pub fn contains(&self, finding: &Finding) -> bool {
-        self.all || self.style(finding).is_some()
+    /// Whether a finding of this value is to be masked. What a search for everything finds passes too, as far as it can tell.
+    fn takes(&self, finding: &Finding, value: impl FnOnce() -> String) -> bool {
+        let named = self.style(finding).is_some();
+        if let Some(witness) = &self.witness
+            && !named
+        {
+            witness.saw(finding, &value());
+        }
+        named || self.all
     }
 
     /// Of the detector, if that is named, else of its class.

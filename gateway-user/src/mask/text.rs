@@ -107,9 +107,14 @@ impl Text {
             let early = self.ahead.min(width);
             self.ahead -= early;
             let left = width - early;
-            match finding.filter(|finding| left > 0 && set.contains(finding)) {
+            let value = || self.value(width);
+            match finding.filter(|finding| left > 0 && set.takes(finding, value)) {
                 Some(finding) => {
-                    let new = self.replacement(&finding, early, width, set);
+                    let new = match early {
+                        0 => set.replacement(&finding, &value()),
+                        // Of a value whose start has left already, nothing is told.
+                        _ => placeholder(&finding),
+                    };
                     out.push(Part::Replace(left, new));
                     found.push(finding);
                 }
@@ -119,13 +124,13 @@ impl Text {
         }
     }
 
-    /// What stands in place of the first `width` bytes that are held; of a value whose start has left already, nothing is told.
-    fn replacement(&self, finding: &Finding, early: usize, width: usize, set: &Set) -> String {
+    /// What the first `width` bytes that are held say.
+    fn value(&self, width: usize) -> String {
         let written = &self.held[..width];
-        match (early, self.escaped) {
-            (0, false) => set.replacement(finding, written),
-            (0, true) => set.replacement(finding, &json::decode(&format!("\"{written}\""))),
-            _ => placeholder(finding),
+        if self.escaped {
+            json::decode(&format!("\"{written}\"")).into_owned()
+        } else {
+            written.to_owned()
         }
     }
 }
@@ -136,5 +141,45 @@ pub(super) fn keep(width: usize, out: &mut Vec<Part>) {
         Some(Part::Keep(before)) => *before += width,
         _ if width > 0 => out.push(Part::Keep(width)),
         _ => {}
+    }
+}
+
+/// A text that passes as it is, searched on the way.
+#[derive(Default)]
+pub struct Passing {
+    text: Option<Text>,
+    /// Bytes that are searched and nobody has taken.
+    searched: usize,
+}
+
+impl Passing {
+    /// The text goes on.
+    pub fn push(&mut self, text: &str, set: &Set) {
+        let mut parts = Vec::new();
+        let scanned = self.text.get_or_insert_with(Text::plain);
+        scanned.push(text, text, set, &mut Vec::new(), &mut parts);
+        self.count(&parts);
+    }
+
+    /// The text is over, and so many bytes follow that are none.
+    pub fn interrupt(&mut self, others: usize, set: &Set) {
+        let mut parts = Vec::new();
+        if let Some(mut text) = self.text.take() {
+            text.finish(set, &mut Vec::new(), &mut parts);
+        }
+        self.count(&parts);
+        self.searched += others;
+    }
+
+    /// How many bytes may pass since the last time.
+    pub fn take(&mut self) -> usize {
+        std::mem::take(&mut self.searched)
+    }
+
+    fn count(&mut self, parts: &[Part]) {
+        let widths = parts.iter().map(|part| match part {
+            Part::Keep(width) | Part::Replace(width, _) => *width,
+        });
+        self.searched += widths.sum::<usize>();
     }
 }

@@ -209,6 +209,7 @@ async fn forward(
         }
     };
     let masks = connection.masks(&permit);
+    let brought = connection.brought(&ready.resource.name);
     let outgoing = match outgoing(connection, &ready, family, &permit, &masks, charge.counts()) {
         Ok(outgoing) => outgoing,
         Err(unfit) => {
@@ -261,7 +262,7 @@ async fn forward(
         Ok(response) => {
             let answering = Answering {
                 family,
-                masks,
+                masks: masks.told(brought),
                 held,
                 charge,
                 without_counts,

@@ -18,7 +18,7 @@ use super::surrogates::stands_for;
 use crate::approve::Digest;
 use crate::config::Credentials;
 use crate::keeper::CredentialClass;
-use crate::mask;
+use crate::mask::{self, Witness};
 use crate::policy::PolicySet;
 use crate::protocol::http::{self as protocol, Head};
 use crate::protocol::llm::{self, Call, Endpoint, Family, risks};
@@ -122,11 +122,14 @@ pub(super) async fn prepare(
         .filter(|found| !is_call || resource.is_provider() || llm::agrees(*found, &head, bytes));
     let family = endpoint.map(|found| found.family);
     let shape = shape(family, &head, &headers, bytes);
-    let found = if bytes.is_empty() {
-        Vec::new()
-    } else {
-        mask::findings(bytes, shape, policies.detectors()).map_err(|error| malformed(&error))?
-    };
+    let carried = connection.carried(&resource.name);
+    let witness = carried.clone().map(|carried| carried as Arc<dyn Witness>);
+    let everything = mask::Set::all().with(policies.detectors()).told(witness);
+    let mut found = mask::head::found(&head.target, &headers, &everything);
+    if !bytes.is_empty() {
+        let inside = mask::findings(bytes, shape, &everything);
+        found.extend(inside.map_err(|error| malformed(&error))?);
+    }
     let names = found
         .iter()
         .flat_map(|finding| [finding.detector.to_string(), finding.class.to_string()]);
@@ -135,6 +138,8 @@ pub(super) async fn prepare(
         names.extend(stands_for(connection, &head, &headers, bytes));
     }
     facts.set("findings", Fact::Set(names));
+    let moved = carried.map(|carried| carried.moved());
+    facts.set("moved", Fact::Set(moved.unwrap_or_default()));
     if endpoint.is_some_and(Endpoint::is_call) {
         charge::spent(connection, &mut facts);
     }

@@ -17,6 +17,7 @@ mod linger;
 mod lookup;
 mod observe;
 mod opaque;
+mod origins;
 mod outcome;
 mod outgoing;
 mod overload;
@@ -95,8 +96,8 @@ pub struct Gateway {
     pub classifiers: Vec<Arc<dyn Classifier>>,
     /// Workloads that untrusted content has reached.
     pub taints: Taints,
-    /// Surrogates of every identity.
-    pub surrogates: Vault,
+    /// What is remembered of values for every identity.
+    pub values: Vault,
     /// Memory for request bodies that are held while they are decided on, of all workloads together; [`body_budget`].
     pub bodies: Arc<Semaphore>,
     /// Prices, budgets, rates.

@@ -40,11 +40,17 @@ pub(super) fn outgoing(
     let mut headers = ready.headers.clone();
     protocol::end_to_end(&mut headers);
     let mut target = ready.head.target.clone();
+    if !masks.is_empty() {
+        mask::head::headers(&mut headers, masks, &mut Vec::new());
+        if let Some(masked) = mask::head::target(&target, masks, &mut Vec::new()) {
+            target = masked;
+        }
+    }
     let held = connection.gateway.keeper.holds(&ready.resource.name);
-    let signature = Signature::of(&headers, &target).filter(|_| !held && !connection.observes());
+    let signature = Signature::of(&ready.headers, &ready.head.target)
+        .filter(|_| !held && !connection.observes());
     if held {
         credentials::strip(&mut headers);
-        target = credentials::strip_target(&target);
     }
     // Also where a request that is only observed has come this far.
     uses_held(connection, &ready.resource)?;
@@ -87,14 +93,11 @@ pub(super) fn outgoing(
         .map_err(|error| malformed(&error))?;
         bytes = (masked.bytes != held.bytes).then_some(masked.bytes);
     }
-    let real = restored(connection, ready, permit, bytes.as_ref())?;
+    let real = restored(connection, ready, permit, &target, bytes.as_ref())?;
     bytes = real.body.or(bytes);
-    if let Some(real) = real.target {
-        target = if held {
-            credentials::strip_target(&real)
-        } else {
-            real
-        };
+    target = real.target.unwrap_or(target);
+    if held {
+        target = credentials::strip_target(&target);
     }
     let asking = asking(ready, family, bytes.as_deref());
     // A signed call stays as it is: its reservation counts.

@@ -4,6 +4,7 @@
 //! closed; a body that is dropped early is recorded as aborted; what cannot be masked is not passed.
 
 mod stream;
+mod watch;
 mod whole;
 
 use std::pin::Pin;
@@ -16,6 +17,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 pub(super) use self::stream::BoxError;
 use self::stream::{Edits, Record, Relay};
+use self::watch::Watch;
 use self::whole::Editing;
 use super::charge::Charge;
 use super::coding::Upstream;
@@ -157,7 +159,7 @@ pub(super) async fn start(
         return Ok(Response::from_parts(parts, Body::Whole(None)));
     }
     let upstream = match coding {
-        Ok(Some(coding)) if edited || family.is_some() => {
+        Ok(Some(coding)) if edited || masks.tells() || family.is_some() => {
             parts.headers.remove(header::CONTENT_ENCODING);
             for name in CHANGED_BY_EDITS {
                 parts.headers.remove(*name);
@@ -186,8 +188,8 @@ pub(super) async fn start(
         };
         return whole::answer(parts, upstream, record, editing, revoked).await;
     };
-    let streamed = family.filter(|_| record.charge.counts() && streamed);
-    let whole = streamed.map(|family| (Whole::new(framing, without_counts), family));
+    let counted = family.filter(|_| record.charge.counts() && streamed);
+    let whole = counted.map(|family| (Whole::new(framing, without_counts), family));
     if whole.is_some() || tools.is_some() {
         parts.headers.remove(header::CONTENT_LENGTH);
     }
@@ -195,8 +197,13 @@ pub(super) async fn start(
         Some(tools) => Upstream::Judged(Box::new(Judged::new(upstream, framing, tools))),
         None => upstream,
     };
-    let mask = match family {
-        _ if masks.is_empty() => None,
+    let mut watch = None;
+    let mask = match family.filter(|_| streamed) {
+        _ if masks.is_empty() && !masks.tells() => None,
+        None if masks.is_empty() => {
+            watch = Some(Watch::new(masks));
+            None
+        }
         None => {
             let reason = "an event stream of an unknown format cannot be masked";
             return fail(record, None, reason).await;
@@ -208,7 +215,12 @@ pub(super) async fn start(
             Some((mask::Stream::new(shape, framing, masks), family))
         }
     };
-    let edits = Edits { scrub, mask, whole };
+    let edits = Edits {
+        scrub,
+        mask,
+        watch,
+        whole,
+    };
     let relay = Relay::new(upstream, framing, edits, record, revoked);
     Ok(Response::from_parts(parts, Body::Relay(Box::new(relay))))
 }

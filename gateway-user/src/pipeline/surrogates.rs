@@ -1,4 +1,4 @@
-//! The surrogates of every identity, and what of a request they are restored in.
+//! What is remembered of values for every identity: surrogates, where values came from; and what of a request surrogates are restored in.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +9,7 @@ use super::Connection;
 use http::HeaderMap;
 
 use super::inspect::{Payload, Ready, Unfit, malformed, tally};
+use super::origins::Origins;
 use super::shape::{FORM, is_json, media_type, reads_as_json};
 use crate::keeper::Keeper;
 use crate::mask::{self, Restored, Surrogates, Unrestored, Written};
@@ -17,23 +18,35 @@ use crate::protocol::Why;
 use crate::protocol::http::Head;
 use crate::record::Finding;
 
-/// Surrogates by identity, as long as the gateway runs.
+/// What is remembered of values, by identity, as long as the gateway runs.
 #[derive(Debug, Default)]
-pub struct Vault(Mutex<HashMap<String, Arc<Surrogates>>>);
+pub struct Vault(Mutex<HashMap<String, Values>>);
+
+/// That of one identity.
+#[derive(Clone, Debug)]
+pub(super) struct Values {
+    surrogates: Arc<Surrogates>,
+    pub(super) origins: Arc<Origins>,
+}
 
 impl Vault {
-    /// Those of an identity: under a key of this installation, so that they outlive a restart.
-    fn of(&self, identity: &str, keeper: &Keeper) -> Option<Arc<Surrogates>> {
+    /// That of an identity: under keys of this installation, so that surrogates outlive a restart.
+    fn of(&self, identity: &str, keeper: &Keeper) -> Option<Values> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = all.get(identity) {
-            return Some(Arc::clone(known));
+            return Some(known.clone());
         }
         // No credential has this form.
-        let key = keeper.fingerprint(format!("surrogates\0{identity}").as_bytes());
-        let key = key.inspect_err(|error| tracing::error!(%error, "there are no surrogates"));
-        let surrogates = Arc::new(Surrogates::new(&key.ok()?.0));
-        all.insert(identity.to_owned(), Arc::clone(&surrogates));
-        Some(surrogates)
+        let key = |of| keeper.fingerprint(format!("{of}\0{identity}").as_bytes());
+        let keys = key("surrogates").and_then(|one| Ok((one, key("origins")?)));
+        let keys = keys.inspect_err(|error| tracing::error!(%error, "no value is remembered"));
+        let (surrogates, origins) = keys.ok()?;
+        let values = Values {
+            surrogates: Arc::new(Surrogates::new(&surrogates.0)),
+            origins: Arc::new(Origins::new(&origins.0)),
+        };
+        all.insert(identity.to_owned(), values.clone());
+        Some(values)
     }
 }
 
@@ -46,10 +59,13 @@ impl Connection {
     }
 
     fn surrogates(&self) -> Option<Arc<Surrogates>> {
+        self.values().map(|values| values.surrogates)
+    }
+
+    pub(super) fn values(&self) -> Option<Values> {
         let gateway = &self.gateway;
-        gateway
-            .surrogates
-            .of(&self.caller.identity.id, &gateway.keeper)
+        let identity = &self.caller.identity.id;
+        gateway.values.of(identity, &gateway.keeper)
     }
 }
 
@@ -61,12 +77,13 @@ pub(super) struct Real {
     pub(super) restored: Restored,
 }
 
-/// Restores what the permit names in the target and in the body, of which masks may have left another. What is sent to a provider of models
+/// Restores what the permit names in a target and in the body, of which masks may have left another. What is sent to a provider of models
 /// has no permit that names anything.
 pub(super) fn restored(
     connection: &Connection,
     ready: &Ready,
     permit: &Permit,
+    sent: &str,
     masked: Option<&Bytes>,
 ) -> Result<Real, Unfit> {
     let names = permit.restores();
@@ -81,9 +98,9 @@ pub(super) fn restored(
     };
     let mut found = Restored::new();
     let target = surrogates
-        .restore_target(&ready.head.target, names, &mut found)
+        .restore_target(sent, names, &mut found)
         .map_err(|error| unrestored(&error))?;
-    let target = (target != ready.head.target).then(|| target.into_owned());
+    let target = (target != sent).then(|| target.into_owned());
     let body = match (&ready.payload, masked) {
         (_, Some(bytes)) => bytes,
         (Payload::Whole(held), None) => &held.bytes,

@@ -349,7 +349,9 @@ fn defaults(case: &Case) -> Facts {
     facts.set("stream", false);
     facts.set("distrusted", false);
     facts.set("tainted", false);
-    facts.set("risks", Fact::Set(BTreeSet::new()));
+    for none in ["risks", "moved"] {
+        facts.set(none, Fact::Set(BTreeSet::new()));
+    }
     facts.set("tools", Fact::Set(BTreeSet::new()));
     facts.set("messages", 1);
     facts.set("spent_today_cents", 0);

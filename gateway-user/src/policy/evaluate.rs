@@ -10,7 +10,7 @@ use cedar_policy::{
     RestrictedExpression,
 };
 
-use super::shape::{FINDINGS, RISKS};
+use super::shape::{FINDINGS, MOVED, RISKS};
 use super::slice::reaches;
 use super::{PolicyError, PolicySet, Query, Slice};
 use crate::protocol::Fact;
@@ -102,6 +102,11 @@ impl<'a> Prepared<'a> {
                 return Err(EvaluateError::Unread);
             }
             facts.push((RISKS.to_owned(), texts(&BTreeSet::new())));
+        }
+        // Whoever read the body for its findings knows; an earlier version did not.
+        let has_origins = slice.facts.iter().any(|fact| fact == MOVED);
+        if has_origins && !query.facts.0.contains_key(MOVED) {
+            facts.push((MOVED.to_owned(), texts(&BTreeSet::new())));
         }
         let principal = uid(&set.types.identity, &query.identity);
         let groups = uids(&set.types.group, &query.groups);

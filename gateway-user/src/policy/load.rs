@@ -180,6 +180,7 @@ fn compile_here(sources: &[Source]) -> Result<PolicySet, PolicyError> {
     let types = Types::new()?;
     let places = all.policies().flat_map(lookup::places).collect();
     let vouched = all.policies().filter_map(lookup::vouched).collect();
+    let needs_origins = rules.values().any(|rule| rule.needs_origins);
     Ok(PolicySet {
         schema,
         types,
@@ -190,6 +191,7 @@ fn compile_here(sources: &[Source]) -> Result<PolicySet, PolicyError> {
         version,
         places,
         vouched,
+        needs_origins,
     })
 }
 
@@ -276,8 +278,10 @@ fn check(
             // What a body brings is to be there before it is known whether the workload is tainted.
             || shape::reads(&tree, shape::TAINTED)
             || shape::reads(&tree, shape::RISKS)
+            || shape::reads(&tree, shape::MOVED)
             || shape::reads(&tree, shape::FINDINGS),
         needs_risks: shape::reads(&tree, shape::RISKS),
+        needs_origins: shape::reads(&tree, shape::MOVED),
         terms,
     })
 }

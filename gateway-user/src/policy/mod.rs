@@ -81,6 +81,7 @@ pub struct PolicySet {
     places: BTreeSet<String>,
     /// Hosts that a permit is for, by their unlisted destination.
     vouched: BTreeSet<String>,
+    needs_origins: bool,
 }
 
 /// The policies that can apply to one action.
@@ -112,6 +113,8 @@ struct Rule {
     needs_body: bool,
     /// Whether it reads `context.risks`.
     needs_risks: bool,
+    /// Whether it reads `context.moved`.
+    needs_origins: bool,
     terms: Terms,
 }
 
@@ -201,6 +204,12 @@ impl PolicySet {
     pub fn needs_risks(&self, action: &str, service: &str, service_groups: &[String]) -> bool {
         let reached = self.reaches(action, service, service_groups, |slice| &slice.read_risks);
         reached.unwrap_or(true)
+    }
+
+    /// Whether some policy asks what goes where it did not come from, so that answers are searched for values.
+    #[must_use]
+    pub fn asks_for_origins(&self) -> bool {
+        self.needs_origins
     }
 
     /// Whether a permit of `action` at a service in these groups may restore.

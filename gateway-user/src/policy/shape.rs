@@ -221,11 +221,8 @@ fn names_exist(condition: &Expr, detectors: &Detectors) -> Result<(), Fault> {
             _ => None,
         })
     };
-    if let Some(name) = compared(FINDINGS)
-        .concat()
-        .into_iter()
-        .find(|name| !detectors.known(name))
-    {
+    let mut named = [FINDINGS, MOVED].into_iter().flat_map(compared).flatten();
+    if let Some(name) = named.find(|name| !detectors.known(name)) {
         return Err(Fault::unknown_detector(&name, detectors));
     }
     let risks = compared(RISKS).concat();
@@ -292,6 +289,8 @@ const MASKED: &str = "masked";
 const APPROVALS: &str = "approvals";
 /// The fact that needs whole bodies.
 pub(super) const FINDINGS: &str = "findings";
+/// What goes where it did not come from.
+pub(super) const MOVED: &str = "moved";
 /// Whether untrusted content has reached the workload.
 pub(super) const TAINTED: &str = "tainted";
 /// What in a call is known from attacks on models.

@@ -19,7 +19,11 @@ pub const HEADERS: &[&str] = &[
 
 /// Removes every credential header, and the WebSocket subprotocols that stand for one.
 pub fn strip(headers: &mut HeaderMap) {
-    let carriers: Vec<HeaderName> = headers.keys().filter(|name| named(name)).cloned().collect();
+    let carriers: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_header(name))
+        .cloned()
+        .collect();
     for name in carriers {
         headers.remove(name);
     }
@@ -47,8 +51,9 @@ fn starts(offered: &[u8], prefix: &str) -> bool {
     start.is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
 }
 
-/// Many servers read `x_api_key` as `x-api-key`.
-fn named(name: &HeaderName) -> bool {
+/// Whether agents put credentials in this header. Many servers read `x_api_key` as `x-api-key`.
+#[must_use]
+pub fn is_header(name: &HeaderName) -> bool {
     HEADERS.contains(&name.as_str().replace('_', "-").as_str())
 }
 
@@ -69,7 +74,7 @@ pub fn strip_target(target: &str) -> String {
 /// The credential a request presents, in a header, in its query or as a subprotocol; the first one found.
 #[must_use]
 pub fn presented<'a>(headers: &'a HeaderMap, target: &'a str) -> Option<&'a [u8]> {
-    let secret = |name: &HeaderName| named(name) && !name.as_str().starts_with("openai");
+    let secret = |name: &HeaderName| is_header(name) && !name.as_str().starts_with("openai");
     let in_header = headers.iter().find(|(name, _)| secret(name));
     let in_query = || {
         let pair = target
@@ -99,10 +104,18 @@ pub fn presented<'a>(headers: &'a HeaderMap, target: &'a str) -> Option<&'a [u8]
 
 /// Percent-encoded names are decoded first: servers do.
 fn carries(pair: &str) -> bool {
-    let name = percent_decode(pair.split('=').next().unwrap_or(pair));
-    PARAMETERS
-        .iter()
-        .any(|parameter| name.eq_ignore_ascii_case(parameter.as_bytes()))
+    is_named(&percent_decode(pair.split('=').next().unwrap_or(pair)))
+}
+
+/// Whether agents put credentials in the query parameter of this name.
+#[must_use]
+pub fn is_parameter(name: &str) -> bool {
+    is_named(name.as_bytes())
+}
+
+fn is_named(name: &[u8]) -> bool {
+    let mut parameters = PARAMETERS.iter();
+    parameters.any(|parameter| name.eq_ignore_ascii_case(parameter.as_bytes()))
 }
 
 fn percent_decode(text: &str) -> Vec<u8> {

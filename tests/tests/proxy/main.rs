@@ -21,6 +21,7 @@ mod http;
 mod llm;
 mod load;
 mod malformed;
+mod moved;
 mod names;
 mod observe;
 mod person;

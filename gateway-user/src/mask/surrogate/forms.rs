@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::detect;
 
 /// What counts of a value: spaces and dashes between digits are a matter of writing.
-pub(super) fn canonical(value: &str) -> Cow<'_, str> {
+pub fn canonical(value: &str) -> Cow<'_, str> {
     if is_grouped(value) {
         Cow::Owned(compact(value))
     } else {

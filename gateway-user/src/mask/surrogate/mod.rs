@@ -21,6 +21,7 @@ use aws_lc_rs::hmac;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::detect::{Finding, Name};
+pub use forms::canonical;
 pub use restore::{Restored, Unrestored, Written};
 
 /// The surrogates of one identity.

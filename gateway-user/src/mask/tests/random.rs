@@ -158,7 +158,7 @@ fn expected(text: &str, set: &Set) -> String {
     for finding in detect::scan(text, set.detectors())
         .iter()
         .rev()
-        .filter(|finding| set.contains(finding))
+        .filter(|finding| set.takes(finding, String::new))
     {
         out.replace_range(
             finding.range.clone(),
@@ -174,7 +174,7 @@ fn expected_value(value: &Value, set: &Set, rename: &mut impl FnMut(String) -> S
         Value::String(text) => Value::from(expected(text, set)),
         Value::Number(number) => {
             let found = detect::scan(&number.to_string(), set.detectors());
-            let masked = found.iter().find(|finding| set.contains(finding));
+            let masked = found.iter().find(|finding| set.takes(finding, String::new));
             masked.map_or_else(
                 || value.clone(),
                 |finding| Value::from(super::super::placeholder(finding)),

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
+use super::watch::Watch;
 use super::{refusal, scrub_values, unmaskable};
 use crate::keeper::Scrub;
 use crate::mask::{self, MaskError};
@@ -49,6 +50,8 @@ type Closing = Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send>>;
 pub(super) struct Edits {
     pub(super) scrub: Option<Scrub>,
     pub(super) mask: Option<(mask::Stream, Family)>,
+    /// It is searched, and not changed.
+    pub(super) watch: Option<Watch>,
     /// Only whole events go out, where a budget may end the stream.
     pub(super) whole: Option<(Whole, Family)>,
 }
@@ -190,7 +193,10 @@ impl Relay {
 
     fn mask(&mut self, data: Bytes, last: bool) -> (Bytes, Result<(), MaskError>) {
         let (out, masked) = match &mut self.edits.mask {
-            None => (data, Ok(())),
+            None => match &mut self.edits.watch {
+                Some(watch) => (watch.push(&data, last), Ok(())),
+                None => (data, Ok(())),
+            },
             Some((stream, _)) => {
                 let mut out = BytesMut::new();
                 let mut masked = stream.push(&data, &mut out);

@@ -71,7 +71,7 @@ pub(super) async fn answer(
             return refuse(record, *blocked, &whole).await;
         }
     }
-    let (bytes, findings) = if masks.is_empty() {
+    let (bytes, findings) = if masks.is_empty() && !masks.tells() {
         (whole, Vec::new())
     } else {
         match mask::body(&whole, shape, &masks) {

@@ -77,7 +77,10 @@ impl Direction {
         Self {
             from,
             reader: Reader::new(from, compression),
-            whole: terms.masks() || from == Peer::Client && terms.inspect(),
+            whole: match from {
+                Peer::Client => terms.masks() || terms.inspect(),
+                Peer::Server => terms.masks() || terms.answers().tells(),
+            },
             blind: false,
             terms,
             scrub,
@@ -289,12 +292,11 @@ impl Direction {
     /// What has to be masked in what one end says; policy is asked again where it wants to know what was found.
     fn terms_of(&mut self, says: &Bytes, shape: Shape) -> Result<mask::Set, Stop> {
         if self.from == Peer::Server {
-            return Ok(self.terms.opened());
+            return Ok(self.terms.answers());
         }
-        let found = mask::findings(says, shape, self.terms.permit().detectors())
-            .map_err(|error| Stop::refused(&format!("a message cannot be read: {error}")))?;
-        self.found(&found);
-        self.terms.of(&found)
+        let looked = self.terms.look(says, shape)?;
+        self.found(&looked.found);
+        self.terms.of(looked)
     }
 
     fn found(&mut self, found: &[detect::Finding]) {

@@ -1,9 +1,10 @@
 //! What a WebSocket was opened under, and why it may not go on.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::detect;
-use crate::mask;
+use crate::mask::{self, Shape, Witness};
 use crate::pipeline::Connection;
 use crate::pipeline::body::{Budgets, Share};
 use crate::policy::{Decision, Permit};
@@ -16,6 +17,12 @@ pub(super) struct Terms {
     connection: Arc<Connection>,
     permit: Permit,
     observed: bool,
+}
+
+/// What a message has, and what of that came from elsewhere.
+pub(super) struct Looked {
+    pub(super) found: Vec<detect::Finding>,
+    moved: BTreeSet<String>,
 }
 
 /// Nothing more may pass.
@@ -78,13 +85,31 @@ impl Terms {
             .map_err(|unfit| Stop::full(&unfit.reason))
     }
 
-    /// What it was opened with.
+    /// What was masked when it was opened.
     pub(super) fn opened(&self) -> mask::Set {
         self.connection.masks(&self.permit)
     }
 
-    /// What has to be masked in a message of the agent in which that was found.
-    pub(super) fn of(&self, found: &[detect::Finding]) -> Result<mask::Set, Stop> {
+    /// What has to be masked in messages of the server, and who hears of what passes.
+    pub(super) fn answers(&self) -> mask::Set {
+        let service = &self.permit.query().service;
+        self.opened().told(self.connection.brought(service))
+    }
+
+    /// What is found in a message of the agent.
+    pub(super) fn look(&self, says: &[u8], shape: Shape) -> Result<Looked, Stop> {
+        let carried = self.connection.carried(&self.permit.query().service);
+        let witness = carried.clone().map(|carried| carried as Arc<dyn Witness>);
+        let everything = mask::Set::all().with(self.permit.detectors());
+        let found = mask::findings(says, shape, &everything.told(witness))
+            .map_err(|error| Stop::refused(&format!("a message cannot be read: {error}")))?;
+        let moved = carried.map(|carried| carried.moved()).unwrap_or_default();
+        Ok(Looked { found, moved })
+    }
+
+    /// What has to be masked in a message of the agent.
+    pub(super) fn of(&self, looked: Looked) -> Result<mask::Set, Stop> {
+        let Looked { found, moved } = looked;
         if found.is_empty() {
             return Ok(self.opened());
         }
@@ -95,6 +120,7 @@ impl Terms {
         match self.permit.again(
             &policies,
             names.collect::<Fact>(),
+            Fact::Set(moved),
             self.connection.tainted(),
         ) {
             Decision::Permit(permit) => {

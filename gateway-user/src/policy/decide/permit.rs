@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Decision, Permit, Query, labels, resolve};
 use crate::detect::Detectors;
 use crate::policy::annotation::{read_short, short};
-use crate::policy::shape::{FINDINGS, TAINTED};
+use crate::policy::shape::{FINDINGS, MOVED, TAINTED};
 use crate::policy::{Masks, PolicySet};
 use crate::protocol::Fact;
 
@@ -19,11 +19,12 @@ impl Permit {
     }
 
     /// Decides again with the policies of now, for a part of it that has come later: with what people granted, what detectors
-    /// found in that part, and whether the workload is tainted by now.
+    /// found in that part, what of it came from elsewhere, and whether the workload is tainted by now.
     #[must_use]
-    pub fn again(&self, now: &PolicySet, findings: Fact, tainted: bool) -> Decision {
+    pub fn again(&self, now: &PolicySet, findings: Fact, moved: Fact, tainted: bool) -> Decision {
         let mut query = Query::clone(&self.query);
         query.facts.set(FINDINGS, findings);
+        query.facts.set(MOVED, moved);
         query.facts.set(TAINTED, tainted);
         resolve(now, query, &self.approvals)
     }

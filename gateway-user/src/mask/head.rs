@@ -1,0 +1,227 @@
+//! The head of a request: its path, query and headers carry values out as well as its body does.
+//!
+//! Credentials stay, wherever requests have them: policy knows of those by `context.credential`. So does what tells how to read the
+//! request.
+
+use std::convert::Infallible;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use super::Set;
+use super::document::{any, binary, named};
+use crate::detect::Finding;
+use crate::protocol::{credentials, form};
+
+/// Masks path and query of a target; `None` where nothing is to be masked. A value cannot leave its segment or parameter.
+pub fn target(target: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
+    let (path, query) = match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    };
+    let Ok(new_path) = form::edited(path, form::PATH, |segment, _| {
+        Ok::<_, Infallible>(any(segment, set, found))
+    });
+    let new_query =
+        query.and_then(|query| parameters(query, credentials::is_parameter, set, found));
+    if new_path.is_none() && new_query.is_none() {
+        return None;
+    }
+    let path = new_path.as_deref().unwrap_or(path);
+    Some(match new_query.as_deref().or(query) {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    })
+}
+
+/// Masks names and values, each behind its name, which tells what it is; not the values whose name `stays`.
+pub(super) fn parameters(
+    text: &str,
+    stays: fn(&str) -> bool,
+    set: &Set,
+    found: &mut Vec<Finding>,
+) -> Option<String> {
+    let mut name = String::new();
+    let Ok(new) = form::edited(text, form::FORM, |piece, separator| {
+        let new = (!stays(&name)).then(|| named(piece, &name, set, found));
+        name = if separator == Some('=') {
+            piece.to_owned()
+        } else {
+            String::new()
+        };
+        Ok::<_, Infallible>(new.flatten())
+    });
+    new
+}
+
+/// Masks the values of headers.
+pub fn headers(headers: &mut HeaderMap, set: &Set, found: &mut Vec<Finding>) {
+    for (name, value) in headers.iter_mut() {
+        if let Some(new) = self::value(name, value, set, found) {
+            *value = new;
+        }
+    }
+}
+
+/// What is found in a target and in headers.
+#[must_use]
+pub fn found(target: &str, headers: &HeaderMap, set: &Set) -> Vec<Finding> {
+    let mut found = Vec::new();
+    self::target(target, set, &mut found);
+    for (name, value) in headers {
+        self::value(name, value, set, &mut found);
+    }
+    found
+}
+
+fn value(
+    name: &HeaderName,
+    value: &HeaderValue,
+    set: &Set,
+    found: &mut Vec<Finding>,
+) -> Option<HeaderValue> {
+    let stays = READ_BY.contains(name)
+        || credentials::is_header(name)
+        || name.as_str().starts_with("sec-websocket-");
+    let new = (!stays).then(|| binary(value.as_bytes(), set, found))??;
+    HeaderValue::from_bytes(&new).ok()
+}
+
+/// They tell where the request goes and how it is read; a changed one would break it.
+const READ_BY: &[HeaderName] = &[
+    header::HOST,
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+];
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    const CARD: &str = "4111 1111 1111 1111";
+
+    fn masked(text: &str) -> Option<String> {
+        let mut found = Vec::new();
+        let new = target(text, &Set::new(["pii", "secrets"]), &mut found);
+        assert_eq!(new.is_some(), !found.is_empty(), "{text}");
+        new
+    }
+
+    #[test]
+    fn a_target_is_read_as_its_server_reads_it() {
+        let token = ["AK", "IA", "Q3EGTNR7XMS2KDLP"].concat();
+        for (sent, leaves) in [
+            (
+                "/people/anna%2esmith@corp.com/x?a=1",
+                "/people/%5BREDACTED%3Aemail%5D/x?a=1",
+            ),
+            (
+                "/p?q=card+4111%201111+1111+1111&a=%7e",
+                "/p?q=card%20%5BREDACTED%3Acredit-card%5D&a=%7e",
+            ),
+            (
+                "/p?args=%7B%22to%22%3A%22anna.smith%40corp.com%22%7D",
+                "/p?args=%7B%22to%22%3A%22%5BREDACTED%3Aemail%5D%22%7D",
+            ),
+            (
+                "/p?password=Tr0ub4dor-and-3",
+                "/p?password=%5BREDACTED%3Apassword%5D",
+            ),
+        ] {
+            assert_eq!(masked(sent).as_deref(), Some(leaves), "{sent}");
+        }
+        // A credential of its own is policy's to judge as that.
+        for sent in [
+            format!("/p?access_token={token}"),
+            format!("/p?k%65y={token}"),
+        ] {
+            assert_eq!(masked(&sent), None, "{sent}");
+        }
+        assert!(masked(&format!("/p?q={token}")).is_some());
+        for sent in [
+            "/v1/models?limit=20&after=model-3",
+            "/openai/deployments/gpt/chat/completions?api-version=2024-10-21",
+            "/v1beta/models/gemini:streamGenerateContent?alt=sse",
+            "/p?pageToken=CAUQAA&cursor=WyIyMDI0Il0&page_token=EAAaBlBUOkNBVQ",
+            "/commit/3b18e512dba79e4c8300dd08aeb37f8e728b8dad/0c1f?v=1700000000",
+            "/?sig&&=;",
+            "*",
+        ] {
+            assert_eq!(masked(sent), None, "{sent}");
+        }
+    }
+
+    #[test]
+    fn headers_carry_values_too() {
+        let set = Set::new(["pii", "secrets"]);
+        let mut sent = HeaderMap::new();
+        let token = ["AK", "IA", "Q3EGTNR7XMS2KDLP"].concat();
+        for (name, value) in [
+            ("x-note", CARD),
+            ("referer", "https://a.example/?to=anna.smith@corp.com"),
+            ("authorization", &format!("Bearer {token}")),
+            ("cookie", &format!("s={token}")),
+            ("sec-websocket-protocol", &format!("key.{token}")),
+        ] {
+            sent.insert(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                value.parse().unwrap(),
+            );
+        }
+        assert_eq!(found("/", &sent, &set).len(), 2);
+        let mut leaves = sent.clone();
+        headers(&mut leaves, &set, &mut Vec::new());
+        assert_eq!(leaves["x-note"], "[REDACTED:credit-card]");
+        assert_eq!(leaves["referer"], "https://a.example/?to=[REDACTED:email]");
+        for name in ["authorization", "cookie", "sec-websocket-protocol"] {
+            assert_eq!(leaves[name], sent[name]);
+        }
+    }
+
+    #[test]
+    fn what_clients_say_of_themselves_is_nobodys() {
+        let set = Set::new(["pii", "secrets"]);
+        for (name, value) in [
+            ("user-agent", "OpenAI/Python 3.51.0"),
+            (
+                "user-agent",
+                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.6778.85 Safari/537.36",
+            ),
+            (
+                "user-agent",
+                "Boto3/1.44.8 md/Botocore#1.44.8 ua/2.1 os/linux#6.18.0 md/arch#x86_64 lang/python#3.12.1 md/pyimpl#CPython cfg/retry-mode#legacy",
+            ),
+            ("user-agent", "google-genai-sdk/3.6.1 gl-python/3.12.1"),
+            ("x-stainless-runtime-version", "3.12.1"),
+            ("x-stainless-read-timeout", "600"),
+            (
+                "idempotency-key",
+                "stainless-python-retry-5f0c1d3e-8f1b-4c2e-9a77-0d7f3c1b2a90",
+            ),
+            (
+                "traceparent",
+                "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            ),
+            (
+                "baggage",
+                "sentry-trace_id=771a43a4192642f0b136d5159a501700,sentry-public_key=49d0f7386ad645858ae85020e393bef3",
+            ),
+            ("x-request-id", "req_011CSHoEeqs5C35K2UUqR7Fy"),
+            (
+                "x-amz-content-sha256",
+                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            ),
+            ("if-modified-since", "Wed, 21 Oct 2026 07:28:00 GMT"),
+        ] {
+            let mut sent = HeaderMap::new();
+            sent.insert(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                value.parse().unwrap(),
+            );
+            assert_eq!(found("/", &sent, &set), [], "{name}: {value}");
+        }
+    }
+}
