@@ -4,12 +4,14 @@
 //! drew: not a placeholder, a reference to a variable, a call, a type, a path or a word. The value alone is the match.
 
 mod names;
+mod said;
+mod value;
 
-use names::{PLACEHOLDERS, names};
+use said::said;
+use value::{is_basic, is_known, is_password, is_placeholder, is_plain, is_strong, is_token};
 
 use super::Detector;
 use super::place::{Class, Place, Verdict, run};
-use super::proof::{entropy, has_all_kinds, is_filler, is_mixed};
 
 /// What an assignment is reported as.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +19,7 @@ pub(super) struct Kinds {
     pub(super) secret: Detector,
     pub(super) password: Detector,
     pub(super) bearer: Detector,
+    pub(super) basic: Detector,
     pub(super) url: Detector,
     pub(super) connection: Detector,
 }
@@ -27,7 +30,11 @@ pub(super) enum Said {
     Nothing,
     Secret,
     Password,
+    /// A password by its place, whatever it looks like: in the parts of a connection string, behind a user.
+    Known,
     Bearer,
+    /// A user and a password in base 64.
+    Basic,
 }
 
 /// Whether a value may start here: behind `=`, `:`, a quote, a space or a bracket.
@@ -53,103 +60,35 @@ pub(super) fn at(place: Place<'_>, kinds: Kinds) -> Verdict {
     }
     match said(place.behind()) {
         (Said::Nothing, _) => Verdict::No,
-        (Said::Password, quote) => password(place, quote, kinds.password),
+        (Said::Password, quote) => password(place, quote, kinds.password, 6, is_password),
+        (Said::Known, quote) => password(place, quote, kinds.password, 4, is_known),
         (Said::Secret, quote) => token(place, quote, 16, kinds.secret),
-        (Said::Bearer, quote) => token(place, quote, 20, kinds.bearer),
+        (Said::Basic, quote) => token(place, quote, usize::MAX, kinds.basic),
+        (Said::Bearer, quote) => token(place, quote, 14, kinds.bearer),
     }
 }
 
-/// What the text before a value says, and the quote that opens the value.
-fn said(behind: &[u8]) -> (Said, Option<u8>) {
-    // Prose: a space behind a letter that ends neither such a name nor `is`.
-    if let [.., letter, b' '] = behind
-        && letter.is_ascii_alphabetic()
-        && !b"bdehkmnprstwy".contains(&letter.to_ascii_lowercase())
-    {
-        return (Said::Nothing, None);
-    }
-    let mut rest = behind;
-    let mut quote = None;
-    while let [before @ .., byte @ (b'"' | b'\'' | b'`')] = rest {
-        quote = quote.or(Some(*byte));
-        rest = before;
-    }
-    if ends_with_word(rest, b"bearer ")
-        || ends_with_word(rest, b"token ")
-            && ends_with_word(&rest[..rest.len() - 6], b"authorization: ")
-    {
-        return (Said::Bearer, quote);
-    }
-    let spaced = rest;
-    rest = rest.trim_ascii_end();
-    let name = match rest {
-        [before @ .., b':', b'='] | [before @ .., b'=', b'>'] | [before @ .., b'=' | b':'] => {
-            let before = before.trim_ascii_end();
-            // `password: str = "…"`.
-            before
-                .strip_suffix(b": str")
-                .or_else(|| before.strip_suffix(b": string"))
-                .unwrap_or(before)
-        }
-        [before @ .., b'('] if quote.is_some() => before,
-        [.., b'>'] => return (tag(rest), quote),
-        _ if spaced.len() > rest.len() => {
-            // `--password …`, `the password is …`.
-            if let Some(before) = rest.strip_suffix(b" is") {
-                return (names(word(before)), quote);
-            }
-            let name = word(rest);
-            let option =
-                rest[..rest.len() - name.len()].ends_with(b"--") || name.starts_with(b"--");
-            return (if option { names(name) } else { Said::Nothing }, quote);
-        }
-        _ => return (Said::Nothing, quote),
-    };
-    let name = match name {
-        [before @ .., b'"' | b'\'' | b'`'] => before,
-        [before @ .., b'"' | b'\'', b']'] => before,
-        name => name,
-    };
-    (names(word(name)), quote)
-}
-
-fn tag(behind: &[u8]) -> Said {
-    let name = word(&behind[..behind.len() - 1]);
-    if behind[..behind.len() - 1 - name.len()].ends_with(b"<") {
-        names(name)
-    } else {
-        Said::Nothing
-    }
-}
-
-/// The name that `text` ends with: one word, or two where it is some `key`.
-fn word(text: &[u8]) -> &[u8] {
-    let start = |text: &[u8]| {
-        let other = text.iter().rposition(|byte| {
-            !(byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
-        });
-        other.map_or(0, |at| at + 1)
-    };
-    let from = start(text);
-    match &text[..from] {
-        [before @ .., b' '] if text[from..].eq_ignore_ascii_case(b"key") => &text[start(before)..],
-        _ => &text[from..],
-    }
-}
-
-fn ends_with_word(text: &[u8], word: &[u8]) -> bool {
-    text.len() >= word.len() && text[text.len() - word.len()..].eq_ignore_ascii_case(word)
-}
-
-fn password(place: Place<'_>, quote: Option<u8>, detector: Detector) -> Verdict {
+fn password(
+    place: Place<'_>,
+    quote: Option<u8>,
+    detector: Detector,
+    shortest: usize,
+    is_one: fn(&[u8], bool) -> bool,
+) -> Verdict {
     static PLAIN: Class = Class::alphanumeric_and(b"!#%&*+-./:=?@^_~$|{}[](");
+    static IN_QUERY: Class = Class::alphanumeric_and(b"!#%*+-./:?@^_~$|{}[](");
     let ahead = place.ahead();
+    let plain = if said::in_query(place.behind()) {
+        &IN_QUERY
+    } else {
+        &PLAIN
+    };
     let end = match quote {
         Some(quote) => ahead
             .iter()
             .take(LONGEST_PASSWORD + 1)
             .position(|&byte| byte == quote || byte == b'\n'),
-        None => Some(run(&ahead[..ahead.len().min(LONGEST_PASSWORD + 1)], &PLAIN))
+        None => Some(run(&ahead[..ahead.len().min(LONGEST_PASSWORD + 1)], plain))
             .filter(|end| *end < ahead.len().min(LONGEST_PASSWORD + 1)),
     };
     let end = match end {
@@ -164,7 +103,7 @@ fn password(place: Place<'_>, quote: Option<u8>, detector: Detector) -> Verdict 
     } else {
         &ahead[..end]
     };
-    if closed && value.len() >= 6 && is_password(value, quote.is_some()) {
+    if closed && value.len() >= shortest && is_one(value, quote.is_some()) {
         Verdict::Match(detector, value.len())
     } else {
         Verdict::No
@@ -177,33 +116,6 @@ fn trimmed(value: &[u8]) -> &[u8] {
         [before @ .., b'.' | b':' | b'?'] => before,
         value => value,
     }
-}
-
-fn is_password(value: &[u8], quoted: bool) -> bool {
-    if is_placeholder(value) || value.contains(&b' ') {
-        return false;
-    }
-    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
-    let signs = value
-        .iter()
-        .filter(|byte| !byte.is_ascii_alphanumeric() && !b"_-.".contains(byte))
-        .count();
-    let code =
-        value.iter().any(|byte| b"(){}[]|".contains(byte)) || (!quoted && is_path_of_names(value));
-    let enough = digits > 0 || signs > 0;
-    !code && enough && !is_filler(value) && entropy(value) >= 2.0
-}
-
-/// `request.form.password1`: names joined by full stops.
-fn is_path_of_names(value: &[u8]) -> bool {
-    value.contains(&b'.')
-        && value.split(|&byte| byte == b'.').all(|part| {
-            part.first()
-                .is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_')
-                && part
-                    .iter()
-                    .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
-        })
 }
 
 fn token(place: Place<'_>, quote: Option<u8>, shortest: usize, detector: Detector) -> Verdict {
@@ -224,50 +136,18 @@ fn token(place: Place<'_>, quote: Option<u8>, shortest: usize, detector: Detecto
     let next = ahead.get(value.len()).copied();
     let ended = match quote {
         Some(quote) => next.is_none_or(|next| next == quote),
-        None => !next.is_some_and(|next| b"([{<$*@\\".contains(&next)),
+        None if next == Some(b'<') => place.follows(|byte| byte == b'>'),
+        None => !next.is_some_and(|next| b"([{$*@\\".contains(&next)),
     };
-    if ended && value.len() >= shortest && is_token(value, quote.is_some()) {
-        Verdict::Match(detector, value.len())
-    } else {
-        Verdict::No
+    if ended && value.len() >= shortest && is_token(value, quote.is_some())
+        || ended && is_basic(value)
+    {
+        return Verdict::Match(detector, value.len());
     }
-}
-
-fn is_token(value: &[u8], quoted: bool) -> bool {
-    let words = value
-        .split(|byte| b"-_./".contains(byte))
-        .filter(|part| !part.is_empty());
-    let random = words
-        .clone()
-        .filter(|part| is_mixed(part) || part.len() >= 20)
-        .map(<[u8]>::len)
-        .sum::<usize>();
-    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
-    let uuid = value.len() == 36 && value.iter().filter(|&&byte| byte == b'-').count() == 4;
-    let path = value.starts_with(b"/") || value.starts_with(b"./") || value.starts_with(b"arn:");
-    digits >= 2
-        && is_mixed(value)
-        && !path
-        && !is_placeholder(value)
-        && (quoted || !is_path_of_names(value))
-        && (uuid || random * 2 >= value.len())
-        && entropy(value) >= if has_all_kinds(value) { 3.2 } else { 2.9 }
-}
-
-/// What stands where a secret would: in manuals, templates and code.
-fn is_placeholder(value: &[u8]) -> bool {
-    let lower = value.to_ascii_lowercase();
-    let has = |word: &&[u8]| lower.windows(word.len()).any(|part| part == *word);
-    matches!(value, [b'$' | b'{' | b'<' | b'[' | b'%' | b'@' | b'&', ..])
-        || is_filler(value)
-        || PLACEHOLDERS.iter().any(|word| has(&word.as_bytes()))
-        || lower.windows(4).any(|part| {
-            part.iter()
-                .all(|&byte| byte == part[0] && !byte.is_ascii_digit())
-        })
-        || b"0123456789012345678901234567890"
-            .windows(value.len().min(31))
-            .any(|part| part == value && value.len() > 8)
+    match quote {
+        Some(_) if !ended => password(place, quote, detector, shortest, is_strong),
+        _ => Verdict::No,
+    }
 }
 
 /// The password of a URL: between `scheme://user:` and `@host`.
@@ -289,18 +169,7 @@ fn in_url(place: Place<'_>, kinds: Kinds) -> Verdict {
         _ => return Verdict::No,
     }
     let value = &ahead[..length];
-    let plain = [
-        &b"pass"[..],
-        b"password",
-        b"passwd",
-        b"pwd",
-        b"secret",
-        b"token",
-        b"pw",
-    ]
-    .iter()
-    .any(|word| value.eq_ignore_ascii_case(word));
-    if is_placeholder(value) || plain || value == name {
+    if is_placeholder(value) || is_plain(value) || value == name {
         return Verdict::No;
     }
     let web = [
@@ -332,3 +201,6 @@ pub(super) static BEFORE: Class = Class::from(b"=:\"'` \t\n>(");
 pub(super) static FIRST: Class = Class::alphanumeric_and(b"!#%&*+-./:=?@^_~$");
 const LONGEST_PASSWORD: usize = 128;
 const LONGEST_TOKEN: usize = 400;
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,11 @@
-//! AWS access keys: the id (`AKIA…`, `ASIA…`), and the 40-character secret, which has no mark of its own and counts only shortly
+//! AWS access keys: the id (`AKIA…`, `ASIA…`, and those of bearer tokens and contexts), and the 40-character secret, which has no mark of its own and counts only shortly
 //! behind a word that announces it or behind an id.
 //!
 //! Formats: AWS IAM User Guide, "IAM identifiers", unique identifiers.
 
 use super::Detector;
 use super::place::{Class, Place, Verdict};
+use super::proof::entropy;
 
 /// The key id that stands here; the place has an `A`.
 pub(super) fn id(place: Place, detector: Detector) -> Verdict {
@@ -13,7 +14,7 @@ pub(super) fn id(place: Place, detector: Detector) -> Verdict {
         Verdict::No
     } else if ahead.len() <= ID && !place.whole {
         Verdict::More
-    } else if is_key_id(ahead) {
+    } else if is_key_id(ahead) && (is_old(ahead) || entropy(&ahead[4..ID]) >= 3.0) {
         Verdict::Match(detector, ID)
     } else {
         Verdict::No
@@ -25,10 +26,15 @@ pub(super) fn is_key_id(text: &[u8]) -> bool {
     text.len() >= ID && may_become_id(text) && !text.get(ID).is_some_and(|&byte| is_id(byte))
 }
 
+/// Whether it has one of the beginnings that nothing else has.
+fn is_old(text: &[u8]) -> bool {
+    text.starts_with(PREFIXES[0]) || text.starts_with(PREFIXES[1])
+}
+
 fn may_become_id(text: &[u8]) -> bool {
     let here = &text[..text.len().min(ID)];
     let prefix = here.len().min(4);
-    (here[..prefix] == b"AKIA"[..prefix] || here[..prefix] == b"ASIA"[..prefix])
+    PREFIXES.iter().any(|all| here[..prefix] == all[..prefix])
         && here.iter().all(|&byte| is_id(byte))
 }
 
@@ -97,6 +103,7 @@ fn is_secret(byte: u8) -> bool {
     SECRETS.has(byte)
 }
 
+const PREFIXES: [&[u8; 4]; 4] = [b"AKIA", b"ASIA", b"ABIA", b"ACCA"];
 const ID: usize = 20;
 const SECRET: usize = 40;
 

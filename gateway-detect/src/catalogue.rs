@@ -89,6 +89,11 @@ fn read() -> Catalogue {
         ),
         password: number(SECRETS, "password", "value of something called a password"),
         bearer: number(SECRETS, "bearer-token", "token of an Authorization header"),
+        basic: number(
+            SECRETS,
+            "basic-auth",
+            "user and password of an Authorization header",
+        ),
         url: number(SECRETS, "url-password", "password in a web address"),
         connection: number(
             SECRETS,

@@ -182,7 +182,7 @@ impl<'a> Cursor<'a> {
 /// What begins a word, a number, a path in base 64 or a PEM block.
 static WORDS: Class = Class::alphanumeric_and(b"+/(-");
 /// What long keys are made of.
-static REACH: Class = Class::alphanumeric_and(b"+/_-.:~|=<");
+static REACH: Class = Class::alphanumeric_and(b"+/_-.:~|=<$");
 static JOINTS: Class = Class::from(b"-_./+");
 /// How far before an address a word for mail may stand.
 const NEAR_MAIL: usize = 40;

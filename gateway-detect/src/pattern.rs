@@ -221,6 +221,9 @@ pub(super) fn class(name: &str) -> Option<&'static Class> {
     static PADDED: Class = Class::alphanumeric_and(b"+/=");
     static BASE32: Class = Class::from(b"234567ABCDEFGHIJKLMNOPQRSTUVWXYZ");
     static LETTER: Class = Class::from(b"abcdefghijklmnopqrstuvwxyz");
+    static SIGNED: Class = Class::alphanumeric_and(b"_-.~");
+    static CRYPT: Class = Class::alphanumeric_and(b"./");
+    static LINES: Class = Class::alphanumeric_and(b"+/=\r\n");
     static TOKEN: Class = Class::alphanumeric_and(b"_-.+/=~%");
     Some(match name {
         "d" => &DIGIT,
@@ -235,6 +238,9 @@ pub(super) fn class(name: &str) -> Option<&'static Class> {
         "B" => &PADDED,
         "2" => &BASE32,
         "l" => &LETTER,
+        "q" => &SIGNED,
+        "c" => &CRYPT,
+        "n" => &LINES,
         "t" => &TOKEN,
         _ => return None,
     })

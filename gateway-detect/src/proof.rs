@@ -17,8 +17,6 @@ pub(super) enum Proof {
     Form,
     /// Letters and digits.
     Mixed,
-    /// A user and a password in base 64.
-    Basic,
 }
 
 impl Proof {
@@ -30,7 +28,6 @@ impl Proof {
             "jwt" => Self::Jwt,
             "form" => Self::Form,
             "mixed" => Self::Mixed,
-            "basic" => Self::Basic,
             _ => return None,
         })
     }
@@ -49,8 +46,6 @@ impl Proof {
                     && (has_stretch(body) || has_all_kinds(body))
             }
             Self::Jwt => is_token_header(found),
-            Self::Basic => decoded(body)
-                .is_some_and(|text| text.contains(&b':') && text.iter().all(u8::is_ascii_graphic)),
         }
     }
 
@@ -121,7 +116,10 @@ fn is_token_header(found: &[u8]) -> bool {
     let header = found.split(|&byte| byte == b'.').next().unwrap_or_default();
     let header = decoded(header).unwrap_or_default();
     let has = |word: &[u8]| header.windows(word.len()).any(|part| part == word);
-    header.starts_with(b"{\"") && (has(b"\"alg\"") || has(b"\"typ\"") || has(b"\"kid\""))
+    // A second object behind it says as much.
+    let object = || found.windows(4).any(|part| part == b".eyJ") && header.is_ascii();
+    let named = || has(b"\"alg\"") || has(b"\"typ\"") || has(b"\"kid\"") || has(b"\"enc\"");
+    header.starts_with(b"{\"") && (named() || object())
 }
 
 /// The whole quads of a text in base 64, of either alphabet.

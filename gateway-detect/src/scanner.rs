@@ -43,12 +43,13 @@ pub fn scan(text: &str, detectors: &Detectors) -> Vec<Finding> {
     findings
 }
 
-/// The detector of the first finding in an encoded text that does not end behind `most`.
+/// The detector of the first finding in an encoded text that does not end behind `most`, or that is longer than half of the text: what goes
+/// on behind it makes no other of that.
 pub(super) fn first(text: &str, most: usize, detectors: &Detectors, depth: u8) -> Option<Detector> {
     let mut found = None;
     let fold = Folded::of(text);
     each(&fold.text, detectors, depth, |detector, start, length| {
-        if fold.end(start + length) <= most {
+        if fold.end(start + length) <= most || length * 2 >= fold.text.len() {
             found = Some(detector);
         }
         found.is_none()

@@ -98,10 +98,12 @@ impl Secrets {
             vec![Vec::new(); 256],
         );
         // Addresses of coins and AWS key ids have rules of their own.
-        for three in [*b"bc1", *b"tb1", *b"ltc", *b"AKI", *b"ASI"] {
+        for three in [
+            *b"bc1", *b"tb1", *b"ltc", *b"AKI", *b"ASI", *b"ABI", *b"ACC",
+        ] {
             begins.insert(three);
         }
-        for three in [*b"AKI", *b"ASI"] {
+        for three in [*b"AKI", *b"ASI", *b"ABI", *b"ACC"] {
             glued.insert(three);
         }
         for (index, form) in forms.iter().enumerate() {
@@ -327,7 +329,7 @@ const ENCODED: usize = 32;
 const MOST_SHOWN: usize = 16;
 
 /// What a key is called.
-const KEY_WORDS: [&str; 24] = [
+const KEY_WORDS: [&str; 26] = [
     "key",
     "keys",
     "apikey",
@@ -352,6 +354,8 @@ const KEY_WORDS: [&str; 24] = [
     "license",
     "sig",
     "signature",
+    "unseal",
+    "login",
 ];
 
 #[cfg(test)]

@@ -81,8 +81,11 @@ pub(super) struct Sieve {
     sure: u64,
     /// Whether something before the block's first byte announces a value, as far as that goes on.
     announced: bool,
-    /// Whether the block begins inside the name of an option.
+    /// Whether the block begins inside the name of an option, or the first argument of a call.
     option: bool,
+    argument: bool,
+    /// Whether such an argument ended right before the block.
+    closed: bool,
 }
 
 const NONE: usize = usize::MAX;
@@ -124,6 +127,8 @@ impl Sieve {
             sure: 0,
             announced: true,
             option: true,
+            argument: true,
+            closed: true,
         }
     }
 
@@ -194,6 +199,7 @@ impl Sieve {
         self.here = Classes::of(text, self.base, whole);
         self.ahead = Classes::of(text, self.base + 64, whole);
         (self.announced, self.option) = (true, true);
+        (self.argument, self.closed) = (true, true);
         self.judge(question, before);
     }
 
@@ -266,8 +272,8 @@ impl Sieve {
         self.any = self.sure | values | begins;
     }
 
-    /// Where a value may start behind what announces one: behind a separator, ` is`, the ends of `bearer` and `token`, the name of an
-    /// option, and then any quotes and spaces.
+    /// Where a value may start behind what announces one: behind a separator, ` is`, the ends of `bearer`, `basic`, `token` and `password`,
+    /// options, first arguments, and then quotes and spaces; in quotes also behind the ends of `by` and `…string`.
     fn values(&mut self, before: Classes) -> u64 {
         let here = self.here;
         let behind = |class: fn(&Classes) -> u64, far: u32| {
@@ -276,14 +282,26 @@ impl Sieve {
         let is = here.s & behind(|all| all.i, 1) & behind(|all| all.space, 2);
         let bearer = here.r & behind(|all| all.e, 1) & behind(|all| all.r, 2);
         let token = here.n & behind(|all| all.e, 1) & behind(|all| all.k, 2);
-        let options = here.hyphen & behind(|all| all.hyphen, 1);
+        let word = here.d & behind(|all| all.r, 1);
+        let basic = here.c & behind(|all| all.i, 1) & behind(|all| all.s, 2);
+        let options = here.hyphen & behind(|all| all.hyphen | all.space, 1);
         let (named, option) = behind_run(options << 1 | u64::from(self.option), here.name);
-        let ends = here.separator | is | bearer | token;
+        // `f("name", `
+        let calls = here.quote & behind(|all| all.left, 1);
+        let (closed, argument) = behind_run(calls << 1 | u64::from(self.argument), !here.quote);
+        let closed = closed & here.quote;
+        let second = here.comma & (closed << 1 | u64::from(self.closed));
+        self.argument = argument || calls >> 63 == 1;
+        self.closed = closed >> 63 == 1;
+        let ends = here.separator | is | bearer | token | word | basic | second;
         let (values, announced) =
             behind_run(ends << 1 | u64::from(self.announced) | named, here.quiet);
         self.option = option || options >> 63 == 1;
         self.announced = announced || ends >> 63 == 1;
-        values & here.first
+        let pair = behind(|all| all.g, 3) & behind(|all| all.n, 4)
+            | behind(|all| all.y, 3) & behind(|all| all.b, 4);
+        let quoted = behind(|all| all.quote, 1) & behind(|all| all.space, 2) & pair;
+        (values | quoted) & here.first
     }
 
     /// The places from which an `@` can be reached.
@@ -320,7 +338,7 @@ impl Sieve {
     }
 }
 
-/// The places where an operator's detector may find something.
+/// Where an operator's detector may find something.
 fn own(question: Question<'_>, base: usize) -> u64 {
     if !question.detectors.has_custom() {
         return 0;

@@ -1,6 +1,7 @@
 //! Words that announce what follows them: found in any case, shortly before a place.
 //!
 //! In: all words, once. Out: which of them stand in a stretch of text, as whole words, `myApiKey` and `API_KEY` being `my`, `api`, `key`.
+//! A word of two is also found as names have it: `tax id` in `tax_id`, `tax-id`, `customerTaxId`, `TAXID`.
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
@@ -9,6 +10,8 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 pub(super) struct Words {
     all: Vec<String>,
     search: Option<AhoCorasick>,
+    /// The word that each pattern of the search is a form of.
+    forms: Vec<usize>,
 }
 
 /// Which words stand somewhere.
@@ -39,11 +42,20 @@ impl Words {
 
     /// Ready to search; words may no longer be added.
     pub(super) fn ready(mut self) -> Self {
+        let mut patterns = Vec::new();
+        for (number, word) in self.all.iter().enumerate() {
+            patterns.push(word.clone());
+            self.forms.push(number);
+            for joint in ["_", "-", ""].iter().filter(|_| word.contains(' ')) {
+                patterns.push(word.replace(' ', joint));
+                self.forms.push(number);
+            }
+        }
         self.search = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .kind(Some(AhoCorasickKind::ContiguousNFA))
             .match_kind(MatchKind::Standard)
-            .build(&self.all)
+            .build(&patterns)
             .ok();
         self
     }
@@ -59,8 +71,14 @@ impl Words {
             let (start, end) = (found.start(), found.end());
             let inside = start > 0 && joined(text[start - 1], text[start])
                 || end < text.len() && joined(text[end - 1], text[end]);
-            if !inside && in_one_case(&text[start..end]) {
-                said.add(found.pattern().as_usize());
+            if inside {
+                continue;
+            }
+            let number = self.forms.get(found.pattern().as_usize()).copied();
+            let number = number.unwrap_or(usize::MAX);
+            let word = self.all.get(number).map_or("", String::as_str);
+            if in_one_case(&text[start..end], word) {
+                said.add(number);
             }
         }
         said
@@ -111,10 +129,28 @@ fn joined(one: u8, next: u8) -> bool {
         && !(one.is_ascii_lowercase() && next.is_ascii_uppercase())
 }
 
-/// `word`, `Word` or `WORD`: no piece of random characters.
-fn in_one_case(word: &[u8]) -> bool {
-    let upper = word.iter().skip(1).any(u8::is_ascii_uppercase);
-    !(upper && word.iter().any(u8::is_ascii_lowercase)) || word.contains(&b' ')
+/// `word`, `Word`, `WORD`, `twoWords` or `TwoWords`: no piece of random characters.
+fn in_one_case(found: &[u8], word: &str) -> bool {
+    if found.len() == word.len() && word.contains(' ') {
+        return true;
+    }
+    let upper = found.iter().skip(1).any(u8::is_ascii_uppercase);
+    if !(upper && found.iter().any(u8::is_ascii_lowercase)) {
+        return true;
+    }
+    // Capitals stand where the words begin, each once.
+    let letters = word.bytes().filter(|byte| *byte != b' ');
+    let begins = word
+        .bytes()
+        .zip([b' '].into_iter().chain(word.bytes()))
+        .filter(|(byte, _)| *byte != b' ')
+        .map(|(_, before)| before == b' ');
+    found.len() < word.len()
+        && letters
+            .zip(begins)
+            .zip(found)
+            .enumerate()
+            .all(|(at, ((_, begins), byte))| at == 0 || byte.is_ascii_uppercase() == begins)
 }
 
 #[cfg(test)]
@@ -138,6 +174,20 @@ mod tests {
         ] {
             assert_eq!(words.said(text.as_bytes()).any(&[sin, key]), has, "{text}");
         }
-        assert!(words.said(b"the API key").any(&[key]));
+        for text in [
+            "the API key",
+            "api_key",
+            "my-api-key",
+            "myApiKey",
+            "ApiKey",
+            "APIKEY",
+            "apikey",
+            "API KEY",
+        ] {
+            assert!(words.said(text.as_bytes()).any(&[key]), "{text}");
+        }
+        for text in ["the aPiKeY", "apIkey", "xapikey", "apikeys"] {
+            assert!(!words.said(text.as_bytes()).any(&[key]), "{text}");
+        }
     }
 }

@@ -5,7 +5,9 @@ use crate::place::LOOKBEHIND;
 
 /// What a name says.
 pub(super) fn names(name: &[u8]) -> Said {
-    if name.eq_ignore_ascii_case(b"pw") {
+    if name.eq_ignore_ascii_case(b"pw")
+        || matches!(name, [.., b'_' | b'-', b'p' | b'P', b'w' | b'W'])
+    {
         return Said::Password;
     }
     if name.len() < 3 || !may_end_so(name) {
@@ -17,6 +19,8 @@ pub(super) fn names(name: &[u8]) -> Said {
         plain[length] = byte.to_ascii_lowercase();
         length += 1;
     }
+    // `LOB_KEY`: a variable of the environment.
+    let variable = name.ends_with(b"_KEY") && !name.iter().any(u8::is_ascii_lowercase);
     let name = &plain[..length];
     let among = |all: &[&str]| all.iter().any(|word| name.ends_with(word.as_bytes()));
     let holds = |all: &[&str]| {
@@ -25,12 +29,12 @@ pub(super) fn names(name: &[u8]) -> Said {
     };
     let said = if among(&PASSWORDS) {
         Said::Password
-    } else if among(&SECRETS) {
+    } else if among(&SECRETS) || variable {
         Said::Secret
     } else {
         return Said::Nothing;
     };
-    if holds(&NOT_SECRET) {
+    if holds(&NOT_SECRET) || variable && holds(&NOT_KEY) {
         Said::Nothing
     } else {
         said
@@ -60,12 +64,13 @@ fn may_end_so(name: &[u8]) -> bool {
 }
 
 /// What names of passwords end in.
-const PASSWORDS: [&str; 12] = [
+const PASSWORDS: [&str; 13] = [
     "password",
     "passwd",
     "passphrase",
     "passwort",
     "pwd",
+    "pswd",
     "userpass",
     "dbpass",
     "pass",
@@ -75,7 +80,7 @@ const PASSWORDS: [&str; 12] = [
     "passcode",
 ];
 /// What names of other secrets end in.
-const SECRETS: [&str; 30] = [
+const SECRETS: [&str; 46] = [
     "secret",
     "token",
     "apikey",
@@ -106,6 +111,39 @@ const SECRETS: [&str; 30] = [
     "authorization",
     "appsecret",
     "auth",
+    "subscriptionkey",
+    "secretkeybase",
+    "streamkey",
+    "storagekey",
+    "serverkey",
+    "hmackey",
+    "jwtkey",
+    "deploykey",
+    "recordkey",
+    "integrationkey",
+    "decryptionkey",
+    "sessionkey",
+    "unsealkey",
+    "securitykey",
+    "functionkey",
+    "writekey",
+];
+/// Variables of the environment that hold these are no secrets.
+const NOT_KEY: [&str; 14] = [
+    "cache",
+    "partition",
+    "primary",
+    "foreign",
+    "sort",
+    "index",
+    "group",
+    "dedup",
+    "event",
+    "object",
+    "lookup",
+    "header",
+    "trace",
+    "span",
 ];
 /// Names that hold these are of something else.
 const NOT_SECRET: [&str; 19] = [

@@ -32,18 +32,26 @@ pub(super) struct Classes {
     /// What an international or a bracketed number begins with.
     pub(super) open: u64,
     pub(super) colon: u64,
+    pub(super) comma: u64,
+    pub(super) left: u64,
+    pub(super) quote: u64,
     pub(super) hyphen: u64,
     pub(super) sign: u64,
     pub(super) space: u64,
     pub(super) zero: u64,
     pub(super) x: u64,
     /// Letters of either case.
+    pub(super) b: u64,
+    pub(super) c: u64,
+    pub(super) d: u64,
     pub(super) e: u64,
+    pub(super) g: u64,
     pub(super) i: u64,
     pub(super) k: u64,
     pub(super) n: u64,
     pub(super) r: u64,
     pub(super) s: u64,
+    pub(super) y: u64,
 }
 
 /// What stands behind the end of a text that goes on could be in any class.
@@ -103,17 +111,25 @@ every_class!(
     separator,
     open,
     colon,
+    comma,
+    left,
+    quote,
     hyphen,
     sign,
     space,
     zero,
     x,
+    b,
+    c,
+    d,
     e,
+    g,
     i,
     k,
     n,
     r,
-    s
+    s,
+    y
 );
 
 #[inline]
@@ -138,6 +154,7 @@ fn of_block(block: &[u8; 64]) -> Classes {
     let (space, left, right) = (sign & low(0), sign & low(8), sign & low(9));
     let (plus, hyphen) = (sign & low(11), sign & low(13));
     let (dot, slash) = (sign & low(14), sign & low(15));
+    let (comma, dollar) = (sign & low(12), sign & low(4));
     let (colon, less) = (number & low(10), number & low(12));
     let (equal, greater) = (number & low(13), number & low(14));
     let under = upper_late & low(15);
@@ -152,7 +169,13 @@ fn of_block(block: &[u8; 64]) -> Classes {
         digit,
         upper,
         hex: digit | early & !low(0) & !b3 & !(b2 & b1 & b0),
-        reach: alphanumeric | joint | colon | equal | less | lower_late & (low(12) | low(14)),
+        reach: alphanumeric
+            | joint
+            | colon
+            | equal
+            | less
+            | dollar
+            | lower_late & (low(12) | low(14)),
         run: secret | lines,
         secret,
         number: digit | upper | space | hyphen | dot | slash | open | right,
@@ -164,17 +187,25 @@ fn of_block(block: &[u8; 64]) -> Classes {
         separator: colon | equal | greater | left,
         open,
         colon,
+        comma,
+        left,
+        quote: quotes,
         hyphen,
         sign: early & !b5 & low(0),
         space,
         zero: number & low(0),
         x: lower_late & low(8),
+        b: early & low(2),
+        c: early & low(3),
+        d: early & low(4),
         e: early & low(5),
+        g: early & low(7),
         i: early & low(9),
         k: early & low(11),
         n: early & low(14),
         r: late & low(2),
         s: late & low(3),
+        y: late & low(9),
     }
 }
 
@@ -232,7 +263,7 @@ mod tests {
             digit,
             upper,
             hex: all(byte.is_ascii_hexdigit()),
-            reach: alphanumeric | among(b"+/_-.:~|=<"),
+            reach: alphanumeric | among(b"+/_-.:~|=<$"),
             run: alphanumeric | among(b"+/_-"),
             secret: alphanumeric | among(b"+/"),
             number: digit | upper | among(b" -./+()"),
@@ -244,17 +275,25 @@ mod tests {
             separator: among(b"=:>("),
             open: among(b"+("),
             colon: among(b":"),
+            comma: among(b","),
+            left: among(b"("),
+            quote: among(b"\"'`"),
             hyphen: among(b"-"),
             sign: among(b"@"),
             space: among(b" "),
             zero: among(b"0"),
             x: among(b"x"),
+            b: letter(b'b'),
+            c: letter(b'c'),
+            d: letter(b'd'),
             e: letter(b'e'),
+            g: letter(b'g'),
             i: letter(b'i'),
             k: letter(b'k'),
             n: letter(b'n'),
             r: letter(b'r'),
             s: letter(b's'),
+            y: letter(b'y'),
         }
     }
 

@@ -99,6 +99,21 @@ fn long_encoded_texts_are_read_in_windows_to_their_end() {
     is_found_however_cut(&text);
 }
 
+/// The form of a key in a configuration of Kubernetes.
+#[test]
+fn an_encoded_key_that_is_longer_than_a_window_is_found() {
+    let line = "MIIEowIBAAKCAQEA1c7+9z5Pad7OejecsQ0bu3aumNlMIIEowIBAAKCAQEA1c7/\n";
+    let begin = "-----BEGIN RSA PRIVATE KEY-----\n";
+    for front in ["", &"a: b\n".repeat(30), &"a: b\n".repeat(90)] {
+        let key = base64(&format!("{front}{begin}{}", line.repeat(25)));
+        let text = format!("client-key-data: {key}\n");
+        let all = found(&text);
+        assert_eq!(all.len(), 1, "{all:?}");
+        assert_eq!(all[0].0, "private-key");
+        assert!(key.ends_with(&all[0].1));
+    }
+}
+
 #[test]
 fn encoded_images_and_hashes_are_left_alone() {
     let noise: String = (0..6000_u32)

@@ -95,6 +95,18 @@ fn published_examples_are_found() {
             "Authorization: Bearer 8f3kd92mfq0zx71bv6nw5",
         ),
         (
+            "basic-auth",
+            "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+        ),
+        (
+            "password-hash",
+            "root:$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1:19000:0",
+        ),
+        (
+            "private-key",
+            "Private-Lines: 2\nAAAAIFdlIGFyZSBub3QgYSByZWFsIGtleSBhdCBhbGwsIG5vdCBhdCBhbGwsIG5v\nAAAA\nPrivate-MAC: 00\n",
+        ),
+        (
             "jwt",
             "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
         ),

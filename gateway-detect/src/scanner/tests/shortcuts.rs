@@ -89,6 +89,35 @@ fn short_cuts_miss_nothing() {
     }
 }
 
+/// Everything that announces a value, at every distance from the beginning of a block.
+#[test]
+fn short_cuts_miss_nothing_that_is_announced() {
+    for announced in [
+        "put(\"db.password\", \"hunter2!x",
+        "f('a b', 'x', ('password','hunter2!x",
+        "NetworkCredential(\"ada@example\",\n \"hunter2!x",
+        "IDENTIFIED BY 'hunter2!x",
+        "user ada identified by 'hunter2!x",
+        "SecureString \"hunter2!x",
+        "password 'hunter2!x",
+        "login ada password hunter2!x",
+        " -Password hunter2!x",
+        "sshpass -p hunter2!x",
+        "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+        "Server=a;Pwd=hunter2!x",
+        "value=\"hunter2!x",
+        "<a key=\"Password\" value=\"hunter2!x",
+        "token :::= \"q7Zk2mWv9Rt4Lx8Bn3Hc",
+        "<Pass a=\"b\">hunter2!x</Pass",
+    ] {
+        for distance in 0..130 {
+            let text = format!("{}{announced}\" and so on", "x ".repeat(distance / 2));
+            let text = format!("{}{text}", &"y"[distance % 2..]);
+            assert_eq!(scan(&text), everywhere(&text), "{text}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -1,0 +1,343 @@
+//! What the text before a value says of it: the name, and how that is joined to the value.
+//!
+//! In: the text up to a value. Out: what its name is that of, and the quote that opens it. Names come before `=`, `:` and the operators made
+//! of these, in tags, options, calls, as the `name` beside a `value`; and where a password has its place, no name has to say so.
+
+use super::Said;
+use super::names::names;
+use crate::place::Class;
+
+/// What the text before a value says, and the quote that opens the value.
+pub(super) fn said(behind: &[u8]) -> (Said, Option<u8>) {
+    // Prose: a space behind a letter that ends neither such a name nor `is`.
+    if let [.., letter, b' '] = behind
+        && letter.is_ascii_alphabetic()
+        && !b"bcdeghkmnprstwy".contains(&letter.to_ascii_lowercase())
+    {
+        return (Said::Nothing, None);
+    }
+    let mut rest = behind;
+    let mut quote = None;
+    while let [before @ .., byte @ (b'"' | b'\'' | b'`')] = rest {
+        quote = quote.or(Some(*byte));
+        rest = before;
+    }
+    if ends_with_word(rest, b"bearer ")
+        || ends_with_word(rest, b"token ")
+            && ends_with_word(&rest[..rest.len() - 6], b"authorization: ")
+    {
+        return (Said::Bearer, quote);
+    }
+    if ends_with_word(rest, b": basic ") {
+        return (Said::Basic, quote);
+    }
+    let spaced = rest;
+    rest = rest.trim_ascii_end();
+    let said = match rest {
+        [.., b'=', b'>'] => joined(&rest[..rest.len() - 2]),
+        [before @ .., b'='] if quote.is_none() && spaced.len() == rest.len() => {
+            let said = joined(without_signs(before));
+            if said == Said::Nothing && in_cookie(before) {
+                Said::Secret
+            } else {
+                said
+            }
+        }
+        [before @ .., b'='] => joined(without_signs(before)),
+        [before @ .., b':'] => match joined(before) {
+            Said::Nothing if spaced.len() == rest.len() => user(before),
+            said => said,
+        },
+        [before @ .., b'('] if quote.is_some() => names(word(before)),
+        [before @ .., b','] if quote.is_some() => argument(before),
+        [.., b'>'] => tag(rest),
+        _ if spaced.len() > rest.len() => behind_space(rest, quote),
+        _ => Said::Nothing,
+    };
+    (said, quote)
+}
+
+/// Whether the name before a value is one of the parameters of a web address.
+pub(super) fn in_query(behind: &[u8]) -> bool {
+    let Some(before) = behind.strip_suffix(b"=") else {
+        return false;
+    };
+    matches!(
+        before[..before.len() - word(before).len()],
+        [.., b'&' | b'?']
+    )
+}
+
+/// What a name before `=` or `:` says.
+fn joined(before: &[u8]) -> Said {
+    let before = untyped(before.trim_ascii_end());
+    let name = match before {
+        [before @ .., b'"' | b'\'' | b'`'] => before,
+        [before @ .., b'"' | b'\'', b']'] => before,
+        name => name,
+    };
+    let word = word(name);
+    let said = names(word);
+    let front = &name[..name.len() - word.len()];
+    match said {
+        Said::Password if in_connection(front) => Said::Known,
+        Said::Nothing if is_value(word) => names(named(front)),
+        said => said,
+    }
+}
+
+/// Without the signs that an operator may have before its `=`, of which there are three at most. A comparison has a space before it: what
+/// ends in base 64 is none.
+fn without_signs(before: &[u8]) -> &[u8] {
+    let signs = before.iter().rev().take(3);
+    let count = signs.take_while(|byte| b":?+.|!=".contains(byte)).count();
+    let (name, signs) = before.split_at(before.len() - count);
+    if signs.contains(&b'=') && !name.ends_with(b" ") {
+        return b"";
+    }
+    name
+}
+
+/// Without the type that stands behind a name: `password: str = "…"`, `var token string = "…"`.
+fn untyped(before: &[u8]) -> &[u8] {
+    // Most names end in none of these letters, or have no such sign before the type.
+    if !matches!(
+        before,
+        [.., b'r' | b'g' | b'y' | b']' | b'l' | b'e' | b't' | b'?']
+    ) {
+        return before;
+    }
+    TYPES
+        .iter()
+        .find_map(|name| before.strip_suffix(name.as_bytes()))
+        .unwrap_or(before)
+}
+
+/// Whether a password here is a part of a connection string: another part stands before it.
+fn in_connection(front: &[u8]) -> bool {
+    matches!(front.trim_ascii_end(), [.., b';' | b'&' | b'?'])
+        && PARTS.iter().any(|word| holds(front, word.as_bytes()))
+}
+
+fn is_value(word: &[u8]) -> bool {
+    matches!(word, [.., b'e' | b'E']) && ends_with_word(word, b"value")
+}
+
+/// The name that stands before the name `value`: `"name": "…", "value": `, `<add key="…" value=`.
+fn named(front: &[u8]) -> &[u8] {
+    let trimmed = |text: &'_ [u8]| -> usize {
+        let quiet = |byte: &&u8| matches!(byte, b'"' | b'\'' | b' ' | b'\n' | b'\r' | b'\t' | b',');
+        text.len() - text.iter().rev().take_while(quiet).count()
+    };
+    let front = &front[..trimmed(front)];
+    let name = word(front);
+    let before = &front[..front.len() - name.len()];
+    let before = &before[..trimmed(before)];
+    let Some((b'=' | b':', before)) = before.split_last() else {
+        return b"";
+    };
+    let key = single(&before[..trimmed(before)]);
+    let is_name = ["name", "key", "id", "parameterkey", "parametername"]
+        .iter()
+        .any(|word| key.eq_ignore_ascii_case(word.as_bytes()));
+    if is_name { name } else { b"" }
+}
+
+/// What the user before a colon says: `curl -u user:…`.
+fn user(before: &[u8]) -> Said {
+    static USER: Class = Class::alphanumeric_and(b"_-.@+%\\");
+    let length = before.len()
+        - before
+            .iter()
+            .rev()
+            .take_while(|byte| USER.has(**byte))
+            .count();
+    let front = match &before[..length] {
+        [front @ .., b'"' | b'\''] => front,
+        front => front,
+    };
+    let option = matches!(front, [.., b' ' | b'=',]) && {
+        let front = &front[..front.len() - 1];
+        front.ends_with(b" -u") || front.ends_with(b"--user") || front.ends_with(b"-user")
+    };
+    if option && length < before.len() && holds(front, b"curl") {
+        Said::Known
+    } else {
+        Said::Nothing
+    }
+}
+
+/// What a first argument says of the second: `setProperty("db.password", "…")`, `NetworkCredential("user", "…")`.
+fn argument(before: &[u8]) -> Said {
+    let [before @ .., quote @ (b'"' | b'\'' | b'`')] = before else {
+        return Said::Nothing;
+    };
+    let Some(open) = before.iter().rposition(|byte| byte == quote) else {
+        return Said::Nothing;
+    };
+    let (front, name) = (before[..open].trim_ascii_end(), &before[open + 1..]);
+    let [front @ .., b'('] = front else {
+        return Said::Nothing;
+    };
+    let function = word(front);
+    if CREDENTIALS
+        .iter()
+        .any(|name| ends_with_word(function, name.as_bytes()))
+    {
+        return Said::Known;
+    }
+    match word(name) {
+        word if word.len() == name.len() => names(word),
+        _ => Said::Nothing,
+    }
+}
+
+/// What stands before a space says: an option, ` is`, a clause of SQL, a line of a netrc.
+fn behind_space(rest: &[u8], quote: Option<u8>) -> Said {
+    if let Some(before) = rest.strip_suffix(b" is") {
+        return names(word(before));
+    }
+    if quote == Some(b'\'') && ends_with_word(rest, b"identified by") && holds(rest, b"user") {
+        return Said::Known;
+    }
+    if quote.is_some() && ends_with_word(rest, b"convertto-securestring") {
+        return Said::Password;
+    }
+    let name = word(rest);
+    let front = &rest[..rest.len() - name.len()];
+    if matches!(name, b"-p" | b"-pw") {
+        let all = ["sshpass", "psexec", "plink", " login ", "mysql", "mongo"];
+        let has = |word: &&str| holds(front, word.as_bytes());
+        return if all.iter().any(has) {
+            Said::Known
+        } else {
+            Said::Nothing
+        };
+    }
+    let option = front.ends_with(b"--") || name.starts_with(b"-");
+    match names(name) {
+        said if option => said,
+        Said::Password if quote.is_some() => Said::Password,
+        // A line of a netrc.
+        Said::Password if name == b"password" => {
+            let front = front.trim_ascii_end();
+            let user = front.iter().rposition(u8::is_ascii_whitespace);
+            match user.map(|at| front[..at].trim_ascii_end()) {
+                Some(front) if ends_with_word(front, b"login") => Said::Known,
+                _ => Said::Nothing,
+            }
+        }
+        _ => Said::Nothing,
+    }
+}
+
+/// Whether a name before `=` is that of a session: in a line of cookies, or one that servers use.
+fn in_cookie(before: &[u8]) -> bool {
+    let name = word(before);
+    let ends = |all: &[&str]| all.iter().any(|word| ends_with_word(name, word.as_bytes()));
+    ends(&FRAMEWORKS) || ends(&SESSIONS) && holds(&before[..before.len() - name.len()], b"cookie: ")
+}
+
+/// What a tag says, by its name and whatever attributes.
+fn tag(behind: &[u8]) -> Said {
+    let inside = &behind[..behind.len() - 1];
+    let Some(open) = inside.iter().rposition(|byte| *byte == b'<') else {
+        return Said::Nothing;
+    };
+    let inside = &inside[open + 1..];
+    let name = inside
+        .iter()
+        .position(|byte| !(byte.is_ascii_alphanumeric() || b"_-.:".contains(byte)));
+    match name {
+        Some(end) if inside[end] != b' ' || inside.ends_with(b"/") => Said::Nothing,
+        end => names(&inside[..end.unwrap_or(inside.len())]),
+    }
+}
+
+/// The name that `text` ends with: one word, or two where it is some `key`.
+fn word(text: &[u8]) -> &[u8] {
+    let from = text.len() - single(text).len();
+    match &text[..from] {
+        [before @ .., b' '] if text[from..].eq_ignore_ascii_case(b"key") => {
+            &text[before.len() - single(before).len()..]
+        }
+        _ => &text[from..],
+    }
+}
+
+fn single(text: &[u8]) -> &[u8] {
+    static NAME: Class = Class::alphanumeric_and(b"_-.");
+    let other = text.iter().rposition(|byte| !NAME.has(*byte));
+    &text[other.map_or(0, |at| at + 1)..]
+}
+
+fn ends_with_word(text: &[u8], word: &[u8]) -> bool {
+    text.len() >= word.len() && text[text.len() - word.len()..].eq_ignore_ascii_case(word)
+}
+
+fn holds(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len())
+        .any(|part| part.eq_ignore_ascii_case(word))
+}
+
+/// What servers call the cookie of a session.
+const FRAMEWORKS: [&str; 5] = [
+    "phpsessid",
+    "jsessionid",
+    "asp.net_sessionid",
+    "connect.sid",
+    "laravel_session",
+];
+/// What the names of other cookies of sessions end in.
+const SESSIONS: [&str; 8] = [
+    "sid",
+    "sessionid",
+    "session",
+    "sess",
+    "auth",
+    "remember",
+    "jwt",
+    "sessid",
+];
+/// How the type of a text is written behind a name.
+const TYPES: [&str; 12] = [
+    ": str",
+    ": string",
+    ": String",
+    ": any",
+    ": SecretStr",
+    ": &str",
+    ": &'static str",
+    ": Optional[str]",
+    ": str | None",
+    ": String?",
+    " string",
+    "[]",
+];
+/// What else stands in connection strings.
+const PARTS: [&str; 12] = [
+    "user=",
+    "username=",
+    "user id=",
+    "userid=",
+    "uid=",
+    "server=",
+    "host=",
+    "data source=",
+    "driver=",
+    "database=",
+    "hostname=",
+    "sasl",
+];
+/// The functions whose arguments are a user and a password.
+const CREDENTIALS: [&str; 9] = [
+    "networkcredential",
+    "passwordcredential",
+    "passwordcredentials",
+    "basicauth",
+    "basic_auth",
+    "digestauth",
+    "passwordauthentication",
+    "basicawscredentials",
+    "pscredential",
+];

@@ -1,0 +1,137 @@
+//! Which values are secrets that somebody chose or drew: no placeholder, no reference to a variable, no call, no type, no path, no word.
+
+use super::names::PLACEHOLDERS;
+use crate::proof::{decoded, entropy, has_all_kinds, is_filler, is_mixed};
+
+/// Whether a value behind the name of a password is one.
+pub(super) fn is_password(value: &[u8], quoted: bool) -> bool {
+    if is_placeholder(value) || value.contains(&b' ') {
+        return false;
+    }
+    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let signs = value
+        .iter()
+        .filter(|byte| !byte.is_ascii_alphanumeric() && !b"_-.".contains(byte))
+        .count();
+    let code =
+        value.iter().any(|byte| b"(){}[]|".contains(byte)) || (!quoted && is_path_of_names(value));
+    let enough = digits > 0 || signs > 0;
+    !code && enough && !is_filler(value) && entropy(value) >= 2.0
+}
+
+/// `request.form.password1`: names joined by full stops.
+fn is_path_of_names(value: &[u8]) -> bool {
+    value.contains(&b'.')
+        && value.split(|&byte| byte == b'.').all(|part| {
+            part.first()
+                .is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_')
+                && part
+                    .iter()
+                    .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+                && !(part.len() >= 32 && has_all_kinds(part))
+        })
+}
+
+/// Whether a value where only a password stands is one: not what stands there in manuals.
+pub(super) fn is_known(value: &[u8], _quoted: bool) -> bool {
+    !is_placeholder(value)
+        && !is_plain(value)
+        && !NO_PASSWORDS
+            .iter()
+            .any(|word| value.eq_ignore_ascii_case(word))
+        && !value.contains(&b' ')
+        && !value.iter().any(|byte| b"(){}[]".contains(byte))
+        && entropy(value) >= 1.0
+}
+
+/// Whether a value in quotes that has signs which tokens have not is a secret by its characters.
+pub(super) fn is_strong(value: &[u8], _quoted: bool) -> bool {
+    let has = |kind: fn(&u8) -> bool| value.iter().any(kind);
+    let signs = value
+        .iter()
+        .filter(|byte| byte.is_ascii_punctuation() && !b"_-./:,;".contains(byte))
+        .count();
+    value.iter().all(u8::is_ascii_graphic)
+        && has(u8::is_ascii_digit)
+        && has(u8::is_ascii_lowercase)
+        && signs >= 2
+        && !is_placeholder(value)
+        && !value.contains(&b';')
+        && !value.windows(3).any(|part| part == b"://")
+        && entropy(value) >= 3.5
+}
+
+/// Whether it is a user and a password in base 64, as clients of registries keep them.
+pub(super) fn is_basic(value: &[u8]) -> bool {
+    let whole = value.len().is_multiple_of(4) && value.len() >= 12;
+    whole
+        && decoded(value).is_some_and(|text| {
+            let at = text.iter().position(|&byte| byte == b':');
+            text.iter().all(|byte| matches!(byte, b' '..=b'~'))
+                && at.is_some_and(|at| at > 0 && at + 3 < text.len())
+        })
+}
+
+/// Whether it is the word for what stands there.
+pub(super) fn is_plain(value: &[u8]) -> bool {
+    PLAIN.iter().any(|word| value.eq_ignore_ascii_case(word))
+}
+
+pub(super) fn is_token(value: &[u8], quoted: bool) -> bool {
+    let words = value
+        .split(|byte| b"-_./".contains(byte))
+        .filter(|part| !part.is_empty());
+    let random = words
+        .clone()
+        .filter(|part| is_mixed(part) || part.len() >= 20)
+        .map(<[u8]>::len)
+        .sum::<usize>();
+    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let uuid = value.len() == 36 && value.iter().filter(|&&byte| byte == b'-').count() == 4;
+    let path = value.starts_with(b"/") || value.starts_with(b"./") || value.starts_with(b"arn:");
+    digits >= 2
+        && is_mixed(value)
+        && !path
+        && !is_placeholder(value)
+        && (quoted || !is_path_of_names(value))
+        && (uuid || random * 2 >= value.len())
+        && entropy(value) >= if has_all_kinds(value) { 3.2 } else { 2.9 }
+}
+
+/// What stands where a secret would: in manuals, templates and code.
+pub(super) fn is_placeholder(value: &[u8]) -> bool {
+    let lower = value.to_ascii_lowercase();
+    let has = |word: &&[u8]| lower.windows(word.len()).any(|part| part == *word);
+    matches!(value, [b'$' | b'{' | b'<' | b'[' | b'%' | b'@' | b'&', ..])
+        || is_filler(value)
+        || PLACEHOLDERS.iter().any(|word| has(&word.as_bytes()))
+        || lower.windows(4).any(|part| {
+            part.iter()
+                .all(|&byte| byte == part[0] && !byte.is_ascii_digit())
+        })
+        || b"0123456789012345678901234567890"
+            .windows(value.len().min(31))
+            .any(|part| part == value && value.len() > 8)
+}
+
+/// What stands for a password in manuals.
+const PLAIN: [&[u8]; 7] = [
+    b"pass",
+    b"password",
+    b"passwd",
+    b"pwd",
+    b"secret",
+    b"token",
+    b"pw",
+];
+const NO_PASSWORDS: [&[u8]; 9] = [
+    b"mypassword",
+    b"mypass",
+    b"none",
+    b"null",
+    b"true",
+    b"false",
+    b"required",
+    b"string",
+    b"optional",
+];
