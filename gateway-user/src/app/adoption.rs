@@ -6,6 +6,8 @@
 
 mod cas;
 mod launched;
+mod openings;
+mod watching;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -26,6 +28,7 @@ use crate::trust::adopt::{self, Target};
 use cas::Given;
 pub(super) use cas::rotation;
 use launched::Launched;
+use openings::Openings;
 
 /// The mount namespaces of tagged workloads, by their number.
 pub(super) struct Adoption {
@@ -36,6 +39,8 @@ pub(super) struct Adoption {
     known: Mutex<BTreeMap<u64, Known>>,
     /// What launches have, by their cgroups.
     launched: Mutex<BTreeMap<PathBuf, Launched>>,
+    /// Nothing where the kernel does not tell.
+    openings: Option<Arc<Openings>>,
     /// Who looks, or gives ahead of a tag, does so alone.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -51,6 +56,9 @@ impl Ahead {
     /// The tag is in force.
     pub(super) fn keep(mut self) {
         self.fresh.clear();
+        if let Err(error) = self.adoption.govern() {
+            tracing::debug!(%error, "what it opens is told from the next look on");
+        }
     }
 }
 
@@ -89,6 +97,7 @@ impl Adoption {
             paths: paths.clone(),
             known: Mutex::default(),
             launched: Mutex::default(),
+            openings: Openings::start(),
             turn: Arc::default(),
         }
     }
@@ -184,6 +193,7 @@ impl Adoption {
                 fresh.push(namespace);
             }
         }
+        self.watch_ahead(coming);
         Ok(fresh)
     }
 
@@ -194,7 +204,8 @@ impl Adoption {
     }
 
     fn look(&self) -> Result<(), KernelError> {
-        let mut seen = BTreeSet::new();
+        self.govern()?;
+        let (mut seen, mut watched) = (BTreeSet::new(), Vec::new());
         for (number, members) in self.members()? {
             let Some(workload) = self.registry.by_number(number) else {
                 continue;
@@ -209,17 +220,21 @@ impl Adoption {
             // Launches bring their own, as of their beginning.
             if let Some(who) = workload.name.strip_prefix("run:") {
                 self.tend_launches(who, &cas);
+                let namespaces = adopt::namespaces(members).into_iter();
+                watched.extend(namespaces.map(|(namespace, pids)| (namespace, pids, true)));
                 continue;
             }
             for (namespace, pids) in adopt::namespaces(members.iter().copied()) {
                 seen.insert(namespace);
                 self.tend(&workload, &cas, namespace, pids[0], &members);
+                watched.push((namespace, pids, self.is_given(namespace)));
             }
         }
         let known: Vec<u64> = self.known().keys().copied().collect();
         for namespace in known.into_iter().filter(|known| !seen.contains(known)) {
             self.let_go(namespace);
         }
+        self.watch(&watched);
         Ok(())
     }
 

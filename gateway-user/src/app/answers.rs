@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use super::Daemon;
 use crate::boundary::{Answering, Ask, Reply};
-use crate::identity::{self, Registry};
+use crate::identity::{self, Bundle, Registry};
 use crate::kernel::{FlowTable, Flows, Kernel};
 use crate::policy::Files;
 
@@ -61,6 +61,14 @@ impl Answers {
                     process,
                     identity: identity.id.clone(),
                 })
+            }
+            Ask::Opened { pid, start } => {
+                let opened = self.daemon()?.adoption.opened(pid, start).into_iter();
+                let opened = opened.map(|bundle| Bundle {
+                    path: bundle.path.to_string_lossy().into_owned(),
+                    held: bundle.held,
+                });
+                Ok(Reply::Opened(opened.collect()))
             }
             Ask::Offer {
                 workload,

@@ -46,6 +46,7 @@ impl Handler for Arc<Daemon> {
         !matches!(
             request,
             Request::Run { .. }
+                | Request::Watch
                 | Request::Scratch
                 | Request::Tag { .. }
                 | Request::Untag { .. }
@@ -87,6 +88,17 @@ impl Handler for Arc<Daemon> {
                 changes: None,
             });
         }
+        if let Request::Watch = request {
+            let namespace =
+                passed.ok_or_else(|| (2, "no mount namespace came with the request".to_owned()))?;
+            let watched = self.adoption.watch_launch(namespace).await;
+            watched.map_err(|error| (1, error.to_string()))?;
+            return Ok(Answer {
+                items: Vec::new(),
+                held: None,
+                changes: None,
+            });
+        }
         if let Request::Scratch = request {
             let (grant, scratch) = self.scratch().await?;
             return Ok(Answer {
@@ -107,7 +119,7 @@ impl Handler for Arc<Daemon> {
 impl Daemon {
     async fn answer(&self, request: Request, peer: Peer) -> Result<Vec<Value>, Refused> {
         match request {
-            Request::Run { .. } | Request::Scratch => {
+            Request::Run { .. } | Request::Watch | Request::Scratch => {
                 Err((2, "a launch needs a connection that stays open".to_owned()))
             }
             Request::Tag {

@@ -39,6 +39,7 @@ impl Daemon {
             "cas": self.adoption.authorities(workload),
             "mounts": super::adoption::source(&self.config.paths),
             "trust": self.adoption.rows(workload.number),
+            "opened": self.adoption.opened_rows(workload.number),
             "cgroups": folders.collect::<Vec<_>>(),
             "tags": rows,
             "uncontained": self.watch.rows(places.iter().copied()),

@@ -1,7 +1,7 @@
 //! What the guard and the proxy say to each other: two closed sets of messages.
 //!
 //! The guard is root: it works the kernel part, binds listeners, looks at processes, and reads no network byte. The proxy parses everything
-//! and has no privilege. [`Ask`] is all that the proxy can ask of the guard: to claim a flow, to learn who asks for a name, to look at the process behind it, to read the
+//! and has no privilege. [`Ask`] is all that the proxy can ask of the guard: to claim a flow, to learn who asks for a name, to look at the process behind it and the bundles of certificates that it has opened, to read the
 //! policy folder, to count, and to answer others, or bring them inside, where a workload declares a server. Nothing in it changes what is governed. [`Tell`] is what the guard tells the proxy, some of it with
 //! descriptors, each answered by what came of it. Both are JSON; a message that is not understood ends the process that sent it.
 //!
@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::config::{Mode, Offer};
 use crate::control;
-use crate::identity::Process;
+use crate::identity::{Bundle, Process};
 use crate::kernel::{Containment, Entrant, Flow, Question};
 
 pub use guard::{Answering, Proxy, answer_all};
@@ -40,6 +40,13 @@ pub enum Ask {
     Look {
         /// The workload's number.
         workload: u32,
+        /// Thread group id.
+        pid: u32,
+        /// When it started, since boot.
+        start: Duration,
+    },
+    /// Which bundles of certificates a process was seen to open.
+    Opened {
         /// Thread group id.
         pid: u32,
         /// When it started, since boot.
@@ -84,6 +91,8 @@ pub enum Reply {
         /// The identity's name.
         identity: String,
     },
+    /// To [`Ask::Opened`], the last one last.
+    Opened(Vec<Bundle>),
     /// To [`Ask::Offer`].
     Offered,
     /// To [`Ask::Socket`], with the descriptor.

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{Ask, BoundaryError, Done, Hello, MAX_ORDER, Reply, Tell};
 use crate::config::{Config, Identity};
-use crate::identity::{Eyes, Process, Workload};
+use crate::identity::{Bundle, Eyes, Process, Workload};
 use crate::kernel::{ClaimError, Flow, FlowTable, Question};
 use crate::sys::exchange::Sockets;
 use crate::sys::part;
@@ -169,6 +169,17 @@ impl Eyes for Told {
                 Ok((process, Arc::clone(known)))
             }
             other => Err(io::Error::other(refusal(other))),
+        }
+    }
+
+    fn opened(&self, process: &Process) -> Vec<Bundle> {
+        let ask = Ask::Opened {
+            pid: process.pid,
+            start: process.start,
+        };
+        match self.guard.ask(&ask) {
+            Ok(Reply::Opened(bundles)) => bundles,
+            _ => Vec::new(),
         }
     }
 }

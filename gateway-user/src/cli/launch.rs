@@ -1,14 +1,15 @@
 //! `tollgate run`: asks the daemon for a tagged cgroup and a CA, launches, and gives the cgroup back.
 
 use std::ffi::OsString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::{Common, Failure, run as child};
 use crate::config::{Mode, Offer};
-use crate::control::{Network, Request, RunGrant, call_held};
+use crate::control::{Network, Request, RunGrant, call_held, call_passing};
 use crate::sys::namespace;
 use crate::trust::{Launch, RunAs, launch};
 
@@ -91,14 +92,21 @@ pub(super) fn run(common: &Common, flags: Run) -> Result<ExitCode, Failure> {
         code: 8,
         message: error.to_string(),
     })?;
-    let launched = launch(plan(
+    let plan = plan(
         grant,
         user,
         flags.command,
         flags.no_requests_env,
         flags.trust,
         namespace,
-    ));
+    );
+    // Without it a client that refuses the gateway is told without the bundle it has read; nothing else changes.
+    let watched = |mounts: BorrowedFd<'_>| {
+        if let Err(error) = call_passing(&socket, &Request::Watch, mounts, PATIENCE) {
+            tracing::debug!(%error, "which bundles it opens is not told");
+        }
+    };
+    let launched = launch(plan, watched);
     // The daemon gives the cgroup back when this connection closes, however this process ends.
     drop(launch_connection);
     launched.map(ExitCode::from).map_err(|error| Failure {
@@ -150,3 +158,6 @@ fn network(value: &str) -> Result<Network, String> {
         _ => Err("`own` or `host`".to_owned()),
     }
 }
+
+/// What a launch does not depend on must not hold it up.
+const PATIENCE: Duration = Duration::from_secs(2);

@@ -59,6 +59,19 @@ pub fn call_held(
     ask(socket, request, None, passed)
 }
 
+/// As [`call_within`], with a descriptor.
+///
+/// # Errors
+/// As [`call`].
+pub fn call_passing(
+    socket: &Path,
+    request: &Request,
+    passed: BorrowedFd<'_>,
+    deadline: Duration,
+) -> Result<Vec<Value>, ClientError> {
+    ask(socket, request, Some(deadline), Some(passed)).map(|(items, _)| items)
+}
+
 /// Sends `request` and hands over items as they come, until the daemon ends.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::config::{Mode, Offer};
 use crate::record::Time;
 
-pub use client::{ClientError, call, call_held, call_within, follow};
+pub use client::{ClientError, call, call_held, call_passing, call_within, follow};
 pub use passed::Passed;
 pub use server::{Answer, Handler, Peer, respond, serve};
 
@@ -40,6 +40,8 @@ pub enum Request {
         /// Where it reaches the network.
         network: Network,
     },
+    /// Tells which bundles of certificates a launch opens from now on. Its mount namespace comes along as a descriptor.
+    Watch,
     /// Prepares a workload that exists to be attacked: answered with a [`ScratchGrant`]. It is over when the connection closes.
     Scratch,
     /// Governs something as `identity`.

@@ -19,7 +19,7 @@ use crate::kernel::Flow;
 
 pub use acceptance::Acceptance;
 pub use executable::{RuleError, Rules};
-pub use process::Process;
+pub use process::{Bundle, Process, cgroup, started, ticks};
 pub use registry::{Place, Registry, RegistryError, Saved, Switch, Workload};
 
 /// Who is calling.
@@ -87,6 +87,9 @@ pub trait Eyes: fmt::Debug + Send + Sync {
     /// # Errors
     /// It cannot be looked at, and rules want it.
     fn look(&self, flow: &Flow, workload: &Arc<Workload>) -> io::Result<(Process, Arc<Identity>)>;
+
+    /// The bundles of certificates that a process is known to have opened, the last one last; for people.
+    fn opened(&self, process: &Process) -> Vec<Bundle>;
 }
 
 /// Looks at a process of a workload here. Reads its executable where rules want it.

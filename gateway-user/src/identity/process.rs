@@ -20,6 +20,16 @@ pub struct Process {
     pub cgroup: String,
 }
 
+/// A bundle of certificates that a process has opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bundle {
+    /// Where it lies, as the process sees it.
+    pub path: String,
+    /// Whether it had the workload's CA then.
+    pub held: bool,
+}
+
 impl Process {
     /// Reads what `/proc` has of the process; another one that has its number by now is not looked at.
     #[must_use]
@@ -49,11 +59,31 @@ pub(super) fn is(pid: u32, start: Duration) -> bool {
     start_ticks(&stat) == Some(start.as_nanos() / NANOS_PER_TICK)
 }
 
-/// When a process started, as exactly as `/proc` says.
+/// When a process started, since boot, as exactly as `/proc` says.
 #[cfg(test)]
 pub(super) fn start(pid: u32) -> Option<Duration> {
+    Some(Duration::from_millis(started(pid)? * 10))
+}
+
+/// When the process that has this number started, in the ticks of `/proc`.
+#[must_use]
+pub fn started(pid: u32) -> Option<u64> {
     let ticks = start_ticks(&fs::read(format!("/proc/{pid}/stat")).ok()?)?;
-    Some(Duration::from_millis(u64::try_from(ticks).ok()? * 10))
+    u64::try_from(ticks).ok()
+}
+
+/// A start in those ticks.
+#[must_use]
+pub fn ticks(start: Duration) -> u64 {
+    u64::try_from(start.as_nanos() / NANOS_PER_TICK).unwrap_or(u64::MAX)
+}
+
+/// The cgroup2 path of a process.
+#[must_use]
+pub fn cgroup(pid: u32) -> Option<String> {
+    Some(unified_cgroup(
+        &fs::read(format!("/proc/{pid}/cgroup")).ok()?,
+    ))
 }
 
 /// The command name may hold spaces and parentheses, so fields are counted from the last one.

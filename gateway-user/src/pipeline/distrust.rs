@@ -10,6 +10,7 @@ use super::outcome::{self, Described};
 use super::resource::Resource;
 use super::{Connection, ConnectionError};
 use crate::config::Scheme;
+use crate::identity::Bundle;
 use crate::record::{Closed, Outcome};
 use crate::tls::TlsError;
 
@@ -46,7 +47,12 @@ pub(super) async fn record(
             "{error}: {name} is not among `ca_names` of identity {}",
             workload.identity.id
         ),
-        false => format!("{error}: see `tollgate trust status`"),
+        false => {
+            let eyes = connection.gateway.registry.eyes();
+            let opened = eyes.map(|eyes| tokio::task::block_in_place(|| eyes.opened(process)));
+            let read = read(&opened.unwrap_or_default());
+            format!("{error}{read}: see `tollgate trust status`")
+        }
     };
     let told = &connection.gateway.distrustful;
     if told.first(process.pid, process.start, name) {
@@ -77,5 +83,37 @@ pub(super) async fn record(
     Ok(entry.close(closed).await?)
 }
 
+/// What a client has read its roots from, as far as that was seen: the last bundle without the CA, else the last one with it.
+fn read(opened: &[Bundle]) -> String {
+    let mut latest = opened.iter().rev();
+    match latest.clone().find(|bundle| !bundle.held) {
+        Some(bundle) => format!("; it opened {}, which did not have the CA", bundle.path),
+        None => latest.next().map_or_else(String::new, |bundle| {
+            format!("; it opened {}, which had the CA", bundle.path)
+        }),
+    }
+}
+
 /// Pairs of a process and a name; then it begins anew, and may tell twice.
 const MOST: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bundle_that_lacks_the_ca_is_named() {
+        let bundle = |path: &str, held| Bundle {
+            path: path.to_owned(),
+            held,
+        };
+        assert_eq!(read(&[]), "");
+        let has = [bundle("/a.pem", true), bundle("/b.pem", true)];
+        assert_eq!(read(&has), "; it opened /b.pem, which had the CA");
+        let lacks = [bundle("/a.pem", false), bundle("/b.pem", true)];
+        assert_eq!(
+            read(&lacks),
+            "; it opened /a.pem, which did not have the CA"
+        );
+    }
+}

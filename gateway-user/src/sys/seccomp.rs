@@ -151,7 +151,7 @@ pub const NEVER: &[Rule] = &[
 ];
 
 /// What a process needs nothing of that works neither the kernel part nor namespaces: programs, descriptors of others, BPF, mounts,
-/// namespaces.
+/// namespaces, what others open.
 pub const PRIVILEGED: &[Rule] = &[
     Rule::Call(libc::SYS_execve),
     Rule::Call(libc::SYS_execveat),
@@ -170,6 +170,8 @@ pub const PRIVILEGED: &[Rule] = &[
     Rule::Call(libc::SYS_mount_setattr),
     Rule::Call(libc::SYS_unshare),
     Rule::Call(libc::SYS_setns),
+    Rule::Call(libc::SYS_fanotify_init),
+    Rule::Call(libc::SYS_fanotify_mark),
 ];
 
 /// Offsets in `struct seccomp_data`.

@@ -23,6 +23,7 @@ mod files;
 mod jks;
 mod launch;
 mod material;
+pub mod opened;
 mod packages;
 mod pem;
 mod pkcs12;

@@ -5,6 +5,7 @@
 mod adopted;
 mod allowed;
 mod authority;
+mod blamed;
 mod boot;
 mod callers;
 mod calls;

@@ -27,21 +27,24 @@ fn launched(
     fs::create_dir_all(&run)?;
     let trace = folder.join("started");
     let command = ["touch".into(), trace.clone().into_os_string()];
-    let launched = launch(Launch {
-        ca_pem,
-        cgroup: cgroup.0.clone(),
-        user: None,
-        command: command.into(),
-        environment: std::env::vars_os()
-            .filter(|(name, _)| name == "PATH")
-            .collect(),
-        untouched: Vec::new(),
-        env_extra: Vec::new(),
-        hide,
-        scratch: run.join("launch"),
-        network: None,
-        substitute: false,
-    });
+    let launched = launch(
+        Launch {
+            ca_pem,
+            cgroup: cgroup.0.clone(),
+            user: None,
+            command: command.into(),
+            environment: std::env::vars_os()
+                .filter(|(name, _)| name == "PATH")
+                .collect(),
+            untouched: Vec::new(),
+            env_extra: Vec::new(),
+            hide,
+            scratch: run.join("launch"),
+            network: None,
+            substitute: false,
+        },
+        |_| {},
+    );
     assert_eq!(trace.exists(), launched.is_ok(), "{launched:?}");
     Ok(launched)
 }

@@ -123,6 +123,7 @@ impl Proxying {
             Request::Flows { .. } => self.gateway.ledger.flows().iter().map(to_value).collect(),
             Request::Metrics => Ok(vec![Value::String(self.metrics().await)]),
             Request::Run { .. }
+            | Request::Watch
             | Request::Scratch
             | Request::Tag { .. }
             | Request::Untag { .. }

@@ -1,6 +1,7 @@
 //! `tollgate trust`: who trusts the gateway and who does not, and what makes containers and services begin with it.
 
 mod hook;
+mod opened;
 mod roots;
 mod status;
 mod unit;

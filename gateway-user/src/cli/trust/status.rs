@@ -1,6 +1,6 @@
 //! `tollgate trust status`: the CAs of each workload, and a row for each process.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::daemon::{paint, typed};
 use super::super::{Common, Failure, show};
-use super::failure;
+use super::{failure, opened};
 use crate::control::{Request, call};
 use crate::record::{Outcome, Session};
 use crate::trust::{adopt, assess};
@@ -129,6 +129,7 @@ fn names(row: &Value) -> String {
 
 fn rows(workload: &Value, sessions: &[Session]) -> Vec<Value> {
     let name = workload["name"].as_str().unwrap_or_default();
+    let launched = name.starts_with("run:");
     let cas = looked_for(workload);
     let left: HashMap<u64, &str> = workload["trust"]
         .as_array()
@@ -155,12 +156,21 @@ fn rows(workload: &Value, sessions: &[Session]) -> Vec<Value> {
             of.filter(|session| session.process.pid == pid && session.process.exe == exe)
         };
         observe(&mut facts, own());
+        facts.launched = launched;
+        facts.watched =
+            namespace.is_some_and(|namespace| opened::from_its_beginning(workload, namespace, pid));
+        facts.opened = opened::of(workload, pid, &exe, &cas);
         let verdict = assess::assess(&facts);
+        let certain = facts.refused.as_ref();
+        let certain = certain.map(|reason| reason.contains(CERTAIN) || verdict.bundle.is_some());
         rows.push(json!({
             "workload": name,
             "pid": pid,
             "exe": exe,
             "standing": verdict.standing,
+            "certain": certain.filter(|_| verdict.standing != assess::Standing::Trusts),
+            "bundle": verdict.bundle,
+            "opened": facts.opened.iter().map(opened::row).collect::<Vec<_>>(),
             "reason": verdict.reason,
             "remedy": verdict.remedy,
         }));
@@ -169,15 +179,26 @@ fn rows(workload: &Value, sessions: &[Session]) -> Vec<Value> {
     let seen: Vec<u64> = rows.iter().filter_map(|row| row["pid"].as_u64()).collect();
     let gone = sessions.iter().filter(|session| session.workload == name);
     // A launch has the programs of the host at their paths; what a path leads to elsewhere is not known any more.
-    let launched = name.starts_with("run:");
     let mut brings = HashMap::new();
-    for session in gone.filter(|session| !seen.contains(&session.process.pid.into())) {
-        let Some(reason) = refusal(session) else {
-            continue;
-        };
+    let gone = gone.filter(|session| !seen.contains(&session.process.pid.into()));
+    // The last refusal of each process and name tells.
+    let mut told = HashSet::new();
+    let refused = gone.filter_map(|session| Some((session, refusal(session)?)));
+    let of = |session: &Session| {
+        let process = &session.process;
+        (process.pid, process.exe.clone(), session.name.clone())
+    };
+    let mut last: Vec<_> = refused
+        .rev()
+        .filter(|(session, _)| told.insert(of(session)))
+        .collect();
+    last.reverse();
+    for (session, reason) in last {
         let exe = &session.process.exe;
         let look = || launched && assess::compiled_in(Path::new(exe));
+        let bundle = opened::told(reason);
         let (more, remedy) = match *brings.entry(exe).or_insert_with(look) {
+            _ if bundle.is_some() => (String::new(), assess::read_elsewhere(launched)),
             true => ("; ".to_owned() + assess::COMPILED_IN, assess::SPLICE),
             false => (String::new(), ""),
         };
@@ -186,6 +207,8 @@ fn rows(workload: &Value, sessions: &[Session]) -> Vec<Value> {
             "pid": session.process.pid,
             "exe": exe,
             "standing": "ended",
+            "certain": reason.contains(CERTAIN) || bundle.is_some(),
+            "bundle": bundle,
             "name": session.name,
             "reason": format!("{reason}{more}"),
             "remedy": remedy,
@@ -218,6 +241,8 @@ fn observe<'a>(facts: &mut assess::Facts, sessions: impl Iterator<Item = &'a Ses
                 .any(|session| later(&session));
             facts.elsewhere = sessions.filter(trusted).any(|session| !of_name(&session));
             let name = refused.name.as_deref().unwrap_or("an address");
+            // What it has opened is told as it is now.
+            let reason = reason.split(opened::SAID).next().unwrap_or(reason);
             facts.refused = Some(format!("{name}: {reason}"));
         }
         None => facts.trusted = sessions.filter(trusted).count() > 0,
@@ -259,5 +284,7 @@ fn table(rows: &[Value]) -> String {
     )
 }
 
+/// How a refusal begins that says why.
+const CERTAIN: &str = "distrusts our CA (alert";
 /// As far back as one looks for what a process did.
 const SESSIONS: u32 = 5000;

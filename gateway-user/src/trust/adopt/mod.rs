@@ -37,6 +37,7 @@ use crate::sys::mounts;
 
 pub use renew::{renew, renew_launch};
 use view::Ours;
+pub(super) use view::mount_points;
 pub use view::{members, namespaces, stranger};
 
 /// What was put where.
@@ -180,7 +181,7 @@ pub fn trusts(pid: u32, ca_pem: &str) -> bool {
     anchors.iter().all(|anchor| since(pid, anchor).is_some())
 }
 
-/// Since when a process sees this CA, in seconds since 1970; nothing where it does not.
+/// Since when a process sees this CA, in milliseconds since 1970; nothing where it does not.
 #[must_use]
 pub fn came(pid: u32, ca_pem: &str) -> Option<i64> {
     since(pid, Anchor::all(ca_pem).ok()?.first()?)
@@ -192,7 +193,8 @@ fn since(pid: u32, anchor: &Anchor) -> Option<i64> {
     let file = folder.join(format!("{}.pem", anchor.name()));
     let seen = fs::read_to_string(&file).ok()?;
     let same = seen.trim() == anchor.pem.trim();
-    same.then(|| fs::metadata(&file).map_or(0, |meta| meta.mtime()))
+    let changed = |meta: fs::Metadata| meta.mtime() * 1000 + meta.mtime_nsec() / 1_000_000;
+    same.then(|| fs::metadata(&file).map_or(0, changed))
 }
 
 /// What is covered by mounts of this source.
@@ -249,7 +251,7 @@ fn now_ms() -> u64 {
 }
 
 /// The words and the environment of a process, and its executable as one word more.
-fn invocation(pid: u32) -> (Vec<OsString>, Variables) {
+pub(super) fn invocation(pid: u32) -> (Vec<OsString>, Variables) {
     let parts = |name: &str| -> Vec<OsString> {
         let content = fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
         let parts = content.split(|byte| *byte == 0);

@@ -91,6 +91,15 @@ fn mount_of(line: &str, source: &str) -> Option<Ours> {
     })
 }
 
+/// The kinds of file systems and where they are seen, of a table of mounts.
+pub(in crate::trust) fn mount_points(table: &str) -> impl Iterator<Item = (&str, PathBuf)> {
+    table.lines().filter_map(|line| {
+        let (mount, kind) = line.split_once(" - ")?;
+        let path = mount.split(' ').nth(4)?;
+        Some((kind.split(' ').next()?, PathBuf::from(unescaped(path))))
+    })
+}
+
 /// The kernel writes blanks, tabs, line breaks and backslashes as three octal digits.
 fn unescaped(text: &str) -> String {
     let mut parts = text.split('\\');
@@ -129,6 +138,17 @@ mod tests {
             mount_of(&line.replace("tmpfs", "ext4"), "tollgate-trust"),
             None
         );
+    }
+
+    #[test]
+    fn mounts_are_told_with_their_kinds() {
+        let table = "22 1 253:0 / / rw - ext4 /dev/vda rw\n23 22 0:5 / /proc\\040x rw shared:1 - proc proc rw\nno mount\n";
+        let points: Vec<_> = mount_points(table).collect();
+        let wanted = [
+            ("ext4", PathBuf::from("/")),
+            ("proc", PathBuf::from("/proc x")),
+        ];
+        assert_eq!(points, wanted);
     }
 
     #[test]

@@ -13,13 +13,15 @@ mod view;
 
 use std::ffi::{CString, OsString};
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::SigSet;
 use nix::unistd::{Gid, Pid, Uid};
@@ -70,20 +72,41 @@ pub struct Launch {
 
 /// Runs the command to its end and returns its exit code, or 128 and the number of the signal that ended it.
 ///
+/// `ready` is called, outside, with the launch's mount namespace before anything runs there.
+///
 /// Signals are held back in the calling thread only: it should be the only one of its process.
-pub fn launch(launch: Launch) -> Result<u8, LaunchError> {
+pub fn launch(launch: Launch, ready: impl FnOnce(BorrowedFd<'_>)) -> Result<u8, LaunchError> {
     let signals = Signals::hold().map_err(LaunchError::Wait)?;
-    let start = || start(launch, signals.before());
-    let (child, init) =
-        thread::scope(|scope| scope.spawn(start).join()).map_err(|_| LaunchError::Panicked)??;
+    let (made, namespace) = mpsc::sync_channel(1);
+    let (go, gone) = mpsc::sync_channel(1);
+    let mask = signals.before();
+    // Who has ended without a namespace, or stays outside, is found by the end of the channel.
+    let entered = move |namespace| {
+        if made.send(namespace).is_ok() {
+            let _: Result<(), _> = gone.recv();
+        }
+    };
+    let (child, init) = thread::scope(|scope| {
+        let started = scope.spawn(move || start(launch, mask, entered));
+        if let Ok(namespace) = namespace.recv() {
+            ready(namespace.as_fd());
+        }
+        drop(go);
+        started.join()
+    })
+    .map_err(|_| LaunchError::Panicked)??;
     let ended = signals.wait(Pid::from_raw(child.id().cast_signed()));
     // The first process of the namespace may go now, if nothing was left running.
     drop(init);
     ended.map_err(LaunchError::Wait)
 }
 
-/// Prepares and forks, in a thread of its own.
-fn start(launch: Launch, mask: SigSet) -> Result<(Child, Init), LaunchError> {
+/// Prepares and forks, in a thread of its own. `entered` is called in the namespace once all is in its place.
+fn start(
+    launch: Launch,
+    mask: SigSet,
+    entered: impl FnOnce(OwnedFd),
+) -> Result<(Child, Init), LaunchError> {
     let program = launch.command.first().ok_or(LaunchError::NoCommand)?;
     let anchors = Anchor::all(&launch.ca_pem)?;
     let ids = Ids::of(launch.user.as_ref());
@@ -94,6 +117,11 @@ fn start(launch: Launch, mask: SigSet) -> Result<(Child, Init), LaunchError> {
 
     let outside = sockets::bound();
     view::enter(&launch.scratch, &ids)?;
+    // Later its /proc is that of other processes.
+    let namespace = File::open("/proc/thread-self/ns/mnt");
+    let namespace = namespace.map_err(|error| {
+        LaunchError::Namespace(Errno::from_raw(error.raw_os_error().unwrap_or_default()))
+    })?;
     check_reachable(&launch.scratch, &ids, launch.user.as_ref())?;
     let (trust, expected) = give_trust(&anchors, &launch, &ids)?;
     view::hide(&launch.hide, &launch.scratch)?;
@@ -136,6 +164,7 @@ fn start(launch: Launch, mask: SigSet) -> Result<(Child, Init), LaunchError> {
     };
     let init = Init::start(&descent, supervisor).map_err(failed)?;
     view::seal(&launch.scratch)?;
+    entered(namespace.into());
     let child = spawn(command, descent, expected, watched).map_err(failed)?;
     Ok((child, init))
 }

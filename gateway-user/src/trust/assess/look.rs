@@ -1,0 +1,152 @@
+//! What /proc shows of a process.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::libc;
+
+use super::super::adopt;
+use super::{Facts, GO, GRPC, Kind};
+
+/// What /proc shows of a process; nothing where it has ended. Of each CA, in PEM: from when on it signs, if that is yet to come.
+#[must_use]
+pub fn look(pid: u32, cas: &[(String, Option<String>)]) -> Option<Facts> {
+    let exe = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let environment = environment.split(|byte| *byte == 0).filter_map(|pair| {
+        let pair = String::from_utf8_lossy(pair);
+        let (name, value) = pair.split_once('=')?;
+        Some((name.to_owned(), value.to_owned()))
+    });
+    let began = began(pid)?;
+    let came = |pem: &str| adopt::came(pid, pem);
+    let signing = cas.iter().find(|(_, from)| from.is_none());
+    let signing = signing.and_then(|(pem, _)| came(pem));
+    let mut coming = cas
+        .iter()
+        .filter_map(|(pem, from)| Some((pem, from.clone()?)));
+    let next = coming.find(|(pem, _)| came(pem).is_some_and(|came| came > began));
+    let holds = Holds::of(Path::new(&format!("/proc/{pid}/exe")));
+    Some(Facts {
+        sees: signing.is_some(),
+        late: signing.is_some_and(|came| came > began),
+        next: next.map(|(_, from)| from),
+        compiled_in: holds.roots,
+        once: match holds.go {
+            true => Some(GO),
+            false => maps_grpc(pid).then_some(GRPC),
+        },
+        unit: unit(pid),
+        environment: environment.collect(),
+        exe,
+        ..Facts::default()
+    })
+}
+
+/// When a process began, in milliseconds since 1970, to about ten of them.
+#[must_use]
+pub fn began(pid: u32) -> Option<i64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold anything; the start is the 20th field after it, in hundredths of a second since boot.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let start: i64 = fields.split_whitespace().nth(19)?.parse().ok()?;
+    let uptime = fs::read_to_string("/proc/uptime").ok()?;
+    let uptime: f64 = uptime.split_whitespace().next()?.parse().ok()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    Some(now.as_millis() as i64 - (uptime * 1000.0) as i64 + start * 10)
+}
+
+/// Is this a program with roots of its own, and none of those for which there is a variable?
+#[must_use]
+pub fn compiled_in(exe: &Path) -> bool {
+    Kind::of(exe) == Kind::Other && Holds::of(exe).roots
+}
+
+/// The service a process belongs to, by its cgroup.
+fn unit(pid: u32) -> Option<String> {
+    let table = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let path = table.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let mut parts = path.split('/').rev();
+    parts
+        .find(|part| part.ends_with(".service"))
+        .map(str::to_owned)
+}
+
+/// Does it have the gRPC library in it, as Python's package brings it?
+fn maps_grpc(pid: u32) -> bool {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    maps.contains("/cygrpc.")
+}
+
+/// What an executable holds.
+struct Holds {
+    /// A root that every list of roots has.
+    roots: bool,
+    /// What the Go linker leaves.
+    go: bool,
+}
+
+impl Holds {
+    fn of(exe: &Path) -> Self {
+        let mut content = Vec::new();
+        // A workload may have put something else there, which would be waited for.
+        let mut options = File::options();
+        let file = options.read(true).custom_flags(libc::O_NONBLOCK).open(exe);
+        let file = file
+            .ok()
+            .filter(|file| file.metadata().is_ok_and(|meta| meta.is_file()));
+        let read = file.map(|file| file.take(LARGEST).read_to_end(&mut content));
+        let whole = matches!(read, Some(Ok(_)));
+        Self {
+            roots: whole && finds(&content, WELL_KNOWN),
+            go: whole && finds(&content, GO_BUILD),
+        }
+    }
+}
+
+fn finds(content: &[u8], wanted: &[u8]) -> bool {
+    aho_corasick::AhoCorasick::new([wanted]).is_ok_and(|found| found.is_match(content))
+}
+
+/// The name of the root of Let's Encrypt, as its certificate and its subject spell it.
+const WELL_KNOWN: &[u8] = b"ISRG Root X1";
+/// debug/buildinfo of Go: what each program since Go 1.13 has.
+const GO_BUILD: &[u8] = b"\xff Go buildinf:";
+const LARGEST: u64 = 256 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_began_when_it_was_started() {
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH);
+        let before = now().map(|now| now.as_millis() as i64);
+        let child = std::process::Command::new("sleep").arg("60").spawn();
+        let (Ok(before), Ok(mut child)) = (before, child) else {
+            panic!("no child");
+        };
+        let began = began(child.id());
+        assert!(child.kill().and_then(|()| child.wait()).is_ok());
+        assert!(
+            began.is_some_and(|began| (began - before).abs() < 1000),
+            "{began:?} {before}"
+        );
+    }
+
+    #[test]
+    fn compiled_in_roots_and_go_are_found() {
+        let file = tempfile::NamedTempFile::new();
+        let Ok(file) = file else { panic!("no file") };
+        assert!(fs::write(file.path(), b"\x7fELF..ISRG Root X1..").is_ok());
+        let holds = Holds::of(file.path());
+        assert!(holds.roots && !holds.go);
+        assert!(fs::write(file.path(), b"\x7fELF..\xff Go buildinf:\x08").is_ok());
+        let holds = Holds::of(file.path());
+        assert!(!holds.roots && holds.go);
+        assert!(!Holds::of(Path::new("/bin/true")).roots);
+    }
+}

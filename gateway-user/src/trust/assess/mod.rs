@@ -1,0 +1,326 @@
+//! What a process makes of the workload's CA: whether it trusts it now, after a restart, or never, with the reason and the remedy.
+//!
+//! In: what /proc shows of the process, and what came of its handshakes. Out: a [`Verdict`]. What was seen comes before what is expected.
+
+mod look;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+pub use look::{began, compiled_in, look};
+
+/// What is known of a process.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Its executable.
+    pub exe: PathBuf,
+    /// Its environment, as it began.
+    pub environment: HashMap<String, String>,
+    /// Whether its view of the certificate directory has the CA.
+    pub sees: bool,
+    /// Whether the CA that signs came after the process began.
+    pub late: bool,
+    /// Whether the one that follows did: when that one signs.
+    pub next: Option<String>,
+    /// Whether its executable brings roots of its own.
+    pub compiled_in: bool,
+    /// Whether it is a Go program, or has the gRPC library in it: these read their roots once.
+    pub once: Option<&'static str>,
+    /// The bundles that it was seen to open, the last one last.
+    pub opened: Vec<Seen>,
+    /// Whether it was watched for that from its beginning.
+    pub watched: bool,
+    /// Whether `tollgate run` has started it.
+    pub launched: bool,
+    /// What it lives in beside others, where its view has no CA: why.
+    pub left: Option<String>,
+    /// The last handshake that the client gave up over our certificate.
+    pub refused: Option<String>,
+    /// Whether it has sent requests over TLS since.
+    pub trusted: bool,
+    /// Whether it has trusted us for another name.
+    pub elsewhere: bool,
+    /// The systemd unit it belongs to.
+    pub unit: Option<String>,
+}
+
+/// A bundle that a process was seen to open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Where it lies, as the process sees it.
+    pub path: PathBuf,
+    /// Whether it had the CA then.
+    pub held: bool,
+    /// Whether it has it now.
+    pub holds: bool,
+}
+
+/// How a process stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It was seen to.
+    Trusts,
+    /// What it reads has the CA.
+    Effective,
+    /// It has read its roots before the CA was there, or lacks a variable.
+    Restart,
+    /// Nothing changes what it trusts.
+    Impossible,
+    /// It accepts our certificates, but not this one.
+    Pinned,
+    /// The certificate itself is not acceptable to it.
+    Defect,
+    /// It was seen not to.
+    Refuses,
+    /// Its view of the certificates is the host's, or somebody else's.
+    Shared,
+}
+
+/// A standing with its reason and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// How it stands.
+    pub standing: Standing,
+    /// Why.
+    pub reason: String,
+    /// The command, or the step, that changes it; empty where nothing is to be done.
+    pub remedy: String,
+    /// The bundle that it has read instead.
+    pub bundle: Option<PathBuf>,
+}
+
+/// What is to be said of a process.
+#[must_use]
+pub fn assess(facts: &Facts) -> Verdict {
+    let verdict = |standing, reason: &str, remedy: String| Verdict {
+        standing,
+        reason: reason.to_owned(),
+        remedy,
+        bundle: None,
+    };
+    let kind = Kind::of(&facts.exe);
+    let blamed = facts.blamed();
+    match &facts.refused {
+        _ if facts.trusted => {
+            return verdict(Standing::Trusts, "it has sent requests", String::new());
+        }
+        Some(refused) if facts.elsewhere && blamed.is_none() => {
+            let remedy = "let policy permit tls.splice for the service, so that it passes unopened, or change its pins";
+            let reason = format!("it trusts the CA for other names; here {refused}");
+            return verdict(Standing::Pinned, &reason, remedy.to_owned());
+        }
+        Some(refused) if refused.contains("does not accept") && !kind.says_unknown() => {
+            let remedy = "please report this: the certificate is not as its TLS library wants it";
+            return verdict(Standing::Defect, refused, remedy.to_owned());
+        }
+        _ => {}
+    }
+    if !facts.sees && !kind.names_its_own(&facts.environment) {
+        let reason = facts.left.as_deref();
+        let reason = reason.unwrap_or("its view of the certificates has no CA of Tollgate");
+        let read = blamed.map_or_else(String::new, lacking);
+        let reason = format!("{reason}{read}");
+        return Verdict {
+            bundle: blamed.map(|seen| seen.path.clone()),
+            ..verdict(Standing::Shared, &reason, own_view(facts))
+        };
+    }
+    if let Some(variable) = kind.lacks(&facts.environment) {
+        let reason = format!(
+            "{} has its own roots and {variable} is not set",
+            kind.name()
+        );
+        return verdict(Standing::Restart, &reason, restart_with_variables(facts));
+    }
+    if let (Some(refused), Some(seen)) = (&facts.refused, blamed) {
+        let (standing, remedy) = match seen.holds {
+            true => (
+                Standing::Restart,
+                "restart it: the bundle has the CA by now",
+            ),
+            false => (Standing::Refuses, read_elsewhere(facts.launched)),
+        };
+        let reason = format!("{refused}{}", lacking(seen));
+        return Verdict {
+            bundle: Some(seen.path.clone()),
+            ..verdict(standing, &reason, remedy.to_owned())
+        };
+    }
+    if facts.compiled_in && kind == Kind::Other {
+        return verdict(Standing::Impossible, COMPILED_IN, SPLICE.to_owned());
+    }
+    let has_read = facts.opened.iter().any(|seen| seen.held);
+    let late = facts.late && !has_read;
+    if late && (kind.reads_once() || facts.once == Some(GO)) {
+        let name = if facts.once == Some(GO) {
+            GO
+        } else {
+            kind.name()
+        };
+        let reason = format!("{name} reads its roots once, and it began before the CA was there");
+        return verdict(Standing::Restart, &reason, "restart it".to_owned());
+    }
+    if let Some(refused) = &facts.refused {
+        let (standing, reason, remedy) = refusing(facts, refused, late);
+        return verdict(standing, &reason, remedy.to_owned());
+    }
+    let reason = "the certificates it reads have the CA";
+    let remedy = facts.next.as_ref();
+    let remedy = remedy.filter(|_| kind.reads_once() || facts.once.is_some());
+    let remedy = remedy.map(|from| format!("restart it before {from}, when the next CA signs"));
+    verdict(Standing::Effective, reason, remedy.unwrap_or_default())
+}
+
+/// One that has read no bundle without the CA, as far as that was seen.
+fn refusing(facts: &Facts, refused: &str, late: bool) -> (Standing, String, &'static str) {
+    if late {
+        let what = facts.once.unwrap_or("it");
+        let reason =
+            format!("{refused}; it began before the CA was there, and {what} has read its roots");
+        return (Standing::Restart, reason, "restart it");
+    }
+    if let Some(seen) = facts.opened.last() {
+        let path = seen.path.display();
+        let reason =
+            format!("{refused}; it opened {path}, which has the CA, and refuses all the same");
+        let remedy = "it pins the certificate or has other roots as well: permit tls.splice for the service, or leave it refused";
+        return (Standing::Refuses, reason, remedy);
+    }
+    if facts.watched {
+        let reason = format!(
+            "{refused}; it opened no bundle: its roots are compiled in, or it pins the certificate"
+        );
+        return (Standing::Refuses, reason, SPLICE);
+    }
+    let remedy = "see which bundle it names in its code; `tollgate run` covers the common ones";
+    (Standing::Refuses, refused.to_owned(), remedy)
+}
+
+impl Facts {
+    /// The bundle by which it came to refuse: the last one that did not have the CA.
+    fn blamed(&self) -> Option<&Seen> {
+        let latest = self.opened.iter().rev();
+        latest
+            .filter(|_| self.refused.is_some())
+            .find(|seen| !seen.held)
+    }
+}
+
+fn lacking(seen: &Seen) -> String {
+    let since = if seen.holds {
+        "did not have the CA yet"
+    } else {
+        "does not have the CA"
+    };
+    format!("; it opened {}, which {since}", seen.path.display())
+}
+
+/// What helps one that reads a bundle of its own.
+#[must_use]
+pub fn read_elsewhere(launched: bool) -> &'static str {
+    match launched {
+        true => "start it by `tollgate run --trust=fdsubst`, or let it read the system's bundle",
+        false => {
+            "let it read the system's bundle, or the one that a variable such as SSL_CERT_FILE names"
+        }
+    }
+}
+
+/// How it gets a view of its own.
+fn own_view(facts: &Facts) -> String {
+    match &facts.unit {
+        Some(unit) => format!(
+            "tollgate trust unit {unit} --write && systemctl daemon-reload && systemctl restart {unit}"
+        ),
+        None => "start it by `tollgate run`, or in a container of its own".to_owned(),
+    }
+}
+
+fn restart_with_variables(facts: &Facts) -> String {
+    match &facts.unit {
+        Some(_) => own_view(facts),
+        None => {
+            "start it by `tollgate run`, or its container with the device of `tollgate trust cdi`"
+                .to_owned()
+        }
+    }
+}
+
+/// What decides when roots are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Node,
+    Deno,
+    Java,
+    Other,
+}
+
+impl Kind {
+    fn of(exe: &Path) -> Self {
+        match exe.file_name().and_then(|name| name.to_str()) {
+            Some("node" | "nodejs") => Self::Node,
+            Some("deno") => Self::Deno,
+            Some("java") => Self::Java,
+            _ => Self::Other,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Node => "Node",
+            Self::Deno => "Deno",
+            Self::Java => "Java",
+            Self::Other => "it",
+        }
+    }
+
+    /// A variable that it needs and does not have.
+    fn lacks(self, environment: &HashMap<String, String>) -> Option<&'static str> {
+        let needs: &[&'static str] = match self {
+            Self::Node => &["NODE_EXTRA_CA_CERTS"],
+            Self::Deno => &["DENO_CERT", "NODE_EXTRA_CA_CERTS"],
+            _ => &[],
+        };
+        let has = |name: &&&str| {
+            environment
+                .get(**name)
+                .is_some_and(|value| !value.is_empty())
+        };
+        match needs.iter().any(|name| has(&name)) {
+            true => None,
+            false => needs.first().copied(),
+        }
+    }
+
+    /// Its variables lead it to the CA, whatever its view.
+    fn names_its_own(self, environment: &HashMap<String, String>) -> bool {
+        self != Self::Other && self != Self::Java && self.lacks(environment).is_none()
+    }
+
+    /// It reads its roots when it begins, or once.
+    fn reads_once(self) -> bool {
+        self != Self::Other
+    }
+
+    /// `certificate_unknown` is how it says that it does not know the CA.
+    fn says_unknown(self) -> bool {
+        self == Self::Java
+    }
+}
+
+/// What is said of a program in Go.
+pub(super) const GO: &str = "Go";
+/// Of one that has the gRPC library in it.
+pub(super) const GRPC: &str = "gRPC";
+/// Why it never trusts.
+pub const COMPILED_IN: &str =
+    "its roots are compiled in, and no variable is known that adds to them";
+/// What can be done about it.
+pub const SPLICE: &str =
+    "let policy permit tls.splice for the service, so that it passes unopened, or leave it refused";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! What is said of a process, by what is known of it.
+
+use super::*;
+
+fn facts(exe: &str) -> Facts {
+    Facts {
+        exe: exe.into(),
+        sees: true,
+        ..Facts::default()
+    }
+}
+
+fn with(mut facts: Facts, change: impl FnOnce(&mut Facts)) -> (Standing, String) {
+    change(&mut facts);
+    let verdict = assess(&facts);
+    (verdict.standing, verdict.remedy)
+}
+
+fn standing(exe: &str, change: impl FnOnce(&mut Facts)) -> Standing {
+    with(facts(exe), change).0
+}
+
+#[test]
+fn what_was_seen_comes_before_what_is_expected() {
+    let trusted = standing("/usr/bin/node", |facts| facts.trusted = true);
+    assert_eq!(trusted, Standing::Trusts);
+    let refused = |facts: &mut Facts| {
+        facts.refused = Some("the client distrusts our CA (alert unknown_ca)".into());
+    };
+    assert_eq!(standing("/usr/bin/python3", refused), Standing::Refuses);
+    let pinned = standing("/app", |facts| {
+        refused(facts);
+        facts.elsewhere = true;
+    });
+    assert_eq!(pinned, Standing::Pinned);
+    let defect = |facts: &mut Facts| {
+        facts.refused = Some("the client does not accept our certificate".into());
+    };
+    assert_eq!(standing("/usr/bin/curl", defect), Standing::Defect);
+    assert_eq!(standing("/usr/bin/java", defect), Standing::Refuses);
+}
+
+#[test]
+fn runtimes_need_their_variable_or_a_restart() {
+    assert_eq!(standing("/usr/bin/node", |_| {}), Standing::Restart);
+    let set = |facts: &mut Facts| {
+        facts
+            .environment
+            .insert("NODE_EXTRA_CA_CERTS".into(), "/x".into());
+    };
+    assert_eq!(standing("/usr/bin/node", set), Standing::Effective);
+    let late = |facts: &mut Facts| facts.late = true;
+    assert_eq!(standing("/usr/bin/java", late), Standing::Restart);
+    assert_eq!(standing("/usr/bin/python3", late), Standing::Effective);
+    let own = standing("/opt/agent", |facts| facts.compiled_in = true);
+    assert_eq!(own, Standing::Impossible);
+}
+
+#[test]
+fn what_reads_its_roots_once_is_told_until_when_it_may_run() {
+    let next = |facts: &mut Facts| facts.next = Some("2027-01-01".into());
+    let (standing, remedy) = with(facts("/usr/bin/java"), next);
+    assert_eq!(standing, Standing::Effective);
+    assert!(remedy.contains("before 2027-01-01"), "{remedy}");
+    assert_eq!(with(facts("/usr/bin/python3"), next).1, "");
+}
+
+#[test]
+fn a_view_that_is_shared_gets_a_precise_offer() {
+    let service = with(facts("/usr/bin/python3"), |facts| {
+        facts.sees = false;
+        facts.unit = Some("agent.service".into());
+    });
+    assert_eq!(service.0, Standing::Shared);
+    assert!(
+        service
+            .1
+            .starts_with("tollgate trust unit agent.service --write")
+    );
+    let other = with(facts("/usr/bin/python3"), |facts| facts.sees = false);
+    assert!(other.1.contains("tollgate run"), "{}", other.1);
+}
+
+fn refused(facts: &mut Facts) {
+    facts.refused = Some("api.test: the client probably distrusts our CA".into());
+}
+
+fn opened(path: &str, held: bool, holds: bool) -> Seen {
+    Seen {
+        path: path.into(),
+        held,
+        holds,
+    }
+}
+
+#[test]
+fn the_bundle_that_was_opened_says_why_and_what_helps() {
+    let judged = |change: &dyn Fn(&mut Facts)| {
+        let mut facts = facts("/usr/bin/python3");
+        refused(&mut facts);
+        change(&mut facts);
+        assess(&facts)
+    };
+    let own = judged(&|facts| {
+        facts.launched = true;
+        facts.elsewhere = true;
+        facts.opened = vec![
+            opened("/own.pem", false, false),
+            opened("/etc/b.crt", true, true),
+        ];
+    });
+    assert_eq!(own.standing, Standing::Refuses);
+    assert_eq!(own.bundle.as_deref(), Some(Path::new("/own.pem")));
+    assert!(
+        own.reason
+            .ends_with("it opened /own.pem, which does not have the CA")
+    );
+    assert!(own.remedy.contains("--trust=fdsubst"), "{}", own.remedy);
+
+    let early = judged(&|facts| facts.opened = vec![opened("/b.crt", false, true)]);
+    assert_eq!(early.standing, Standing::Restart);
+    assert!(early.reason.ends_with("which did not have the CA yet"));
+
+    let pins = judged(&|facts| facts.opened = vec![opened("/b.crt", true, true)]);
+    assert_eq!((pins.standing, pins.bundle), (Standing::Refuses, None));
+    assert!(
+        pins.reason.contains("has the CA, and refuses"),
+        "{}",
+        pins.reason
+    );
+
+    let none = judged(&|facts| facts.watched = true);
+    assert!(
+        none.reason.contains("it opened no bundle"),
+        "{}",
+        none.reason
+    );
+    let unseen = judged(&|_| {});
+    assert!(!unseen.reason.contains("opened"), "{}", unseen.reason);
+
+    let shared = judged(&|facts| {
+        facts.sees = false;
+        facts.opened = vec![opened("/b.crt", false, false)];
+    });
+    assert_eq!(shared.standing, Standing::Shared);
+    assert_eq!(shared.bundle.as_deref(), Some(Path::new("/b.crt")));
+}
+
+#[test]
+fn what_reads_its_roots_once_and_came_too_early_is_to_be_restarted() {
+    let late = |once: Option<&'static str>, refuses: bool| {
+        standing("/app", |facts| {
+            (facts.late, facts.once) = (true, once);
+            if refuses {
+                refused(facts);
+            }
+        })
+    };
+    assert_eq!(late(Some(GO), false), Standing::Restart);
+    // Only what goes by gRPC in it; that shows when it refuses.
+    assert_eq!(late(Some(GRPC), false), Standing::Effective);
+    assert_eq!(late(Some(GRPC), true), Standing::Restart);
+    assert_eq!(late(None, true), Standing::Restart);
+    // It has read them since.
+    let read = standing("/app", |facts| {
+        (facts.late, facts.once) = (true, Some(GO));
+        facts.opened = vec![opened("/b.crt", true, true)];
+    });
+    assert_eq!(read, Standing::Effective);
+}

@@ -1,0 +1,194 @@
+//! What processes have opened, as far back as it is kept: the last processes of each workload, and of each the last bundles.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A bundle that a process has opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bundle {
+    /// Where it lies, as the process sees it.
+    pub path: PathBuf,
+    /// Whether it had the CA then.
+    pub held: bool,
+    /// When, in milliseconds since 1970; of several times the last.
+    pub at: u64,
+    /// What tells this state of the file from another.
+    #[serde(skip)]
+    pub state: [u64; 4],
+}
+
+/// A process with what it has opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// The workload's number.
+    pub workload: u32,
+    /// Its program. Another one has roots of its own.
+    pub exe: PathBuf,
+    /// The last one last.
+    pub bundles: VecDeque<Bundle>,
+}
+
+/// By number and start, which is in ticks since boot.
+type Key = (u32, u64);
+
+/// What is kept.
+#[derive(Debug, Default)]
+pub struct Kept {
+    processes: HashMap<Key, Process>,
+    /// The keys of each workload, the oldest first.
+    order: HashMap<u32, VecDeque<Key>>,
+}
+
+impl Kept {
+    /// Is this the state of a file that this process, with this program, is known to have opened? Then it has opened it again.
+    pub fn again(&mut self, key: Key, exe: &PathBuf, state: [u64; 4], at: u64) -> bool {
+        let known = self
+            .processes
+            .get_mut(&key)
+            .filter(|known| known.exe == *exe);
+        let Some(known) = known else {
+            return false;
+        };
+        let found = known.bundles.iter().position(|of| of.state == state);
+        let Some(mut bundle) = found.and_then(|found| known.bundles.remove(found)) else {
+            return false;
+        };
+        bundle.at = at;
+        known.bundles.push_back(bundle);
+        true
+    }
+
+    /// Forgets what the program before had opened, where a process runs another one.
+    pub fn begin(&mut self, key: Key) {
+        if let Some(process) = self.processes.get_mut(&key) {
+            process.bundles.clear();
+        }
+    }
+
+    /// Keeps what a process has opened.
+    pub fn keep(&mut self, key: Key, workload: u32, exe: PathBuf, bundle: Bundle) {
+        if !self.processes.contains_key(&key) {
+            let order = self.order.entry(workload).or_default();
+            order.push_back(key);
+            if order.len() > MOST_PROCESSES
+                && let Some(oldest) = order.pop_front()
+            {
+                self.processes.remove(&oldest);
+            }
+        }
+        let process = self.processes.entry(key).or_insert_with(|| Process {
+            workload,
+            exe: exe.clone(),
+            bundles: VecDeque::new(),
+        });
+        if process.exe != exe {
+            process.exe = exe;
+            process.bundles.clear();
+        }
+        process.bundles.retain(|of| of.path != bundle.path);
+        process.bundles.push_back(bundle);
+        if process.bundles.len() > MOST_BUNDLES {
+            process.bundles.pop_front();
+        }
+    }
+
+    /// What a process has opened, the last one last.
+    #[must_use]
+    pub fn of(&self, key: Key) -> Option<&Process> {
+        self.processes.get(&key)
+    }
+
+    /// The processes of a workload, the oldest first.
+    pub fn all(&self, workload: u32) -> impl Iterator<Item = (Key, &Process)> {
+        let keys = self.order.get(&workload).into_iter().flatten();
+        keys.filter_map(|key| Some((*key, self.processes.get(key)?)))
+    }
+
+    /// Forgets workloads that are no more.
+    pub fn retain(&mut self, workloads: impl Fn(u32) -> bool) {
+        self.order.retain(|workload, _| workloads(*workload));
+        self.processes
+            .retain(|_, process| workloads(process.workload));
+    }
+}
+
+/// Of one process.
+const MOST_BUNDLES: usize = 16;
+/// Of one workload; those that have ended are among them, for they are asked about afterwards.
+const MOST_PROCESSES: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bundle(path: &str, at: u64) -> Bundle {
+        Bundle {
+            path: path.into(),
+            held: false,
+            at,
+            state: [at, 0, 0, 0],
+        }
+    }
+
+    fn paths(kept: &Kept, key: Key) -> Vec<String> {
+        let bundles = kept.of(key).map(|process| process.bundles.clone());
+        let paths = bundles.unwrap_or_default().into_iter();
+        paths.map(|of| of.path.display().to_string()).collect()
+    }
+
+    #[test]
+    fn the_last_bundles_of_a_process_are_kept_each_once() {
+        let (mut kept, exe) = (Kept::default(), PathBuf::from("/python"));
+        for at in 0..20 {
+            kept.keep((1, 1), 7, exe.clone(), bundle(&format!("/{at}"), at));
+        }
+        assert_eq!(paths(&kept, (1, 1)).len(), MOST_BUNDLES);
+        assert!(kept.again((1, 1), &exe, [10, 0, 0, 0], 99));
+        assert!(!kept.again((1, 1), &exe, [1, 0, 0, 0], 99), "it went");
+        assert!(
+            !kept.again((1, 2), &exe, [10, 0, 0, 0], 99),
+            "another process"
+        );
+        assert_eq!(paths(&kept, (1, 1)).last().map(String::as_str), Some("/10"));
+        // Of a file that was replaced the later state counts.
+        kept.keep(
+            (1, 1),
+            7,
+            exe,
+            Bundle {
+                held: true,
+                ..bundle("/10", 100)
+            },
+        );
+        let same = paths(&kept, (1, 1));
+        assert_eq!(same.iter().filter(|path| *path == "/10").count(), 1);
+    }
+
+    #[test]
+    fn another_program_has_opened_nothing() {
+        let mut kept = Kept::default();
+        kept.keep((1, 1), 7, "/sh".into(), bundle("/a.pem", 1));
+        assert!(!kept.again((1, 1), &"/python".into(), [1, 0, 0, 0], 2));
+        kept.keep((1, 1), 7, "/python".into(), bundle("/b.pem", 2));
+        assert_eq!(paths(&kept, (1, 1)), ["/b.pem"]);
+        // The same one anew.
+        kept.begin((1, 1));
+        assert!(paths(&kept, (1, 1)).is_empty());
+    }
+
+    #[test]
+    fn one_workload_does_not_push_another_out() {
+        let mut kept = Kept::default();
+        kept.keep((1, 1), 7, "/a".into(), bundle("/a.pem", 1));
+        for pid in 0..2000 {
+            kept.keep((pid, 2), 8, "/a".into(), bundle("/a.pem", 1));
+        }
+        assert_eq!(kept.all(8).count(), MOST_PROCESSES);
+        assert_eq!(kept.processes.len(), MOST_PROCESSES + 1);
+        assert_eq!(kept.all(7).count(), 1);
+        kept.retain(|workload| workload == 7);
+        assert_eq!((kept.all(8).count(), kept.processes.len()), (0, 1));
+    }
+}

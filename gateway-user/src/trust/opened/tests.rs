@@ -1,0 +1,16 @@
+//! Files as another process sees them. What the kernel tells of openings is for root alone, and is tested with real clients.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use super::*;
+
+#[test]
+fn a_file_is_seen_below_a_processs_root_and_nothing_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pid, at) = (std::process::id(), |name: &str| folder.path().join(name));
+    fs::write(at("a.pem"), "x").unwrap();
+    std::os::unix::fs::symlink(at("a.pem"), at("b.pem")).unwrap();
+    nix::unistd::mkfifo(&at("c.pem"), Mode::S_IRWXU).unwrap();
+    assert!(seen(pid, &at("b.pem")).is_ok());
+    assert!(seen(pid, &at("c.pem")).is_err());
+    assert!(seen(pid, &at("d.pem")).is_err());
+}
