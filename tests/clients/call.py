@@ -78,6 +78,58 @@ async def openai_responses(call):
     return shown(answer.output_text, tools, answer.usage.input_tokens, answer.usage.output_tokens)
 
 
+async def openai_realtime(call):
+    """A conversation, as the library dispatches its events; the result of a tool goes back to the model."""
+    client = made("openai", "AsyncOpenAI" if call.get("async") else "OpenAI")
+    manager = client.realtime.connect(model=call["model"])
+    connection = await manager.enter() if call.get("async") else manager.enter()
+    events, tools, usage = [], [], [0, 0]
+    kind, field = ("output_audio_transcript", "transcript") if call.get("spoken") else ("output_text", "text")
+    session = {"type": "realtime", "output_modalities": ["audio" if call.get("spoken") else "text"]}
+    if call.get("tools"):
+        session["tools"] = [{"type": "function", "name": "weather", "parameters": SCHEMA}]
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": call["prompt"]}]}
+    answers = []
+
+    def said(item):
+        return [{"type": "conversation.item.create", "item": item}, {"type": "response.create"}]
+
+    def answered(event):
+        answers.append(event.response)
+        usage[0] += event.response.usage.input_tokens
+        usage[1] += event.response.usage.output_tokens
+        calls = [item for item in event.response.output if item.type == "function_call"]
+        for item in calls:
+            tools.append([item.name, item.arguments])
+            for more in said({"type": "function_call_output", "call_id": item.call_id, "output": weather(**json.loads(item.arguments))}):
+                yield more
+        if not calls:
+            yield None
+
+    async def asynchronously(event):
+        for more in answered(event):
+            await (connection.send(more) if more else connection.close())
+
+    def blocking(event):
+        for more in answered(event):
+            connection.send(more) if more else connection.close()
+
+    connection.on("response.done", asynchronously if call.get("async") else blocking)
+    for heard in (f"response.{kind}.delta", f"response.{kind}.done", "response.output_audio.delta", "response.function_call_arguments.delta", "response.function_call_arguments.done"):
+        connection.on(heard, events.append)
+    for event in [{"type": "session.update", "session": session}, *said(item)]:
+        await connection.send(event) if call.get("async") else connection.send(event)
+    await connection.dispatch_events() if call.get("async") else connection.dispatch_events()
+    text = "".join(event.delta for event in events if event.type == f"response.{kind}.delta")
+    again = [getattr(event, field) for event in events if event.type == f"response.{kind}.done"]
+    last = [getattr(part, field) for item in answers[-1].output for part in item.content]
+    assert [text] == again == last, f"{text} {again} {last}"
+    arguments = "".join(event.delta for event in events if event.type == "response.function_call_arguments.delta")
+    assert arguments == "".join(arguments for _, arguments in tools), f"{arguments} {tools}"
+    sound = [event.delta for event in events if event.type == "response.output_audio.delta"]
+    return {**shown(text, tools, *usage), "events": len(events), "sound": sound}
+
+
 async def openai_completions(call):
     client = made("openai", "AsyncOpenAI" if call.get("async") else "OpenAI")
     arguments = {"model": call["model"], "prompt": call["prompt"], **patience(call)}
@@ -459,7 +511,7 @@ def shown(text, tools, used, made):
 
 CHAT = (openai, openai_azure, openai_responses, openai_completions, anthropic, langchain_openai, langchain_responses, langchain_anthropic, langgraph)
 FAMILIES = (google_genai, google_vertex, google_measured, ollama, ollama_generate, ollama_embed, langchain_google_genai, langchain_ollama, boto3_converse, boto3_invoke, boto3_count, langchain_aws)
-OTHER = (openai_embeddings, openai_models, openai_kept, anthropic_count, anthropic_models, langchain_embeddings)
+OTHER = (openai_realtime, openai_embeddings, openai_models, openai_kept, anthropic_count, anthropic_models, langchain_embeddings)
 PLAIN = (requests, websockets, httpx, httpx2, aiohttp, urllib3, urllib, grpc)
 KNOWN = {f.__name__.replace("_", "-"): f for f in CHAT + FAMILIES + OTHER + PLAIN}
 

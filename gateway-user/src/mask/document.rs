@@ -150,6 +150,11 @@ fn document(
     json::walk(text, keys, |path, kind, range| {
         if kind == Kind::Container && is_likelihoods(shape, path) {
             likelihoods.push(range);
+        } else if shape == Shape::OpenAiRealtime
+            && kind == Kind::String
+            && is_sound(path, &text[range.clone()])
+        {
+            // No text is in it that anybody would read.
         } else if shape == Shape::Vectors && is_vector(path) {
             // Numbers, or their bytes in base64: nothing of it is text.
         } else if let Some(mut new) = literal(&text[range.clone()], path, kind, nested, set, found)
@@ -329,11 +334,26 @@ pub(super) fn is_top_logprobs(path: &[Step<'_>]) -> bool {
 fn is_likelihoods(shape: Shape, path: &[Step<'_>]) -> bool {
     match shape {
         Shape::OpenAiChat | Shape::Bedrock => is_logprobs(path),
-        Shape::OpenAiResponses => is_part_logprobs(path),
+        Shape::OpenAiResponses | Shape::OpenAiRealtime => is_part_logprobs(path),
         Shape::Gemini => is_candidate_logprobs(path),
         Shape::Ollama => is_top_logprobs(path),
         _ => false,
     }
+}
+
+/// Sound in base64: of the microphone, or of an item of a conversation.
+pub(super) fn is_sound(path: &[Step<'_>], written: &str) -> bool {
+    let [before @ .., Step::Key(audio)] = path else {
+        return false;
+    };
+    let place = match before {
+        [] => true,
+        [.., Step::Key(content), Step::Index(_)] => content == "content",
+        _ => false,
+    };
+    let inside = written.trim_matches('"').trim_end_matches('=');
+    let base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/".contains(&byte);
+    audio == "audio" && place && inside.len() >= SHORTEST_SOUND && inside.bytes().all(base64)
 }
 
 fn is_vector(path: &[Step<'_>]) -> bool {
@@ -362,5 +382,7 @@ fn edit(text: &str, finding: Finding, set: &Set, found: &mut Vec<Finding>) -> Ed
 pub(super) const NESTED: u8 = 4;
 /// Names that tell what a value is are shorter; a stream keeps no more of a key.
 pub(super) const LONGEST_KEY: usize = 64;
+/// What is shorter may be something else: it is a thousandth of a second.
+const SHORTEST_SOUND: usize = 100;
 /// No shorter number is a card or an account.
 const SHORTEST_NUMBER: usize = 9;

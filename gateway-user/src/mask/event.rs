@@ -1,6 +1,6 @@
 //! What one event of a stream carries: pieces of texts that go on in later events, texts of its own, ends of texts.
 //!
-//! Sources: OpenAI chat completion and completion chunks; OpenAI response stream events; Anthropic message stream events; the streams of
+//! Sources: OpenAI chat completion and completion chunks; OpenAI response stream events and the server's events of its realtime API; Anthropic message stream events; the streams of
 //! Gemini, Ollama and Amazon Bedrock.
 
 mod bedrock;
@@ -17,11 +17,11 @@ use crate::protocol::json::{self, Keys, Kind, Step};
 /// Names a text that is spread over events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
-    /// The index of the choice, content block or output item.
+    /// The index of the choice, content block or output item; of a conversation, which answer it is.
     pub(super) part: u64,
     pub(super) field: Field,
     /// The index of the tool call or content, where a part has several.
-    call: u64,
+    pub(super) call: u64,
 }
 
 /// The fields whose pieces make up one text.
@@ -88,7 +88,7 @@ pub(super) fn read(
     };
     match shape {
         Shape::AnthropicMessages => event.messages(set, found),
-        Shape::OpenAiResponses => event.responses(set, found),
+        Shape::OpenAiResponses | Shape::OpenAiRealtime => event.responses(shape, set, found),
         Shape::Gemini => event.gemini(set, found),
         Shape::Ollama => event.ollama(set, found),
         Shape::Bedrock => event.bedrock(set, found),

@@ -3,7 +3,7 @@
 //! In: the bytes of a request or an answer, what they look like ([`Shape`]), and what to mask ([`Set`]). Out: the same bytes,
 //! except for the string literals in which something was found. Invariants: valid JSON stays valid; a stream comes out the same
 //! however it was cut; nothing leaves a stream that may still become a finding; what cannot be read is an error, never passed on.
-//! Sources: RFC 8259; the streams of OpenAI chat completions, completions and responses, of Anthropic messages, Gemini, Ollama and Bedrock.
+//! Sources: RFC 8259; the streams of OpenAI chat completions, completions and responses, of its realtime API, of Anthropic messages, Gemini, Ollama and Bedrock.
 //! Pure: no I/O, no clock.
 
 use std::collections::BTreeMap;
@@ -61,6 +61,8 @@ pub enum Shape {
     OpenAiChat,
     /// OpenAI responses: one JSON document, or events.
     OpenAiResponses,
+    /// OpenAI's realtime API: one JSON document, or messages.
+    OpenAiRealtime,
     /// Anthropic messages: one JSON document, or events.
     AnthropicMessages,
     /// Gemini: one JSON document, or elements of a stream.

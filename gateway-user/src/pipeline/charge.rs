@@ -17,6 +17,19 @@ pub(super) struct Charge {
     hold: Option<Hold>,
     /// Tokens that the answer may have, where a budget depends on it.
     longest: Option<u64>,
+    /// In a conversation, its answers.
+    turns: Option<Turns>,
+}
+
+/// The answers of a conversation, each reserved for by itself.
+struct Turns {
+    /// What one can cost.
+    amount: u64,
+    holds: Vec<Hold>,
+    /// How many of them the agent has asked for that have not begun.
+    expected: usize,
+    /// What those cost that are over.
+    spent: u64,
 }
 
 impl Charge {
@@ -51,6 +64,19 @@ impl Charge {
                 ..Self::default()
             }));
         }
+        if ready.head.websocket {
+            return Ok(Ok(Self {
+                price: Some(price),
+                longest: limited.map(|_| bound.output),
+                turns: Some(Turns {
+                    amount,
+                    holds: Vec::new(),
+                    expected: 0,
+                    spent: 0,
+                }),
+                ..Self::default()
+            }));
+        }
         let hold = match spend.book.reserve(&identity.id, amount, Time::now()) {
             Ok(hold) => hold,
             Err(error) => return Ok(Err((Why::Budget, error.to_string()))),
@@ -62,7 +88,50 @@ impl Charge {
             price: Some(price),
             hold: Some(hold),
             longest: limited.map(|_| bound.output),
+            turns: None,
         }))
+    }
+
+    /// Reserves for an answer in a conversation: the agent asks for it, or, where it is not `asked` for, it begins. What all of them
+    /// can have cost by then, where a budget depends on it.
+    pub(super) fn begin(
+        &mut self,
+        connection: &Connection,
+        asked: bool,
+    ) -> Result<Option<u64>, String> {
+        let Some(turns) = &mut self.turns else {
+            return Ok(None);
+        };
+        if !asked && turns.expected > 0 {
+            turns.expected -= 1;
+            return Ok(None);
+        }
+        let (book, identity) = (
+            &connection.gateway.spend.book,
+            &connection.caller.identity.id,
+        );
+        let hold = book.reserve(identity, turns.amount, Time::now());
+        turns.holds.push(hold.map_err(|error| error.to_string())?);
+        turns.expected += usize::from(asked);
+        Ok(self.longest.map(|_| turns.total()))
+    }
+
+    /// An answer in a conversation is over. Without counts its reservation stays spent.
+    pub(super) fn end(&mut self, usage: Option<Usage>) {
+        let cost = self.price.and_then(|price| cost(&price, usage?));
+        if let Some(turns) = &mut self.turns
+            && let Some(hold) = turns.holds.pop()
+        {
+            turns.spent = turns.spent.saturating_add(cost.unwrap_or(turns.amount));
+            if let Some(cost) = cost {
+                hold.settle(cost);
+            }
+        }
+    }
+
+    /// What a conversation has cost, in nanodollars; of answers that are not over, all that was reserved.
+    pub(super) fn total(&self) -> Option<u64> {
+        self.turns.as_ref().map(Turns::total)
     }
 
     /// Whether a budget depends on what the provider counts.
@@ -83,23 +152,33 @@ impl Charge {
 
     /// The answer is whole: what it cost, in nanodollars. Without counts the reservation stays spent.
     pub(super) fn settle(self, usage: Option<Usage>) -> Option<u64> {
-        let price = self.price?;
-        let usage = usage?;
-        let output = match usage.output {
-            None if price.writes() => return None,
-            output => output.unwrap_or(0),
-        };
-        let cost = price.cost(Tokens {
-            input: usage.input?,
-            cached: usage.cached,
-            written: usage.stored,
-            output,
-        });
+        let cost = cost(&self.price?, usage?)?;
         if let Some(hold) = self.hold {
             hold.settle(cost);
         }
         Some(cost)
     }
+}
+
+impl Turns {
+    fn total(&self) -> u64 {
+        let open = self.amount.saturating_mul(self.holds.len() as u64);
+        self.spent.saturating_add(open)
+    }
+}
+
+/// What was counted costs that; nobody can say without counts.
+fn cost(price: &Price, usage: Usage) -> Option<u64> {
+    let output = match usage.output {
+        None if price.writes() => return None,
+        output => output.unwrap_or(0),
+    };
+    Some(price.cost(Tokens {
+        input: usage.input?,
+        cached: usage.cached,
+        written: usage.stored,
+        output,
+    }))
 }
 
 /// Adds what the identity has spent, in whole cents.
@@ -135,6 +214,11 @@ fn priced(connection: &Connection, ready: &Ready) -> Result<Option<(Price, Bound
             call.model
         ));
     };
+    if ready.head.websocket {
+        let bound = Bound::whole(&price);
+        let amount = price.bound(bound.input, bound.output, false);
+        return Ok(Some((price, bound, amount)));
+    }
     let body = ready.payload.bytes();
     let (bound, outside) = Bound::of(&price, body, call.limit, call.answers);
     let amount = price.bound(bound.input, bound.output, outside.caches);

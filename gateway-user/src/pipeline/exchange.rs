@@ -111,8 +111,7 @@ async fn answered(
     } else {
         Resource::of(&connection.gateway, scheme, &head.host, connection.origin)
     };
-    let endpoint =
-        llm::recognise(&head, &parts.headers, resource.is_provider()).filter(|_| !head.websocket);
+    let endpoint = llm::recognise(&head, &parts.headers, resource.is_provider());
     let described = Described {
         action: endpoint.map_or(protocol::name(&head), |found| found.action),
         service: resource.name.clone(),
@@ -226,18 +225,20 @@ async fn forward(
         }
     };
     entry.found(released(&outgoing.restored));
+    let tools = Tools::of(connection, &ready, &permit, entry.id());
     if ready.head.websocket {
         let handshake = Handshake {
             ready,
             described,
             parts: outgoing.parts,
+            tools,
+            charge,
         };
         return websocket::open(context, handshake, entry, permit).await;
     }
     let without_counts = outgoing.counts;
     let streams = ready.call.as_ref().is_some_and(|call| call.stream);
     let vectors = ready.action.name == llm::EMBED;
-    let tools = Tools::of(connection, &ready, &permit, entry.id());
     let request = match (outgoing.body, ready.payload) {
         (_, Payload::Stream(body)) => Request::from_parts(outgoing.parts, streamed(body)),
         (Some(bytes), Payload::Whole(held)) => {

@@ -82,7 +82,10 @@ enum State {
 /// How long a request waits for a person, and how it is kept alive so long, if it can be. HTTP/1.0 has no stream that tells its end.
 pub(super) fn patience(version: Version, ready: &Ready) -> (Duration, Option<(Told, Pulse)>) {
     let hold = inspect::hold(&ready.headers);
-    let call = ready.call.as_ref().filter(|call| call.stream);
+    let call = ready
+        .call
+        .as_ref()
+        .filter(|call| call.stream && !ready.head.websocket);
     let Some(call) = call.filter(|_| version != Version::HTTP_10) else {
         return (hold, None);
     };
@@ -123,6 +126,8 @@ pub(super) async fn alive(mut work: Work, mut pulse: Pulse, drain: Drain) -> Ans
         Framing::Lines => "application/x-ndjson",
         Framing::Array => "application/json; charset=utf-8",
         Framing::Messages => eventstream::CONTENT_TYPE,
+        // A handshake is answered when it is decided.
+        Framing::Frames => "application/octet-stream",
     });
     headers.insert(header::CONTENT_TYPE, stream);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -210,6 +215,7 @@ impl Format {
             (Framing::Events, _) => "\n".into(),
             (Framing::Lines | Framing::Array, _) => " ".into(),
             (Framing::Messages, _) => eventstream::event("waiting", "{}"),
+            (Framing::Frames, _) => Bytes::new(),
         }
     }
 }

@@ -270,7 +270,7 @@ pub(super) fn exchange_start(
     })
 }
 
-fn refusal(
+pub(super) fn refusal(
     connection: &Connection,
     described: &Described,
     why: Why,

@@ -56,6 +56,7 @@ pub(super) fn shape_of(family: Family) -> Shape {
             Shape::OpenAiChat
         }
         Family::OpenAiResponses => Shape::OpenAiResponses,
+        Family::OpenAiRealtime => Shape::OpenAiRealtime,
         Family::AnthropicMessages => Shape::AnthropicMessages,
         Family::Gemini => Shape::Gemini,
         Family::Ollama => Shape::Ollama,

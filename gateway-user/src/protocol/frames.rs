@@ -1,13 +1,14 @@
 //! How a stream of an answer is cut into the pieces that stand by themselves, each an [`Event`] with its bytes as sent.
 //!
 //! In: a stream cut anywhere, and how it is framed. Out: events whose raw bytes, put together, are the stream.
-//! Sources: WHATWG HTML section 9.2.6 (server-sent events); NDJSON 1.0; Google's HTTP streams of one JSON array; Amazon's event streams.
+//! Sources: WHATWG HTML section 9.2.6 (server-sent events); NDJSON 1.0; Google's HTTP streams of one JSON array; Amazon's event streams; RFC 6455.
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 
 use super::eventstream;
 use super::sse::{self, Event, SseError};
+use super::websocket;
 
 /// How a stream is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Framing {
     Array,
     /// Amazon's binary messages.
     Messages,
+    /// Messages of a WebSocket.
+    Frames,
 }
 
 /// Cuts a stream.
@@ -31,6 +34,8 @@ pub enum Framer {
     Documents(Documents),
     /// See [`eventstream::Framer`].
     Messages(eventstream::Framer),
+    /// See [`websocket::Framer`].
+    Frames(websocket::Framer),
 }
 
 /// Cuts a stream of JSON documents.
@@ -80,6 +85,7 @@ impl Framer {
         match framing {
             Framing::Events => Self::Events(sse::Framer::new(max_event)),
             Framing::Messages => Self::Messages(eventstream::Framer::new(max_event)),
+            Framing::Frames => Self::Frames(websocket::Framer::new(max_event)),
             Framing::Lines | Framing::Array => Self::Documents(Documents {
                 framing,
                 buffer: BytesMut::new(),
@@ -103,6 +109,7 @@ impl Framer {
             Self::Events(framer) => framer.push(bytes, events),
             Self::Documents(framer) => framer.push(bytes, events),
             Self::Messages(framer) => framer.push(bytes, events),
+            Self::Frames(framer) => framer.push(bytes, events),
         }
     }
 
@@ -115,6 +122,7 @@ impl Framer {
             Self::Events(framer) => framer.finish(events),
             Self::Documents(framer) => framer.finish(events),
             Self::Messages(framer) => return framer.finish(),
+            Self::Frames(framer) => return framer.finish(),
         }
         Ok(())
     }
@@ -125,6 +133,7 @@ impl Framer {
             Self::Events(framer) => framer.rest(),
             Self::Documents(framer) => framer.buffer.split().freeze(),
             Self::Messages(framer) => framer.rest(),
+            Self::Frames(framer) => framer.rest(),
         }
     }
 }

@@ -10,6 +10,7 @@ mod call;
 mod counts;
 mod google;
 mod input;
+pub mod realtime;
 pub mod risks;
 
 use ::http::{HeaderMap, Method};
@@ -33,6 +34,8 @@ pub enum Family {
     OpenAiEmbeddings,
     /// OpenAI's list of models.
     OpenAiModels,
+    /// OpenAI's realtime API, over a WebSocket.
+    OpenAiRealtime,
     /// Anthropic messages, and their tokens.
     AnthropicMessages,
     /// Anthropic's list of models.
@@ -68,6 +71,7 @@ impl Family {
             Self::OpenAiCompletions => "openai-completions",
             Self::OpenAiEmbeddings => "openai-embeddings",
             Self::OpenAiModels => "openai-models",
+            Self::OpenAiRealtime => "openai-realtime",
             Self::AnthropicMessages => "anthropic-messages",
             Self::AnthropicModels => "anthropic-models",
             Self::Gemini => "gemini",
@@ -98,6 +102,9 @@ pub fn recognise(head: &Head, headers: &HeaderMap, listed: bool) -> Option<Endpo
         .map(|segment| segment.split(';').next().unwrap_or_default())
         .filter(|segment| !segment.is_empty())
         .collect();
+    if head.websocket {
+        return realtime::called(head, &segments, listed);
+    }
     let found = google::called(&head.method, &segments);
     if let Some(found) = found.or_else(|| bedrock::called(&head.method, &segments)) {
         return Some(found);

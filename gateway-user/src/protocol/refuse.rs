@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::eventstream;
 use super::frames::Framing;
 use super::llm::Family;
+use super::websocket;
 
 /// A refusal, ready to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,6 +194,11 @@ impl Refusal {
                 });
                 format!("event: error\ndata: {data}\n\n")
             }
+            Family::OpenAiRealtime => {
+                let id = format!("event_{}", self.id);
+                let data = json!({"type": "error", "event_id": id, "error": data["error"]});
+                return websocket::text(&data.to_string());
+            }
             Family::OpenAiChat
             | Family::OpenAiCompletions
             | Family::OpenAiEmbeddings
@@ -205,7 +211,9 @@ impl Refusal {
     #[must_use]
     pub fn last(&self, family: Family, framing: Framing, begun: bool) -> Bytes {
         match framing {
-            Framing::Events | Framing::Lines | Framing::Messages => self.event(family),
+            Framing::Events | Framing::Lines | Framing::Messages | Framing::Frames => {
+                self.event(family)
+            }
             Framing::Array => {
                 let before = if begun { "," } else { "[" };
                 Bytes::from(format!("{before}{}]", self.envelope(family)))
@@ -240,7 +248,8 @@ impl Refusal {
             | Family::OpenAiResponses
             | Family::OpenAiCompletions
             | Family::OpenAiEmbeddings
-            | Family::OpenAiModels => {
+            | Family::OpenAiModels
+            | Family::OpenAiRealtime => {
                 json!({"error": {"message": message, "type": self.why.kind(), "param": null, "code": code, "id": self.id}})
             }
         }
@@ -265,12 +274,13 @@ mod tests {
         }
     }
 
-    const FAMILIES: [Family; 11] = [
+    const FAMILIES: [Family; 12] = [
         Family::OpenAiChat,
         Family::OpenAiResponses,
         Family::OpenAiCompletions,
         Family::OpenAiEmbeddings,
         Family::OpenAiModels,
+        Family::OpenAiRealtime,
         Family::AnthropicMessages,
         Family::AnthropicModels,
         Family::Gemini,
@@ -337,6 +347,10 @@ mod tests {
         let anthropic = r#"{"type":"error","error":{"type":"permission_error","message":"no. Id 01ABCDEF"},"request_id":"01ABCDEF"}"#;
         let anthropic = format!("event: error\ndata: {anthropic}\n\n");
         assert_eq!(refusal().event(Family::AnthropicMessages), anthropic);
+        let realtime = refusal().event(Family::OpenAiRealtime);
+        let says: Value = serde_json::from_slice(&realtime[4..]).unwrap();
+        assert_eq!(says["type"], "error");
+        assert_eq!(says["error"]["message"], "no. Id 01ABCDEF");
         // Its library looks for the beginning, and for the code.
         let gemini = String::from_utf8(refusal().event(Family::Gemini).to_vec()).unwrap();
         assert!(gemini.starts_with(

@@ -13,6 +13,7 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 
 use super::eventstream::Envelope;
+use super::websocket;
 
 pub use whole::Whole;
 
@@ -37,6 +38,8 @@ enum Layout {
     Document(Range<usize>),
     /// In a message.
     Message(Envelope),
+    /// In frames of a WebSocket.
+    Frame,
 }
 
 /// A stream that is not read any further.
@@ -195,6 +198,16 @@ impl Event {
         }
     }
 
+    /// An event that is a message of a WebSocket; `None` = it has no text.
+    pub(super) fn frame(raw: Bytes, data: Option<String>) -> Self {
+        Self {
+            raw,
+            name: None,
+            data,
+            layout: Layout::Frame,
+        }
+    }
+
     /// The same event with other data: every other line stays as it is, and so do the line endings.
     #[must_use]
     pub fn with_data(&self, data: &str) -> Bytes {
@@ -205,6 +218,7 @@ impl Event {
                 let (before, after) = (&text[..document.start], &text[document.end..]);
                 return Bytes::from([before, data, after].concat());
             }
+            Layout::Frame => return websocket::text(data),
             Layout::Lines(start) => *start,
         };
         let (mark, text) = text.split_at(start);

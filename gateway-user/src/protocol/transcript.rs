@@ -4,18 +4,19 @@
 //! no space is `{`, or a stream of events. Out: a [`Summary`]. Never fails: what cannot be read is counted and left out, what is too long is cut and marked.
 //! Sources: OpenAI chat completions, completions, responses and embeddings, Anthropic messages, Gemini, Ollama, Bedrock; answers and streams.
 
+mod answer;
 mod anthropic;
 mod bedrock;
 mod gemini;
 mod ollama;
 mod openai;
+mod realtime;
 mod responses;
-
-use std::collections::BTreeMap;
 
 use http::HeaderMap;
 use serde_json::{Value, json};
 
+use self::answer::Answer;
 use super::frames::{Framer, Framing};
 use super::llm::Family;
 use super::sse::Event;
@@ -182,6 +183,7 @@ impl Collector {
         match self.family {
             Family::AnthropicMessages => anthropic::event(&value, &mut self.answer),
             Family::OpenAiResponses => responses::event(&value, &mut self.answer),
+            Family::OpenAiRealtime => realtime::event(&value, &mut self.answer),
             Family::Gemini => gemini::read(&value, &mut self.answer),
             Family::Ollama => ollama::read(&value, &mut self.answer),
             Family::BedrockConverse | Family::BedrockInvoke => {
@@ -203,152 +205,6 @@ impl Collector {
             _ => openai::read(value, &mut self.answer),
         }
     }
-}
-
-/// An answer in the making.
-#[derive(Debug, Default)]
-struct Answer {
-    /// By choice.
-    texts: BTreeMap<u64, String>,
-    reasoning: BTreeMap<u64, String>,
-    /// By choice and place in it.
-    calls: BTreeMap<(u64, u64), ToolCall>,
-    usage: Option<Usage>,
-    model: Option<String>,
-    error: Option<String>,
-    kept: usize,
-    /// Of all texts, kept or not.
-    bytes: u64,
-    truncated: bool,
-    unreadable: u64,
-}
-
-impl Answer {
-    fn say(&mut self, choice: u64, text: &Value) {
-        let text = self.fit(text);
-        if !text.is_empty() && (self.texts.contains_key(&choice) || self.add()) {
-            self.texts.entry(choice).or_default().push_str(text);
-        }
-    }
-
-    fn think(&mut self, choice: u64, text: &Value) {
-        let text = self.fit(text);
-        if !text.is_empty() && (self.reasoning.contains_key(&choice) || self.add()) {
-            self.reasoning.entry(choice).or_default().push_str(text);
-        }
-    }
-
-    /// A call, or the next fragment of one.
-    fn call(&mut self, choice: u64, place: u64, name: &Value, arguments: &Value) {
-        let key = (choice, place);
-        if !self.calls.contains_key(&key) && !self.add() {
-            return;
-        }
-        let (name, arguments) = (self.fit(name), self.fit(arguments));
-        let call = self.calls.entry(key).or_default();
-        if call.name.is_empty() {
-            call.name.push_str(name);
-        }
-        call.arguments.push_str(arguments);
-    }
-
-    /// A call that is there in one piece.
-    fn whole_call(&mut self, choice: u64, name: &Value, arguments: &Value) {
-        let after = self.calls.range((choice, 0)..=(choice, u64::MAX)).count() as u64;
-        let arguments = Value::String(arguments.to_string());
-        self.call(choice, after, name, &arguments);
-    }
-
-    fn answered_by(&mut self, model: &Value) {
-        if self.model.is_none() && model.is_string() {
-            self.model = Some(self.fit(model).to_owned());
-        }
-    }
-
-    fn fail(&mut self, error: &Value) {
-        let message = error.get("message").unwrap_or(error);
-        if !message.is_null() && self.error.is_none() {
-            let text = Value::String(
-                message
-                    .as_str()
-                    .map_or_else(|| message.to_string(), str::to_owned),
-            );
-            self.error = Some(self.fit(&text).to_owned());
-        }
-    }
-
-    /// Counts are totals so far: the largest is the last.
-    fn count(&mut self, counted: Usage) {
-        if counted.input.is_some() || counted.output.is_some() {
-            let usage = self.usage.get_or_insert_default();
-            usage.input = usage.input.max(counted.input);
-            usage.output = usage.output.max(counted.output);
-            usage.cached = usage.cached.max(counted.cached);
-            usage.stored = usage.stored.max(counted.stored);
-        }
-    }
-
-    /// Counts whose names are these (input, output, read from the cache, written to it), where cached input is counted apart.
-    fn count_apart(&mut self, counts: &Value, [input, output, cached, stored]: [&str; 4]) {
-        let count = |name: &str| counts[name].as_u64();
-        let (cached, stored) = (count(cached).unwrap_or(0), count(stored).unwrap_or(0));
-        let apart = stored.saturating_add(cached);
-        self.count(Usage {
-            input: count(input).map(|input| input.saturating_add(apart)),
-            output: count(output),
-            cached,
-            stored,
-        });
-    }
-
-    /// Room for one more entry.
-    fn add(&mut self) -> bool {
-        let room = self.kept + ENTRY <= MAX_KEPT;
-        self.kept += if room { ENTRY } else { 0 };
-        self.truncated |= !room;
-        room
-    }
-
-    /// As much of a text as there is room for, up to the end of a word: what a cut leaves of a secret would no longer look like one.
-    fn fit<'a>(&mut self, text: &'a Value) -> &'a str {
-        let text = text.as_str().unwrap_or_default();
-        self.bytes += text.len() as u64;
-        let mut kept = text;
-        if text.len() > MAX_KEPT - self.kept {
-            kept = &text[..text.floor_char_boundary(MAX_KEPT - self.kept)];
-            let words = kept.trim_end_matches(|c: char| !c.is_whitespace());
-            if kept.len() - words.len() <= WORD {
-                kept = words;
-            }
-            self.truncated = true;
-            self.kept = MAX_KEPT;
-        } else {
-            self.kept += text.len();
-        }
-        kept
-    }
-
-    fn summary(self) -> Summary {
-        Summary {
-            text: join(self.texts),
-            reasoning: join(self.reasoning),
-            tool_calls: self.calls.into_values().collect(),
-            usage: self.usage,
-            model: self.model,
-            error: self.error,
-            truncated: self.truncated,
-            unreadable: self.unreadable,
-        }
-    }
-}
-
-fn join(texts: BTreeMap<u64, String>) -> String {
-    if texts.len() < 2 {
-        return texts.into_values().collect();
-    }
-    let texts = texts.into_iter();
-    let named = texts.map(|(choice, text)| format!("[choice {choice}]\n{text}"));
-    named.collect::<Vec<_>>().join("\n\n")
 }
 
 impl Summary {
@@ -385,16 +241,10 @@ impl Summary {
     }
 }
 
-/// What is kept of all texts of an answer together.
-const MAX_KEPT: usize = 1 << 20;
 /// A document, or one event, that is longer is not read.
 const MAX_READ: usize = 8 << 20;
 /// Bytes of a token on average, in the text that has the longest.
 const LONG_TOKEN: u64 = 32;
-/// What an entry takes besides its text.
-const ENTRY: usize = 64;
-/// A longer run of characters is no word, and may be cut.
-const WORD: usize = 512;
 
 #[cfg(test)]
 mod tests;

@@ -285,6 +285,16 @@ impl ExchangeEntry {
         Ok(())
     }
 
+    /// Records anew what it may cost at most, in nanodollars, while it is under way; it is on record when this returns.
+    ///
+    /// # Errors
+    /// It could not be written; nothing more may be spent.
+    pub fn reserved_now(&mut self, cost: u64) -> Result<(), LedgerError> {
+        self.ledger.queue.put(Step::Reserved(self.id, cost), None)?;
+        self.reserved = Some(cost);
+        Ok(())
+    }
+
     /// Adds findings to those that it began with.
     pub fn found(&mut self, more: Vec<Finding>) {
         self.findings.extend(more);

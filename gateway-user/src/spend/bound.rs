@@ -48,6 +48,18 @@ impl Bound {
     }
 }
 
+impl Bound {
+    /// That of an answer in a conversation which the provider keeps.
+    #[must_use]
+    pub fn whole(price: &Price) -> Self {
+        let input = price.context.unwrap_or(UNKNOWN_CONTEXT);
+        Self {
+            input,
+            output: price.longest.unwrap_or(input),
+        }
+    }
+}
+
 impl Outside {
     /// Looks through a body; one that is no JSON names nothing that a provider could read.
     #[must_use]

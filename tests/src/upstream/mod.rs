@@ -15,6 +15,7 @@ mod ollama;
 mod openai;
 mod pieces;
 mod providers;
+mod realtime;
 mod responses;
 mod serve;
 mod websocket;
@@ -30,6 +31,7 @@ use tokio::runtime::Runtime;
 
 pub use authority::Authority;
 pub use model::{LEAKED_CARD, LEAKED_EMAIL};
+pub use realtime::SOUND;
 pub use websocket::OLD;
 
 /// Where to listen, and as whom. Port 0 means any.

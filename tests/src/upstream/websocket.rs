@@ -18,12 +18,12 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::{Journal, Received, pieces::Pieces};
+use super::{Journal, Received, pieces::Pieces, realtime};
 
 /// A server name under which WebSockets are served over HTTP/1.1 only.
 pub const OLD: &str = "old";
 
-/// Opens a WebSocket where the request asks for one below `/socket`.
+/// Opens a WebSocket where the request asks for one below `/socket`, or to talk with a model.
 ///
 /// `/socket/leak` first says which credential came; `/socket/card` says a card number; `/socket/wrong` accepts with another key's
 /// acceptance; `/socket/garbage` sends what is no frame.
@@ -31,7 +31,8 @@ pub(super) fn open(request: &mut Request<Incoming>, journal: &Journal) -> Option
     let asks = request.extensions().get::<hyper::ext::Protocol>().is_some()
         || request.headers().contains_key(SEC_WEBSOCKET_KEY);
     let path = request.uri().path().to_owned();
-    if !asks || !path.starts_with("/socket") {
+    let talks = path == realtime::PATH;
+    if !asks || !(talks || path.starts_with("/socket")) {
         return None;
     }
     let upgrade = hyper::upgrade::on(&mut *request);
@@ -72,14 +73,22 @@ pub(super) fn open(request: &mut Request<Incoming>, journal: &Journal) -> Option
         clippy::disallowed_methods,
         reason = "it ends with the upstream's runtime"
     )]
-    tokio::spawn(serve(upgrade, first, journal.clone()));
+    tokio::spawn(serve(
+        upgrade,
+        first,
+        talks.then(|| request.uri().to_string()),
+        journal.clone(),
+    ));
     Some(Response::from_parts(answer, body))
 }
 
 /// Ends when the client does; tests break off on purpose.
-async fn serve(upgrade: OnUpgrade, first: BytesMut, journal: Journal) {
+async fn serve(upgrade: OnUpgrade, first: BytesMut, talks: Option<String>, journal: Journal) {
     let Ok(upgraded) = upgrade.await else { return };
     let mut io = TokioIo::new(upgraded);
+    if let Some(target) = talks {
+        return drop(realtime::talk(&mut io, &target, &journal).await);
+    }
     if io.write_all(&first).await.is_ok() {
         drop(echo(&mut io, &journal).await);
     }
@@ -87,19 +96,7 @@ async fn serve(upgrade: OnUpgrade, first: BytesMut, journal: Journal) {
 
 async fn echo(io: &mut (impl AsyncRead + AsyncWrite + Unpin), journal: &Journal) -> io::Result<()> {
     loop {
-        let first = io.read_u8().await?;
-        let length = match io.read_u8().await? & 0x7f {
-            126 => u64::from(io.read_u16().await?),
-            127 => io.read_u64().await?,
-            short => u64::from(short),
-        };
-        let mut key = [0; 4];
-        io.read_exact(&mut key).await?;
-        let mut payload = vec![0; length as usize];
-        io.read_exact(&mut payload).await?;
-        for (index, byte) in payload.iter_mut().enumerate() {
-            *byte ^= key[index % 4];
-        }
+        let (first, payload) = read(io).await?;
         journal.received(Received {
             method: format!("frame {first:#04x}"),
             path: String::new(),
@@ -120,7 +117,25 @@ async fn echo(io: &mut (impl AsyncRead + AsyncWrite + Unpin), journal: &Journal)
     }
 }
 
-fn write(first: u8, payload: &[u8], out: &mut BytesMut) {
+/// The next frame of a client: its first byte, and what it says.
+pub(super) async fn read(io: &mut (impl AsyncRead + Unpin)) -> io::Result<(u8, Vec<u8>)> {
+    let first = io.read_u8().await?;
+    let length = match io.read_u8().await? & 0x7f {
+        126 => u64::from(io.read_u16().await?),
+        127 => io.read_u64().await?,
+        short => u64::from(short),
+    };
+    let mut key = [0; 4];
+    io.read_exact(&mut key).await?;
+    let mut payload = vec![0; length as usize];
+    io.read_exact(&mut payload).await?;
+    for (index, byte) in payload.iter_mut().enumerate() {
+        *byte ^= key[index % 4];
+    }
+    Ok((first, payload))
+}
+
+pub(super) fn write(first: u8, payload: &[u8], out: &mut BytesMut) {
     out.put_u8(first);
     match payload.len() {
         length @ 0..126 => out.put_u8(length as u8),

@@ -23,6 +23,7 @@ mod opened;
 mod outside;
 mod probed;
 mod processes;
+mod realtime;
 mod refused;
 mod restart;
 mod rotated;

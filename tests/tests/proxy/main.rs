@@ -25,6 +25,7 @@ mod moved;
 mod names;
 mod observe;
 mod person;
+mod realtime;
 mod redirected;
 mod reload;
 mod setup;

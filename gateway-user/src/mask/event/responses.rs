@@ -1,25 +1,36 @@
-//! Events of OpenAI responses. Deltas of a text are followed by events that repeat it, from a part of an item up to the whole response:
+//! Events of OpenAI responses, and of the answers in a conversation of its realtime API. Deltas of a text are followed by events that repeat it, from a part of an item up to the whole response:
 //! those are masked as the deltas were, so that a client may read either. What an event of an unknown kind calls `delta` is a piece, too.
-//! Source: the OpenAI API reference, streaming events of responses.
+//! Source: the OpenAI API reference, streaming events of responses, server events of the realtime API.
+
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::{Document, End, Field, Key, Reading, Token};
 use crate::detect::Finding;
 use crate::mask::content::whole;
-use crate::mask::document::{Edit, is_part_logprobs};
-use crate::mask::{MaskError, Set};
+use crate::mask::document::{Edit, is_part_logprobs, is_sound};
+use crate::mask::{MaskError, Set, Shape};
 use crate::protocol::json::{self, Kind, Step};
 
 impl Document<'_> {
     pub(super) fn responses(
         &self,
+        shape: Shape,
         set: &Set,
         found: &mut Vec<Finding>,
     ) -> Result<Reading, MaskError> {
         let mut reading = Reading::default();
         let kind = self.find(&[], "type").map(json::decode).unwrap_or_default();
-        let key = self.channel(&kind)?;
+        let talks = shape == Shape::OpenAiRealtime;
+        let mut key = self.channel(&kind)?;
+        if talks {
+            (key.part, key.call) = self.place(key.call);
+        }
         let stage = kind.rsplit_once('.').map_or(&*kind, |(_, stage)| stage);
         reading.ends.extend(match &*kind {
+            // One answer of several is over.
+            "response.done" if talks => Some(End::Part(key.part)),
+            _ if talks => ENDS.contains(&stage).then_some(End::Channel(key)),
             "response.output_item.done" => Some(End::Part(key.part)),
             "response.completed" | "response.incomplete" | "response.failed" | "error" => {
                 Some(End::All)
@@ -36,13 +47,15 @@ impl Document<'_> {
                     }
                 }
                 (path, Kind::Container) if is_part_logprobs(path) => {
-                    let part = owner(path).unwrap_or(key.part);
+                    let part = owner(path).filter(|_| !talks).unwrap_or(key.part);
                     reading.logprobs.push((part, token.range.clone()));
                 }
                 ([.., Step::Key(name)], Kind::String) if REPEATED.contains(&&**name) => {
-                    let part = owner(&token.path).unwrap_or(key.part);
+                    let part = owner(&token.path).filter(|_| !talks).unwrap_or(key.part);
                     self.repeated(token, part, name == ARGUMENTS, &mut reading, set);
                 }
+                (path, Kind::String)
+                    if talks && is_sound(path, &self.data[token.range.clone()]) => {}
                 _ => self.other(token, &mut reading, set, found),
             }
         }
@@ -70,6 +83,23 @@ impl Document<'_> {
             field,
             call: inner.unwrap_or(0),
         })
+    }
+
+    /// Which answer of a conversation an event belongs to, or else which item; and which content of which item.
+    fn place(&self, content: u64) -> (u64, u64) {
+        let under = |object| [Step::Key(Cow::Borrowed(object))];
+        let item = self.find(&[], "item_id");
+        let item = item.or_else(|| self.find(&under("item"), "id"));
+        let answer = self.find(&[], "response_id");
+        let answer = answer.or_else(|| self.find(&under("response"), "id"));
+        let hashed = |id: Option<&str>| {
+            let mut place = DefaultHasher::new();
+            id.map(json::decode).hash(&mut place);
+            place
+        };
+        let mut within = hashed(item);
+        content.hash(&mut within);
+        (hashed(answer.or(item)).finish(), within.finish())
     }
 
     /// Masks a text in full as its deltas are.
@@ -109,6 +139,8 @@ fn owner(path: &[Step<'_>]) -> Option<u64> {
     }
 }
 
+/// How the last event of a text of a conversation ends.
+const ENDS: &[&str] = &["done", "completed", "failed"];
 const ARGUMENTS: &str = "arguments";
 /// The fields that repeat what came in deltas.
 const REPEATED: &[&str] = &[

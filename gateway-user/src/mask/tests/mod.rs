@@ -8,6 +8,7 @@ mod documents;
 mod exports;
 mod families;
 mod random;
+mod realtime;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -42,6 +43,7 @@ fn framing(shape: Shape) -> Framing {
         Shape::Gemini => Framing::Array,
         Shape::Ollama => Framing::Lines,
         Shape::Bedrock => Framing::Messages,
+        Shape::OpenAiRealtime => Framing::Frames,
         _ => Framing::Events,
     }
 }

@@ -59,7 +59,7 @@ pub(super) struct Blocked {
 }
 
 /// Whether a call may go on.
-type Judgement = Result<(), Box<Blocked>>;
+pub(super) type Judgement = Result<(), Box<Blocked>>;
 
 impl Tools {
     /// The judge of the answer to this request; none where no policy has a say in its calls.
@@ -106,6 +106,14 @@ impl Tools {
             Err(_) if self.connection.observes() => Ok(Ok(())),
             Err(error) => Ok(Err(self.unreadable(&error))),
         }
+    }
+
+    /// Judges calls in a conversation, which waits as long as a question can.
+    pub(super) async fn judge_talk(
+        &self,
+        calls: Vec<ToolCall>,
+    ) -> Result<Judgement, ConnectionError> {
+        self.judge(calls, STREAM_HOLD, None).await
     }
 
     /// Judges calls, one after the other; `told` hears of questions to people.

@@ -164,7 +164,7 @@ impl Judging {
         let family = tools.family;
         // Between documents nothing goes on alone.
         let hold = match framing {
-            Framing::Events | Framing::Messages => STREAM_HOLD,
+            Framing::Events | Framing::Messages | Framing::Frames => STREAM_HOLD,
             Framing::Lines | Framing::Array => tools.hold,
         };
         let drain = tools.connection.gateway.drain.clone();

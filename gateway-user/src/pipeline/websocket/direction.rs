@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::talk::{Answering, Asking, Judging};
 use super::terms::{Stop, Terms};
 use crate::detect;
 use crate::keeper::Scrub;
@@ -16,8 +17,10 @@ use crate::mask::{self, Shape};
 use crate::pipeline::body::Share;
 use crate::pipeline::inspect::counted;
 use crate::pipeline::shape::reads_as_json;
-use crate::protocol::websocket::{Close, FrameError, Head, Opcode, Peer, Piece, Reader, toggle};
-use crate::record::Finding;
+use crate::protocol::websocket::{
+    self, Close, FrameError, Head, Opcode, Peer, Piece, Reader, toggle,
+};
+use crate::record::{Finding, Usage};
 
 /// What one end sends, on its way.
 pub(super) struct Direction {
@@ -28,6 +31,9 @@ pub(super) struct Direction {
     scrub: Option<Scrub>,
     /// Whether messages are held until they are whole.
     whole: bool,
+    /// Where they are understood: what an agent says to a model, and what that answers.
+    asking: Option<Asking>,
+    answering: Option<Answering>,
     /// Whether bytes pass unread: what an observed workload says need not be frames.
     blind: bool,
     pieces: Vec<Piece>,
@@ -81,6 +87,8 @@ impl Direction {
                 Peer::Client => terms.masks() || terms.inspect(),
                 Peer::Server => terms.masks() || terms.answers().tells(),
             },
+            asking: None,
+            answering: None,
             blind: false,
             terms,
             scrub,
@@ -90,6 +98,37 @@ impl Direction {
             findings: Vec::new(),
             closed: None,
         }
+    }
+
+    /// What comes is said to a model.
+    pub(super) fn asks(&mut self, asking: Asking) {
+        self.whole = true;
+        self.asking = Some(asking);
+    }
+
+    /// What comes is said by a model.
+    pub(super) fn answers(&mut self, answering: Answering) {
+        self.whole = true;
+        self.answering = Some(answering);
+    }
+
+    /// What has to be decided before anything more goes on, if something has.
+    pub(super) fn judging(&mut self) -> Option<Judging> {
+        self.answering.as_mut()?.judging()
+    }
+
+    /// That is permitted.
+    pub(super) fn permitted(&mut self, out: &mut BytesMut) -> Result<(), Stop> {
+        match &mut self.answering {
+            Some(answering) => answering.permitted(out),
+            None => Ok(()),
+        }
+    }
+
+    /// Tokens that a model counted, and what was masked in what it said; it has nothing more to say.
+    pub(super) fn summarise(&mut self) -> (Option<Usage>, Vec<Finding>) {
+        let answering = self.answering.take();
+        answering.map(Answering::summarise).unwrap_or_default()
     }
 
     /// Takes the next bytes and appends what may pass to `out`.
@@ -222,6 +261,9 @@ impl Direction {
             }
         }
         if head.opcode == Opcode::Close {
+            if let Some(answering) = &mut self.answering {
+                answering.finish(out)?;
+            }
             self.closed = Some(Close::read(&payload).unwrap_or_default());
         }
         if scrubbed == payload {
@@ -261,10 +303,20 @@ impl Direction {
         if text && std::str::from_utf8(&says).is_err() {
             return Err(Stop::malformed(&FrameError::NotUtf8, self.from));
         }
+        if !text && (self.asking.is_some() || self.answering.is_some()) {
+            return Err(Stop::refused("a binary message is none of this protocol"));
+        }
+        if let Some(answering) = &mut self.answering {
+            let wire = match says == came {
+                true => self.message.wire.split().freeze(),
+                false => websocket::text(std::str::from_utf8(&says).unwrap_or_default()),
+            };
+            return answering.push(&says, &wire, out);
+        }
         let shape = match text {
+            true if self.asking.is_some() => Shape::OpenAiRealtime,
             true if reads_as_json(&says) => Shape::Json,
-            true => Shape::Text,
-            false => Shape::Text,
+            _ => Shape::Text,
         };
         let masks = self.terms_of(&says, shape)?;
         if !text && !masks.is_empty() {
@@ -296,7 +348,10 @@ impl Direction {
         }
         let looked = self.terms.look(says, shape)?;
         self.found(&looked.found);
-        self.terms.of(looked)
+        match &mut self.asking {
+            Some(asking) if shape == Shape::OpenAiRealtime => asking.judge(says, looked),
+            _ => self.terms.of(looked),
+        }
     }
 
     fn found(&mut self, found: &[detect::Finding]) {

@@ -10,8 +10,11 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::direction::Direction;
+use super::talk::Judging;
 use super::terms::Stop;
-use crate::record::Finding;
+use crate::pipeline::ConnectionError;
+use crate::pipeline::tools::Judgement;
+use crate::record::{Finding, Usage};
 
 /// From one end to the other.
 pub(super) struct Leg {
@@ -20,6 +23,10 @@ pub(super) struct Leg {
     direction: Direction,
     input: BytesMut,
     out: BytesMut,
+    /// What is being decided before anything more goes on.
+    judging: Option<Judging>,
+    /// How much was read meanwhile.
+    ahead: usize,
     over: bool,
 }
 
@@ -37,6 +44,11 @@ pub(super) enum Step {
     Stop(Stop),
 }
 
+enum Next {
+    Read(io::Result<usize>),
+    Judged(Result<Judgement, ConnectionError>),
+}
+
 impl Leg {
     pub(super) fn new(
         from: ReadHalf<TokioIo<Upgraded>>,
@@ -49,6 +61,8 @@ impl Leg {
             direction,
             input: BytesMut::new(),
             out: BytesMut::new(),
+            judging: None,
+            ahead: 0,
             over: false,
         }
     }
@@ -59,6 +73,11 @@ impl Leg {
 
     pub(super) fn findings(&mut self) -> Vec<Finding> {
         self.direction.findings()
+    }
+
+    /// Tokens that a model counted, and what was masked in what it said.
+    pub(super) fn summarise(&mut self) -> (Option<Usage>, Vec<Finding>) {
+        self.direction.summarise()
     }
 
     /// Whether it has ended.
@@ -80,11 +99,14 @@ impl Leg {
         if self.direction.closed().is_some() {
             return Step::Closed;
         }
-        match self.read().await {
-            Ok(0) | Err(_) => return Step::Gone,
-            Ok(_) => {}
-        }
-        if let Err(stop) = self.direction.accept(&self.input, &mut self.out) {
+        let went_on = match self.next().await {
+            Next::Read(Ok(0) | Err(_)) => return Step::Gone,
+            Next::Read(Ok(_)) => self.direction.accept(&self.input, &mut self.out),
+            Next::Judged(Ok(Ok(()))) => self.direction.permitted(&mut self.out),
+            Next::Judged(Ok(Err(blocked))) => Err(blocked.into()),
+            Next::Judged(Err(error)) => Err(Stop::unavailable(&error.to_string())),
+        };
+        if let Err(stop) = went_on {
             return Step::Stop(stop);
         }
         match self.flush().await {
@@ -92,6 +114,28 @@ impl Leg {
             Ok(()) if self.direction.closed().is_some() => Step::Closed,
             Ok(()) => Step::Passed,
         }
+    }
+
+    /// The next bytes, or the verdict on what waits for one. A read that is given up has read nothing.
+    async fn next(&mut self) -> Next {
+        if self.judging.is_none() {
+            self.judging = self.direction.judging();
+            self.ahead = 0;
+        }
+        self.input.clear();
+        self.input.reserve(READ);
+        let Some(judging) = &mut self.judging else {
+            return Next::Read(self.from.read_buf(&mut self.input).await);
+        };
+        let next = tokio::select! {
+            verdict = judging => Next::Judged(verdict),
+            read = self.from.read_buf(&mut self.input), if self.ahead < MAX_AHEAD => Next::Read(read),
+        };
+        match &next {
+            Next::Judged(_) => self.judging = None,
+            Next::Read(read) => self.ahead += read.as_ref().copied().unwrap_or(0),
+        }
+        next
     }
 
     /// Ends it with a close frame, where one has not passed and can be understood; whether its end has one now.
@@ -132,5 +176,7 @@ impl Leg {
     }
 }
 
+/// What is said while a person decides; pings have to be heard meanwhile.
+const MAX_AHEAD: usize = 8 << 20;
 /// One TLS record.
 const READ: usize = 16 * 1024;

@@ -7,6 +7,7 @@
 mod direction;
 mod leg;
 mod relay;
+mod talk;
 mod terms;
 
 use std::sync::Arc;
@@ -22,7 +23,8 @@ use tokio::time::timeout;
 
 use self::direction::Direction;
 use self::relay::{Ended, Relay};
-use self::terms::Terms;
+use self::talk::{Answering as Answers, Asking, Talk};
+use self::terms::{Stop, Terms};
 use super::ConnectionError;
 use super::charge::Charge;
 use super::exchange::{Context, Hangup, failed, refuse};
@@ -31,12 +33,13 @@ use super::inspect::Ready;
 use super::outcome::{Described, Refused};
 use super::relay::{self as answer, Answering, Body};
 use super::revoke::{Revoked, revoked};
+use super::tools::{self, Tools};
 use crate::forward::Outgoing;
 use crate::policy::Permit;
 use crate::protocol::Why;
 use crate::protocol::http::end_to_end;
-use crate::protocol::websocket::{self as protocol, HandshakeError, Peer};
-use crate::record::{Closed, ExchangeEntry, Outcome};
+use crate::protocol::websocket::{self as protocol, HandshakeError, Peer, code};
+use crate::record::{Closed, ExchangeEntry, Id, Outcome};
 
 /// A handshake that is permitted.
 pub(super) struct Handshake {
@@ -44,6 +47,10 @@ pub(super) struct Handshake {
     pub(super) described: Described,
     /// The request as the upstream gets it.
     pub(super) parts: Parts,
+    /// What calls of tools are judged by, in a conversation with a model.
+    pub(super) tools: Option<Arc<Tools>>,
+    /// What its answers cost.
+    pub(super) charge: Charge,
 }
 
 /// Sends the handshake and returns the answer; where it accepts, frames flow from then on.
@@ -58,11 +65,14 @@ pub(super) async fn open(
         ready,
         described,
         parts,
+        tools,
+        charge,
     } = &mut handshake;
     let service = ready.resource.name.as_str();
     let held = connection.gateway.keeper.holds(service).then_some(service);
+    let standing = tools::standing(tools.as_ref(), ready.family, &permit);
     let terms = Terms::new(Arc::clone(connection), permit);
-    if held.is_some() || terms.inspect() {
+    if held.is_some() || terms.inspect() || ready.family.is_some() && !terms.observed() {
         parts.headers.remove(SEC_WEBSOCKET_EXTENSIONS);
     }
     if let Err(error) = protocol::with_key(&mut parts.headers) {
@@ -70,19 +80,27 @@ pub(super) async fn open(
     }
     let destination = ready.resource.destination(connection);
     let write = |version| Request::from_parts(protocol::offer(parts, version), nothing());
-    let mut revoked = revoked(connection, terms.permit().standing());
+    let mut revoked = revoked(connection, standing);
     let sent = tokio::select! {
         biased;
         reason = &mut revoked => {
             let refused = Refused::new(entry, connection, described, Why::Policy, &reason);
-            return refuse(connection, refused, None, Outcome::Aborted, Some(reason)).await;
+            return refuse(connection, refused, ready.family, Outcome::Aborted, Some(reason)).await;
         }
         sent = context.pool.upgrade(terms.permit(), &destination, write) => sent,
     };
     let (version, response) = match sent {
         Ok(sent) => sent,
         Err(error) => {
-            return failed(context, entry, described, None, error, Charge::default()).await;
+            return failed(
+                context,
+                entry,
+                described,
+                ready.family,
+                error,
+                std::mem::take(charge),
+            )
+            .await;
         }
     };
     if protocol::switches(response.status(), version) {
@@ -142,11 +160,31 @@ async fn accepted(
     protocol::opened(&mut parts, context.clear.version, key);
 
     let terms = Arc::new(terms);
+    let mut up = Direction::new(Peer::Client, compression, Arc::clone(&terms), None);
+    let mut down = Direction::new(Peer::Server, compression, Arc::clone(&terms), scrub);
+    let id = entry.id();
+    let record = match handshake.ready.family {
+        // Of an observed workload what is said passes unread.
+        Some(_) if !terms.observed() => {
+            let Handshake {
+                described,
+                tools,
+                charge,
+                ..
+            } = handshake;
+            let talk = Talk::new(&terms, described, tools, entry, charge);
+            up.asks(Asking::new(Arc::clone(&talk)));
+            down.answers(Answers::new(Arc::clone(&talk)));
+            Record::Talk(talk)
+        }
+        _ => Record::Entry(Box::new(entry)),
+    };
     let open = Open {
-        up: Direction::new(Peer::Client, compression, Arc::clone(&terms), None),
-        down: Direction::new(Peer::Server, compression, Arc::clone(&terms), scrub),
+        up,
+        down,
         status: parts.status.as_u16(),
-        entry,
+        id,
+        record,
         terms,
         revoked,
     };
@@ -157,18 +195,30 @@ async fn accepted(
 /// A WebSocket that is accepted.
 struct Open {
     terms: Arc<Terms>,
-    entry: ExchangeEntry,
+    id: Id,
+    record: Record,
     status: u16,
     up: Direction,
     down: Direction,
     revoked: Revoked,
 }
 
+/// Who has its record.
+enum Record {
+    Entry(Box<ExchangeEntry>),
+    /// A conversation with a model, until that is over.
+    Talk(Arc<Talk>),
+}
+
 impl Open {
     /// Carries frames to the end, and puts that on record.
     async fn carry(self, agent: OnUpgrade, upstream: OnUpgrade) {
         let gateway = &self.terms.connection().gateway;
-        let id = self.entry.id();
+        let id = self.id;
+        let talk = match &self.record {
+            Record::Talk(talk) => Some(Arc::clone(talk)),
+            Record::Entry(_) => None,
+        };
         let both = timeout(OPENING, async { tokio::try_join!(agent, upstream) });
         let ended = match both.await {
             Ok(Ok((agent, upstream))) => {
@@ -179,24 +229,35 @@ impl Open {
                         reason = self.terms.enforced() => reason,
                     }
                 };
-                relay.run(&gateway.drain, revoked, id).await
+                let last_word = |stop: &Stop| {
+                    // Whoever is only sent elsewhere is not refused.
+                    let talk = talk.as_ref().filter(|_| stop.code != code::GOING_AWAY)?;
+                    Some(talk.last_word(stop, id))
+                };
+                relay.run(&gateway.drain, revoked, id, last_word).await
             }
             _ => Ended {
                 outcome: Outcome::Aborted,
                 reason: "an end was gone before it was open".to_owned(),
                 findings: Vec::new(),
+                usage: None,
             },
         };
+        let (entry, cost) = match self.record {
+            Record::Entry(entry) => (Some(*entry), None),
+            Record::Talk(talk) => talk.end(),
+        };
+        let Some(entry) = entry else { return };
         tracing::info!(%id, reason = ended.reason, "WebSocket ended");
         let closed = Closed {
-            cost: None,
+            cost,
             outcome: ended.outcome,
             status: Some(self.status),
-            usage: None,
+            usage: ended.usage,
             findings: ended.findings,
             reason: Some(ended.reason),
         };
-        if let Err(error) = self.entry.close(closed).await {
+        if let Err(error) = entry.close(closed).await {
             tracing::error!(%id, %error, "the end of a WebSocket is not on record yet");
         }
     }
@@ -221,7 +282,7 @@ async fn unopened(
     refuse(
         &context.connection,
         refused,
-        None,
+        handshake.ready.family,
         Outcome::Failed,
         Some(reason),
     )

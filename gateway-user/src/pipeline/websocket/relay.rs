@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use aws_lc_rs::rand;
+use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::split;
@@ -17,7 +18,7 @@ use super::terms::Stop;
 use crate::drain::Drain;
 use crate::pipeline::tunnel::Pulse;
 use crate::protocol::websocket::{Close, code};
-use crate::record::{Finding, Id, Outcome};
+use crate::record::{Finding, Id, Outcome, Usage};
 
 /// Both directions of an open WebSocket.
 pub(super) struct Relay {
@@ -31,6 +32,8 @@ pub(super) struct Ended {
     pub(super) outcome: Outcome,
     pub(super) reason: String,
     pub(super) findings: Vec<Finding>,
+    /// Tokens, where they are counted.
+    pub(super) usage: Option<Usage>,
 }
 
 type End = (Outcome, String);
@@ -48,12 +51,13 @@ impl Relay {
     }
 
     /// Carries frames until the end. `revoked` ends with the reason when policy no longer permits it; `id` is what an agent that is
-    /// cut off is told.
+    /// cut off is told, behind `last_word` where its protocol has a word for that.
     pub(super) async fn run(
         mut self,
         drain: &Drain,
         revoked: impl Future<Output = String>,
         id: Id,
+        last_word: impl Fn(&Stop) -> Option<Bytes>,
     ) -> Ended {
         let pulse = self.pulse.clone();
         let stop = tokio::select! {
@@ -61,7 +65,7 @@ impl Relay {
                 Ok(end) => return self.ended(end).await,
                 Err(stop) => stop,
             },
-            reason = revoked => Stop::revoked(reason),
+            reason = revoked => Stop::revoked(&reason),
             reason = pulse.expired() => Stop::away(reason),
             () = drain.begun() => Stop::away("Tollgate shuts down"),
         };
@@ -71,7 +75,7 @@ impl Relay {
                 return self.ended(end).await;
             }
         }
-        self.close(&stop, id).await;
+        self.close(&stop, id, last_word(&stop)).await;
         self.ended((stop.outcome, stop.reason)).await
     }
 
@@ -136,7 +140,7 @@ impl Relay {
 
     /// Closes both ends, with a reason for the agent, and waits for theirs: who closes a connection with something unread in it
     /// loses what it has just said.
-    async fn close(&mut self, stop: &Stop, id: Id) {
+    async fn close(&mut self, stop: &Stop, id: Id, last_word: Option<Bytes>) {
         let until = Instant::now() + CLOSE;
         drop(timeout_at(until, self.until(Direction::between_frames)).await);
         let close = |reason| Close {
@@ -147,7 +151,8 @@ impl Relay {
         if let Err(error) = rand::fill(&mut key) {
             tracing::warn!(%error, "a close frame goes out with a key that is not random");
         }
-        let to_agent = close(format!("Id {id}: Tollgate ended it: {}", stop.reason)).frame(None);
+        let goodbye = close(format!("Id {id}: Tollgate ended it: {}", stop.reason)).frame(None);
+        let to_agent = Bytes::from([last_word.unwrap_or_default(), goodbye].concat());
         let to_upstream = close(String::new()).frame(Some(key));
         let (up, down) = (&mut self.up, &mut self.down);
         let closing = async {
@@ -164,11 +169,13 @@ impl Relay {
         drop(timeout(SHUT, async { tokio::join!(up.shut(), down.shut()) }).await);
         let (sent, got) = (up.direction().passed(), down.direction().passed());
         let reason = format!("{how}; {sent} from the agent, {got} to it");
-        let findings = [up.findings(), down.findings()].concat();
+        let (usage, found) = down.summarise();
+        let findings = [up.findings(), down.findings(), found].concat();
         Ended {
             outcome,
             reason,
             findings,
+            usage,
         }
     }
 }

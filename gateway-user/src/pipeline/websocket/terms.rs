@@ -8,8 +8,8 @@ use crate::mask::{self, Shape, Witness};
 use crate::pipeline::Connection;
 use crate::pipeline::body::{Budgets, Share};
 use crate::policy::{Decision, Permit};
-use crate::protocol::Fact;
 use crate::protocol::websocket::{FrameError, Peer, code};
+use crate::protocol::{Fact, Facts, Refusal, Why};
 use crate::record::Outcome;
 
 /// What its messages are judged by.
@@ -22,7 +22,7 @@ pub(super) struct Terms {
 /// What a message has, and what of that came from elsewhere.
 pub(super) struct Looked {
     pub(super) found: Vec<detect::Finding>,
-    moved: BTreeSet<String>,
+    pub(super) moved: BTreeSet<String>,
 }
 
 /// Nothing more may pass.
@@ -31,6 +31,9 @@ pub(super) struct Stop {
     pub(super) code: u16,
     pub(super) reason: String,
     pub(super) outcome: Outcome,
+    /// What kind of refusal it is, and its words where it has some already: for a conversation with a model.
+    pub(super) why: Why,
+    pub(super) told: Option<Refusal>,
 }
 
 impl Terms {
@@ -116,13 +119,17 @@ impl Terms {
         let names = found
             .iter()
             .flat_map(|finding| [finding.detector.to_string(), finding.class.to_string()]);
+        let mut facts = Facts::default();
+        facts.set("findings", names.collect::<Fact>());
+        facts.set("moved", Fact::Set(moved));
+        self.decide(facts)
+    }
+
+    /// The same in a message of which that is known.
+    pub(super) fn decide(&self, known: Facts) -> Result<mask::Set, Stop> {
         let policies = self.connection.gateway.policies.load();
-        match self.permit.again(
-            &policies,
-            names.collect::<Fact>(),
-            Fact::Set(moved),
-            self.connection.tainted(),
-        ) {
+        let tainted = self.connection.tainted();
+        match self.permit.again(&policies, known, tainted) {
             Decision::Permit(permit) => {
                 self.connection.taint(&permit);
                 Ok(self.connection.masks(&permit))
@@ -143,15 +150,25 @@ impl Stop {
             code: code::POLICY,
             reason: reason.to_owned(),
             outcome: Outcome::Refused,
+            why: Why::Policy,
+            told: None,
+        }
+    }
+
+    /// The gateway itself cannot do its work.
+    pub(super) fn unavailable(reason: &str) -> Self {
+        Self {
+            outcome: Outcome::Failed,
+            why: Why::Unavailable,
+            ..Self::refused(reason)
         }
     }
 
     /// Policy no longer permits it.
-    pub(super) fn revoked(reason: String) -> Self {
+    pub(super) fn revoked(reason: &str) -> Self {
         Self {
-            code: code::POLICY,
-            reason,
             outcome: Outcome::Aborted,
+            ..Self::refused(reason)
         }
     }
 
@@ -159,8 +176,9 @@ impl Stop {
     pub(super) fn away(reason: &str) -> Self {
         Self {
             code: code::GOING_AWAY,
-            reason: reason.to_owned(),
             outcome: Outcome::Completed,
+            why: Why::Unavailable,
+            ..Self::refused(reason)
         }
     }
 
@@ -172,14 +190,16 @@ impl Stop {
         };
         Self {
             code: error.code(),
-            reason: error.to_string(),
             outcome,
+            why: Why::Malformed,
+            ..Self::refused(&error.to_string())
         }
     }
 
     pub(super) fn too_large(limit: usize) -> Self {
         Self {
             code: code::TOO_LARGE,
+            why: Why::TooLarge,
             ..Self::refused(&format!(
                 "a message is larger than the {} MiB that are inspected",
                 limit >> 20
@@ -190,6 +210,7 @@ impl Stop {
     fn full(reason: &str) -> Self {
         Self {
             code: code::TRY_AGAIN,
+            why: Why::Overloaded,
             ..Self::refused(reason)
         }
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::{Decision, Permit, Query, labels, resolve};
 use crate::detect::Detectors;
 use crate::policy::annotation::{read_short, short};
-use crate::policy::shape::{FINDINGS, MOVED, TAINTED};
+use crate::policy::shape::TAINTED;
 use crate::policy::{Masks, PolicySet};
-use crate::protocol::Fact;
+use crate::protocol::Facts;
 
 impl Permit {
     /// What it permits.
@@ -18,13 +18,12 @@ impl Permit {
         &self.query
     }
 
-    /// Decides again with the policies of now, for a part of it that has come later: with what people granted, what detectors
-    /// found in that part, what of it came from elsewhere, and whether the workload is tainted by now.
+    /// Decides again with the policies of now, for a part of it that has come later: with what people granted, what is `known` of that
+    /// part, such as what detectors found in it and what of that came from elsewhere, and whether the workload is tainted by now.
     #[must_use]
-    pub fn again(&self, now: &PolicySet, findings: Fact, moved: Fact, tainted: bool) -> Decision {
+    pub fn again(&self, now: &PolicySet, known: Facts, tainted: bool) -> Decision {
         let mut query = Query::clone(&self.query);
-        query.facts.set(FINDINGS, findings);
-        query.facts.set(MOVED, moved);
+        query.facts.0.extend(known.0);
         query.facts.set(TAINTED, tainted);
         resolve(now, query, &self.approvals)
     }

@@ -14,6 +14,7 @@ mod facts;
 mod gemini;
 mod messages;
 mod ollama;
+mod realtime;
 mod responses;
 mod shell;
 mod sql;
@@ -68,6 +69,7 @@ pub fn has_calls(family: Family) -> bool {
         family,
         Family::OpenAiChat
             | Family::OpenAiResponses
+            | Family::OpenAiRealtime
             | Family::AnthropicMessages
             | Family::Gemini
             | Family::Ollama
@@ -160,6 +162,7 @@ fn read(family: Family, event: &Value) -> Result<Reading, CallsError> {
     Ok(match family {
         Family::AnthropicMessages => messages::event(event),
         Family::OpenAiResponses => responses::event(event),
+        Family::OpenAiRealtime => realtime::event(event),
         Family::Gemini => gemini::event(event)?,
         Family::Ollama => ollama::event(event),
         Family::BedrockConverse | Family::BedrockInvoke => bedrock::event(event)?,

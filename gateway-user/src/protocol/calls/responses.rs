@@ -70,7 +70,7 @@ pub(super) fn event(event: &Value) -> Reading {
 }
 
 /// A call of a function has a name; one of a tool that OpenAI has defined goes by its type.
-fn of(item: &Value) -> ToolCall {
+pub(super) fn of(item: &Value) -> ToolCall {
     let kind = item["type"].as_str().unwrap_or_default();
     let name = match item["name"].as_str() {
         Some(name) => name,
@@ -84,7 +84,7 @@ fn of(item: &Value) -> ToolCall {
     }
 }
 
-fn is_call(item: &Value) -> bool {
+pub(super) fn is_call(item: &Value) -> bool {
     let kind = item["type"].as_str().unwrap_or_default();
     kind.ends_with("_call") && !HOSTED.contains(&kind)
 }

@@ -3,6 +3,7 @@
 
 mod bedrock;
 mod documents;
+mod realtime;
 
 use bytes::BytesMut;
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::input::Input;
-use super::{Endpoint, Family, GENERATE, bedrock, google};
+use super::{Endpoint, Family, GENERATE, bedrock, google, realtime};
 use crate::protocol::frames::Framing;
 use crate::protocol::http::{Head, with_request};
 use crate::protocol::{Action, Fact, Facts};
@@ -83,6 +83,10 @@ impl Said {
 /// Whether a body is one of a call: elsewhere than at a listed provider, where only the path says so.
 #[must_use]
 pub fn agrees(endpoint: Endpoint, head: &Head, body: &[u8]) -> bool {
+    if endpoint.family == Family::OpenAiRealtime {
+        // Its head has told.
+        return true;
+    }
     serde_json::from_slice::<HashMap<String, IgnoredAny>>(body).is_ok_and(|members| {
         let has = |name: &str| members.contains_key(name);
         let said = match endpoint.family {
@@ -104,6 +108,9 @@ pub fn read(endpoint: Endpoint, head: &Head, body: &[u8], facts: Facts) -> Resul
     let family = endpoint.family;
     if is_bedrock(family) {
         return bedrock::read(endpoint, head, body, facts);
+    }
+    if family == Family::OpenAiRealtime {
+        return realtime::read(endpoint, head, facts);
     }
     let mut raw: Raw =
         serde_json::from_slice(body).map_err(|source| LlmError::Body { family, source })?;
@@ -182,6 +189,7 @@ impl Call {
         match self.family {
             Family::Ollama => Framing::Lines,
             Family::BedrockConverse | Family::BedrockInvoke => Framing::Messages,
+            Family::OpenAiRealtime => Framing::Frames,
             Family::Gemini if !google::asks_for_events(&head.target) => Framing::Array,
             _ => Framing::Events,
         }

@@ -14,8 +14,8 @@ pub(super) fn document(value: &Value, answer: &mut Answer) {
         for part in parts(item, "summary") {
             answer.think(0, &part["text"]);
         }
-        begun(place, item, answer);
-        ended(place, item, answer);
+        begun(0, place, item, answer);
+        ended(0, place, item, answer);
         let arguments = ["arguments", "input", "code"].map(|field| &item[field]);
         if let Some(arguments) = arguments.into_iter().find(|field| field.is_string()) {
             answer.call(0, place, &Value::Null, arguments);
@@ -25,29 +25,42 @@ pub(super) fn document(value: &Value, answer: &mut Answer) {
 
 pub(super) fn event(value: &Value, answer: &mut Answer) {
     let kind = value["type"].as_str().unwrap_or_default();
-    let place = value["output_index"].as_u64().unwrap_or(0);
     match kind {
-        "response.output_item.added" => begun(place, &value["item"], answer),
-        "response.output_item.done" => ended(place, &value["item"], answer),
         "error" => answer.fail(value.get("error").unwrap_or(value)),
-        _ => match kind.strip_suffix(".delta") {
-            Some(channel) => delta(channel, place, &value["delta"], answer),
-            None if value["response"].is_object() => totals(&value["response"], answer),
-            // An error in the envelope of another protocol.
-            None => answer.fail(&value["error"]),
-        },
+        _ if kind.ends_with(".delta") || kind.contains(".output_item.") => {
+            channel(kind, 0, value, answer);
+        }
+        _ if value["response"].is_object() => totals(&value["response"], answer),
+        // An error in the envelope of another protocol.
+        _ => answer.fail(&value["error"]),
     }
 }
 
-fn delta(channel: &str, place: u64, delta: &Value, answer: &mut Answer) {
+/// An event about an item, or a piece of one.
+pub(super) fn channel(kind: &str, choice: u64, value: &Value, answer: &mut Answer) {
+    let place = value["output_index"].as_u64().unwrap_or(0);
+    match kind {
+        "response.output_item.added" => begun(choice, place, &value["item"], answer),
+        "response.output_item.done" => ended(choice, place, &value["item"], answer),
+        _ => {
+            if let Some(channel) = kind.strip_suffix(".delta") {
+                delta(channel, (choice, place), &value["delta"], answer);
+            }
+        }
+    }
+}
+
+fn delta(channel: &str, (choice, place): (u64, u64), delta: &Value, answer: &mut Answer) {
     match channel {
         "response.output_text"
+        | "response.text"
         | "response.refusal"
         | "response.audio.transcript"
-        | "response.output_audio_transcript" => answer.say(0, delta),
-        channel if channel.contains("reasoning") => answer.think(0, delta),
+        | "response.audio_transcript"
+        | "response.output_audio_transcript" => answer.say(choice, delta),
+        channel if channel.contains("reasoning") => answer.think(choice, delta),
         channel if CALLED.iter().any(|end| channel.ends_with(end)) => {
-            answer.call(0, place, &Value::Null, delta);
+            answer.call(choice, place, &Value::Null, delta);
         }
         _ => {}
     }
@@ -77,25 +90,25 @@ fn said(item: &Value, part: &Value, answer: &mut Answer) {
 }
 
 /// The name of a call stands at its beginning. A tool that the provider runs goes by the type of its call.
-fn begun(place: u64, item: &Value, answer: &mut Answer) {
+fn begun(choice: u64, place: u64, item: &Value, answer: &mut Answer) {
     if is_call(item) {
         let name = if item["name"].is_string() {
             &item["name"]
         } else {
             &item["type"]
         };
-        answer.call(0, place, name, &Value::Null);
+        answer.call(choice, place, name, &Value::Null);
     }
 }
 
 /// Calls whose arguments are no text have them at the end only.
-fn ended(place: u64, item: &Value, answer: &mut Answer) {
+fn ended(choice: u64, place: u64, item: &Value, answer: &mut Answer) {
     let action = ["action", "queries", "operation"].map(|field| &item[field]);
     if is_call(item)
         && let Some(action) = action.into_iter().find(|action| !action.is_null())
     {
         let action = Value::String(action.to_string());
-        answer.call(0, place, &Value::Null, &action);
+        answer.call(choice, place, &Value::Null, &action);
     }
 }
 

@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bedrock;
+mod realtime;
 
 use serde_json::json;
 
+use super::answer::{ENTRY, MAX_KEPT};
 use super::*;
 
 fn read(family: Family, text: &str) -> Summary {

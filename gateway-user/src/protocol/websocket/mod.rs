@@ -7,6 +7,7 @@
 
 mod close;
 mod frame;
+mod framer;
 mod handshake;
 mod reader;
 #[cfg(test)]
@@ -14,5 +15,6 @@ mod tests;
 
 pub use close::{Close, code};
 pub use frame::{FrameError, Head, Opcode, Peer, toggle};
+pub use framer::{Framer, text};
 pub use handshake::{HandshakeError, answered, asked, check, offer, opened, switches, with_key};
 pub use reader::{Piece, Reader};
