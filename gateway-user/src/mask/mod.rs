@@ -34,7 +34,7 @@ mod text;
 pub use document::{Masked, body, findings};
 pub use otlp::Signal;
 pub use stream::Stream;
-pub use surrogate::{Restored, Surrogates, Unrestored, Written, canonical};
+pub use surrogate::{Keep, Restored, Sealed, Surrogates, Unrestored, Written, canonical};
 pub use text::Passing;
 
 /// What to mask, and what stands in its place.

@@ -11,16 +11,21 @@ use http::HeaderMap;
 use super::inspect::{Payload, Ready, Unfit, malformed, tally};
 use super::origins::Origins;
 use super::shape::{FORM, is_json, media_type, reads_as_json};
-use crate::keeper::Keeper;
-use crate::mask::{self, Restored, Surrogates, Unrestored, Written};
+use crate::keeper::{Keeper, KeeperError};
+use crate::mask::{self, Keep, Restored, Sealed, Surrogates, Unrestored, Written};
 use crate::policy::{Permit, Style};
 use crate::protocol::Why;
 use crate::protocol::http::Head;
-use crate::record::Finding;
+use crate::record::{Finding, Ledger, LedgerError, Surrogate};
 
-/// What is remembered of values, by identity, as long as the gateway runs.
-#[derive(Debug, Default)]
-pub struct Vault(Mutex<HashMap<String, Values>>);
+/// What is remembered of values, by identity.
+#[derive(Debug)]
+pub struct Vault {
+    ledger: Ledger,
+    known: Mutex<HashMap<String, Values>>,
+    /// What the record has of identities that have not come so far, the oldest first.
+    recorded: Mutex<HashMap<String, Vec<Sealed>>>,
+}
 
 /// That of one identity.
 #[derive(Clone, Debug)]
@@ -30,23 +35,73 @@ pub(super) struct Values {
 }
 
 impl Vault {
+    /// With what the record has.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub async fn open(ledger: &Ledger) -> Result<Self, LedgerError> {
+        let mut recorded: HashMap<String, Vec<Sealed>> = HashMap::new();
+        for kept in ledger.reader().surrogates().await? {
+            let sealed = Sealed {
+                surrogate: kept.surrogate,
+                detector: kept.detector,
+                class: kept.class,
+                value: kept.sealed,
+            };
+            recorded.entry(kept.identity).or_default().push(sealed);
+        }
+        Ok(Self {
+            ledger: ledger.clone(),
+            known: Mutex::default(),
+            recorded: Mutex::new(recorded),
+        })
+    }
+
     /// That of an identity: under keys of this installation, so that surrogates outlive a restart.
     fn of(&self, identity: &str, keeper: &Keeper) -> Option<Values> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = all.get(identity) {
             return Some(known.clone());
         }
         // No credential has this form.
         let key = |of| keeper.fingerprint(format!("{of}\0{identity}").as_bytes());
-        let keys = key("surrogates").and_then(|one| Ok((one, key("origins")?)));
-        let keys = keys.inspect_err(|error| tracing::error!(%error, "no value is remembered"));
-        let (surrogates, origins) = keys.ok()?;
+        let keys = || Ok::<_, KeeperError>([key("surrogates")?, key("sealed")?, key("origins")?]);
+        let keys = keys().inspect_err(|error| tracing::error!(%error, "no value is remembered"));
+        let [surrogates, sealed, origins] = keys.ok()?;
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        let recorded = recorded.remove(identity).unwrap_or_default();
+        let keep = Kept {
+            ledger: self.ledger.clone(),
+            identity: identity.to_owned(),
+        };
+        let surrogates = Surrogates::new(&surrogates.0).kept(&sealed.0, Arc::new(keep), recorded);
         let values = Values {
-            surrogates: Arc::new(Surrogates::new(&surrogates.0)),
+            surrogates: Arc::new(surrogates),
             origins: Arc::new(Origins::new(&origins.0)),
         };
         all.insert(identity.to_owned(), values.clone());
         Some(values)
+    }
+}
+
+/// Keeps the surrogates of one identity in the ledger.
+#[derive(Debug)]
+struct Kept {
+    ledger: Ledger,
+    identity: String,
+}
+
+impl Keep for Kept {
+    fn keep(&self, sealed: Sealed) -> bool {
+        let kept = self.ledger.keep_surrogate(Surrogate {
+            identity: self.identity.clone(),
+            surrogate: sealed.surrogate,
+            detector: sealed.detector,
+            class: sealed.class,
+            sealed: sealed.value,
+        });
+        let kept = kept.inspect_err(|error| tracing::error!(%error, "a surrogate cannot be kept"));
+        kept.is_ok()
     }
 }
 

@@ -12,6 +12,7 @@ use sqlx::{Error, query};
 use super::id::Id;
 use super::op::{json, number};
 use super::step::{End, Step, Tls};
+use super::surrogate::Surrogate;
 use super::time::Time;
 use super::types::{Decided, ExchangeStart, Finding, Outcome, SessionStart};
 
@@ -20,6 +21,7 @@ use super::types::{Decided, ExchangeStart, Finding, Outcome, SessionStart};
 pub(super) struct Batch<'a> {
     sessions: Rows<Session<'a>>,
     exchanges: Rows<Exchange<'a>>,
+    surrogates: Vec<&'a Surrogate>,
 }
 
 /// Rows in the order in which they came up.
@@ -103,6 +105,7 @@ impl<'a> Batch<'a> {
             Step::Reserved(id, cost) => {
                 self.exchanges.row(*id, Exchange::new).reserved = Some(number(*cost));
             }
+            Step::Surrogate(surrogate) => self.surrogates.push(surrogate),
             Step::ExchangeClosed(end) => {
                 let row = self.exchanges.row(end.id, Exchange::new);
                 if row.end.is_none() {
@@ -124,7 +127,7 @@ impl<'a> Batch<'a> {
         for end in self.exchanges.rows.iter().filter_map(|row| row.whole) {
             bodies(db, end).await?;
         }
-        Ok(())
+        execute(db, SURROGATES, &self.surrogates).await
     }
 }
 
@@ -232,6 +235,12 @@ const SESSION_OPENED: &str = "
            value->>'$.opened.start.containment', COALESCE(value->>'$.opened.start.direction', 'outbound'),
            value->>'$.opened.start.origin',
            COALESCE(value->>'$.tls.name', value->>'$.opened.start.name'), value->>'$.tls.sni', value->>'$.tls.alpn'
+    FROM json_each(?1)";
+
+/// Made of another value by now, it stands for that.
+const SURROGATES: &str = "
+    INSERT OR REPLACE INTO surrogate (identity, surrogate, detector, class, sealed)
+    SELECT value->>'identity', value->>'surrogate', value->>'detector', value->>'class', value->>'sealed'
     FROM json_each(?1)";
 
 const SESSION_CHANGED: &str = "

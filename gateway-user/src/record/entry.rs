@@ -137,6 +137,10 @@ impl Ledger {
         self.ids.next()
     }
 
+    pub(super) fn put(&self, step: Step) -> Result<(), LedgerError> {
+        self.queue.put(step, None)
+    }
+
     pub(super) async fn submit(&self, op: Op) -> Result<(), LedgerError> {
         self.queue.submit(op).await
     }

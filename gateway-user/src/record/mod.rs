@@ -31,6 +31,7 @@ mod spool;
 mod standing;
 mod step;
 mod store;
+mod surrogate;
 mod taint;
 mod time;
 mod transcript;
@@ -47,6 +48,7 @@ pub(crate) use op::{Answered, Asked};
 pub use read::{Explained, Filter, Reader};
 pub use root::ImportedRoot;
 pub(crate) use standing::Standing;
+pub use surrogate::Surrogate;
 pub use taint::Tainted;
 pub use time::Time;
 pub use types::{

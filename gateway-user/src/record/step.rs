@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::id::Id;
+use super::surrogate::Surrogate;
 use super::time::Time;
 use super::transcript::Body;
 use super::types::{Closed, Decided, ExchangeStart, Finding, SessionStart};
@@ -19,6 +20,8 @@ pub(super) enum Step {
     /// An exchange may cost so many nanodollars.
     Reserved(Id, u64),
     ExchangeClosed(Box<End>),
+    /// Belongs to no entry.
+    Surrogate(Box<Surrogate>),
 }
 
 /// What TLS told about a connection.

@@ -16,6 +16,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, SqlSafeStr, query, query_scalar};
 
 use super::error::LedgerError;
+use super::surrogate;
 use super::time::Time;
 
 /// Makes the ledger's folder and file if they are missing, readable by their owner only, and takes the right to write.
@@ -124,6 +125,11 @@ fn migrations() -> Migrator {
             "imported root",
             include_str!("migrations/0006_imported_root.sql"),
         ),
+        migration(
+            7,
+            "surrogate",
+            include_str!("migrations/0007_surrogate.sql"),
+        ),
     ])
 }
 
@@ -147,6 +153,7 @@ pub(super) async fn close_leftovers(db: &mut SqliteConnection) -> Result<(), sql
     .bind(now)
     .execute(&mut *db)
     .await?;
+    surrogate::forget_oldest(db).await?;
     query("COMMIT").execute(db).await.map(drop)
 }
 

@@ -65,8 +65,7 @@ fn every_library_gets_surrogates_and_the_named_service_the_values() -> anyhow::R
 }
 
 #[test]
-fn after_a_restart_the_surrogates_are_the_same_and_lead_back_once_they_are_seen()
--> anyhow::Result<()> {
+fn after_a_restart_the_surrogates_are_the_same_and_lead_back() -> anyhow::Result<()> {
     let mut world = world()?;
     let script = Script::python()?;
     let prompt = format!("pay {LEAKED_CARD} for {LEAKED_EMAIL}");
@@ -92,16 +91,25 @@ fn after_a_restart_the_surrogates_are_the_same_and_lead_back_once_they_are_seen(
 
     world.daemon.stop()?;
     world.restart()?;
-    let (status, refusal) = sent(&world)?;
-    assert_eq!(status, 403, "{refusal}");
-    assert!(refusal.contains("stands for"), "{refusal}");
-    let after = surrogates(&world.tagged(&script, &chat)?[0], &chat[0])?;
-    assert_eq!(after, before);
     let (status, echoed) = sent(&world)?;
     assert_eq!(
         (status, serde_json::from_str::<Value>(&echoed)?),
         (200, real)
     );
+    let after = surrogates(&world.tagged(&script, &chat)?[0], &chat[0])?;
+    assert_eq!(after, before);
+    // The ledger has them, and not what they stand for.
+    let mut ledger = Vec::new();
+    for file in std::fs::read_dir(world.lab.path("state/ledger"))? {
+        ledger.append(&mut std::fs::read(file?.path())?);
+    }
+    let has = |text: &str| {
+        ledger
+            .windows(text.len())
+            .any(|here| here == text.as_bytes())
+    };
+    assert!(has(&before.1));
+    assert!(!has(LEAKED_EMAIL));
     Ok(())
 }
 

@@ -158,7 +158,7 @@ impl Proxy {
             load: Load::new(setup.limits),
             classifiers: Vec::new(),
             taints: Taints::default(),
-            values: pipeline::Vault::default(),
+            values: pipeline::Vault::open(&ledger).await?,
             bodies: pipeline::body_budget(),
             spend: spent,
             ledger,

@@ -179,7 +179,7 @@ async fn build(opened: Opened) -> Result<Proxying, UpError> {
         load: Load::new(Limits::fitting(super::descriptors())),
         classifiers: Vec::new(),
         taints: tainted(&ledger).await?,
-        values: pipeline::Vault::default(),
+        values: pipeline::Vault::open(&ledger).await?,
         bodies: pipeline::body_budget(),
         spend: opened.spend,
         keeper: opened.keeper,

@@ -10,6 +10,7 @@
 mod forms;
 mod look;
 mod restore;
+mod sealed;
 #[cfg(test)]
 mod tests;
 
@@ -23,10 +24,14 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::detect::{Finding, Name};
 pub use forms::canonical;
 pub use restore::{Restored, Unrestored, Written};
+use sealed::Seal;
+pub use sealed::{Keep, Sealed};
 
 /// The surrogates of one identity.
 pub struct Surrogates {
     key: hmac::Key,
+    /// How what they stand for outlives this process; of tests, not.
+    seal: Option<Seal>,
     state: Mutex<State>,
 }
 
@@ -51,11 +56,30 @@ impl Surrogates {
     pub fn new(key: &[u8]) -> Self {
         Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, key),
+            seal: None,
             state: Mutex::default(),
         }
     }
 
-    /// The surrogate of a value; none for what is too long to be remembered.
+    /// The same, with what was kept of them, the oldest first, and kept on under the key for that, of 32 bytes.
+    #[must_use]
+    pub fn kept(self, key: &[u8], keep: Arc<dyn Keep>, all: Vec<Sealed>) -> Self {
+        let seal = Seal::new(key, keep);
+        let mut state = State::default();
+        for sealed in all {
+            match seal.as_ref().and_then(|seal| seal.open(sealed)) {
+                Some((surrogate, known)) => state.remember(surrogate.into(), known),
+                None => tracing::error!("what a surrogate stands for does not open"),
+            }
+        }
+        Self {
+            seal,
+            state: Mutex::new(state),
+            ..self
+        }
+    }
+
+    /// The surrogate of a value; none for what is too long to be remembered, or cannot be kept.
     pub(super) fn mint(&self, finding: &Finding, value: &str) -> Option<String> {
         if value.len() > LONGEST {
             return None;
@@ -75,7 +99,21 @@ impl Surrogates {
         };
         // Of two values that fall on one surrogate, the later one takes the next.
         let minted = (0..ATTEMPTS).find_map(free)?;
-        state.remember(minted.key, minted.value, finding);
+        if !state.known.contains_key(minted.key.as_str()) {
+            let known = Known {
+                value: minted.value.into(),
+                detector: finding.detector.clone(),
+                class: finding.class.clone(),
+            };
+            let kept = self
+                .seal
+                .as_ref()
+                .map(|seal| seal.keep(&minted.key, &known));
+            if kept == Some(false) {
+                return None;
+            }
+            state.remember(minted.key.into(), known);
+        }
         Some(minted.written)
     }
 
@@ -106,22 +144,13 @@ impl Surrogates {
 }
 
 impl State {
-    fn remember(&mut self, surrogate: String, value: String, finding: &Finding) {
-        if self.known.contains_key(surrogate.as_str()) {
-            return;
-        }
+    fn remember(&mut self, surrogate: Arc<str>, known: Known) {
         if self.known.len() == MOST
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);
         }
-        let surrogate: Arc<str> = surrogate.into();
         self.order.push_back(Arc::clone(&surrogate));
-        let known = Known {
-            value: value.into(),
-            detector: finding.detector.clone(),
-            class: finding.class.clone(),
-        };
         self.known.insert(surrogate, known);
     }
 }

@@ -24,7 +24,7 @@ pub type Restored = Vec<(Name, Name)>;
 pub enum Unrestored {
     /// It has a surrogate that stands for nothing.
     #[error(
-        "nobody knows what the surrogate {0:?} stands for: it was altered, or made before the gateway started; read the value anew"
+        "nobody knows what the surrogate {0:?} stands for: it was altered, belongs to another identity, or is of too long ago; read the value anew"
     )]
     Unknown(String),
     /// A value that would lead elsewhere.

@@ -285,3 +285,38 @@ fn noise(len: usize) -> Vec<u8> {
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
+
+#[test]
+fn surrogates_outlive_the_daemon_and_the_latest_meaning_counts() {
+    let (_folder, path) = place();
+    let kept = |identity: &str, surrogate: &str, sealed: &str| Surrogate {
+        identity: identity.to_owned(),
+        surrogate: surrogate.to_owned(),
+        detector: "email".to_owned(),
+        class: "pii".to_owned(),
+        sealed: sealed.to_owned(),
+    };
+    let all = [
+        kept("a", "x@surrogate.example", "00"),
+        kept("b", "x@surrogate.example", "01"),
+        kept("a", "y@surrogate.example", "02"),
+        kept("a", "x@surrogate.example", "03"),
+    ];
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let ledger = Ledger::open(&path).await.unwrap();
+        for one in &all {
+            ledger.keep_surrogate(one.clone()).unwrap();
+        }
+    });
+    // Killed before the store has them, or not.
+    runtime.shutdown_background();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        for _ in 0..2 {
+            let ledger = open_when_free(&path).await;
+            let found = ledger.reader().surrogates().await.unwrap();
+            assert_eq!(found, [all[1].clone(), all[2].clone(), all[3].clone()]);
+        }
+    });
+}

@@ -1,6 +1,7 @@
 //! Surrogates are what they stand for to every reader but the detectors, and lead back to nothing but their value.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod kept;
 mod looks;
 mod streams;
 
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{MOST, Restored, Surrogates, Unrestored, Written, forms};
+use super::{Known, MOST, Restored, Surrogates, Unrestored, Written, forms};
 use crate::detect::{self, Detectors, Finding, Rule, Spec};
 use crate::mask::{self, Set, Shape};
 use crate::policy::Style;
@@ -299,7 +300,12 @@ fn of_two_values_on_one_surrogate_the_later_takes_another() {
         &surrogates.tag("us-ssn", "536904399", 0),
     );
     let mut state = surrogates.state.lock().unwrap();
-    state.remember(taken.key.clone(), "212098765".to_owned(), &finding);
+    let other = Known {
+        value: "212098765".to_owned().into(),
+        detector: finding.detector.clone(),
+        class: finding.class.clone(),
+    };
+    state.remember(taken.key.as_str().into(), other);
     drop(state);
     let minted = surrogates.mint(&finding, "536904399").unwrap();
     assert_ne!(minted, taken.key);
