@@ -9,6 +9,7 @@
 use super::Detector;
 use super::checks::luhn;
 use super::place::{Place, Verdict, last};
+use super::table::Table;
 use super::words::Words;
 
 /// The words that announce a card, and those that say that it is another kind of card.
@@ -29,7 +30,12 @@ impl Said {
 }
 
 /// What stands here, if it is a card number.
-pub(super) fn at(place: Place, detector: Detector, words: &Words, said: &Said) -> Verdict {
+pub(super) fn at(
+    place: Place,
+    detector: Detector,
+    (words, table): (&Words, &mut Table),
+    said: &Said,
+) -> Verdict {
     let ahead = place.ahead();
     if !ahead[0].is_ascii_digit() || !may_start(place) {
         return Verdict::No;
@@ -38,9 +44,9 @@ pub(super) fn at(place: Place, detector: Detector, words: &Words, said: &Said) -
     let mut found = Verdict::No;
     let mut end = 0;
     let mut joint: Option<&[u8]> = None;
-    let announced = || {
-        let near = words.said(last(place.behind(), NEAR));
-        near.any(&said.cards) && !near.any(&said.others)
+    let mut announced = |length: usize| {
+        let says = |near: &super::words::Said| near.any(&said.cards) && !near.any(&said.others);
+        says(&words.said(last(place.behind(), NEAR))) || says(&table.said(place, length, words))
     };
     loop {
         let group = digits(&ahead[end..]);
@@ -55,7 +61,7 @@ pub(super) fn at(place: Place, detector: Detector, words: &Words, said: &Said) -
         if rest.len() < needed && !place.whole {
             return Verdict::More;
         }
-        if may_end(rest) && number.is_card(announced) {
+        if may_end(rest) && number.is_card(|| announced(end)) {
             found = Verdict::Match(detector, end);
         }
         let next = rest.get(gap).is_some_and(u8::is_ascii_digit);

@@ -6,6 +6,7 @@ use super::catalogue::{CATALOGUE, Catalogue};
 use super::layer::{self, Window};
 use super::place::{Class, Place, Verdict, last, run};
 use super::sieve::{Question, Sieve, Why};
+use super::table::Table;
 use super::{Detectors, assign, aws, card, coin, email, iban, network, pem, phone};
 
 /// What is known of the text ahead, and what the last places left to do.
@@ -18,6 +19,8 @@ pub(super) struct Cursor<'a> {
     word: email::Word,
     /// Where the next window of an encoded text starts.
     pub(super) window: Option<usize>,
+    /// The table that the text is in.
+    pub(super) table: Option<Box<Table>>,
 }
 
 impl<'a> Cursor<'a> {
@@ -29,6 +32,7 @@ impl<'a> Cursor<'a> {
             sieve: Sieve::new(),
             word: email::Word::default(),
             window: None,
+            table: None,
         }
     }
 
@@ -78,19 +82,19 @@ impl<'a> Cursor<'a> {
             verdict = email::at(place, &mut self.word, ids.email, said);
         }
         if why.has(Why::BEGINS) && secrets.may_begin(place.text, place.at, place.whole) {
-            verdict = verdict.or_else(|| secrets.prefixed(place, words));
+            verdict.add(|| secrets.prefixed(place, words));
             if first == b'A' {
-                verdict = verdict.or_else(|| aws::id(place, ids.aws));
+                verdict.add(|| aws::id(place, ids.aws));
             }
         }
         if place.starts_word() && WORDS.has(first) {
-            verdict = verdict.or_else(|| self.word(place, first, why));
+            verdict.add(|| self.word(place, first, why));
         } else if self.window == Some(place.at) {
-            verdict = verdict.or_else(|| self.encoded(place, true));
+            verdict.add(|| self.encoded(place, true));
         }
         verdict = verdict.or(assigned);
         if why.has(Why::CUSTOM) && self.detectors.begins(first) {
-            verdict = verdict.or_else(|| self.detectors.at(place));
+            verdict.add(|| self.detectors.at(place));
         }
         verdict
     }
@@ -107,56 +111,67 @@ impl<'a> Cursor<'a> {
             ..
         } = self.catalogue;
         let ahead = place.ahead();
-        let phone = || phone::at(place, ids.phone, words, phone_words);
-        let mut verdict = match first {
-            b'0'..=b'9' if why.has(Why::NUMBER) => card::at(place, ids.card, words, card_words)
-                .or_else(|| people.at(place, words))
-                .or_else(phone)
-                .or_else(|| network::v4(place, ids.v4)),
-            b'A'..=b'Z' if why.has(Why::NUMBER) => people.at(place, words),
-            b'+' | b'(' if why.has(Why::NUMBER) => phone(),
-            b'-' if why.has(Why::PEM) => pem::at(place, ids.pem),
-            _ => Verdict::No,
-        };
+        let table = self.table.get_or_insert_default();
+        let mut verdict = Verdict::No;
+        match first {
+            b'0'..=b'9' if why.has(Why::NUMBER) => {
+                verdict = card::at(place, ids.card, (words, table), card_words);
+                verdict.add(|| people.at(place, words, table));
+                verdict.add(|| phone::at(place, ids.phone, (words, table), phone_words));
+                verdict.add(|| network::v4(place, ids.v4));
+            }
+            b'A'..=b'Z' if why.has(Why::NUMBER) => verdict = people.at(place, words, table),
+            b'a'..=b'z' | b'0'..=b'9' if why.has(Why::SMALL) => {
+                verdict = people.at(place, words, table);
+            }
+            b'+' | b'(' if why.has(Why::NUMBER) => {
+                verdict = phone::at(place, ids.phone, (words, table), phone_words);
+            }
+            b'-' if why.has(Why::PEM) => verdict = pem::at(place, ids.pem),
+            _ => {}
+        }
         if first == b'0' && why.has(Why::COIN) {
             let said = || words.said(place.behind()).any(&self.catalogue.coin_words);
-            verdict = verdict.or_else(|| coin::ethereum(place, ids.coin, said));
+            verdict.add(|| coin::ethereum(place, ids.coin, said));
         }
         if first.is_ascii_hexdigit() && why.has(Why::HEX) {
-            verdict = verdict
-                .or_else(|| network::v6(place, ids.v6))
-                .or_else(|| network::mac(place, ids.mac));
+            verdict.add(|| network::v6(place, ids.v6));
+            verdict.add(|| network::mac(place, ids.mac));
         }
         if first.is_ascii_alphabetic() && why.has(Why::IBAN) {
-            verdict = verdict.or_else(|| iban::at(place, ids.iban));
+            verdict.add(|| iban::at(place, ids.iban));
         }
         if why.has(Why::BEGINS) {
-            verdict = verdict.or_else(|| coin::bech32(place, ids.coin));
+            verdict.add(|| coin::bech32(place, ids.coin));
         }
         if why.has(Why::SECRET) {
-            verdict = verdict.or_else(|| aws::secret(place, ids.aws));
+            verdict.add(|| aws::secret(place, ids.aws));
         }
         if why.has(Why::ENCODED) {
-            verdict = verdict.or_else(|| self.encoded(place, false));
+            verdict.add(|| self.encoded(place, false));
         }
         if first.is_ascii_uppercase() && why.has(Why::PASSPORT) {
-            verdict = verdict.or_else(|| coin::passport_line(place, ids.passport_line));
+            verdict.add(|| coin::passport_line(place, ids.passport_line));
         }
         if !why.has(Why::KEY) || verdict == Verdict::More {
             return verdict;
         }
         // A key begins behind no other part of its kind, is long, and has a digit soon.
-        let reach = run(&ahead[..ahead.len().min(SOON)], &REACH);
-        let over = reach < ahead.len() || place.whole;
-        let digit = !(over || reach == SOON) || ahead[..reach].iter().any(u8::is_ascii_digit);
-        let short = over && reach < LONG;
+        let (short, digit) = if ahead.first_chunk().is_some_and(is_long) {
+            (false, true)
+        } else {
+            let reach = run(&ahead[..ahead.len().min(SOON)], &REACH);
+            let over = reach < ahead.len() || place.whole;
+            let digit = !(over || reach == SOON) || ahead[..reach].iter().any(u8::is_ascii_digit);
+            (over && reach < LONG, digit)
+        };
         let joined = place.follows(|byte| JOINTS.has(byte));
         if short || !digit || !first.is_ascii_alphanumeric() || joined {
             return verdict;
         }
+        verdict.add(|| secrets.announced(place, words));
+        verdict.add(|| coin::base58(place, [ids.coin, ids.coin_key]));
         verdict
-            .or_else(|| secrets.announced(place, words))
-            .or_else(|| coin::base58(place, [ids.coin, ids.coin_key]))
     }
 
     /// What an encoded text says that starts here, or of which a window does.
@@ -177,6 +192,16 @@ impl<'a> Cursor<'a> {
             }
         }
     }
+}
+
+/// Whether these are all what long keys are made of, and one is a digit.
+#[inline]
+fn is_long(ahead: &[u8; LONG]) -> bool {
+    // Without an exit, the compiler makes it wide.
+    ahead.iter().fold(true, |all, byte| all & REACH.has(*byte))
+        && ahead
+            .iter()
+            .fold(false, |any, byte| any | byte.is_ascii_digit())
 }
 
 /// What begins a word, a number, a path in base 64 or a PEM block.

@@ -38,6 +38,7 @@ mod scanner;
 mod secret;
 mod set;
 mod sieve;
+mod table;
 #[cfg(test)]
 mod tests;
 mod validate;

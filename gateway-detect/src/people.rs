@@ -1,13 +1,14 @@
 //! Numbers that belong to people, companies and devices: what `people.txt` describes by masks, checks and words.
 //!
 //! In: a place at the start of a word. Out: whether such a number stands there, by itself: not inside a longer one, a decimal, a UUID or
-//! a path. All masks are one automaton, made of the sets of masks that may still match, so that most places are left after a byte or two.
+//! a path. Small letters are taken for capitals behind a word. All masks are one automaton, made of the sets of masks that may still match, so that most places are left after a byte or two.
 
 use std::collections::HashMap;
 
 use super::Detector;
 use super::checks::{self, Check};
 use super::place::{Place, Verdict, last};
+use super::table::Table;
 use super::words::Words;
 
 /// All rows of the table.
@@ -23,7 +24,11 @@ pub(super) struct People {
 pub(super) struct Row {
     pub(super) detector: Detector,
     check: Check,
+    /// The check proves something: small letters count as capitals, behind a word.
+    proves: bool,
     pub(super) words: Vec<usize>,
+    /// The first three letters of its words, where each has so many.
+    begins: Vec<u16>,
 }
 
 /// One way to write it.
@@ -81,12 +86,20 @@ impl People {
                 strong,
             });
         }
+        let proves = !matches!(check, "any" | "bic");
         let check = checks::named(check)?;
+        let begins = said.split(',').map(|word| word.as_bytes().first_chunk());
+        let begins = begins
+            .map(|three| three.filter(|three| !three.contains(&b' ')).map(letters))
+            .collect::<Option<_>>()
+            .unwrap_or_default();
         let words = said.split(',').map(|word| words.number(word)).collect();
         rows.push(Row {
             detector,
             check,
+            proves,
             words,
+            begins,
         });
         Some(())
     }
@@ -138,10 +151,12 @@ impl People {
     }
 
     /// What stands here.
-    pub(super) fn at(&self, place: Place<'_>, words: &Words) -> Verdict {
+    pub(super) fn at(&self, place: Place<'_>, words: &Words, table: &mut Table) -> Verdict {
         if !may_start(place) {
             return Verdict::No;
         }
+        // Beside a comma and a digit it is a number only in a table.
+        let listed = matches!(place.behind(), [.., b'0'..=b'9', b',']);
         let ahead = place.ahead();
         let mut state = START;
         let mut ends = [(0_u8, DEAD); LONGEST];
@@ -173,7 +188,15 @@ impl People {
         }
         let mut said = None;
         for &(end, state) in ends[..count].iter().rev() {
-            let written = &ahead[..usize::from(end)];
+            let mut capitals = [0_u8; LONGEST];
+            let written = &mut capitals[..usize::from(end)];
+            written.copy_from_slice(&ahead[..usize::from(end)]);
+            let small = written.iter().any(u8::is_ascii_lowercase);
+            if small && written.iter().any(u8::is_ascii_uppercase) {
+                continue;
+            }
+            written.make_ascii_uppercase();
+            let written = &*written;
             let mut plain = [0_u8; LONGEST];
             let mut length = 0;
             for &byte in written.iter().filter(|byte| byte.is_ascii_alphanumeric()) {
@@ -183,11 +206,17 @@ impl People {
             for &mask in &self.states[usize::from(state)].ends {
                 let Mask { row, strong, .. } = self.masks[mask];
                 let row = &self.rows[row];
-                if !(row.check)(written, &plain[..length]) {
+                if small && !row.proves || !(row.check)(written, &plain[..length]) {
                     continue;
                 }
                 let near = || words.said(last(place.behind(), NEAR));
-                if strong || said.get_or_insert_with(near).any(&row.words) {
+                let listed = listed || matches!(ahead[usize::from(end)..], [b',', b'0'..=b'9', ..]);
+                if !listed && strong && !small
+                    || !listed
+                        && (said.is_some() || row.may_be_said(place))
+                        && said.get_or_insert_with(near).any(&row.words)
+                    || table.said(place, written.len(), words).any(&row.words)
+                {
                     return Verdict::Match(row.detector, written.len());
                 }
             }
@@ -200,6 +229,24 @@ impl People {
     pub(super) fn masks(&self, row: usize) -> impl Iterator<Item = &Mask> {
         self.masks.iter().filter(move |mask| mask.row == row)
     }
+}
+
+impl Row {
+    /// Whether three letters shortly before a place are the first of one of its words: it is cheaper to see that they are not.
+    fn may_be_said(&self, place: Place<'_>) -> bool {
+        let near = last(place.behind(), NEAR);
+        self.begins.is_empty()
+            || near.windows(3).any(|part| {
+                part.first_chunk()
+                    .is_some_and(|three| self.begins.contains(&letters(three)))
+            })
+    }
+}
+
+/// Five bits of each: the case of letters is not among them.
+fn letters(three: &[u8; 3]) -> u16 {
+    let [one, next, last] = three.map(|byte| u16::from(byte & 31));
+    one << 10 | next << 5 | last
 }
 
 #[cfg(test)]
@@ -218,7 +265,7 @@ fn kind(byte: u8) -> usize {
         while byte < 256 {
             if (byte as u8).is_ascii_digit() {
                 all[byte] = DIGIT as u8;
-            } else if (byte as u8).is_ascii_uppercase() {
+            } else if (byte as u8).is_ascii_alphabetic() {
                 all[byte] = LETTER as u8;
             }
             byte += 1;
@@ -237,7 +284,7 @@ fn kind(byte: u8) -> usize {
 fn may_start(place: Place<'_>) -> bool {
     match place.behind() {
         [.., before, b'-'] => !before.is_ascii_alphanumeric(),
-        [.., before, b'.' | b'/' | b'_' | b','] => !before.is_ascii_digit(),
+        [.., before, b'.' | b'/' | b'_'] => !before.is_ascii_digit(),
         [.., b'+' | b'$'] => false,
         _ => true,
     }
@@ -249,7 +296,7 @@ fn may_end(rest: &[u8], whole: bool) -> Option<bool> {
         [] | [b'-' | b'.' | b'/' | b','] if !whole => None,
         [next, ..] if next.is_ascii_alphanumeric() || *next == b'_' => Some(false),
         [b'-', after, ..] => Some(!after.is_ascii_alphanumeric()),
-        [b'.' | b'/' | b',', after, ..] => Some(!after.is_ascii_digit()),
+        [b'.' | b'/', after, ..] => Some(!after.is_ascii_digit()),
         _ => Some(true),
     }
 }

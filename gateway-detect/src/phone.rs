@@ -6,15 +6,25 @@
 
 use super::Detector;
 use super::place::{ALPHANUMERIC, Class, Place, Verdict, last, run};
+use super::table::Table;
 use super::words::Words;
 
 /// The telephone number that stands here: at `+`, `(` or the first digit.
-pub(super) fn at(place: Place<'_>, detector: Detector, words: &Words, said: &[usize]) -> Verdict {
+pub(super) fn at(
+    place: Place<'_>,
+    detector: Detector,
+    (words, table): (&Words, &mut Table),
+    said: &[usize],
+) -> Verdict {
     let ahead = place.ahead();
     if place.follows(|byte| byte.is_ascii_alphanumeric() || b"-.+/_#$&".contains(&byte)) {
         return Verdict::No;
     }
-    let announced = || words.said(last(place.behind(), NEAR)).any(said);
+    let mut near = None;
+    let mut announced = |length: usize| {
+        *near.get_or_insert_with(|| words.said(last(place.behind(), NEAR)).any(said))
+            || table.said(place, length, words).any(said)
+    };
     let mut number = Number::default();
     let mut found = Verdict::No;
     for at in 0..=LONGEST.min(ahead.len()) {
@@ -49,7 +59,7 @@ pub(super) fn at(place: Place<'_>, detector: Detector, words: &Words, said: &[us
         let counts = match standing {
             Standing::Alone => Some(true),
             Standing::Apart if apart() => Some(true),
-            _ if announced() => Some(true),
+            _ if announced(length) => Some(true),
             _ => is_named(rest, place.whole),
         };
         match counts {

@@ -29,12 +29,16 @@ impl Verdict {
         }
     }
 
-    /// The same, of a detector that is asked only where its answer counts: while one cannot tell, the others need not.
-    #[inline]
-    pub(super) fn or_else(self, other: impl FnOnce() -> Self) -> Self {
-        match self {
-            Self::More => Self::More,
-            verdict => verdict.or(other()),
+    /// Adds the verdict of another detector on the same place, which is asked only where its answer counts: while one cannot tell, the
+    /// others need not. Most say no, and then nothing is moved.
+    #[inline(always)]
+    pub(super) fn add(&mut self, other: impl FnOnce() -> Self) {
+        if matches!(self, Self::More) {
+            return;
+        }
+        let other = other();
+        if !matches!(other, Self::No) {
+            *self = self.or(other);
         }
     }
 }

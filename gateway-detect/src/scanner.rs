@@ -7,6 +7,7 @@
 use super::decide::Cursor;
 use super::fold::{self, Fold, Folded};
 use super::place::{LOOKBEHIND, Place, Tail, Verdict};
+use super::table::Table;
 use super::{Detector, Detectors, Finding};
 
 /// The most bytes of the folded text that a [`Scanner`] holds back: an e-mail address has up to 319, an issued key fewer.
@@ -89,6 +90,8 @@ pub struct Scanner {
     given: usize,
     /// Where the next window of an encoded text starts in the whole folded text.
     window: Option<usize>,
+    /// The table that `at` may be in.
+    table: Option<Box<Table>>,
     /// The finding that `at` is still inside of.
     open: Option<Open>,
 }
@@ -136,6 +139,7 @@ impl Scanner {
         cursor.window = self
             .window
             .and_then(|window| window.checked_sub(self.fold.folded.base));
+        cursor.table = self.table.take();
         loop {
             if let Some(mut open) = self.open.take() {
                 let (length, over) = open.tail.run(&self.fold.folded.text.as_bytes()[self.at..]);
@@ -210,7 +214,11 @@ impl Scanner {
             .folded
             .text
             .floor_char_boundary(self.at.saturating_sub(LOOKBEHIND));
+        self.table = cursor.table;
         if gone >= SPENT {
+            let table = self.table.get_or_insert_default();
+            table.read(self.fold.folded.text.as_bytes(), gone);
+            table.forget(gone);
             self.fold.folded.drain(gone);
             self.at -= gone;
         }

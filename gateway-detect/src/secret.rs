@@ -199,7 +199,7 @@ impl Secrets {
             }
             let near = || words.said(last(place.behind(), NEAR));
             if form.near.is_empty() || said.get_or_insert_with(near).any(&form.near) {
-                verdict = verdict.or(form.at(place));
+                verdict.add(|| form.at(place));
             }
         }
         verdict
@@ -212,9 +212,10 @@ impl Secrets {
             form.pattern.may_fit(ahead, place.whole)
                 && (form.near.is_empty() || said.is_some_and(|said| said.any(&form.near)))
         };
-        forms
-            .filter(near)
-            .fold(Verdict::No, |verdict, form| verdict.or(form.at(place)))
+        forms.filter(near).fold(Verdict::No, |mut verdict, form| {
+            verdict.add(|| form.at(place));
+            verdict
+        })
     }
 }
 
@@ -265,7 +266,7 @@ fn in_base64(place: Place<'_>) -> bool {
         && has_all_kinds(behind)
 }
 
-/// Whether one of [`KEY_WORDS`] may be in a text: three letters of one.
+/// Whether one of [`KEY_WORDS`] is in a text, maybe within another word.
 fn may_name_key(text: &[u8]) -> bool {
     const LETTERS: usize = 1 << 15;
     const fn three(text: &[u8], at: usize) -> usize {
@@ -282,7 +283,13 @@ fn may_name_key(text: &[u8]) -> bool {
         }
         all
     };
-    (2..text.len()).any(|end| BEGINNINGS[three(text, end - 2)])
+    let begins = |from: usize| {
+        let rest = &text[from..];
+        KEY_WORDS.iter().any(|word| {
+            rest.len() >= word.len() && rest[..word.len()].eq_ignore_ascii_case(word.as_bytes())
+        })
+    };
+    (2..text.len()).any(|end| BEGINNINGS[three(text, end - 2)] && begins(end - 2))
 }
 
 impl Begins {

@@ -7,10 +7,12 @@
 //! Sixty-four places are judged at once, by a handful of operations on the [`Classes`] of their bytes and of the 64 behind them:
 //! ordinary text costs next to nothing. What follows a text that goes on may be anything, and so counts as in every class.
 
+mod bits;
 mod classes;
 
 use std::ops::BitOr;
 
+use bits::{behind_run, runs, small, soon};
 use classes::{ANY, Classes};
 
 use super::place::Place;
@@ -46,11 +48,13 @@ impl Why {
     pub(super) const PASSPORT: Self = Self(1 << 10);
     /// A key that begins as nothing else does.
     pub(super) const KEY: Self = Self(1 << 11);
+    /// A number of a person in small letters.
+    pub(super) const SMALL: Self = Self(1 << 13);
     /// One of the operator's.
     pub(super) const CUSTOM: Self = Self(1 << 12);
     /// Everybody.
     #[cfg(test)]
-    pub(super) const ALL: Self = Self((1 << 13) - 1);
+    pub(super) const ALL: Self = Self((1 << 14) - 1);
 
     #[inline]
     pub(super) fn has(self, one: Self) -> bool {
@@ -72,8 +76,9 @@ impl BitOr for Why {
 pub(super) struct Sieve {
     /// Where the block starts; [`NONE`] before the first.
     base: usize,
-    here: Classes,
-    ahead: Classes,
+    /// The classes of this block, of the next and of the one before, from [`turn`](Self::turn) on.
+    blocks: [Classes; 3],
+    turn: usize,
     /// Places by reason, in the order of [`ORDER`].
     found: [u64; ORDER.len()],
     any: u64,
@@ -91,11 +96,12 @@ pub(super) struct Sieve {
 const NONE: usize = usize::MAX;
 /// No key with a beginning of its own has fewer characters of those that keys are made of; one that counts behind a letter has 16.
 pub(super) const SHORTEST: u32 = 12;
-const ORDER: [Why; 13] = [
+const ORDER: [Why; 14] = [
     Why::ASSIGNED,
     Why::BEGINS,
     Why::MAIL,
     Why::NUMBER,
+    Why::SMALL,
     Why::IBAN,
     Why::HEX,
     Why::COIN,
@@ -120,8 +126,8 @@ impl Sieve {
     pub(super) fn new() -> Self {
         Self {
             base: NONE,
-            here: Classes::default(),
-            ahead: Classes::default(),
+            blocks: [Classes::default(); 3],
+            turn: 0,
             found: [0; ORDER.len()],
             any: 0,
             sure: 0,
@@ -191,41 +197,41 @@ impl Sieve {
     fn restart(&mut self, question: Question<'_>, from: usize) {
         let Question { text, whole, .. } = question;
         self.base = from.saturating_sub(2);
-        let before = if self.base == 0 {
+        self.turn = 0;
+        self.blocks[0] = Classes::of(text, self.base, whole);
+        self.blocks[1] = Classes::of(text, self.base + 64, whole);
+        self.blocks[2] = if self.base == 0 {
             Classes::default()
         } else {
             ANY
         };
-        self.here = Classes::of(text, self.base, whole);
-        self.ahead = Classes::of(text, self.base + 64, whole);
         (self.announced, self.option) = (true, true);
         (self.argument, self.closed) = (true, true);
-        self.judge(question, before);
+        self.judge(question);
     }
 
     fn advance(&mut self, question: Question<'_>) {
-        let before = self.here;
         self.base += 64;
-        self.here = self.ahead;
-        self.ahead = Classes::of(question.text, self.base + 64, question.whole);
-        self.judge(question, before);
+        self.turn = (self.turn + 1) % 3;
+        let ahead = (self.turn + 1) % 3;
+        self.blocks[ahead] = Classes::of(question.text, self.base + 64, question.whole);
+        self.judge(question);
     }
 
-    fn judge(&mut self, question: Question<'_>, before: Classes) {
-        let (here, ahead) = (self.here, self.ahead);
+    fn judge(&mut self, question: Question<'_>) {
+        let values = self.values();
+        let [here, ahead, before] = [0, 1, 2].map(|from| &self.blocks[(self.turn + from) % 3]);
         let valid = match question.text.len() - self.base {
             0..64 => !(u64::MAX << (question.text.len() - self.base)),
             _ => u64::MAX,
         };
         // Whether the byte before, and the byte so far behind a place is in a class.
-        let behind = |class: fn(&Classes) -> u64, far: u32| {
-            class(&here) << far | class(&before) >> (64 - far)
-        };
-        let after = |class: fn(&Classes) -> u64, far: u32| {
-            class(&here) >> far | class(&ahead) << (64 - far)
-        };
+        let behind =
+            |class: fn(&Classes) -> u64, far: u32| class(here) << far | class(before) >> (64 - far);
+        let after =
+            |class: fn(&Classes) -> u64, far: u32| class(here) >> far | class(ahead) << (64 - far);
         let both =
-            |class: fn(&Classes) -> u64| u128::from(class(&here)) | u128::from(class(&ahead)) << 64;
+            |class: fn(&Classes) -> u64| u128::from(class(here)) | u128::from(class(ahead)) << 64;
 
         // Words start where no letter or digit stands before.
         let words = !behind(|all| all.alphanumeric, 1) & valid;
@@ -233,6 +239,11 @@ impl Sieve {
         let reach = runs(both(|all| all.reach), 16) as u64;
         let begins = reach & !words | words & runs(both(|all| all.reach), SHORTEST) as u64;
         let number = runs(both(|all| all.number), 6) as u64;
+        let small = if here.digit | ahead.digit == 0 {
+            0
+        } else {
+            small(here, ahead) & starts & !behind(|all| all.joint, 1)
+        };
         let hex = here.hex & starts;
         let sign = |far| after(|all| all.colon, far) | after(|all| all.hyphen, far);
         let pair = |far| after(|all| all.hex, far) & after(|all| all.hex, far + 1);
@@ -241,18 +252,31 @@ impl Sieve {
             | after(|all| all.colon, 2)
             | after(|all| all.colon, 3)
             | after(|all| all.colon, 4);
-        let v6 = hex & colon & runs(both(|all| all.hex | all.colon), 6) as u64;
+        let v6 = if hex & colon == 0 {
+            0
+        } else {
+            hex & colon & runs(both(|all| all.hex | all.colon), 6) as u64
+        };
         let letters = here.alphanumeric & !here.digit;
-        let secret = runs(both(|all| all.secret), 40) as u64;
-        let run = runs(both(|all| all.run), 24) as u64;
-        let passport = here.upper & runs(both(|all| all.passport), 36) as u64;
-        let digit_soon = soon(both(|all| all.digit)) as u64;
-        let pem = runs(both(|all| all.hyphen), 5) as u64 & after(|all| all.upper, 5);
+        // What is made of fewer characters has no longer runs.
+        let long = |class: fn(&Classes) -> u64, count| match reach {
+            0 => 0,
+            _ => runs(both(class), count) as u64,
+        };
+        let secret = long(|all| all.secret, 40);
+        let run = long(|all| all.run, 24);
+        let passport = here.upper & long(|all| all.passport, 36);
+        let digit_soon = soon(both(|all| all.digit), 5) as u64;
+        let pem = match here.hyphen {
+            0 => 0,
+            _ => runs(both(|all| all.hyphen), 5) as u64 & after(|all| all.upper, 5),
+        };
         self.found = [
-            self.values(before) & valid,
+            values & valid,
             begins & valid,
             self.mail(question) & valid,
             number & ((here.digit | here.upper) & starts | here.open & words),
+            small,
             starts
                 & letters
                 & after(|all| all.alphanumeric & !all.digit, 1)
@@ -274,11 +298,10 @@ impl Sieve {
 
     /// Where a value may start behind what announces one: behind a separator, ` is`, the ends of `bearer`, `basic`, `token` and `password`,
     /// options, first arguments, and then quotes and spaces; in quotes also behind the ends of `by` and `…string`.
-    fn values(&mut self, before: Classes) -> u64 {
-        let here = self.here;
-        let behind = |class: fn(&Classes) -> u64, far: u32| {
-            class(&here) << far | class(&before) >> (64 - far)
-        };
+    fn values(&mut self) -> u64 {
+        let [here, before] = [0, 2].map(|from| &self.blocks[(self.turn + from) % 3]);
+        let behind =
+            |class: fn(&Classes) -> u64, far: u32| class(here) << far | class(before) >> (64 - far);
         let is = here.s & behind(|all| all.i, 1) & behind(|all| all.space, 2);
         let bearer = here.r & behind(|all| all.e, 1) & behind(|all| all.r, 2);
         let token = here.n & behind(|all| all.e, 1) & behind(|all| all.k, 2);
@@ -316,8 +339,8 @@ impl Sieve {
             found |= bits(to) & !bits(from);
         };
         for (signs, base) in [
-            (self.here.sign, self.base),
-            (self.ahead.sign, self.base + 64),
+            (self.blocks[self.turn].sign, self.base),
+            (self.blocks[(self.turn + 1) % 3].sign, self.base + 64),
         ] {
             let mut signs = signs;
             while signs != 0 {
@@ -334,7 +357,7 @@ impl Sieve {
         if !whole && text.len() <= self.base + 128 {
             add(email::local_start(text, text.len()), text.len());
         }
-        found & self.here.name
+        found & self.blocks[self.turn].name
     }
 }
 
@@ -347,54 +370,4 @@ fn own(question: Question<'_>, base: usize) -> u64 {
     block.fold(0, |found, (at, byte)| {
         found | u64::from(question.detectors.begins(*byte)) << at
     })
-}
-
-/// Where so many neighbours in a row begin, of at most 64.
-#[inline]
-fn runs(all: u128, count: u32) -> u128 {
-    let (mut found, mut length) = (all, 1);
-    while length * 2 <= count {
-        found &= found >> length;
-        length *= 2;
-    }
-    found & found >> (count - length)
-}
-
-/// Where one stands among the next 32.
-#[inline]
-fn soon(all: u128) -> u128 {
-    (0..5).fold(all, |all, power| all | all >> (1 << power))
-}
-
-/// The places behind `starts`, after as many of `through` as follow each, and whether one of those runs goes on behind the last place.
-#[inline]
-fn behind_run(starts: u64, through: u64) -> (u64, bool) {
-    // Adding a bit to a run of ones clears them up to its end and sets the bit behind it.
-    let (sum, over) = through.overflowing_add(starts & through);
-    ((starts | sum) & !through, over)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn runs_are_found_where_they_begin() {
-        let all: u128 = 0b0111_1110_0111_0110;
-        assert_eq!(runs(all, 1), all);
-        assert_eq!(runs(all, 2), 0b0011_1110_0011_0010);
-        assert_eq!(runs(all, 3), 0b0001_1110_0001_0000);
-        assert_eq!(runs(all, 6), 0b0000_0010_0000_0000);
-        assert_eq!(runs(u128::MAX, 40) as u64, u64::MAX);
-        assert_eq!(soon(1 << 40), (1 << 41) - (1 << 9));
-    }
-
-    #[test]
-    fn what_stands_behind_a_run_is_found_and_whether_it_goes_on() {
-        assert_eq!(behind_run(0b0000_0100, 0b0001_1000), (0b0000_0100, false));
-        assert_eq!(behind_run(0b0000_1000, 0b0001_1000), (0b0010_0000, false));
-        assert_eq!(behind_run(0b0001_1000, 0b0001_1000), (0b0010_0000, false));
-        assert_eq!(behind_run(1 << 62, 0b11 << 62), (0, true));
-        assert_eq!(behind_run(0, u64::MAX), (0, false));
-    }
 }

@@ -131,7 +131,8 @@ fn joined(one: u8, next: u8) -> bool {
 
 /// `word`, `Word`, `WORD`, `twoWords` or `TwoWords`: no piece of random characters.
 fn in_one_case(found: &[u8], word: &str) -> bool {
-    if found.len() == word.len() && word.contains(' ') {
+    // Random characters seldom are so long a word.
+    if found.len() == word.len() && (word.contains([' ', '-']) || word.len() >= 6) {
         return true;
     }
     let upper = found.iter().skip(1).any(u8::is_ascii_uppercase);

@@ -41,26 +41,36 @@ pub(super) fn names(name: &[u8]) -> Said {
     }
 }
 
-/// Whether the last two letters are those of one of these names: most names are left here.
+/// Whether a text can end in one of these names, or in `value`, by its last letters.
+#[inline]
+pub(super) fn may_name(text: &[u8]) -> bool {
+    matches!(text, [.., b'w' | b'W' | b'e' | b'E']) || may_end_so(text)
+}
+
+/// Whether the last three letters are those of one of these names: most names are left here.
 fn may_end_so(name: &[u8]) -> bool {
-    const fn pair(one: u8, last: u8) -> usize {
-        (one as usize & 31) << 5 | last as usize & 31
+    const fn three(letters: [u8; 3]) -> usize {
+        let [one, next, last] = letters;
+        (one as usize & 31) << 10 | (next as usize & 31) << 5 | last as usize & 31
     }
-    const fn with<const N: usize>(mut all: [bool; 1024], names: [&str; N]) -> [bool; 1024] {
+    const fn with<const N: usize>(mut all: [bool; 32768], names: [&str; N]) -> [bool; 32768] {
         let mut at = 0;
         while at < N {
-            if let [.., one, last] = names[at].as_bytes() {
-                all[pair(*one, *last)] = true;
+            if let [.., one, next, last] = names[at].as_bytes() {
+                all[three([*one, *next, *last])] = true;
             }
             at += 1;
         }
+        // Of the variables of the environment.
+        all[three(*b"key")] = true;
         all
     }
-    static ENDINGS: [bool; 1024] = with(with([false; 1024], PASSWORDS), SECRETS);
+    static ENDINGS: [bool; 32768] = with(with([false; 32768], PASSWORDS), SECRETS);
     let mut letters = name.iter().rev().filter(|byte| byte.is_ascii_alphabetic());
-    let (last, one) = (letters.next(), letters.next());
-    one.zip(last)
-        .is_some_and(|(one, last)| ENDINGS[pair(*one, *last)])
+    match (letters.next(), letters.next(), letters.next()) {
+        (Some(last), Some(next), Some(one)) => ENDINGS[three([*one, *next, *last])],
+        _ => false,
+    }
 }
 
 /// What names of passwords end in.

@@ -4,7 +4,7 @@
 //! of these, in tags, options, calls, as the `name` beside a `value`; and where a password has its place, no name has to say so.
 
 use super::Said;
-use super::names::names;
+use super::names::{may_name, names};
 use crate::place::Class;
 
 /// What the text before a value says, and the quote that opens the value.
@@ -22,14 +22,16 @@ pub(super) fn said(behind: &[u8]) -> (Said, Option<u8>) {
         quote = quote.or(Some(*byte));
         rest = before;
     }
-    if ends_with_word(rest, b"bearer ")
-        || ends_with_word(rest, b"token ")
-            && ends_with_word(&rest[..rest.len() - 6], b"authorization: ")
-    {
-        return (Said::Bearer, quote);
-    }
-    if ends_with_word(rest, b": basic ") {
-        return (Said::Basic, quote);
+    if rest.last() == Some(&b' ') {
+        if ends_with_word(rest, b"bearer ")
+            || ends_with_word(rest, b"token ")
+                && ends_with_word(&rest[..rest.len() - 6], b"authorization: ")
+        {
+            return (Said::Bearer, quote);
+        }
+        if ends_with_word(rest, b": basic ") {
+            return (Said::Basic, quote);
+        }
     }
     let spaced = rest;
     rest = rest.trim_ascii_end();
@@ -76,6 +78,9 @@ fn joined(before: &[u8]) -> Said {
         [before @ .., b'"' | b'\'', b']'] => before,
         name => name,
     };
+    if !may_name(name) {
+        return Said::Nothing;
+    }
     let word = word(name);
     let said = names(word);
     let front = &name[..name.len() - word.len()];
@@ -146,6 +151,9 @@ fn named(front: &[u8]) -> &[u8] {
 /// What the user before a colon says: `curl -u user:…`.
 fn user(before: &[u8]) -> Said {
     static USER: Class = Class::alphanumeric_and(b"_-.@+%\\");
+    if !before.last().is_some_and(|byte| USER.has(*byte)) {
+        return Said::Nothing;
+    }
     let length = before.len()
         - before
             .iter()

@@ -9,7 +9,11 @@ pub(super) fn named(name: &str) -> Option<Check> {
         "ssn" => |_, text| ssn(text),
         "itin" => |_, text| itin(text),
         "ein" => |_, text| ein(text),
-        "npi" => |_, text| matches!(text[0], b'1' | b'2') && luhn(&[b"80840", text].concat()),
+        "npi" => |_, text| {
+            matches!(text[0], b'1' | b'2')
+                && !is_uniform(&text[..9])
+                && luhn(&[b"80840", text].concat())
+        },
         "dea" => |_, text| dea(text),
         "mbi" => |_, text| text[0] != b'0' && !text.iter().any(|byte| b"SLOIBZ".contains(byte)),
         "aba" => |_, text| aba(text),

@@ -27,7 +27,14 @@ pub(super) fn named(name: &str) -> Option<Check> {
         },
         "thid" => |_, text| {
             let sum = weighted(text, &[13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2]);
-            matches!(text[0], b'1'..=b'8') && (11 - sum % 11) % 10 == last(text)
+            matches!(text[0], b'1'..=b'8')
+                && (10..=96).contains(&number(&text[1..3]))
+                && (11 - sum % 11) % 10 == last(text)
+        },
+        // Bureau of Internal Revenue: the ninth digit checks eight; what follows is the number of a branch.
+        "phtin" => |_, text| {
+            weighted(text, &[9, 8, 7, 6, 5, 4, 3, 2]) % 11 == value(text[8])
+                && number(&text[..9]) > 0
         },
         "nik" => |_, text| {
             let day = number(&text[6..8]) % 40;

@@ -22,6 +22,11 @@ pub(super) fn named(name: &str) -> Option<Check> {
         "steuerid" => |_, text| steuer_id(text),
         "rvnr" => |_, text| rvnr(text),
         "deperso" => |_, text| de_card(text),
+        // Kassenärztliche Bundesvereinigung, Arztnummern, section 4: of doctors the seventh digit checks six.
+        "lanr" => |_, text| {
+            let sum = weighted(text, &[4, 9, 4, 9, 4, 9]);
+            (10 - sum % 10) % 10 == value(text[6]) && number(&text[..6]) > 0
+        },
         "nir" => |_, text| nir(text),
         "kvnr" => |_, text| kvnr(text),
         // Of a company: where a person's has the month of birth, it has 20 or more.

@@ -119,6 +119,46 @@ fn published_examples_are_found() {
     }
 }
 
+/// As people type them, and as programs name them.
+#[test]
+fn small_letters_count_behind_a_word_and_names_are_words() {
+    for (id, text) in [
+        ("uk-nino", "NINO ab123456c"),
+        ("uk-nino", "NINO ab 12 34 56 c"),
+        ("eu-vat", "USt-ID de 136 695 976"),
+        ("de-health-insurance", "Krankenversicherung: a123456780"),
+        ("es-nie", "NIE x1234567l"),
+        ("eu-vat", "USt-IdNr.: de136695976"),
+        ("eu-vat", "VAT DE 136 695 976"),
+        ("us-mbi", "MBI 1eg4-te5-mk73"),
+        ("de-lanr", "LANR 123456601"),
+        ("de-bsnr", "Betriebsstättennummer: 521234567"),
+        ("ph-tin", "TIN 000-123-456-000"),
+        ("us-itin", "customerTaxId: 912-70-1234"),
+        ("us-ssn", "{\"socialSecurityNumber\":\"536904399\"}"),
+        ("us-ssn", "{\"social_security_number\":\"536904399\"}"),
+        ("uk-nhs", "nhsNumber=9434765919"),
+        ("credit-card", "{\"cardNumber\": \"5105105105105100\"}"),
+        ("date-of-birth", "dateOfBirth: 1990-04-17"),
+    ] {
+        assert!(
+            ids(&format!("{text} ")).contains(&id.to_owned()),
+            "{id}: {text} has {:?}",
+            found(text)
+        );
+        super::is_found_however_cut(text);
+    }
+    for text in [
+        "see ab123456c here",
+        "x1234567l",
+        "NINO aB123456c",
+        "passport a1234567",
+        "NPI 1111111112",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+    }
+}
+
 #[test]
 fn placeholders_code_and_lookalikes_are_left_alone() {
     for text in [
