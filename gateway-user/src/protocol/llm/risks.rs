@@ -97,6 +97,9 @@ impl Search<'_> {
 
 /// Whether a text has characters that a reader does not see, in a number or place that writing does not need.
 fn hides_text(text: &str) -> bool {
+    if takes_back(text) {
+        return true;
+    }
     if text.is_ascii() {
         return false;
     }
@@ -135,6 +138,22 @@ fn hides_text(text: &str) -> bool {
     false
 }
 
+/// Whether characters are taken back by backspaces as they are written. Manuals strike a character over itself, or over a line under it;
+/// what is no text has all of these bytes.
+fn takes_back(text: &str) -> bool {
+    if !text.as_bytes().contains(&BACKSPACE) {
+        return false;
+    }
+    let written = |byte: u8| byte == b' ' || byte.is_ascii_alphanumeric();
+    let strikes = |part: &&[u8]| {
+        matches!(**part, [before, BACKSPACE, after]
+            if before != after && written(before) && written(after) && before != b'o')
+    };
+    let binary = |character| matches!(character, '\0'..='\x06' | '\x0e'..='\x1a' | '\u{fffd}');
+    let strikes = text.as_bytes().windows(3).filter(strikes).count();
+    strikes > MOST_STRIKES && !text.contains(binary)
+}
+
 fn is_tag(character: char) -> bool {
     ('\u{e0000}'..='\u{e007f}').contains(&character)
 }
@@ -165,6 +184,9 @@ const MEMBERS: &[&str] = &["functionResponse", "function_response", "toolResult"
 /// Documents in strings of documents.
 const NESTED: u8 = 4;
 
+const BACKSPACE: u8 = 8;
+/// Programs that show progress take a few back.
+const MOST_STRIKES: usize = 4;
 const BLACK_FLAG: char = '\u{1f3f4}';
 const LEFT_OVERRIDE: char = '\u{202d}';
 const RIGHT_OVERRIDE: char = '\u{202e}';

@@ -104,6 +104,7 @@ const TOLD: &[&str] = &[
     "prompts",
     "directives",
     "directive",
+    "directions",
     "guidelines",
     "orders",
     "commands",
@@ -174,6 +175,23 @@ const ACT: &[&str] = &[
 /// Each begins with the rarest of its words that can stand first.
 const RULES: &[Rule] = &[
     Rule(&[SET_ASIDE, EARLIER, TOLD]),
+    // `any previous and following instructions`
+    Rule(&[SET_ASIDE, EARLIER, EARLIER, TOLD]),
+    Rule(&[SET_ASIDE, TOLD, AND, SAY]),
+    Rule(&[SET_ASIDE, &["rest"], CONTENT, AND, SAY]),
+    Rule(&[
+        SET_ASIDE,
+        &["all", "any", "everything"],
+        &["info", "information", "content", "text", "data"],
+        &["except"],
+    ]),
+    // What says that it is written for models alone.
+    Rule(&[
+        &["invisible", "unseen"],
+        &["human", "humans", "people", "users"],
+        &["visible", "readable"],
+        MODEL,
+    ]),
     // In Romance languages the adjective comes last.
     Rule(&[SET_ASIDE, TOLD, EARLIER]),
     Rule(&[SET_ASIDE, CONTENT, AND, SAY]),
