@@ -24,6 +24,7 @@ pub(super) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    #[inline(always)]
     pub(super) fn new(detectors: &'a Detectors, depth: u8) -> Self {
         Self {
             catalogue: &CATALOGUE,

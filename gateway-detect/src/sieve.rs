@@ -123,6 +123,7 @@ pub(super) struct Question<'a> {
 }
 
 impl Sieve {
+    #[inline(always)]
     pub(super) fn new() -> Self {
         Self {
             base: NONE,
@@ -316,11 +317,13 @@ impl Sieve {
         let second = here.comma & (closed << 1 | u64::from(self.closed));
         self.argument = argument || calls >> 63 == 1;
         self.closed = closed >> 63 == 1;
-        let ends = here.separator | is | bearer | token | word | basic | second;
-        let (values, announced) =
-            behind_run(ends << 1 | u64::from(self.announced) | named, here.quiet);
+        let words = is | bearer | token | word | basic;
+        let ends = here.separator | second;
+        // Behind a word comes a space or a quote, behind a separator it may.
+        let starts = ends << 1 | words << 1 & here.quiet | u64::from(self.announced) | named;
+        let (values, announced) = behind_run(starts, here.quiet);
         self.option = option || options >> 63 == 1;
-        self.announced = announced || ends >> 63 == 1;
+        self.announced = announced || (ends | words) >> 63 == 1;
         let pair = behind(|all| all.g, 3) & behind(|all| all.n, 4)
             | behind(|all| all.y, 3) & behind(|all| all.b, 4);
         let quoted = behind(|all| all.quote, 1) & behind(|all| all.space, 2) & pair;

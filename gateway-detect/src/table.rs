@@ -86,7 +86,11 @@ impl Table {
     /// The line may begin a table.
     fn begin(&mut self) {
         self.sign = 0;
-        if self.long {
+        // Without an exit, the compiler makes it wide.
+        let signs = self.line.iter().fold(false, |any, byte| {
+            any | (*byte == b',') | (*byte == b';') | (*byte == b'\t') | (*byte == b'|')
+        });
+        if self.long || !signs {
             return;
         }
         // A text in a JSON document begins behind its name.

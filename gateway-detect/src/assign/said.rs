@@ -241,6 +241,14 @@ fn behind_space(rest: &[u8], quote: Option<u8>) -> Said {
 
 /// Whether a name before `=` is that of a session: in a line of cookies, or one that servers use.
 fn in_cookie(before: &[u8]) -> bool {
+    let [.., one, last] = before else {
+        return false;
+    };
+    // Most names are left here.
+    let ending = [one | 0x20, last | 0x20];
+    if !matches!(&ending, b"id" | b"on" | b"ss" | b"th" | b"er" | b"wt") {
+        return false;
+    }
     let name = word(before);
     let ends = |all: &[&str]| all.iter().any(|word| ends_with_word(name, word.as_bytes()));
     ends(&FRAMEWORKS) || ends(&SESSIONS) && holds(&before[..before.len() - name.len()], b"cookie: ")

@@ -64,13 +64,13 @@ impl Classes {
         if let Some(block) = rest.first_chunk::<64>() {
             return of_block(block);
         }
-        let beyond = u64::MAX.checked_shl(rest.len() as u32).unwrap_or(0);
-        let mut classes = Self::default();
-        if !rest.is_empty() {
-            let mut block = [0; 64];
-            block[..rest.len()].copy_from_slice(rest);
-            classes = of_block(&block);
+        if rest.is_empty() {
+            return if whole { Self::default() } else { ANY };
         }
+        let beyond = u64::MAX.checked_shl(rest.len() as u32).unwrap_or(0);
+        let mut block = [0; 64];
+        block[..rest.len()].copy_from_slice(rest);
+        let classes = of_block(&block);
         if whole {
             classes
         } else {
