@@ -82,13 +82,19 @@ fn orders_in_what_a_tool_returned_are_flagged_in_every_format() {
 #[test]
 fn what_is_taken_back_as_it_is_written_is_flagged() {
     let taken = "dZ\x08eZ\x08lZ\x08eZ\x08tZ\x08e all";
-    assert_eq!(found(&json!({"messages": [{"role": "user", "content": taken}]})), ["hidden-text"]);
+    assert_eq!(
+        found(&json!({"messages": [{"role": "user", "content": taken}]})),
+        ["hidden-text"]
+    );
     for text in [
         "N\x08NA\x08AM\x08ME\x08E l\x08ls\x08s -\x08-l\x08l _\x08f_\x08i_\x08l_\x08e +\x08o +\x08o",
         "10%\x08\x08\x0820%\x08\x08\x0830%",
         "a\x08b\0c\x08de\x08fg\x08hi\x08jk\x08l",
     ] {
-        assert!(found(&json!({"messages": [{"role": "tool", "content": text}]})).is_empty(), "{text:?}");
+        assert!(
+            found(&json!({"messages": [{"role": "tool", "content": text}]})).is_empty(),
+            "{text:?}"
+        );
     }
 }
 
