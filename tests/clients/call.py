@@ -359,6 +359,72 @@ async def langchain_ollama(call):
     return await langchain(call, functools.partial(ChatOllama, base_url="https://ollama.com"))
 
 
+def cohere_client(call, kind):
+    import cohere
+
+    name = ("Async" if call.get("async") else "") + kind
+    return once(("cohere", name), lambda: getattr(cohere, name)("agent-key", timeout=call.get("timeout") or 300))
+
+
+def unless_error(end, text):
+    """The library raises nothing inside a stream: whoever reads it finds there why it ended."""
+    from cohere.core.api_error import ApiError
+
+    if end.finish_reason == "ERROR":
+        raise ApiError(body=text)
+    return end
+
+
+async def cohere(call):
+    client = cohere_client(call, "ClientV2")
+    arguments = {"model": call["model"], "messages": [{"role": "user", "content": call["prompt"]}]}
+    if call.get("tools"):
+        arguments["tools"] = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]
+    if not call.get("stream"):
+        answer = client.chat(**arguments)
+        answer = await answer if call.get("async") else answer
+        tools = [[tool.function.name, tool.function.arguments] for tool in answer.message.tool_calls or []]
+        text = "".join(part.text for part in answer.message.content or [])
+        return shown(text, tools, answer.usage.billed_units.input_tokens, answer.usage.billed_units.output_tokens)
+    stream = client.chat_stream(**arguments)
+    events = [event async for event in stream] if call.get("async") else list(stream)
+    text = "".join(event.delta.message.content.text for event in events if event.type == "content-delta")
+    calls = [event.delta.message.tool_calls.function for event in events if event.type in ("tool-call-start", "tool-call-delta")]
+    tools = [[calls[0].name, "".join(function.arguments for function in calls)]] if calls else []
+    end = unless_error(events[-1].delta, events[-1].delta.error)
+    return shown(text, tools, end.usage.billed_units.input_tokens, end.usage.billed_units.output_tokens)
+
+
+async def cohere_older(call):
+    """The first version of the API, whose streams are lines."""
+    client = cohere_client(call, "Client")
+    arguments = {"model": call["model"], "message": call["prompt"]}
+    if call.get("tools"):
+        city = {"city": {"description": "a city", "type": "str", "required": True}}
+        arguments["tools"] = [{"name": "weather", "description": "weather", "parameter_definitions": city}]
+    if not call.get("stream"):
+        answer = client.chat(**arguments)
+        answer = await answer if call.get("async") else answer
+    else:
+        stream = client.chat_stream(**arguments)
+        events = [event async for event in stream] if call.get("async") else list(stream)
+        answer = unless_error(events[-1], getattr(events[-1], "error", None)).response
+        said = "".join(event.text for event in events if event.event_type == "text-generation")
+        assert said == answer.text, f"{said} {answer.text}"
+    tools = [[tool.name, json.dumps(tool.parameters)] for tool in answer.tool_calls or []]
+    return shown(answer.text, tools, answer.meta.billed_units.input_tokens, answer.meta.billed_units.output_tokens)
+
+
+async def cohere_measured(call):
+    """Vectors, and an order."""
+    client = cohere_client(call, "ClientV2")
+    vectors = client.embed(model=call["model"], texts=[call["prompt"], "and this"], input_type="search_document", embedding_types=["float"])
+    vectors = await vectors if call.get("async") else vectors
+    ranked = client.rerank(model=call["model"], query=call["prompt"], documents=["one", "another"])
+    ranked = await ranked if call.get("async") else ranked
+    return {"vectors": vectors.embeddings.float_, "texts": vectors.texts, "ranked": [result.index for result in ranked.results]}
+
+
 def boto3_client(call):
     """A client for Bedrock, with the key in the environment, or with one that signs."""
     from boto3.session import Session
@@ -510,7 +576,7 @@ def shown(text, tools, used, made):
 
 
 CHAT = (openai, openai_azure, openai_responses, openai_completions, anthropic, langchain_openai, langchain_responses, langchain_anthropic, langgraph)
-FAMILIES = (google_genai, google_vertex, google_measured, ollama, ollama_generate, ollama_embed, langchain_google_genai, langchain_ollama, boto3_converse, boto3_invoke, boto3_count, langchain_aws)
+FAMILIES = (google_genai, google_vertex, google_measured, ollama, ollama_generate, ollama_embed, langchain_google_genai, langchain_ollama, cohere, cohere_older, cohere_measured, boto3_converse, boto3_invoke, boto3_count, langchain_aws)
 OTHER = (openai_realtime, openai_embeddings, openai_models, openai_kept, anthropic_count, anthropic_models, langchain_embeddings)
 PLAIN = (requests, websockets, httpx, httpx2, aiohttp, urllib3, urllib, grpc)
 KNOWN = {f.__name__.replace("_", "-"): f for f in CHAT + FAMILIES + OTHER + PLAIN}

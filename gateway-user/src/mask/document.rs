@@ -326,7 +326,7 @@ pub(super) fn is_candidate_logprobs(path: &[Step<'_>]) -> bool {
         if candidates == "candidates" && (result == "logprobsResult" || result == "logprobs_result"))
 }
 
-/// Those of Ollama.
+/// Those of Ollama and Cohere.
 pub(super) fn is_top_logprobs(path: &[Step<'_>]) -> bool {
     matches!(path, [Step::Key(logprobs)] if logprobs == "logprobs")
 }
@@ -336,7 +336,7 @@ fn is_likelihoods(shape: Shape, path: &[Step<'_>]) -> bool {
         Shape::OpenAiChat | Shape::Bedrock => is_logprobs(path),
         Shape::OpenAiResponses | Shape::OpenAiRealtime => is_part_logprobs(path),
         Shape::Gemini => is_candidate_logprobs(path),
-        Shape::Ollama => is_top_logprobs(path),
+        Shape::Ollama | Shape::Cohere => is_top_logprobs(path),
         _ => false,
     }
 }
@@ -361,6 +361,14 @@ fn is_vector(path: &[Step<'_>]) -> bool {
         [Step::Key(data), Step::Index(_), Step::Key(embedding), ..] if data == "data" => {
             embedding == "embedding"
         }
+        // Vertex's.
+        [
+            Step::Key(predictions),
+            Step::Index(_),
+            Step::Key(embeddings),
+            Step::Key(values),
+            ..,
+        ] if predictions == "predictions" => embeddings == "embeddings" && values == "values",
         [Step::Key(one), ..] => one == "embedding" || one == "embeddings",
         _ => false,
     }

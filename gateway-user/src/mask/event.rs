@@ -1,9 +1,10 @@
 //! What one event of a stream carries: pieces of texts that go on in later events, texts of its own, ends of texts.
 //!
 //! Sources: OpenAI chat completion and completion chunks; OpenAI response stream events and the server's events of its realtime API; Anthropic message stream events; the streams of
-//! Gemini, Ollama and Amazon Bedrock.
+//! Gemini, Ollama, Cohere and Amazon Bedrock.
 
 mod bedrock;
+mod cohere;
 mod documents;
 mod responses;
 
@@ -91,6 +92,7 @@ pub(super) fn read(
         Shape::OpenAiResponses | Shape::OpenAiRealtime => event.responses(shape, set, found),
         Shape::Gemini => event.gemini(set, found),
         Shape::Ollama => event.ollama(set, found),
+        Shape::Cohere => event.cohere(set, found),
         Shape::Bedrock => event.bedrock(set, found),
         _ => event.chat(set, found),
     }
@@ -248,6 +250,25 @@ fn chat_field(path: &[Step<'_>]) -> Option<(Field, Option<usize>)> {
             "reasoning_content" => Field::ReasoningContent,
             _ => return None,
         },
+        // Mistral's content comes in parts, thoughts in parts of those.
+        [Step::Key(content), Step::Index(_), Step::Key(text)]
+            if content == "content" && text == "text" =>
+        {
+            Field::Content
+        }
+        [
+            Step::Key(content),
+            Step::Index(_),
+            Step::Key(thinking),
+            Step::Index(_),
+            Step::Key(text),
+        ] if content == "content" && thinking == "thinking" && text == "text" => Field::Reasoning,
+        // OpenRouter tells thoughts a second time.
+        [Step::Key(details), Step::Index(_), Step::Key(text)]
+            if details == "reasoning_details" && (text == "text" || text == "summary") =>
+        {
+            Field::Other
+        }
         [Step::Key(object), Step::Key(key)] if object == "function_call" && key == "arguments" => {
             Field::FunctionArguments
         }

@@ -69,6 +69,8 @@ pub enum Shape {
     Gemini,
     /// Ollama: one JSON document, or lines.
     Ollama,
+    /// Cohere: one JSON document, events, or lines.
+    Cohere,
     /// Amazon Bedrock, in any model's format: one JSON document, or messages.
     Bedrock,
     /// An answer with vectors: one JSON document.

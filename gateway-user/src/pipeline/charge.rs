@@ -231,6 +231,7 @@ fn maker(family: Family) -> &'static str {
         Family::AnthropicMessages | Family::AnthropicModels => "anthropic",
         Family::Gemini => "gemini",
         Family::Ollama => "ollama",
+        Family::Cohere => "cohere",
         Family::BedrockConverse | Family::BedrockInvoke => "bedrock",
         _ => "openai",
     }

@@ -60,6 +60,7 @@ pub(super) fn shape_of(family: Family) -> Shape {
         Family::AnthropicMessages => Shape::AnthropicMessages,
         Family::Gemini => Shape::Gemini,
         Family::Ollama => Shape::Ollama,
+        Family::Cohere => Shape::Cohere,
         Family::BedrockConverse | Family::BedrockInvoke => Shape::Bedrock,
         Family::OpenAiModels | Family::AnthropicModels => Shape::Json,
     }

@@ -62,7 +62,7 @@ impl Framing {
         let kind = headers.get(header::CONTENT_TYPE)?.as_bytes();
         if kind.starts_with(b"text/event-stream") {
             Some(Self::Events)
-        } else if kind.starts_with(b"application/x-ndjson") {
+        } else if LINES.iter().any(|lines| kind.starts_with(lines)) {
             Some(Self::Lines)
         } else if kind.starts_with(eventstream::CONTENT_TYPE.as_bytes()) {
             Some(Self::Messages)
@@ -216,6 +216,9 @@ impl Documents {
         Event::document(raw, start..end)
     }
 }
+
+/// What lines of JSON are called; the second is Cohere's older name of it.
+const LINES: [&[u8]; 2] = [b"application/x-ndjson", b"application/stream+json"];
 
 #[cfg(test)]
 mod tests {

@@ -3,15 +3,17 @@
 //! In: a request head, then its whole body. Out: an [`Endpoint`], and for a request that carries a prompt a [`Call`], or a [`LlmError`] for
 //! a body that two parsers could read differently. Paths are known on any host; elsewhere than at a listed provider the body has to
 //! look the part too ([`agrees`]), for other services have paths that end the same.
-//! Sources: the OpenAI, Anthropic, Gemini, Vertex, Ollama and Bedrock API references; Azure's paths of deployments.
+//! Sources: the OpenAI, Anthropic, Gemini, Vertex, Ollama, Cohere and Bedrock API references; Azure's paths of deployments.
 
 pub mod bedrock;
 mod call;
+mod cohere;
 mod counts;
 mod google;
 mod input;
 pub mod realtime;
 pub mod risks;
+mod tool;
 
 use ::http::{HeaderMap, Method};
 
@@ -44,6 +46,8 @@ pub enum Family {
     Gemini,
     /// Ollama: chats, generated texts, vectors; its list of models.
     Ollama,
+    /// Cohere: chats, vectors, rankings.
+    Cohere,
     /// Amazon Bedrock's format for all models, and its count of tokens.
     BedrockConverse,
     /// A model's own format at Amazon Bedrock.
@@ -76,6 +80,7 @@ impl Family {
             Self::AnthropicModels => "anthropic-models",
             Self::Gemini => "gemini",
             Self::Ollama => "ollama",
+            Self::Cohere => "cohere",
             Self::BedrockConverse => "bedrock-converse",
             Self::BedrockInvoke => "bedrock-invoke",
         }
@@ -106,7 +111,10 @@ pub fn recognise(head: &Head, headers: &HeaderMap, listed: bool) -> Option<Endpo
         return realtime::called(head, &segments, listed);
     }
     let found = google::called(&head.method, &segments);
-    if let Some(found) = found.or_else(|| bedrock::called(&head.method, &segments)) {
+    let found = found
+        .or_else(|| bedrock::called(&head.method, &segments))
+        .or_else(|| cohere::called(&head.method, &segments));
+    if let Some(found) = found {
         return Some(found);
     }
     let found = called(&head.method, &segments)
@@ -132,7 +140,8 @@ pub fn action(endpoint: Option<Endpoint>, head: &Head, facts: Facts) -> Action {
 /// Requests that carry a prompt.
 fn called(method: &Method, segments: &[&str]) -> Option<(Family, &'static str)> {
     let found = match segments {
-        [.., "chat", "completions"] => (Family::OpenAiChat, GENERATE),
+        // Mistral's agents have a model of their own.
+        [.., "chat" | "agents", "completions"] => (Family::OpenAiChat, GENERATE),
         [.., "completions"] => (Family::OpenAiCompletions, GENERATE),
         [.., "api", "embed" | "embeddings"] => (Family::Ollama, EMBED),
         [.., "embeddings"] => (Family::OpenAiEmbeddings, EMBED),

@@ -183,6 +183,11 @@ impl Refusal {
             }
             Family::Gemini => format!("data: {data}\n\n"),
             Family::Ollama => format!("{data}\n"),
+            Family::Cohere => {
+                let delta = json!({"finish_reason": "ERROR", "error": self.message});
+                let data = json!({"type": "message-end", "id": self.id, "delta": delta});
+                format!("event: message-end\ndata: {data}\n\n")
+            }
             Family::AnthropicMessages | Family::AnthropicModels => {
                 format!("event: error\ndata: {data}\n\n")
             }
@@ -211,6 +216,13 @@ impl Refusal {
     #[must_use]
     pub fn last(&self, family: Family, framing: Framing, begun: bool) -> Bytes {
         match framing {
+            // The older version.
+            Framing::Lines if family == Family::Cohere => {
+                let response =
+                    json!({"response_id": self.id, "finish_reason": "ERROR", "text": ""});
+                let line = json!({"is_finished": true, "event_type": "stream-end", "finish_reason": "ERROR", "error": self.message, "response": response});
+                Bytes::from(format!("{line}\n"))
+            }
             Framing::Events | Framing::Lines | Framing::Messages | Framing::Frames => {
                 self.event(family)
             }
@@ -221,11 +233,11 @@ impl Refusal {
         }
     }
 
-    /// The HTTP status. Google's and Amazon's libraries heed no header that says not to try again, and try 502 again and again: what is
+    /// The HTTP status. Google's, Amazon's and Cohere's libraries heed no header that says not to try again, and try 502 again and again: what is
     /// withheld now would be withheld then.
     fn status(&self, family: Family) -> StatusCode {
         match (self.why, family) {
-            (Why::Withheld, Family::Gemini) => StatusCode::FORBIDDEN,
+            (Why::Withheld, Family::Gemini | Family::Cohere) => StatusCode::FORBIDDEN,
             (Why::Withheld, family) if is_amazons(family) => StatusCode::FORBIDDEN,
             (why, _) => why.status(),
         }
@@ -240,6 +252,7 @@ impl Refusal {
                 json!({"error": {"code": self.status(family).as_u16(), "message": message, "status": self.why.word(), "details": [details]}})
             }
             Family::Ollama => json!({"error": message}),
+            Family::Cohere => json!({"message": message, "id": self.id}),
             Family::BedrockConverse | Family::BedrockInvoke => json!({"message": message}),
             Family::AnthropicMessages | Family::AnthropicModels => {
                 json!({"type": "error", "error": {"type": self.why.kind(), "message": message}, "request_id": self.id})
@@ -274,7 +287,7 @@ mod tests {
         }
     }
 
-    const FAMILIES: [Family; 12] = [
+    const FAMILIES: [Family; 13] = [
         Family::OpenAiChat,
         Family::OpenAiResponses,
         Family::OpenAiCompletions,
@@ -285,6 +298,7 @@ mod tests {
         Family::AnthropicModels,
         Family::Gemini,
         Family::Ollama,
+        Family::Cohere,
         Family::BedrockConverse,
         Family::BedrockInvoke,
     ];
@@ -301,6 +315,10 @@ mod tests {
             let body: Value = serde_json::from_slice(response.body()).unwrap();
             if family == Some(Family::Ollama) {
                 assert_eq!(body["error"], "no. Id 01ABCDEF");
+                continue;
+            }
+            if family == Some(Family::Cohere) {
+                assert_eq!(body["message"], "no. Id 01ABCDEF");
                 continue;
             }
             let exception = response.headers().get("x-amzn-errortype");
@@ -360,6 +378,14 @@ mod tests {
         let element = last(false);
         assert!(serde_json::from_slice::<Value>(&element).unwrap()[0]["error"]["code"] == 403);
         assert!(last(true).starts_with(b","));
+        let cohere = String::from_utf8(refusal().event(Family::Cohere).to_vec()).unwrap();
+        assert!(
+            cohere.starts_with("event: message-end\ndata: {"),
+            "{cohere}"
+        );
+        let older = refusal().last(Family::Cohere, Framing::Lines, true);
+        let older: Value = serde_json::from_slice(&older).unwrap();
+        assert_eq!(older["error"], "no. Id 01ABCDEF");
         assert_eq!(
             refusal().event(Family::Ollama),
             "{\"error\":\"no. Id 01ABCDEF\"}\n"

@@ -7,6 +7,7 @@
 mod answer;
 mod anthropic;
 mod bedrock;
+mod cohere;
 mod gemini;
 mod ollama;
 mod openai;
@@ -186,6 +187,7 @@ impl Collector {
             Family::OpenAiRealtime => realtime::event(&value, &mut self.answer),
             Family::Gemini => gemini::read(&value, &mut self.answer),
             Family::Ollama => ollama::read(&value, &mut self.answer),
+            Family::Cohere => cohere::event(&value, &mut self.answer),
             Family::BedrockConverse | Family::BedrockInvoke => {
                 bedrock::event(&value, &mut self.answer);
             }
@@ -199,6 +201,7 @@ impl Collector {
             Family::OpenAiResponses => responses::document(value, &mut self.answer),
             Family::Gemini => gemini::read(value, &mut self.answer),
             Family::Ollama => ollama::read(value, &mut self.answer),
+            Family::Cohere => cohere::document(value, &mut self.answer),
             Family::BedrockConverse | Family::BedrockInvoke => {
                 bedrock::document(value, &mut self.answer);
             }

@@ -1,4 +1,4 @@
-//! A local upstream: the APIs of OpenAI, Anthropic, Gemini, Ollama and Bedrock over TLS (HTTP/1.1 and HTTP/2) and in the clear, and a TCP echo.
+//! A local upstream: the APIs of OpenAI, Anthropic, Gemini, Ollama, Cohere and Bedrock over TLS (HTTP/1.1 and HTTP/2) and in the clear, and a TCP echo.
 //!
 //! In: addresses to listen on and the names of its certificate. Out: where it listens, the CA to trust, and every request it
 //! received, for assertions. Answers are functions of the prompt, equal from run to run, so that what a client sees with and without
@@ -7,6 +7,7 @@
 mod anthropic;
 mod authority;
 mod bedrock;
+mod cohere;
 mod completions;
 mod embeddings;
 mod gemini;

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use super::model::{Conversation, doubled};
 use super::pieces::Pieces;
 use super::serve::{json as document, stream, streamed};
-use super::{anthropic, bedrock, completions, embeddings, gemini, ollama, openai, responses};
+use super::{
+    anthropic, bedrock, cohere, completions, embeddings, gemini, ollama, openai, responses,
+};
 
 /// The answer to a request of a provider's API; `None` to any other.
 pub(super) fn answer(
@@ -29,6 +31,9 @@ pub(super) fn answer(
     }
     if path.starts_with("/api/") {
         return local(method, path, &body, pace);
+    }
+    if let Some(answer) = ranked(method, path, &body, pace) {
+        return Some(answer);
     }
     let deployment = path.strip_prefix("/openai/deployments/");
     let azure = deployment.and_then(|path| path.split_once('/'));
@@ -118,6 +123,33 @@ fn google(method: &Method, uri: &Uri, body: &Value, pace: Duration) -> Option<Re
             &gemini::error("contents are required"),
         )
     };
+    Some(answer.unwrap_or_else(error))
+}
+
+/// Cohere, in both versions of its API.
+fn ranked(method: &Method, path: &str, body: &Value, pace: Duration) -> Option<Response<Pieces>> {
+    let found = |answer: Value| document(StatusCode::OK, &answer);
+    let twice = |asked: &Conversation, pieces| match asked.prompt.contains("twice") {
+        true => doubled(pieces),
+        false => pieces,
+    };
+    let answer = match (method.as_str(), path) {
+        ("POST", "/v2/chat") => cohere::read(body).map(|asked| match asked.stream {
+            true => stream(twice(&asked, cohere::events(&asked)), pace),
+            false => found(cohere::whole(&asked)),
+        }),
+        ("POST", "/v1/chat") => cohere::read_older(body).map(|asked| match asked.stream {
+            true => {
+                let lines = twice(&asked, cohere::older_lines(&asked));
+                streamed("application/stream+json", lines, pace)
+            }
+            false => found(cohere::older(&asked)),
+        }),
+        ("POST", "/v2/embed") => cohere::vectors(body).map(found),
+        ("POST", "/v2/rerank") => cohere::ranked(body).map(found),
+        _ => return None,
+    };
+    let error = || document(StatusCode::BAD_REQUEST, &cohere::error("invalid request"));
     Some(answer.unwrap_or_else(error))
 }
 

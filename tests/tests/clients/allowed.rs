@@ -196,7 +196,9 @@ fn recorded(exchanges: &[Value], sent: &[Received]) {
             let made = exchange["usage"]["output"].as_u64() > Some(0);
             match path {
                 "/v1/messages/count_tokens" => assert!(exchange["usage"].is_null(), "{exchange:#}"),
-                "/v1/embeddings" | "/api/embed" => assert!(read, "{exchange:#}"),
+                "/v1/embeddings" | "/api/embed" | "/v2/embed" => assert!(read, "{exchange:#}"),
+                // Searches are counted, which are no tokens.
+                "/v2/rerank" => assert!(exchange["usage"].is_null(), "{exchange:#}"),
                 // A stream of completions says its usage only if it is asked to.
                 _ if path.ends_with("completions")
                     && body["stream"] == true
@@ -212,10 +214,10 @@ fn action(path: &str) -> &'static str {
         "/v1/embeddings" => "llm.embed",
         "/v1/messages/count_tokens" => "llm.count",
         path if path.starts_with("/v1/models") && !path.contains(':') => "llm.read",
-        "/api/embed" => "llm.embed",
+        "/api/embed" | "/v2/embed" | "/v2/rerank" => "llm.embed",
         path if path.contains(":embedContent") || path.contains(":batchEmbed") => "llm.embed",
         path if path.ends_with(":countTokens") || path.ends_with("/count-tokens") => "llm.count",
-        path if ["/v1", "/openai/", "/api/", "/model/"]
+        path if ["/v1", "/v2/chat", "/openai/", "/api/", "/model/"]
             .iter()
             .any(|begin| path.starts_with(begin)) =>
         {

@@ -30,7 +30,7 @@ pub(crate) const NODE_CHAT: &[(&str, &str)] = &[
     ("langchain-openai", "gpt-5-mini"),
 ];
 
-/// Chat clients in Python of Gemini, Ollama and Bedrock.
+/// Chat clients in Python of Gemini, Ollama, Cohere and Bedrock.
 pub(crate) const FAMILIES: &[(&str, &str)] = &[
     ("google-genai", "gemini-2.5-flash"),
     ("google-vertex", "gemini-2.5-flash"),
@@ -38,6 +38,8 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
     ("ollama", "llama3.2"),
     ("ollama-generate", "llama3.2"),
     ("langchain-ollama", "llama3.2"),
+    ("cohere", "command-a-03-2025"),
+    ("cohere-older", "command-a-03-2025"),
     ("boto3-converse", NOVA),
     ("boto3-invoke", "anthropic.claude-haiku-4-5-20251001-v1:0"),
     ("langchain-aws", NOVA),
@@ -62,6 +64,7 @@ pub(crate) fn provider(client: &str) -> &'static str {
         _ if client.contains("vertex") => "vertex",
         _ if client.contains("google") => "gemini",
         _ if client.contains("ollama") => "ollama",
+        _ if client.contains("cohere") => "cohere",
         _ if is_amazons(client) => "bedrock",
         _ => "openai",
     }
@@ -78,6 +81,10 @@ pub(crate) fn is_refusal(call: &Value, result: &Value, inside: bool) -> bool {
             (error, status) == ("AccessDeniedException", Some(403))
         }
         (client, true) if is_amazons(client) => error == "EventStreamError",
+        (client, false) if client.starts_with("cohere") => {
+            (error, status) == ("ForbiddenError", Some(403))
+        }
+        (client, true) if client.starts_with("cohere") => error == "ApiError",
         // It asks for a stream, whatever it is asked.
         ("langchain-ollama", _) => error == "ResponseError",
         ("langchain-google-genai", _) => error == "GooglePermissionDeniedError",
@@ -163,11 +170,12 @@ pub(crate) fn measured(model: Option<&str>, prompt: &str) -> Vec<Value> {
     both.collect()
 }
 
-/// The same by the libraries of Gemini, Ollama and Bedrock.
+/// The same by the libraries of Gemini, Ollama, Cohere and Bedrock.
 pub(crate) fn embedded(model: Option<&str>, prompt: &str) -> Vec<Value> {
     let clients = [
         ("google-measured", "gemini-embedding-001"),
         ("ollama-embed", "embeddinggemma"),
+        ("cohere-measured", "embed-v4.0"),
         ("boto3-count", NOVA),
     ];
     let both = [false, true].into_iter().flat_map(|asynchronous| {

@@ -104,9 +104,11 @@ fn all_refused(
 
 fn action(client: &str) -> &'static str {
     match client {
-        "openai-embeddings" | "langchain-embeddings" | "google-measured" | "ollama-embed" => {
-            "llm.embed"
-        }
+        "openai-embeddings"
+        | "langchain-embeddings"
+        | "google-measured"
+        | "ollama-embed"
+        | "cohere-measured" => "llm.embed",
         "anthropic-count" | "boto3-count" => "llm.count",
         _ => "llm.generate",
     }

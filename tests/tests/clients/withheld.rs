@@ -26,6 +26,7 @@ fn reviewed(model: &str) -> &'static str {
         Some("gpt") => "gpt-5-review",
         Some("gemini") => "gemini-review",
         Some("claude") => "claude-review",
+        Some("command") => "command-review",
         _ => "llama-review",
     }
 }

@@ -103,7 +103,14 @@ impl Document<'_> {
     }
 
     /// Masks a text in full as its deltas are.
-    fn repeated(&self, token: &Token<'_>, part: u64, json: bool, reading: &mut Reading, set: &Set) {
+    pub(super) fn repeated(
+        &self,
+        token: &Token<'_>,
+        part: u64,
+        json: bool,
+        reading: &mut Reading,
+        set: &Set,
+    ) {
         let range = token.range.clone();
         let text = json::decode(&self.data[range.clone()]);
         let mut found = Vec::new();

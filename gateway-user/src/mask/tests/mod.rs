@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bedrock;
+mod cohere;
+mod compatible;
 mod corpus;
 mod documents;
 mod exports;

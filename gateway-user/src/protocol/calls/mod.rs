@@ -6,10 +6,11 @@
 //! Invariants: the same events in the same order for what passes, byte for byte (but for that text); nothing depends on how the stream was
 //! cut; a call that is told twice in different words is two calls. Calls of tools that the provider runs are not among them.
 //! Fails on events or documents that readers could understand differently.
-//! Sources: OpenAI chat completion chunks and response stream events; Anthropic message stream events; Gemini's, Ollama's and Bedrock's API references.
+//! Sources: OpenAI chat completion chunks and response stream events; Anthropic message stream events; Gemini's, Ollama's, Cohere's and Bedrock's API references.
 
 mod bedrock;
 mod chat;
+mod cohere;
 mod facts;
 mod gemini;
 mod messages;
@@ -73,6 +74,7 @@ pub fn has_calls(family: Family) -> bool {
             | Family::AnthropicMessages
             | Family::Gemini
             | Family::Ollama
+            | Family::Cohere
             | Family::BedrockConverse
             | Family::BedrockInvoke
     )
@@ -101,6 +103,7 @@ pub fn of_body(
         Family::OpenAiResponses => responses::document(&document, &mut calls),
         Family::Gemini => gemini::document(&document, &mut calls)?,
         Family::Ollama => ollama::document(&document, &mut calls),
+        Family::Cohere => cohere::document(&document, &mut calls),
         Family::BedrockConverse | Family::BedrockInvoke => {
             bedrock::document(&document, &mut calls)?;
         }
@@ -165,6 +168,7 @@ fn read(family: Family, event: &Value) -> Result<Reading, CallsError> {
         Family::OpenAiRealtime => realtime::event(event),
         Family::Gemini => gemini::event(event)?,
         Family::Ollama => ollama::event(event),
+        Family::Cohere => cohere::event(event),
         Family::BedrockConverse | Family::BedrockInvoke => bedrock::event(event)?,
         _ => chat::event(event),
     })

@@ -259,6 +259,7 @@ pub(super) fn of_events(
 /// Families whose calls all begin with their name in the stream.
 const ALL_BEGIN: &[Family] = &[
     Family::AnthropicMessages,
+    Family::Cohere,
     Family::BedrockConverse,
     Family::BedrockInvoke,
 ];

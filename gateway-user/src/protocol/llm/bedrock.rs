@@ -10,8 +10,9 @@ use http::Method;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::call::{Call, LlmError, Said, Tool};
+use super::call::{Call, LlmError, Said};
 use super::input::Input;
+use super::tool::Tool;
 use super::{COUNT, EMBED, Endpoint, Family, GENERATE};
 use crate::protocol::form;
 use crate::protocol::http::Head;

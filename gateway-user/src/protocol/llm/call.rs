@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::input::Input;
-use super::{Endpoint, Family, GENERATE, bedrock, google, realtime};
+use super::tool::{Named, Tool};
+use super::{Endpoint, Family, GENERATE, bedrock, cohere, google, realtime};
 use crate::protocol::frames::Framing;
 use crate::protocol::http::{Head, with_request};
 use crate::protocol::{Action, Fact, Facts};
@@ -91,12 +92,14 @@ pub fn agrees(endpoint: Endpoint, head: &Head, body: &[u8]) -> bool {
         let has = |name: &str| members.contains_key(name);
         let said = match endpoint.family {
             Family::Gemini => CONTENTS.iter().copied().any(has),
+            Family::Cohere => cohere::looks_the_part(has),
             // A model is loaded by a call without a prompt.
             Family::Ollama => true,
             family if is_bedrock(family) => bedrock::looks_the_part(family, has),
             _ => has("messages") || has("input") || has("prompt"),
         };
-        said && (has("model") || in_path(endpoint, head).is_some())
+        let named = has("model") || has("agent_id") && endpoint.family == Family::OpenAiChat;
+        said && (named || in_path(endpoint, head).is_some())
     })
 }
 
@@ -108,6 +111,9 @@ pub fn read(endpoint: Endpoint, head: &Head, body: &[u8], facts: Facts) -> Resul
     let family = endpoint.family;
     if is_bedrock(family) {
         return bedrock::read(endpoint, head, body, facts);
+    }
+    if family == Family::Cohere {
+        return cohere::read(endpoint, head, body, facts);
     }
     if family == Family::OpenAiRealtime {
         return realtime::read(endpoint, head, facts);
@@ -124,7 +130,7 @@ pub fn read(endpoint: Endpoint, head: &Head, body: &[u8], facts: Facts) -> Resul
     let offered = raw.offered();
     let missing = |field| LlmError::Missing { family, field };
     // Azure and Google take the model from the path, whatever the body says.
-    let model = in_path(endpoint, head).or(raw.model);
+    let model = in_path(endpoint, head).or(raw.named());
     let model = model.ok_or(missing("model"))?;
     let texts = match family {
         Family::Gemini => {
@@ -132,7 +138,8 @@ pub fn read(endpoint: Endpoint, head: &Head, body: &[u8], facts: Facts) -> Resul
             let contents = raw.contents.or(named.and_then(|inner| inner.contents));
             let content = raw.content.map(|_| Input::texts(1));
             let requests = raw.requests.map(|requests| Input::texts(requests.len()));
-            let texts = contents.or(content).or(requests);
+            let instances = raw.instances.map(|instances| Input::texts(instances.len()));
+            let texts = contents.or(content).or(requests).or(instances);
             Some(texts.ok_or(missing("contents"))?)
         }
         Family::Ollama => {
@@ -188,6 +195,7 @@ impl Call {
     pub fn framing(&self, head: &Head) -> Framing {
         match self.family {
             Family::Ollama => Framing::Lines,
+            Family::Cohere if cohere::is_older(&head.path) => Framing::Lines,
             Family::BedrockConverse | Family::BedrockInvoke => Framing::Messages,
             Family::OpenAiRealtime => Framing::Frames,
             Family::Gemini if !google::asks_for_events(&head.target) => Framing::Array,
@@ -246,6 +254,13 @@ struct Raw {
     generate_content_request: Option<Box<Raw>>,
     #[serde(rename = "generationConfig", alias = "generation_config")]
     generation_config: Option<Generation>,
+    /// Vertex's, of models that predict.
+    instances: Option<Vec<IgnoredAny>>,
+    /// Mistral's, in place of a model.
+    agent_id: Option<String>,
+    /// OpenRouter's: models that answer where the first does not, and what it runs itself.
+    models: Option<Vec<String>>,
+    plugins: Option<Vec<Plugin>>,
     /// Ollama's.
     options: Option<Options>,
     context: Option<Input>,
@@ -267,29 +282,24 @@ struct Options {
     num_predict: Option<i64>,
 }
 
-/// OpenAI's chat completions nest the name under `function` or `custom`; the other formats have it at the top.
 #[derive(Deserialize)]
-pub(super) struct Tool {
-    name: Option<String>,
-    function: Option<Named>,
-    custom: Option<Named>,
-    /// The tools of a namespace.
-    tools: Option<Vec<Tool>>,
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    /// Gemini's functions; its other tools are members named after them.
-    #[serde(rename = "functionDeclarations", alias = "function_declarations")]
-    declared: Option<Vec<Named>>,
-    #[serde(flatten)]
-    others: HashMap<String, IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    name: String,
+struct Plugin {
+    id: String,
 }
 
 impl Raw {
+    /// The model that is asked; of several, all: a policy that permits some of them permits no such call.
+    fn named(&mut self) -> Option<String> {
+        let first = self.model.take().or(self.agent_id.take());
+        let mut named: Vec<String> = first.into_iter().collect();
+        for model in self.models.take().into_iter().flatten() {
+            if !named.contains(&model) {
+                named.push(model);
+            }
+        }
+        (!named.is_empty()).then(|| named.join(","))
+    }
+
     /// The names of the tools the model may use.
     fn offered(&mut self) -> Fact {
         let mut names = BTreeSet::new();
@@ -298,6 +308,8 @@ impl Raw {
         }
         let functions = self.functions.take().into_iter().flatten();
         names.extend(functions.map(|function| function.name));
+        let plugins = self.plugins.take().into_iter().flatten();
+        names.extend(plugins.map(|plugin| plugin.id));
         if self
             .mcp_servers
             .as_ref()
@@ -312,41 +324,6 @@ impl Raw {
     }
 }
 
-impl Tool {
-    /// Every name it has: which of them a provider reads depends on the format. A tool that the provider runs goes by its type too.
-    pub(super) fn add_to(self, names: &mut BTreeSet<String>) {
-        names.extend(self.name);
-        names.extend(
-            [self.function, self.custom]
-                .into_iter()
-                .flatten()
-                .map(|inner| inner.name),
-        );
-        names.extend(
-            self.kind
-                .filter(|kind| !["function", "custom"].contains(&kind.as_str())),
-        );
-        for tool in self.tools.into_iter().flatten() {
-            tool.add_to(names);
-        }
-        names.extend(self.declared.into_iter().flatten().map(|inner| inner.name));
-        // Google's servers read `googleSearch` and `google_search`.
-        let others = self.others.into_keys().map(|name| snake(&name));
-        names.extend(others.filter(|name| HOSTED.contains(&name.as_str())));
-    }
-}
-
-fn snake(name: &str) -> String {
-    let mut snake = String::with_capacity(name.len() + 4);
-    for character in name.chars() {
-        if character.is_ascii_uppercase() {
-            snake.push('_');
-        }
-        snake.push(character.to_ascii_lowercase());
-    }
-    snake
-}
-
 /// What a call of Gemini is about.
 const CONTENTS: &[&str] = &[
     "contents",
@@ -355,17 +332,5 @@ const CONTENTS: &[&str] = &[
     "requests",
     "generateContentRequest",
     "generate_content_request",
-];
-/// Tools that Google runs.
-const HOSTED: &[&str] = &[
-    "code_execution",
-    "computer_use",
-    "enterprise_web_search",
-    "file_search",
-    "google_maps",
-    "google_search",
-    "google_search_retrieval",
-    "mcp_servers",
-    "retrieval",
-    "url_context",
+    "instances",
 ];

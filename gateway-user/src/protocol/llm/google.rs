@@ -10,6 +10,7 @@ use super::{COUNT, EMBED, Endpoint, Family, GENERATE};
 pub(super) fn called(method: &Method, segments: &[&str]) -> Option<Endpoint> {
     let (_, verb) = segments.last()?.rsplit_once(':')?;
     let anthropic = segments.contains(&"anthropic");
+    let mistral = segments.contains(&"mistralai");
     let (family, action, stream) = match verb {
         "generatecontent" => (Family::Gemini, GENERATE, false),
         "streamgeneratecontent" => (Family::Gemini, GENERATE, true),
@@ -18,6 +19,9 @@ pub(super) fn called(method: &Method, segments: &[&str]) -> Option<Endpoint> {
         "rawpredict" if anthropic && segments.last()?.starts_with("count-tokens:") => {
             (Family::AnthropicMessages, COUNT, false)
         }
+        "rawpredict" if mistral => (Family::OpenAiChat, GENERATE, false),
+        "streamrawpredict" if mistral => (Family::OpenAiChat, GENERATE, true),
+        "predict" if embeds(segments.last()?) => (Family::Gemini, EMBED, false),
         "rawpredict" if anthropic => (Family::AnthropicMessages, GENERATE, false),
         "streamrawpredict" if anthropic => (Family::AnthropicMessages, GENERATE, true),
         _ => return None,
@@ -27,6 +31,13 @@ pub(super) fn called(method: &Method, segments: &[&str]) -> Option<Endpoint> {
         action,
         stream: Some(stream),
     })
+}
+
+/// Models whose predictions are vectors.
+fn embeds(called: &str) -> bool {
+    ["embedding", "gecko"]
+        .iter()
+        .any(|name| called.contains(name))
 }
 
 /// The model that such a path names; one without anything before the model is that of the assistants for code, whose body names it.

@@ -9,8 +9,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::call::{Call, LlmError, Said, Tool};
+use super::call::{Call, LlmError, Said};
 use super::input::Input;
+use super::tool::Tool;
 use super::{Endpoint, Family, GENERATE};
 use crate::protocol::form;
 use crate::protocol::http::Head;

@@ -14,6 +14,7 @@ pub(super) fn read(value: &Value, answer: &mut Answer) {
         answer.fail(blocked);
     }
     usage(&value["usageMetadata"], answer);
+    predicted(&value["predictions"], answer);
     let candidates = value["candidates"].as_array();
     for (place, candidate) in (0..).zip(candidates.into_iter().flatten()) {
         let choice = candidate["index"].as_u64().unwrap_or(place);
@@ -49,5 +50,24 @@ fn usage(usage: &Value, answer: &mut Answer) {
             .or_else(|| count("thoughtsTokenCount")),
         cached: count("cachedContentTokenCount").unwrap_or(0),
         stored: 0,
+    });
+}
+
+/// What Vertex counts of each text that became a vector.
+fn predicted(predictions: &Value, answer: &mut Answer) {
+    let predictions = predictions.as_array().into_iter().flatten();
+    let counts = predictions
+        .filter_map(|prediction| prediction["embeddings"]["statistics"]["token_count"].as_f64());
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a cast of a count that is none comes to the nearest that is"
+    )]
+    let input = counts
+        .map(|count| count.ceil() as u64)
+        .reduce(u64::saturating_add);
+    answer.count(Usage {
+        input,
+        ..Usage::default()
     });
 }

@@ -7,7 +7,13 @@ use super::{Answer, Usage};
 pub(super) fn read(value: &Value, answer: &mut Answer) {
     answer.answered_by(&value["model"]);
     answer.fail(&value["error"]);
-    let usage = &value["usage"];
+    let told = &value["usage"];
+    // Groq tells it at the end of a stream also where nobody asks.
+    let usage = if told.is_object() {
+        told
+    } else {
+        &value["x_groq"]["usage"]
+    };
     let details = &usage["prompt_tokens_details"];
     answer.count(Usage {
         input: usage["prompt_tokens"].as_u64(),
@@ -27,6 +33,9 @@ fn message(choice: u64, said: &Value, answer: &mut Answer) {
     let content = &said["content"];
     answer.say(choice, content);
     for (_, part) in numbered(content) {
+        for (_, thought) in numbered(&part["thinking"]) {
+            answer.think(choice, &thought["text"]);
+        }
         answer.say(choice, &part["text"]);
         answer.say(choice, &part["refusal"]);
     }

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bedrock;
+mod cohere;
+mod compatible;
 mod realtime;
 
 use serde_json::json;

@@ -139,3 +139,54 @@ fn streams_are_framed_as_the_call_says() {
     assert_eq!(framing("/api/chat", said), Framing::Lines);
     assert_eq!(framing(CHAT, said), Framing::Events);
 }
+
+#[test]
+fn agents_fallbacks_and_plugins_of_compatible_providers() {
+    let agent = r#"{"agent_id":"ag:1","messages":[{}],"prompt_mode":"reasoning","tools":[{"type":"web_search"}]}"#;
+    let asked = call("/v1/agents/completions", agent).unwrap();
+    assert_eq!(
+        (asked.family, asked.model.as_str()),
+        (Family::OpenAiChat, "ag:1")
+    );
+    assert_eq!(tools("/v1/agents/completions", agent), ["web_search"]);
+    let fim = call(
+        "/v1/fim/completions",
+        r#"{"model":"codestral-latest","prompt":"def f(","suffix":"x"}"#,
+    )
+    .unwrap();
+    assert_eq!(
+        (fim.family, fim.action.facts.0["messages"].clone()),
+        (Family::OpenAiCompletions, Fact::Long(1))
+    );
+    // A policy that permits one of several models permits no call that another may answer.
+    let several = call(
+        CHAT,
+        r#"{"model":"a","models":["a","b","c"],"messages":[]}"#,
+    )
+    .unwrap();
+    assert_eq!(several.model, "a,b,c");
+    let one = call(CHAT, r#"{"models":["a"],"messages":[]}"#).unwrap();
+    assert_eq!(one.model, "a");
+    let plugins = r#"{"model":"a","plugins":[{"id":"web","max_results":3}],"messages":[]}"#;
+    assert_eq!(tools(CHAT, plugins), ["web"]);
+}
+
+#[test]
+fn vertex_predicts_vectors_and_has_models_of_mistral() {
+    let path = "/v1/projects/p/locations/l/publishers/google/models/text-embedding-005:predict";
+    let body = r#"{"instances":[{"content":"a"},{"content":"b"}],"parameters":{}}"#;
+    let vectors = call(path, body).unwrap();
+    assert_eq!(
+        (vectors.family, vectors.action.name),
+        (Family::Gemini, "llm.embed")
+    );
+    assert_eq!(vectors.model, "text-embedding-005");
+    assert_eq!(vectors.action.facts.0["messages"], Fact::Long(2));
+    let image = "/v1/projects/p/locations/l/publishers/google/models/imagen-4:predict";
+    assert_eq!(found("POST", image, true), None);
+    let path =
+        "/v1/projects/p/locations/l/publishers/mistralai/models/mistral-large:streamRawPredict";
+    let chat = call(path, r#"{"model":"other","messages":[{}]}"#).unwrap();
+    assert_eq!((chat.family, chat.stream), (Family::OpenAiChat, true));
+    assert_eq!(chat.model, "mistral-large");
+}

@@ -1,0 +1,77 @@
+//! A tool that is offered to a model, in whichever format: what policy calls it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+/// OpenAI's chat completions nest the name under `function` or `custom`; the other formats have it at the top.
+#[derive(Deserialize)]
+pub(super) struct Tool {
+    name: Option<String>,
+    function: Option<Named>,
+    custom: Option<Named>,
+    /// The tools of a namespace.
+    tools: Option<Vec<Tool>>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    /// Gemini's functions; its other tools are members named after them.
+    #[serde(rename = "functionDeclarations", alias = "function_declarations")]
+    declared: Option<Vec<Named>>,
+    #[serde(flatten)]
+    others: HashMap<String, IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Named {
+    pub(super) name: String,
+}
+
+impl Tool {
+    /// Every name it has: which of them a provider reads depends on the format. A tool that the provider runs goes by its type too.
+    pub(super) fn add_to(self, names: &mut BTreeSet<String>) {
+        names.extend(self.name);
+        names.extend(
+            [self.function, self.custom]
+                .into_iter()
+                .flatten()
+                .map(|inner| inner.name),
+        );
+        names.extend(
+            self.kind
+                .filter(|kind| !["function", "custom"].contains(&kind.as_str())),
+        );
+        for tool in self.tools.into_iter().flatten() {
+            tool.add_to(names);
+        }
+        names.extend(self.declared.into_iter().flatten().map(|inner| inner.name));
+        // Google's servers read `googleSearch` and `google_search`.
+        let others = self.others.into_keys().map(|name| snake(&name));
+        names.extend(others.filter(|name| HOSTED.contains(&name.as_str())));
+    }
+}
+
+fn snake(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for character in name.chars() {
+        if character.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(character.to_ascii_lowercase());
+    }
+    snake
+}
+
+/// Tools that Google runs.
+const HOSTED: &[&str] = &[
+    "code_execution",
+    "computer_use",
+    "enterprise_web_search",
+    "file_search",
+    "google_maps",
+    "google_search",
+    "google_search_retrieval",
+    "mcp_servers",
+    "retrieval",
+    "url_context",
+];
