@@ -119,8 +119,9 @@ impl Witness for Carried {
 
 impl Connection {
     /// Who is to hear what an answer of this service brings; nobody, unless a policy asks where values came from.
+    /// Answers to an observed workload pass whatever they are, so they are not read.
     pub(super) fn brought(&self, service: &str) -> Option<Arc<dyn Witness>> {
-        let origins = self.origins()?;
+        let origins = self.origins().filter(|_| !self.observes())?;
         let service = Arc::from(service);
         Some(Arc::new(Brought { origins, service }))
     }

@@ -148,6 +148,10 @@ const PARAMETERS: &[&str] = &[
     "x-amz-signature",
     "x-amz-credential",
     "x-amz-security-token",
+    "x-goog-signature",
+    "x-goog-credential",
+    // Azure's shared access signatures.
+    "sig",
 ];
 
 /// Browsers cannot set headers on a WebSocket, so that providers take credentials, and what picks an account, as subprotocols.

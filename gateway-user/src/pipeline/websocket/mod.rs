@@ -119,7 +119,7 @@ pub(super) async fn open(
         let error = HandshakeError::Status(response.status().as_u16());
         return unopened(context, &handshake, entry, Why::Upstream, &error).await;
     }
-    let masks = terms.opened();
+    let masks = terms.answers();
     let answering = Answering::plain(masks, held);
     Ok(answer::start(connection, entry, response, answering, revoked).await?)
 }
