@@ -60,6 +60,7 @@ struct Configured {
     mode: Mode,
     listen: Vec<Offer>,
     accept_uncontained: bool,
+    ca_names: Vec<String>,
 }
 
 impl Workloads {
@@ -82,6 +83,7 @@ impl Workloads {
                 mode: workload.mode,
                 listen: workload.listen.clone(),
                 accept_uncontained: workload.accept_uncontained,
+                ca_names: workload.ca_names.clone(),
             });
         }
         let workloads = Self {
@@ -307,7 +309,20 @@ impl Workloads {
                 name: name.clone(),
                 source,
             })?;
+        let limits = self.limits(&name, place, identity);
+        self.gateway.keeper.limit(&name, limits)?;
         self.start(number, name, Arc::clone(identity), rules, listeners)
+    }
+
+    /// What the CAs of this workload or place may sign for.
+    fn limits<'a>(
+        &'a self,
+        name: &str,
+        place: Option<&Path>,
+        identity: &'a Identity,
+    ) -> &'a [String] {
+        let listed = self.listed(name, place);
+        listed.map_or(&identity.ca_names, |listed| &listed.ca_names)
     }
 
     /// What the configuration says of executables in this workload or place.
@@ -325,7 +340,7 @@ impl Workloads {
         })
     }
 
-    /// From here on the kernel may redirect to these listeners.
+    /// From here on the kernel may redirect to these listeners. What its CAs may sign for was said.
     fn start(
         &self,
         number: u32,
@@ -338,7 +353,6 @@ impl Workloads {
             name: name.clone(),
             source,
         })?;
-        self.gateway.keeper.limit(&name, &identity.ca_names)?;
         self.gateway.keeper.authority(&name)?;
         let workload = self.gateway.registry.add(Workload {
             number,

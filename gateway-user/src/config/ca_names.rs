@@ -1,4 +1,4 @@
-//! `ca_names` of an identity: what the CAs of its workloads may sign for.
+//! `ca_names` of an identity, or of one workload: what the CAs may sign for.
 
 use std::net::IpAddr;
 
@@ -6,14 +6,14 @@ use super::ConfigError;
 
 /// Checks them; in one spelling, names as they are and addresses as networks. `None` is whatever there is.
 pub(super) fn check(
-    identity: &str,
+    whose: String,
     listed: Option<Vec<String>>,
 ) -> Result<Vec<String>, ConfigError> {
     let Some(listed) = listed else {
         return Ok(Vec::new());
     };
     let wrong = |text: &str| ConfigError::CaName {
-        identity: identity.to_owned(),
+        whose: whose.clone(),
         text: text.to_owned(),
     };
     if listed.is_empty() {
@@ -81,6 +81,24 @@ mod tests {
         assert_eq!(
             checked.unwrap(),
             ["10.0.0.0/8", "192.0.2.7/32", "fd00::/8", "openai.com"]
+        );
+    }
+
+    #[test]
+    fn a_workload_has_its_own_or_those_of_its_identity() {
+        let of = |own: &str| {
+            let text = format!(
+                "[[identity]]\nid = \"a\"\nca_names = [\"a.test\"]\n[[workload]]\nidentity = \"a\"\ncgroup = \"/a\"\n{own}"
+            );
+            let config = Config::parse(&text, Path::new("/etc/tollgate"))?;
+            Ok::<_, ConfigError>(config.workloads[0].ca_names.clone())
+        };
+        assert_eq!(of("").unwrap(), ["a.test"]);
+        assert_eq!(of("ca_names = [\"B.test\"]").unwrap(), ["b.test"]);
+        let error = of("ca_names = []").unwrap_err().to_string();
+        assert!(
+            error.starts_with("workload \"cgroup:/a\": ca_names"),
+            "{error}"
         );
     }
 

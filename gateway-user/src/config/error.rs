@@ -67,9 +67,9 @@ pub enum ConfigError {
     )]
     Nested { first: String, second: String },
     #[error(
-        "identity \"{identity}\": ca_names: \"{text}\" is neither a name, which stands for all below it as well, nor an address or network such as 10.0.0.0/8"
+        "{whose}: ca_names: \"{text}\" is neither a name, which stands for all below it as well, nor an address or network such as 10.0.0.0/8"
     )]
-    CaName { identity: String, text: String },
+    CaName { whose: String, text: String },
     #[error("run = \"{}\" is too long for a socket in it: choose a path below 95 bytes", run.display())]
     RunTooLong { run: PathBuf },
     #[error("a {what} is for one identity, for one group, or, with neither, for everybody")]

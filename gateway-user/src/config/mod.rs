@@ -156,7 +156,10 @@ impl Config {
                 });
             }
             identities.push(Arc::new(Identity {
-                ca_names: ca_names::check(&identity.id, identity.ca_names)?,
+                ca_names: ca_names::check(
+                    format!("identity \"{}\"", identity.id),
+                    identity.ca_names,
+                )?,
                 id: identity.id,
                 groups: identity.groups,
                 launch: identity.launch.map(Launch::check).transpose()?,

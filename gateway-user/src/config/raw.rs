@@ -113,6 +113,7 @@ pub(super) struct Workload {
     pub(super) listen: Vec<String>,
     #[serde(default)]
     pub(super) accept_uncontained: bool,
+    pub(super) ca_names: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{ConfigError, ExecutableRule, Identity, Mode, Offer, Taker, executable, raw};
+use super::{ConfigError, ExecutableRule, Identity, Mode, Offer, Taker, ca_names, executable, raw};
 use crate::unit::Unit;
 
 /// A configured workload: whatever runs there, now or later, runs as an identity.
@@ -22,6 +22,8 @@ pub struct Workload {
     pub listen: Vec<Offer>,
     /// What hooks cannot judge in it is accepted.
     pub accept_uncontained: bool,
+    /// What its CAs may sign for: its own list, else its identity's; whatever there is, if empty.
+    pub ca_names: Vec<String>,
 }
 
 /// Where the processes of a workload run. It shows as the workload's name.
@@ -81,9 +83,14 @@ pub(super) fn check(
     let executables = rules
         .map(|rule| executable::check(rule, &identity, identities))
         .collect::<Result<_, _>>()?;
+    let ca_names = match raw.ca_names {
+        Some(own) => ca_names::check(format!("workload \"{subject}\""), Some(own))?,
+        None => identity.ca_names.clone(),
+    };
     Ok(Workload {
         identity,
         subject,
+        ca_names,
         executables,
         mode: raw.mode,
         listen: raw

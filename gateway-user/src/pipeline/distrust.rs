@@ -44,8 +44,8 @@ pub(super) async fn record(
     let authority = connection.gateway.keeper.authority(&workload.name);
     let reason = match authority.is_ok_and(|authority| authority.is_limited(name)) {
         true => format!(
-            "{error}: {name} is not among `ca_names` of identity {}",
-            workload.identity.id
+            "{error}: {name} is not among the `ca_names` of {}, or of identity {}",
+            workload.name, workload.identity.id
         ),
         false => {
             let eyes = connection.gateway.registry.eyes();

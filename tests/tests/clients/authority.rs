@@ -1,12 +1,15 @@
 //! A workload's CA: strict verifiers accept it, its key cannot be read from inside, and no other CA's leaves are to be had there.
 
-use std::fs;
+use std::{fs, path::Path, time::Instant};
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use tests::harness::{WAIT, cgroup_root, finish};
 
-use crate::world::{FILES, IDENTITY, World, python, text};
+use crate::{
+    cgroup::Cgroup,
+    world::{Conversation, FILES, IDENTITY, World, python, text},
+};
 
 /// With every check that CPython 3.13 makes, and the issuer of what is shown at a name and at other listeners.
 const STRICT: &str = "
@@ -202,6 +205,48 @@ fn a_limited_ca_counts_for_its_names_alone() -> anyhow::Result<()> {
         "{limited}"
     );
     ensure!(of(IDENTITY).context("no CA of it")?["names"] == serde_json::json!([]));
+    Ok(())
+}
+
+#[test]
+fn a_workload_of_the_configuration_has_a_list_of_its_own() -> anyhow::Result<()> {
+    const OTHER: &str = "other.trust.test";
+    let cgroup = Cgroup::new("limited")?;
+    let place = Path::new("/").join(cgroup.0.strip_prefix(cgroup_root()?)?);
+    let workload = format!(
+        "[[workload]]\nidentity = {IDENTITY:?}\ncgroup = {place:?}\nca_names = [\"example.test\"]\n"
+    );
+    let mut world = World::with(&[OTHER], &workload)?;
+    for restarted in [false, true] {
+        if restarted {
+            world.daemon.crash()?;
+            world.restart()?;
+        }
+        // Each call anew, until the namespace was seen and given the CA.
+        let script = format!("while read -r go; do echo $(sh -c \"$0\" sh {FILES} {OTHER}); done");
+        let mut command = cgroup.command();
+        command.args(["unshare", "--mount", "--propagation", "private"]);
+        let mut agent = Conversation::start(command.args(["sh", "-c", &script, CURL]))?;
+        let started = Instant::now();
+        let told = loop {
+            let told = agent.ask()?;
+            if told.trim() != "untrusted untrusted" {
+                break told;
+            }
+            ensure!(started.elapsed() < WAIT, "{told}");
+        };
+        ensure!(told.trim() == "200 untrusted", "{told}");
+    }
+    let refused = world.daemon.exchanges()?.pop().context("no exchange")?;
+    ensure!(
+        text(&refused, "reason").contains("`ca_names` of cgroup:"),
+        "{refused:#}"
+    );
+    // Others of its identity have none.
+    let mut command = world.daemon.tagged(IDENTITY, "sh");
+    command.args(["-c", CURL, "sh", FILES, OTHER]);
+    let told = finish(&command, "", WAIT)?.success()?;
+    ensure!(told.lines().collect::<Vec<_>>() == ["200", "200"], "{told}");
     Ok(())
 }
 

@@ -75,6 +75,8 @@ impl Workloads {
             // What the configuration says now counts more than what held before.
             let listed = self.listed(&saved.name, place);
             let mode = listed.map_or(saved.mode, |listed| listed.mode);
+            let limits = self.limits(&saved.name, place, identity);
+            self.gateway.keeper.limit(&saved.name, limits)?;
             let workload = self.start(
                 saved.number,
                 saved.name,
