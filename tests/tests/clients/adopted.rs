@@ -4,7 +4,6 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::{Path, PathBuf},
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -12,10 +11,11 @@ use std::{
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
-use tests::harness::{WAIT, cgroup_root, finish};
+use tests::harness::{WAIT, finish};
 
 use crate::{
     cgroup::Cgroup,
+    runc::{Container, Image},
     world::{Conversation, IDENTITY, TRUST, World, clients, python, text},
 };
 
@@ -279,80 +279,6 @@ fn no_connection_of_a_running_process_is_refused_for_its_ca_while_it_is_tagged()
     Ok(())
 }
 
-/// A bundle whose root is the host's, read-only, but for what a container has of its own.
-fn bundle(world: &World, cgroup: &str, hook: bool) -> anyhow::Result<PathBuf> {
-    let folder = world.lab.path(&format!("bundle-{hook}"));
-    let root = folder.join("rootfs");
-    for name in ["etc/ssl/certs", "proc", "dev", "usr", "root", "work"] {
-        fs::create_dir_all(root.join(name))?;
-    }
-    for name in ["bin", "lib", "lib64", "sbin"] {
-        let target = fs::read_link(Path::new("/").join(name))?;
-        std::os::unix::fs::symlink(target, root.join(name))?;
-    }
-    fs::copy(
-        "/etc/ssl/certs/ca-certificates.crt",
-        root.join("etc/ssl/certs/ca-certificates.crt"),
-    )?;
-    fs::copy("/etc/ssl/openssl.cnf", root.join("etc/ssl/openssl.cnf"))?;
-    fs::copy(world.lab.path("hosts"), root.join("etc/hosts"))?;
-    let python = python()?;
-    let base = fs::canonicalize(&python)?;
-    let base = base.ancestors().nth(2).context("a prefix")?.to_owned();
-    let environment = Path::new(&python)
-        .ancestors()
-        .nth(2)
-        .context("a prefix")?
-        .to_owned();
-    let scripts = clients("trust");
-    let mounted = |path: &Path| json!({"destination": path, "type": "bind", "source": path, "options": ["rbind", "ro"]});
-    let mut mounts = vec![
-        json!({"destination": "/proc", "type": "proc", "source": "proc"}),
-        json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}),
-        mounted(Path::new("/usr")),
-        mounted(&environment),
-        mounted(&scripts),
-    ];
-    if !base.starts_with("/usr") {
-        mounts.push(mounted(&base));
-    }
-    let script = scripts.join("kept.py");
-    let mut config = json!({
-        "ociVersion": "1.0.2",
-        "process": {
-            "user": {"uid": 1000, "gid": 1000},
-            "args": [python, script, NAME],
-            "env": ["PATH=/usr/bin:/bin"],
-            "cwd": "/",
-            "noNewPrivileges": true,
-        },
-        "root": {"path": "rootfs", "readonly": true},
-        "mounts": mounts,
-        "linux": {
-            "cgroupsPath": cgroup,
-            "namespaces": [{"type": "mount"}, {"type": "pid"}, {"type": "ipc"}, {"type": "uts"}],
-        },
-    });
-    if hook {
-        // What a runtime that knows CDI makes of the device.
-        let specification = world.daemon.run(&["trust", "cdi"])?.success()?;
-        let specification: Value = serde_json::from_str(&specification)?;
-        let edits = &specification["devices"][0]["containerEdits"];
-        let variables = edits["env"].as_array().context("no variables")?.clone();
-        let environment = config["process"]["env"].as_array_mut();
-        environment.context("no environment")?.extend(variables);
-        let mut hook = edits["hooks"][0].clone();
-        ensure!(hook["hookName"] == "createRuntime", "{hook}");
-        hook["env"] = json!([format!(
-            "TOLLGATE_SOCKET={}",
-            world.daemon.socket().display()
-        )]);
-        config["hooks"] = json!({"createRuntime": [hook]});
-    }
-    fs::write(folder.join("config.json"), config.to_string())?;
-    Ok(folder)
-}
-
 #[test]
 fn a_container_of_runc_trusts_live_and_from_its_beginning() -> anyhow::Result<()> {
     let cgroup = Cgroup::new("containers")?;
@@ -361,28 +287,25 @@ fn a_container_of_runc_trusts_live_and_from_its_beginning() -> anyhow::Result<()
         .daemon
         .tag(IDENTITY, ["--cgroup", cgroup.folder()?])?
         .success()?;
-    let place = cgroup.0.strip_prefix(cgroup_root()?)?.display().to_string();
-    for hook in [true, false] {
-        let id = format!("tollgate-test-{}-{hook}", std::process::id());
-        let folder = bundle(&world, &format!("/{place}/{id}"), hook)?;
-        let runtime = || {
-            let mut command = Command::new("runc");
-            command.arg("--root").arg(world.lab.path("runtime"));
-            command
+    let script = clients("trust/kept.py").display().to_string();
+    for device in [true, false] {
+        let image = Image {
+            name: ["without", "with"][usize::from(device)],
+            program: &[python()?, script.clone(), NAME.to_owned()],
+            seen: &[],
+            device,
         };
-        let mut run = runtime();
-        let mut agent = Conversation::start(run.args(["run", "--bundle"]).arg(&folder).arg(&id))?;
-        if hook {
+        let mut container = Container::start(&world, &cgroup, &image)?;
+        let agent = &mut container.agent;
+        if device {
             // From its first connection on.
-            assert_eq!(ask(&mut agent)?, all(200), "{}", world.daemon.log());
+            assert_eq!(ask(agent)?, all(200), "{}", world.daemon.log());
         } else {
-            until(&mut agent, &all(200))?;
+            until(agent, &all(200))?;
         }
-        let certs = folder.join("rootfs/etc/ssl/certs");
+        let certs = container.root.join("etc/ssl/certs");
         let image: Vec<_> = fs::read_dir(certs)?.collect();
-        ensure!(image.len() == 1, "the image was written to");
-        drop(agent);
-        finish(runtime().args(["delete", "--force", &id]), "", WAIT)?;
+        ensure!(image.len() == 2, "the image was written to");
     }
     let received = world.upstream.take();
     ensure!(

@@ -43,10 +43,30 @@ pub(super) struct Governed {
 
 /// A mount namespace.
 enum Watched {
-    /// Its mounts, as they were, and since when, in milliseconds since 1970.
-    Whole(String, u64),
+    /// All of it.
+    Whole(Whole),
     /// The bundles of these processes, for others live there too.
     Bundles(BTreeSet<u32>),
+}
+
+/// A namespace that is watched by its mounts. Its number, and theirs, may be another's once its last process has ended.
+struct Whole {
+    /// Its mounts, as they were.
+    table: String,
+    /// In milliseconds since 1970.
+    since: u64,
+    /// A process in it, by number and start; nobody yet where a launch is about to begin.
+    by: Option<(u32, u64)>,
+}
+
+impl Whole {
+    /// Is it still the one that was watched?
+    fn lasts(&self, namespace: u64) -> bool {
+        self.by.is_none_or(|(pid, start)| {
+            identity::started(pid) == Some(start)
+                && adopt::namespaces([pid]).contains_key(&namespace)
+        })
+    }
 }
 
 impl Openings {
@@ -99,8 +119,12 @@ impl Openings {
         let since = now();
         self.group.watch_namespace(namespace.as_fd())?;
         // Which mounts there are is seen when it is next looked at.
-        let whole = Watched::Whole(String::new(), since);
-        lock(&self.watched).entry(number).or_insert(whole);
+        let whole = Whole {
+            table: String::new(),
+            since,
+            by: None,
+        };
+        lock(&self.watched).insert(number, Watched::Whole(whole));
         Ok(())
     }
 
@@ -122,13 +146,19 @@ impl Openings {
     fn watch_whole(&self, namespace: u64, pid: u32) -> io::Result<()> {
         let table = fs::read_to_string(format!("/proc/{pid}/mountinfo"))?;
         let since = match lock(&self.watched).get(&namespace) {
-            Some(Watched::Whole(known, _)) if *known == table => return Ok(()),
-            Some(Watched::Whole(_, since)) => *since,
+            Some(Watched::Whole(known)) if known.lasts(namespace) => {
+                if known.table == table {
+                    return Ok(());
+                }
+                known.since
+            }
             _ => now(),
         };
+        let by = identity::started(pid).map(|start| (pid, start));
         let opened = File::open(format!("/proc/{pid}/ns/mnt"))?;
         self.group.watch_namespace(opened.as_fd())?;
-        lock(&self.watched).insert(namespace, Watched::Whole(table, since));
+        let whole = Whole { table, since, by };
+        lock(&self.watched).insert(namespace, Watched::Whole(whole));
         Ok(())
     }
 
@@ -156,7 +186,8 @@ impl Openings {
     pub(super) fn retain(&self, namespaces: &BTreeSet<u64>) {
         let recent = now().saturating_sub(STARTING);
         let mut watched = lock(&self.watched);
-        let starts = |of: &Watched| matches!(of, Watched::Whole(_, since) if *since > recent);
+        let starts =
+            |of: &Watched| matches!(of, Watched::Whole(of) if of.by.is_none() && of.since > recent);
         let over = watched.extract_if(.., |number, of| !starts(of) && !namespaces.contains(number));
         let over: Vec<_> = over.collect();
         for (number, of) in &over {
@@ -193,7 +224,7 @@ impl Openings {
         });
         let watched = lock(&self.watched);
         let whole = watched.iter().filter_map(|(namespace, of)| match of {
-            Watched::Whole(_, since) => Some(json!({"namespace": namespace, "since": since})),
+            Watched::Whole(of) => Some(json!({"namespace": namespace, "since": of.since})),
             Watched::Bundles(_) => None,
         });
         json!({"processes": rows.collect::<Vec<_>>(), "watched": whole.collect::<Vec<_>>()})
@@ -296,4 +327,4 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 const MOST: usize = 2000;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long a launch may take from its namespace to its first process, in milliseconds.
-const STARTING: u64 = 60_000;
+const STARTING: u64 = 10_000;

@@ -160,8 +160,14 @@ pub fn assess(facts: &Facts) -> Verdict {
         } else {
             kind.name()
         };
-        let reason = format!("{name} reads its roots once, and it began before the CA was there");
-        return verdict(Standing::Restart, &reason, "restart it".to_owned());
+        let reason = format!(
+            "{name} reads its roots once, for its first connection, and it began before the CA was there"
+        );
+        let remedy = match facts.refused {
+            Some(_) => "restart it",
+            None => "restart it, unless it has made no TLS connection yet",
+        };
+        return verdict(Standing::Restart, &reason, remedy.to_owned());
     }
     if let Some(refused) = &facts.refused {
         let (standing, reason, remedy) = refusing(facts, refused, late);
