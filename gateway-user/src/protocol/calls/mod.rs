@@ -129,6 +129,10 @@ struct Reading {
     pieces: Vec<Piece>,
     /// Calls that are there in full.
     whole: Vec<ToolCall>,
+    /// The same in a conversation, each with its item.
+    items: Vec<(u64, ToolCall)>,
+    /// Items of which no more is said.
+    past: Vec<u64>,
     ends: Ends,
     /// It has text of an answer and nothing else.
     text: bool,

@@ -1,5 +1,6 @@
 //! OpenAI's realtime API: items of a conversation are calls as those of a response are. Several answers can be under way at once, so a piece
-//! belongs to the item that it names. An item that is told whole beside an answer is a call as well.
+//! belongs to the item that it names. Items are over with their answer: a later one with the same arguments is another call. An item that is
+//! told whole beside an answer is a call as well.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -11,8 +12,10 @@ use super::{Ends, Piece, Reading, elements, text, written};
 pub(super) fn event(event: &Value) -> Reading {
     let mut reading = Reading::default();
     let item = &event["item"];
-    let named = event["item_id"].as_str().or(item["id"].as_str());
-    let part = place(named.unwrap_or_default());
+    let part = match event["item_id"].as_str() {
+        Some(named) => place(named),
+        None => place_of(item),
+    };
     let piece = |place, name, arguments| Piece {
         key: (part, place),
         name,
@@ -42,26 +45,31 @@ pub(super) fn event(event: &Value) -> Reading {
         }
         "response.output_item.done" => {
             if is_call(item) {
-                reading.whole.push(of(item));
+                reading.items.push((part, of(item)));
             }
             reading.ends = Ends::Parts(vec![part]);
         }
         "response.done" => {
             let items = elements(&event["response"]["output"]);
             let calls = items.iter().filter(|item| is_call(item));
-            reading.whole.extend(calls.map(of));
-            let ids = items.iter().filter_map(|item| item["id"].as_str());
-            reading.ends = Ends::Parts(ids.map(place).collect());
+            let calls = calls.map(|item| (place_of(item), of(item)));
+            reading.items.extend(calls);
+            let parts: Vec<u64> = items.iter().map(place_of).collect();
+            reading.past = parts.clone();
+            reading.ends = Ends::Parts(parts);
         }
         _ => {
             // Not as it begins, without arguments.
             let call = Some(of(item)).filter(|_| is_call(item));
-            reading
-                .whole
-                .extend(call.filter(|call| !call.arguments.is_empty()));
+            let call = call.filter(|call| !call.arguments.is_empty());
+            reading.items.extend(call.map(|call| (part, call)));
         }
     }
     reading
+}
+
+fn place_of(item: &Value) -> u64 {
+    place(item["id"].as_str().unwrap_or_default())
 }
 
 fn place(id: &str) -> u64 {

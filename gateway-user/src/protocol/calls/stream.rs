@@ -22,8 +22,10 @@ pub struct Stream {
     bytes: usize,
     calls: BTreeMap<Key, Open>,
     /// What has to be permitted before anything goes on.
-    asked: Vec<ToolCall>,
-    permitted: HashSet<(String, String)>,
+    asked: Vec<Asked>,
+    permitted: HashSet<Known>,
+    /// Items of answers that are over, to be forgotten.
+    past: Vec<u64>,
     begun: bool,
     over: bool,
 }
@@ -35,6 +37,11 @@ struct Open {
     given: bool,
     whole: bool,
 }
+
+/// A call, and the item that it is where a stream goes on behind its answer: there the same call of another item is another act.
+type Asked = (u64, ToolCall);
+/// What makes two of them the same.
+type Known = (u64, (String, String));
 
 /// How a stream goes on.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,6 +65,7 @@ impl Stream {
             calls: BTreeMap::new(),
             asked: Vec::new(),
             permitted: HashSet::new(),
+            past: Vec::new(),
             begun: false,
             over: false,
         }
@@ -81,8 +89,8 @@ impl Stream {
     /// # Errors
     /// As [`Stream::push`].
     pub fn permit(&mut self, out: &mut BytesMut) -> Result<Step, CallsError> {
-        self.permitted
-            .extend(self.asked.drain(..).map(|call| identity(&call)));
+        self.permitted.extend(self.asked.drain(..).map(known));
+        self.forget();
         self.release(out);
         self.go_on(out)
     }
@@ -110,22 +118,27 @@ impl Stream {
 
     fn go_on(&mut self, out: &mut BytesMut) -> Result<Step, CallsError> {
         if !self.asked.is_empty() {
-            return Ok(Step::Decide(self.asked.clone()));
+            return Ok(self.decide());
         }
         while let Some(event) = self.ahead.pop_front() {
             self.accept(event, out)?;
             if !self.asked.is_empty() {
-                return Ok(Step::Decide(self.asked.clone()));
+                return Ok(self.decide());
             }
         }
         if self.over {
             self.end(Ends::All);
             if !self.asked.is_empty() {
-                return Ok(Step::Decide(self.asked.clone()));
+                return Ok(self.decide());
             }
             self.release(out);
         }
         Ok(Step::More)
+    }
+
+    fn decide(&self) -> Step {
+        let calls = self.asked.iter().map(|(_, call)| call.clone());
+        Step::Decide(calls.collect())
     }
 
     fn accept(&mut self, event: Event, out: &mut BytesMut) -> Result<(), CallsError> {
@@ -143,6 +156,7 @@ impl Stream {
         };
         let text = reading.text;
         self.note(reading);
+        self.forget();
         let waits = !self.asked.is_empty() || self.is_open() || !self.held.is_empty();
         if text || !waits {
             out.extend_from_slice(&event.raw);
@@ -175,9 +189,13 @@ impl Stream {
             open.whole = false;
         }
         for call in reading.whole {
-            self.ask(call);
+            self.ask((ANY, call));
+        }
+        for item in reading.items {
+            self.ask(item);
         }
         self.end(reading.ends);
+        self.past.extend(reading.past);
     }
 
     fn end(&mut self, ends: Ends) {
@@ -185,13 +203,10 @@ impl Stream {
             Ends::Parts(parts) => parts.contains(&part),
             Ends::All => true,
         };
+        if matches!(&ends, Ends::Parts(parts) if parts.is_empty()) {
+            return;
+        }
         let mut ended = Vec::new();
-        let names: BTreeMap<u64, String> = self
-            .calls
-            .iter()
-            .filter(|((_, place), _)| *place == 0)
-            .map(|((part, _), open)| (*part, open.call.name.clone()))
-            .collect();
         for ((part, _), open) in &mut self.calls {
             if open.whole || !over(*part) {
                 continue;
@@ -200,24 +215,49 @@ impl Stream {
             if open.given && open.call.arguments.is_empty() {
                 continue;
             }
-            let mut call = open.call.clone();
+            ended.push((*part, open.call.clone()));
+        }
+        for (part, mut call) in ended {
             // What repeats a call need not repeat its name.
             if call.name.is_empty() {
-                call.name = names.get(part).cloned().unwrap_or_default();
+                let first = self.calls.get(&(part, 0));
+                call.name = first.map_or_else(String::new, |first| first.call.name.clone());
             }
-            ended.push(call);
-        }
-        for call in ended {
-            self.ask(call);
+            let item = match self.family {
+                Family::OpenAiRealtime => part,
+                _ => ANY,
+            };
+            self.ask((item, call));
         }
     }
 
-    fn ask(&mut self, call: ToolCall) {
-        let new = identity(&call);
-        let known = self.permitted.contains(&new);
-        if !known && !self.asked.iter().any(|asked| identity(asked) == new) {
+    fn ask(&mut self, call: Asked) {
+        let new = known(call.clone());
+        let is_new = |asked: &Asked| known(asked.clone()) != new;
+        if !self.permitted.contains(&new) && self.asked.iter().all(is_new) {
             self.asked.push(call);
         }
+    }
+
+    /// Forgets what nothing is said of any more: a conversation can go on for long. What is told again is decided again.
+    fn forget(&mut self) {
+        if !self.asked.is_empty() {
+            return;
+        }
+        if !self.past.is_empty() {
+            let past = std::mem::take(&mut self.past);
+            self.calls.retain(|(part, _), _| !past.contains(part));
+            self.permitted.retain(|(item, _)| !past.contains(item));
+        }
+        if self.permitted.len() > MAX_KNOWN {
+            self.permitted.clear();
+            self.calls.retain(|_, open| !open.whole);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn remembers(&self) -> usize {
+        self.calls.len() + self.permitted.len() + self.past.len()
     }
 
     fn is_open(&self) -> bool {
@@ -233,6 +273,10 @@ impl Stream {
             self.bytes = 0;
         }
     }
+}
+
+fn known((item, call): Asked) -> Known {
+    (item, identity(&call))
 }
 
 /// The calls of a whole stream.
@@ -263,6 +307,10 @@ const ALL_BEGIN: &[Family] = &[
     Family::BedrockConverse,
     Family::BedrockInvoke,
 ];
+/// The item of every call where a stream is one answer, in which what is told twice is one call.
+const ANY: u64 = 0;
+/// So many calls of one answer, or beside the answers of a conversation, are remembered.
+const MAX_KNOWN: usize = 4096;
 const DONE: &str = "[DONE]";
 /// Arguments of a call are a few KiB; a file that a model writes can be larger.
 pub(super) const MAX_HELD: usize = 8 << 20;

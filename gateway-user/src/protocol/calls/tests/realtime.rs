@@ -83,3 +83,48 @@ fn a_call_that_is_told_beside_an_answer_is_one_too() {
     let (counts, asked) = run(&came, &[&came]);
     assert_eq!((counts, asked), (vec![0, 2], vec!["shell {}".to_owned()]));
 }
+
+#[test]
+fn a_call_that_is_made_again_is_asked_again() {
+    let done = |id: &str| json!({"type": "response.output_item.done", "response_id": "r", "item": whole(id, "shell", "{}")});
+    let over = |items: &[&str]| {
+        let items: Vec<Value> = items.iter().map(|id| whole(id, "shell", "{}")).collect();
+        json!({"type": "response.done", "response": {"id": "r", "output": items}})
+    };
+    let events = [
+        // Two in one answer are two calls.
+        done("i1"),
+        done("i2"),
+        over(&["i1", "i2"]),
+        // Another answer has it again, and again under an id that was used before, and without one.
+        json!({"type": "response.output_item.added", "response_id": "r", "item": begun("i3", "shell")}),
+        json!({"type": "response.function_call_arguments.delta", "item_id": "i3", "delta": "{}"}),
+        done("i3"),
+        over(&["i3"]),
+        over(&["i1"]),
+        over(&[""]),
+        over(&[""]),
+    ];
+    let came = frames(&events);
+    let (counts, asked) = run(&came, &[&came]);
+    assert_eq!(asked, ["shell {}"; 6]);
+    assert_eq!(counts, [0, 1, 3, 7, 8, 9, 10]);
+}
+
+#[test]
+fn a_long_conversation_is_not_remembered() {
+    let mut stream = Stream::new(Family::OpenAiRealtime, Framing::Frames);
+    let mut out = BytesMut::new();
+    for answer in 0..100 {
+        let id = format!("i{answer}");
+        let events = [
+            json!({"type": "response.output_item.added", "item": begun(&id, "shell")}),
+            json!({"type": "response.function_call_arguments.delta", "item_id": id, "delta": "{}"}),
+            json!({"type": "response.done", "response": {"output": [whole(&id, "shell", "{}")]}}),
+        ];
+        let step = stream.push(&frames(&events), &mut out).unwrap();
+        assert!(matches!(step, Step::Decide(calls) if calls.len() == 1));
+        assert_eq!(stream.permit(&mut out).unwrap(), Step::More);
+        assert_eq!(stream.remembers(), 0);
+    }
+}
