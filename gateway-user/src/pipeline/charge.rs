@@ -19,6 +19,8 @@ pub(super) struct Charge {
     longest: Option<u64>,
     /// In a conversation, its answers.
     turns: Option<Turns>,
+    /// How many of them the agent has asked for that have not begun.
+    expected: usize,
 }
 
 /// The answers of a conversation, each reserved for by itself.
@@ -26,8 +28,6 @@ struct Turns {
     /// What one can cost.
     amount: u64,
     holds: Vec<Hold>,
-    /// How many of them the agent has asked for that have not begun.
-    expected: usize,
     /// What those cost that are over.
     spent: u64,
 }
@@ -44,9 +44,8 @@ impl Charge {
         let limited = if connection.observes() {
             None
         } else {
-            if let Err(error) = spend.rates.take(identity, service, Instant::now()) {
-                let seconds = u32::try_from(error.after.as_secs()).unwrap_or(u32::MAX);
-                return Ok(Err((Why::RateLimited(seconds), error.to_string())));
+            if let Err(refused) = rated(connection, service) {
+                return Ok(Err(refused));
             }
             spend.book.limits(&identity.id)
         };
@@ -71,7 +70,6 @@ impl Charge {
                 turns: Some(Turns {
                     amount,
                     holds: Vec::new(),
-                    expected: 0,
                     spent: 0,
                 }),
                 ..Self::default()
@@ -88,31 +86,31 @@ impl Charge {
             price: Some(price),
             hold: Some(hold),
             longest: limited.map(|_| bound.output),
-            turns: None,
+            ..Self::default()
         }))
     }
 
-    /// Reserves for an answer in a conversation: the agent asks for it, or, where it is not `asked` for, it begins. What all of them
-    /// can have cost by then, where a budget depends on it.
+    /// Takes an answer's share in a conversation of every rate and budget: the agent asks for it, or, where it is not `asked` for, it
+    /// begins. What all of them can have cost by then, where a budget depends on it.
     pub(super) fn begin(
         &mut self,
         connection: &Connection,
+        service: &str,
         asked: bool,
-    ) -> Result<Option<u64>, String> {
+    ) -> Result<Option<u64>, (Why, String)> {
+        if !asked && self.expected > 0 {
+            self.expected -= 1;
+            return Ok(None);
+        }
+        let (spend, identity) = (&connection.gateway.spend, &connection.caller.identity);
+        rated(connection, service)?;
+        self.expected += usize::from(asked);
         let Some(turns) = &mut self.turns else {
             return Ok(None);
         };
-        if !asked && turns.expected > 0 {
-            turns.expected -= 1;
-            return Ok(None);
-        }
-        let (book, identity) = (
-            &connection.gateway.spend.book,
-            &connection.caller.identity.id,
-        );
-        let hold = book.reserve(identity, turns.amount, Time::now());
-        turns.holds.push(hold.map_err(|error| error.to_string())?);
-        turns.expected += usize::from(asked);
+        let hold = spend.book.reserve(&identity.id, turns.amount, Time::now());
+        let hold = hold.map_err(|error| (Why::Budget, error.to_string()))?;
+        turns.holds.push(hold);
         Ok(self.longest.map(|_| turns.total()))
     }
 
@@ -165,6 +163,16 @@ impl Turns {
         let open = self.amount.saturating_mul(self.holds.len() as u64);
         self.spent.saturating_add(open)
     }
+}
+
+/// Takes one from every rate.
+fn rated(connection: &Connection, service: &str) -> Result<(), (Why, String)> {
+    let (rates, identity) = (&connection.gateway.spend.rates, &connection.caller.identity);
+    let taken = rates.take(identity, service, Instant::now());
+    taken.map_err(|error| {
+        let seconds = u32::try_from(error.after.as_secs()).unwrap_or(u32::MAX);
+        (Why::RateLimited(seconds), error.to_string())
+    })
 }
 
 /// What was counted costs that; nobody can say without counts.

@@ -7,8 +7,10 @@
 mod direction;
 mod leg;
 mod relay;
+mod session;
 mod talk;
 mod terms;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,19 +1,18 @@
 //! A conversation with a model in a WebSocket, where its events are understood.
 //!
 //! In: what both ends say, a whole message at a time. Out: what policy wants masked in what the agent says, and what the agent gets.
-//! Invariants: what the agent asks of the model is decided by policy as it comes, with all that was said of tools and models before; no part of
-//! a call of a tool passes before the whole of it is permitted; each answer is reserved for before it is asked for, or as it begins.
-//! Sound passes unread.
+//! Invariants: what the agent asks of the model is decided by policy as it comes, with every tool, limit and model that may be in force by then;
+//! what the model says is read or withheld; no part of a call of a tool passes before the whole of it is permitted; each answer is reserved
+//! for before it is asked for, or as it begins. Sound passes unread.
 
-use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use serde::Deserialize;
-use serde_json::Value;
 
+use super::session::{Session, State};
 use super::terms::{Looked, Stop, Terms};
+use super::told::{self, Told, withheld};
 use crate::mask::{self, Shape};
 use crate::pipeline::ConnectionError;
 use crate::pipeline::charge::{self, Charge};
@@ -23,8 +22,9 @@ use crate::pipeline::relay::shape_of;
 use crate::pipeline::tools::{Judgement, Tools};
 use crate::protocol::calls::{self, CallsError};
 use crate::protocol::frames::Framing;
-use crate::protocol::llm::{Family, realtime, risks};
-use crate::protocol::transcript::{Collector, ToolCall, Usage};
+use crate::protocol::llm::realtime::{self, Event};
+use crate::protocol::llm::{Family, risks};
+use crate::protocol::transcript::{Collector, ToolCall};
 use crate::protocol::{Fact, Facts, Refusal, Why};
 use crate::record::{self, ExchangeEntry, Finding, Id};
 
@@ -35,14 +35,12 @@ pub(super) struct Talk {
     pub(super) tools: Option<Arc<Tools>>,
     entry: Mutex<Option<ExchangeEntry>>,
     charge: Mutex<Charge>,
+    session: Mutex<Session>,
 }
 
 /// What the agent says.
 pub(super) struct Asking {
     talk: Arc<Talk>,
-    tools: BTreeSet<String>,
-    model: Option<String>,
-    limit: Option<i64>,
     texts: usize,
 }
 
@@ -77,7 +75,10 @@ impl Talk {
         entry: ExchangeEntry,
         charge: Charge,
     ) -> Arc<Self> {
+        let model = terms.permit().query().facts.text("model");
+        let session = Session::opened(model.unwrap_or_default());
         Arc::new(Self {
+            session: Mutex::new(session),
             terms: Arc::clone(terms),
             described,
             tools,
@@ -114,9 +115,10 @@ impl Talk {
 
     /// Reserves for an answer; it is on record when this returns. `expected` tells that the agent asks for it.
     fn reserve(&self, expected: bool) -> Result<(), Stop> {
-        let total = lock(&self.charge).begin(self.terms.connection(), expected);
-        let total = total.map_err(|reason| Stop {
-            why: Why::Budget,
+        let service = &self.terms.permit().query().service;
+        let total = lock(&self.charge).begin(self.terms.connection(), service, expected);
+        let total = total.map_err(|(why, reason)| Stop {
+            why,
             ..Stop::refused(&reason)
         })?;
         match (total, &mut *lock(&self.entry)) {
@@ -130,13 +132,7 @@ impl Talk {
 
 impl Asking {
     pub(super) fn new(talk: Arc<Talk>) -> Self {
-        Self {
-            talk,
-            tools: BTreeSet::new(),
-            model: None,
-            limit: None,
-            texts: 0,
-        }
+        Self { talk, texts: 0 }
     }
 
     /// What has to be masked in a message in which that is.
@@ -149,30 +145,42 @@ impl Asking {
             let line = [says, &b"\n"[..]].concat().into();
             self.talk.note(&line, |entry, said| entry.request(said));
         }
-        if let Some(tools) = event.tools {
-            self.tools = tools;
-        }
-        self.limit = event.limit.or(self.limit);
         self.texts += event.texts;
-        let terms = &self.talk.terms;
-        let mut masks = terms.opened();
+        let mut masks = self.talk.terms.opened();
         if event.speaks || !looked.found.is_empty() {
-            let mut facts = self.facts(says, looked);
-            let tools = self.tools.union(&event.extra).cloned();
-            facts.set("tools", tools.collect::<Fact>());
-            // What is heard may be written down by another model.
-            for model in &event.transcribers {
-                facts.set("model", model.as_str());
-                terms.decide(facts.clone())?;
-            }
-            self.model = event.model.or(self.model.take());
-            let opened = terms.permit().query().facts.text("model");
-            let model = self.model.as_deref().or(opened).unwrap_or_default();
-            facts.set("model", model);
-            masks = terms.decide(facts)?;
+            let facts = self.facts(says, looked);
+            masks = self.decide(&event, &facts)?;
         }
         if event.answers {
             self.talk.reserve(true)?;
+        }
+        Ok(masks)
+    }
+
+    /// Decides on a message with all that may be in force when the provider hears it.
+    fn decide(&self, event: &Event, facts: &Facts) -> Result<mask::Set, Stop> {
+        let mut session = lock(&self.talk.session);
+        let states = session.states()?;
+        let states = states.iter().flat_map(|state| under(event, state));
+        // What is heard may be written down by another model.
+        let models = session.name(event.models.clone())?;
+        let models = models.union(&event.transcribers);
+        let models: Vec<&String> = models.collect();
+        let known = states.flat_map(|state| {
+            let of = |model: &&String| {
+                let mut facts = facts.clone();
+                facts.set("model", model.as_str());
+                facts.set("tools", Fact::Set(state.tools.clone()));
+                if let Some(limit) = state.limit {
+                    facts.set("max_tokens", limit);
+                }
+                facts
+            };
+            models.iter().map(of).collect::<Vec<_>>()
+        });
+        let masks = self.talk.terms.decide_all(known)?;
+        if let Some(change) = &event.session {
+            session.ask(change.clone())?;
         }
         Ok(masks)
     }
@@ -188,9 +196,6 @@ impl Asking {
         facts.set("findings", names.collect::<Fact>());
         facts.set("moved", Fact::Set(looked.moved));
         facts.set("messages", i64::try_from(self.texts).unwrap_or(i64::MAX));
-        if let Some(limit) = self.limit {
-            facts.set("max_tokens", limit);
-        }
         charge::spent(connection, &mut facts);
         let query = self.talk.terms.permit().query();
         let policies = connection.gateway.policies.load();
@@ -228,10 +233,7 @@ impl Answering {
         wire: &[u8],
         out: &mut BytesMut,
     ) -> Result<(), Stop> {
-        // What cannot be read here is judged as what it is below.
-        if let Ok(told) = serde_json::from_slice::<Told>(says) {
-            self.count(&told)?;
-        }
+        self.hear(told::read(says)?)?;
         match &mut self.calls {
             Some(calls) => {
                 let step = calls.push(wire, &mut self.between);
@@ -308,50 +310,39 @@ impl Answering {
         }
     }
 
-    /// Reserves for an answer that begins without having been asked for, and settles one that is over.
-    fn count(&mut self, told: &Told) -> Result<(), Stop> {
-        match (&*told.kind, &told.response) {
-            ("response.created", Some(_)) => self.talk.reserve(false),
-            ("response.done", Some(response)) => {
+    /// Reserves for an answer that begins without having been asked for, and settles one that is over; learns what holds in the session.
+    fn hear(&self, told: Told) -> Result<(), Stop> {
+        let session = told.session.and_then(realtime::session);
+        match (&*told.kind, told.response, session) {
+            ("response.created", Some(_), _) => self.talk.reserve(false)?,
+            ("response.done", Some(response), _) => {
                 lock(&self.talk.charge).end(response.usage());
-                Ok(())
             }
-            _ => Ok(()),
+            ("session.created" | "transcription_session.created", _, Some(holds)) => {
+                lock(&self.talk.session).begun(&holds);
+            }
+            ("session.updated" | "transcription_session.updated", _, Some(holds)) => {
+                lock(&self.talk.session).updated(&holds);
+            }
+            _ => {}
         }
+        Ok(())
     }
 }
 
-/// As much of an event as money needs.
-#[derive(Deserialize)]
-struct Told {
-    #[serde(rename = "type")]
-    kind: String,
-    response: Option<Response>,
-}
-
-#[derive(Deserialize)]
-struct Response {
-    usage: Option<Value>,
-}
-
-impl Response {
-    fn usage(&self) -> Option<Usage> {
-        let usage = self.usage.as_ref()?;
-        let cached = &usage["input_token_details"]["cached_tokens"];
-        Some(Usage {
-            input: usage["input_tokens"].as_u64(),
-            output: usage["output_tokens"].as_u64(),
-            cached: cached.as_u64().unwrap_or(0),
-            stored: 0,
-        })
+/// What holds for a message in a session in which that holds. Tools of one answer count beside those of the session, and alone.
+fn under(event: &Event, state: &State) -> Vec<State> {
+    let Some(change) = event.session.as_ref().or(event.response.as_ref()) else {
+        return vec![state.clone()];
+    };
+    let alone = state.with(change);
+    let mut beside = alone.clone();
+    if event.session.is_none() {
+        beside.tools.extend(state.tools.iter().cloned());
     }
-}
-
-fn withheld(error: &dyn std::fmt::Display) -> Stop {
-    Stop {
-        why: Why::Withheld,
-        outcome: record::Outcome::Failed,
-        ..Stop::refused(&format!("withheld what the model said: {error}"))
+    match alone == beside {
+        true => vec![alone],
+        false => vec![alone, beside],
     }
 }
 

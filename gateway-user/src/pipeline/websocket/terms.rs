@@ -127,12 +127,42 @@ impl Terms {
 
     /// The same in a message of which that is known.
     pub(super) fn decide(&self, known: Facts) -> Result<mask::Set, Stop> {
+        let permit = self.again(known)?;
+        Ok(self.connection.masks(&permit))
+    }
+
+    /// What has to be masked in a message of which one of these is known, nobody can say which. What answers it is masked as was said at the
+    /// opening, so none may want more than that.
+    pub(super) fn decide_all(
+        &self,
+        known: impl IntoIterator<Item = Facts>,
+    ) -> Result<mask::Set, Stop> {
+        let mut strictest: Option<Permit> = None;
+        let mut differ = false;
+        for facts in known {
+            let permit = self.again(facts)?;
+            if !self.permit.masks().cover(permit.masks()) {
+                return Err(Stop::refused(MASKS));
+            }
+            match &strictest {
+                Some(own) if own.masks().cover(permit.masks()) => {}
+                Some(own) if !permit.masks().cover(own.masks()) => differ = true,
+                _ => strictest = Some(permit),
+            }
+        }
+        Ok(match strictest {
+            Some(permit) if !differ => self.connection.masks(&permit),
+            _ => self.opened(),
+        })
+    }
+
+    fn again(&self, known: Facts) -> Result<Permit, Stop> {
         let policies = self.connection.gateway.policies.load();
         let tainted = self.connection.tainted();
         match self.permit.again(&policies, known, tainted) {
             Decision::Permit(permit) => {
                 self.connection.taint(&permit);
-                Ok(self.connection.masks(&permit))
+                Ok(permit)
             }
             Decision::Deny(denial) => Err(Stop::refused(&denial.reason)),
             Decision::Ask(question) => Err(Stop::refused(&format!(
@@ -215,3 +245,5 @@ impl Stop {
         }
     }
 }
+
+const MASKS: &str = "policy wants something masked in this message that is not masked in its answer: a mask of a conversation has to hold from its opening";

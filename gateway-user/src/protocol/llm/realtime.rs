@@ -1,7 +1,8 @@
 //! OpenAI's realtime API: a WebSocket in which client and model send each other events, one in each message.
 //!
 //! In: the head of the handshake, then each message of the client. Out: the call that the handshake is, and what an [`Event`] asks for beside
-//! what was said before. Source: the OpenAI API reference, client events of the realtime API; Azure's paths of it.
+//! what was said before. What stands in an event of another type than the one that it belongs to, no provider heeds, and so it counts for
+//! nothing here. Source: the OpenAI API reference, client events of the realtime API; Azure's paths of it.
 
 use std::collections::BTreeSet;
 
@@ -20,22 +21,38 @@ use crate::protocol::{Fact, Facts};
 /// What a message of the client asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Event {
-    /// The model that it names.
-    pub model: Option<String>,
+    /// The models that it names.
+    pub models: BTreeSet<String>,
     /// The models that are to write down what is heard.
-    pub transcribers: Vec<String>,
-    /// The names of the tools that the model may use from now on.
-    pub tools: Option<BTreeSet<String>>,
-    /// The same, for one answer.
-    pub extra: BTreeSet<String>,
-    /// The longest answer it asks for, in tokens.
-    pub limit: Option<i64>,
+    pub transcribers: BTreeSet<String>,
+    /// What is to hold from now on.
+    pub session: Option<Change>,
+    /// What is to hold for one answer.
+    pub response: Option<Change>,
     /// Texts that it adds to the conversation.
     pub texts: usize,
     /// It asks for an answer.
     pub answers: bool,
     /// It says something to the model, other than sound.
     pub speaks: bool,
+}
+
+/// What of a session is told anew; the rest stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// The names of the tools that the model may use.
+    pub tools: Option<BTreeSet<String>>,
+    /// How long an answer may be.
+    pub limit: Option<Limit>,
+}
+
+/// How long an answer may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Limit {
+    /// So many tokens.
+    Tokens(i64),
+    /// As long as the model likes.
+    None,
 }
 
 /// The handshake of such a WebSocket. Elsewhere than at a listed provider it has to name a model: other things have such paths.
@@ -76,28 +93,24 @@ pub fn event(message: &[u8]) -> Result<Event, LlmError> {
     let family = Family::OpenAiRealtime;
     let raw: Raw =
         serde_json::from_slice(message).map_err(|source| LlmError::Body { family, source })?;
-    let texts = usize::from(raw.item.is_some());
     let mut event = Event {
-        texts,
+        texts: usize::from(raw.item.is_some()),
         answers: raw.kind == CREATE,
         speaks: !raw.kind.starts_with(SOUND),
         ..Event::default()
     };
-    if let Some(session) = raw.session {
-        event.texts += session.texts();
-        event.limit = session.limit();
-        let (named, mut tools) = (session.tools.is_some(), BTreeSet::new());
-        session.add_to(&mut event, &mut tools);
-        event.tools = named.then_some(tools);
-    }
-    if let Some(response) = raw.response {
-        event.texts += response.texts();
-        event.limit = event.limit.max(response.limit());
-        let mut tools = BTreeSet::new();
-        response.add_to(&mut event, &mut tools);
-        event.extra = tools;
-    }
+    let of_session = raw.session.filter(|_| UPDATES.contains(&&*raw.kind));
+    event.session = of_session.map(|session| session.add_to(&mut event));
+    let of_response = raw.response.filter(|_| raw.kind == CREATE);
+    event.response = of_response.map(|response| response.add_to(&mut event));
     Ok(event)
+}
+
+/// What holds in a session, as the provider tells; nothing where that is not understood.
+#[must_use]
+pub fn session(told: Value) -> Option<Change> {
+    let session: Settings = serde_json::from_value(told).ok()?;
+    Some(session.add_to(&mut Event::default()))
 }
 
 /// The models that the target names: OpenAI's `model`, Azure's `deployment`.
@@ -156,28 +169,39 @@ impl Settings {
         input + usize::from(self.instructions.is_some())
     }
 
-    /// Either name counts; `"inf"` is none.
-    fn limit(&self) -> Option<i64> {
+    /// The longer one counts; `"inf"`, and what is no number, sets no limit.
+    fn limit(&self) -> Option<Limit> {
         let limits = [&self.max_output_tokens, &self.max_response_output_tokens];
-        limits.into_iter().flatten().filter_map(Value::as_i64).max()
+        let limits = limits.into_iter().flatten();
+        limits
+            .map(|limit| limit.as_i64().map_or(Limit::None, Limit::Tokens))
+            .max()
     }
 
-    fn add_to(self, event: &mut Event, tools: &mut BTreeSet<String>) {
+    fn add_to(self, event: &mut Event) -> Change {
+        event.texts += self.texts();
+        let limit = self.limit();
         let heard = self.audio.and_then(|audio| audio.input);
         let heard = heard.and_then(|input| input.transcription);
         let transcribers = [heard, self.input_audio_transcription];
         let transcribers = transcribers.into_iter().flatten();
-        event.model = self.model.or(event.model.take());
         let named = transcribers.filter_map(|transcription| transcription.model);
         event.transcribers.extend(named);
-        for tool in self.tools.into_iter().flatten() {
-            tool.add_to(tools);
-        }
+        event.models.extend(self.model);
+        let tools = self.tools.map(|tools| {
+            let mut names = BTreeSet::new();
+            for tool in tools {
+                tool.add_to(&mut names);
+            }
+            names
+        });
+        Change { tools, limit }
     }
 }
 
 const NAMES: [&str; 2] = ["model", "deployment"];
 const CREATE: &str = "response.create";
+const UPDATES: [&str; 2] = ["session.update", "transcription_session.update"];
 /// What events about sound that is heard begin with.
 const SOUND: &str = "input_audio_buffer.";
 
@@ -201,16 +225,43 @@ mod tests {
             "tools": [{"type": "function", "name": "weather"}, {"type": "mcp", "server_label": "s", "server_url": "https://x"}],
         }});
         let event = read(&session);
-        assert_eq!(event.model.as_deref(), Some("gpt-realtime"));
-        assert_eq!(event.transcribers, ["gpt-4o-transcribe"]);
-        let tools = event.tools.unwrap();
+        assert!(event.models.iter().eq(["gpt-realtime"]));
+        assert!(event.transcribers.iter().eq(["gpt-4o-transcribe"]));
+        let change = event.session.unwrap();
+        let tools = change.tools.unwrap();
         assert!(tools.iter().eq(["mcp", "weather"]), "{tools:?}");
-        assert_eq!((event.limit, event.texts), (Some(100), 1));
+        assert_eq!((change.limit, event.texts), (Some(Limit::Tokens(100)), 1));
         assert!(event.speaks && !event.answers);
-        let none = read(
-            &json!({"type": "session.update", "session": {"voice": "x", "max_response_output_tokens": "inf"}}),
-        );
-        assert_eq!((none.limit, none.tools), (None, None));
+    }
+
+    #[test]
+    fn a_limit_is_told_or_lifted_or_stays() {
+        for (settings, limit) in [
+            (json!({"voice": "x"}), None),
+            (json!({"max_output_tokens": null}), None),
+            (json!({"max_output_tokens": 5}), Some(Limit::Tokens(5))),
+            (
+                json!({"max_response_output_tokens": "inf"}),
+                Some(Limit::None),
+            ),
+            (
+                json!({"max_output_tokens": 5, "max_response_output_tokens": 6}),
+                Some(Limit::Tokens(6)),
+            ),
+            (
+                json!({"max_output_tokens": "inf", "max_response_output_tokens": 6}),
+                Some(Limit::None),
+            ),
+            (json!({"max_output_tokens": "6"}), Some(Limit::None)),
+        ] {
+            let change = Some(Change { tools: None, limit });
+            let updates = read(&json!({"type": "session.update", "session": settings}));
+            assert_eq!(updates.session, change, "{settings}");
+            let creates = read(&json!({"type": "response.create", "response": settings}));
+            assert_eq!(creates.response, change, "{settings}");
+            assert_eq!(session(settings), change);
+        }
+        assert_eq!(session(json!({"tools": "none"})), None);
     }
 
     #[test]
@@ -219,13 +270,32 @@ mod tests {
             "instructions": "x", "input": [{"type": "message"}, {"type": "message"}], "max_output_tokens": 5,
             "tools": [{"type": "function", "name": "weather"}],
         }}));
-        assert_eq!((event.texts, event.limit, event.tools), (3, Some(5), None));
-        assert!(event.extra.contains("weather") && event.answers);
+        assert_eq!((event.texts, event.session), (3, None));
+        let tools = event.response.unwrap().tools.unwrap();
+        assert!(tools.iter().eq(["weather"]) && event.answers);
         let item = read(
             &json!({"type": "conversation.item.create", "item": {"type": "message", "content": []}}),
         );
         assert_eq!(item.texts, 1);
         assert!(!read(&json!({"type": "input_audio_buffer.append", "audio": "AAAA"})).speaks);
+    }
+
+    #[test]
+    fn what_stands_in_the_wrong_event_counts_for_nothing() {
+        let settings = json!({"tools": [], "model": "x", "max_output_tokens": 1});
+        for kind in [
+            "input_audio_buffer.commit",
+            "response.create",
+            "conversation.item.create",
+            "made.up",
+        ] {
+            let event = read(&json!({"type": kind, "session": settings}));
+            assert_eq!((event.session, event.models.len()), (None, 0), "{kind}");
+        }
+        for kind in ["session.update", "response.cancel"] {
+            let event = read(&json!({"type": kind, "response": settings}));
+            assert_eq!((event.response, event.models.len()), (None, 0), "{kind}");
+        }
     }
 
     #[test]
