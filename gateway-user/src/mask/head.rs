@@ -1,7 +1,6 @@
 //! The head of a request: its path, query and headers carry values out as well as its body does.
 //!
-//! Credentials stay, wherever requests have them: policy knows of those by `context.credential`. So does what tells how to read the
-//! request.
+//! Credentials stay where requests present them: policy knows of those by `context.credential`.
 
 use std::convert::Infallible;
 
@@ -21,8 +20,7 @@ pub fn target(target: &str, set: &Set, found: &mut Vec<Finding>) -> Option<Strin
     let Ok(new_path) = form::edited(path, form::PATH, |segment, _| {
         Ok::<_, Infallible>(any(segment, set, found))
     });
-    let new_query =
-        query.and_then(|query| parameters(query, credentials::is_parameter, set, found));
+    let new_query = query.and_then(|query| parameters(query, credentials::carries, set, found));
     if new_path.is_none() && new_query.is_none() {
         return None;
     }
@@ -33,42 +31,53 @@ pub fn target(target: &str, set: &Set, found: &mut Vec<Finding>) -> Option<Strin
     })
 }
 
-/// Masks names and values, each behind its name, which tells what it is; not the values whose name `stays`.
+/// Masks names and values, each behind its name, which tells what it is; not the parameters whose name `stays`.
 pub(super) fn parameters(
     text: &str,
     stays: fn(&str) -> bool,
     set: &Set,
     found: &mut Vec<Finding>,
 ) -> Option<String> {
+    let (mut out, mut changed) = (String::with_capacity(text.len()), false);
+    for pair in text.split_inclusive('&') {
+        let new = (!stays(pair.trim_end_matches('&')))
+            .then(|| parameter(pair, set, found))
+            .flatten();
+        changed |= new.is_some();
+        out.push_str(new.as_deref().unwrap_or(pair));
+    }
+    changed.then_some(out)
+}
+
+fn parameter(pair: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
     let mut name = String::new();
-    let Ok(new) = form::edited(text, form::FORM, |piece, separator| {
-        let new = (!stays(&name)).then(|| named(piece, &name, set, found));
+    let Ok(new) = form::edited(pair, form::FORM, |piece, separator| {
+        let new = named(piece, &name, set, found);
         name = if separator == Some('=') {
             piece.to_owned()
         } else {
             String::new()
         };
-        Ok::<_, Infallible>(new.flatten())
+        Ok::<_, Infallible>(new)
     });
     new
 }
 
-/// Masks the values of headers.
-pub fn headers(headers: &mut HeaderMap, set: &Set, found: &mut Vec<Finding>) {
+/// Masks the values of headers, of the opening of a WebSocket or not.
+pub fn headers(headers: &mut HeaderMap, websocket: bool, set: &Set, found: &mut Vec<Finding>) {
     for (name, value) in headers.iter_mut() {
-        if let Some(new) = self::value(name, value, set, found) {
+        if let Some(new) = self::value(name, value, websocket, set, found) {
             *value = new;
         }
     }
 }
 
-/// What is found in a target and in headers.
+/// What is found in headers.
 #[must_use]
-pub fn found(target: &str, headers: &HeaderMap, set: &Set) -> Vec<Finding> {
+pub fn found(headers: &HeaderMap, websocket: bool, set: &Set) -> Vec<Finding> {
     let mut found = Vec::new();
-    self::target(target, set, &mut found);
     for (name, value) in headers {
-        self::value(name, value, set, &mut found);
+        self::value(name, value, websocket, set, &mut found);
     }
     found
 }
@@ -76,24 +85,17 @@ pub fn found(target: &str, headers: &HeaderMap, set: &Set) -> Vec<Finding> {
 fn value(
     name: &HeaderName,
     value: &HeaderValue,
+    websocket: bool,
     set: &Set,
     found: &mut Vec<Finding>,
 ) -> Option<HeaderValue> {
-    let stays = READ_BY.contains(name)
-        || credentials::is_header(name)
-        || name.as_str().starts_with("sec-websocket-");
+    let stays = [header::HOST, header::CONTENT_LENGTH].contains(name)
+        || credentials::is_secret(name)
+        // It may have one.
+        || websocket && *name == header::SEC_WEBSOCKET_PROTOCOL;
     let new = (!stays).then(|| binary(value.as_bytes(), set, found))??;
     HeaderValue::from_bytes(&new).ok()
 }
-
-/// They tell where the request goes and how it is read; a changed one would break it.
-const READ_BY: &[HeaderName] = &[
-    header::HOST,
-    header::CONTENT_TYPE,
-    header::CONTENT_LENGTH,
-    header::IF_MATCH,
-    header::IF_NONE_MATCH,
-];
 
 #[cfg(test)]
 mod tests {
@@ -140,7 +142,19 @@ mod tests {
         ] {
             assert_eq!(masked(&sent), None, "{sent}");
         }
-        assert!(masked(&format!("/p?q={token}")).is_some());
+        // Not what only looks like one, or cannot be read to its end.
+        for sent in [
+            format!("/p?q={token}"),
+            format!("/p?q=token={token}"),
+            format!("/p?q=1;key={token}"),
+            format!("/p?q={token}%"),
+            format!("/p?q=%zz;{token}"),
+            format!("/p?token=%ff&{token}"),
+            format!("/p/{token}%FF"),
+        ] {
+            let leaves = masked(&sent).unwrap();
+            assert!(!leaves.contains(&token), "{leaves}");
+        }
         for sent in [
             "/v1/models?limit=20&after=model-3",
             "/openai/deployments/gpt/chat/completions?api-version=2024-10-21",
@@ -171,13 +185,20 @@ mod tests {
                 value.parse().unwrap(),
             );
         }
-        assert_eq!(found("/", &sent, &set).len(), 2);
+        assert_eq!(found(&sent, true, &set).len(), 2);
         let mut leaves = sent.clone();
-        headers(&mut leaves, &set, &mut Vec::new());
+        headers(&mut leaves, true, &set, &mut Vec::new());
         assert_eq!(leaves["x-note"], "[REDACTED:credit-card]");
         assert_eq!(leaves["referer"], "https://a.example/?to=[REDACTED:email]");
         for name in ["authorization", "cookie", "sec-websocket-protocol"] {
             assert_eq!(leaves[name], sent[name]);
+        }
+        // Elsewhere that is a header like any, and so is what picks an account or tells a type.
+        assert_eq!(found(&sent, false, &set).len(), 3);
+        for name in ["openai-project", "content-type", "if-none-match"] {
+            let name = HeaderName::from_static(name);
+            let sent = [(name, format!("x; {CARD}").parse().unwrap())];
+            assert_eq!(found(&sent.into_iter().collect(), false, &set).len(), 1);
         }
     }
 
@@ -221,7 +242,7 @@ mod tests {
                 HeaderName::from_bytes(name.as_bytes()).unwrap(),
                 value.parse().unwrap(),
             );
-            assert_eq!(found("/", &sent, &set), [], "{name}: {value}");
+            assert_eq!(found(&sent, false, &set), [], "{name}: {value}");
         }
     }
 }

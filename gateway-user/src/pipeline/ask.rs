@@ -149,10 +149,9 @@ fn pending(
 
 /// What a person reads: `POST /v1/chat/completions gpt-5-mini`, or `shell {"command":"make"}`.
 fn summary(asked: &Asked<'_>) -> String {
-    let facts = &asked.action.facts;
+    let facts = asked.shown.as_ref().unwrap_or(&asked.action.facts);
     if let Some(tool) = facts.text("tool") {
-        let shown = asked.shown.as_ref().unwrap_or(facts);
-        let line = format!("{tool} {}", shown.text("arguments").unwrap_or_default());
+        let line = format!("{tool} {}", facts.text("arguments").unwrap_or_default());
         return line.chars().take(MAX_SUMMARY).collect();
     }
     let words = [

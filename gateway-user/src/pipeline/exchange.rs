@@ -116,7 +116,7 @@ async fn answered(
         action: endpoint.map_or(protocol::name(&head), |found| found.action),
         service: resource.name.clone(),
         method: Some(head.method.to_string()),
-        path: Some(head.path.clone()),
+        path: Some(shown(connection, &head.path)),
         tool: None,
     };
     if let Some(reason) = too_much {
@@ -151,6 +151,12 @@ async fn answered(
     }
 }
 
+/// A path as the record keeps it: without what detectors find.
+fn shown(connection: &Connection, path: &str) -> String {
+    let everything = mask::Set::all().with(connection.gateway.policies.load().detectors());
+    mask::head::target(path, &everything, &mut Vec::new()).unwrap_or_else(|| path.to_owned())
+}
+
 /// Decides, then forwards or refuses.
 async fn governed(
     context: Arc<Context>,
@@ -164,7 +170,11 @@ async fn governed(
     let asked = Asked {
         resource: &ready.resource,
         action: ready.action.clone(),
-        shown: None,
+        shown: described.path.as_ref().and_then(|path| {
+            let mut facts = ready.action.facts.clone();
+            facts.set("path", path.as_str());
+            (*path != ready.head.path).then_some(facts)
+        }),
         protocol: family.map_or(context.protocol(&ready.head), Family::name),
         model: ready.call.as_ref().map(|call| call.model.clone()),
         stream: ready.call.as_ref().map(|call| call.stream),
@@ -192,7 +202,7 @@ async fn governed(
 /// Masks, places the credential, sends, and starts to relay the answer.
 async fn forward(
     context: &Context,
-    ready: Ready,
+    mut ready: Ready,
     described: Described,
     family: Option<Family>,
     mut entry: ExchangeEntry,
@@ -224,6 +234,11 @@ async fn forward(
             .await;
         }
     };
+    if let Payload::Whole(held) = &mut ready.payload
+        && let Some(trailers) = &mut held.trailers
+    {
+        mask::head::headers(trailers, false, &masks, &mut Vec::new());
+    }
     entry.found(released(&outgoing.restored));
     let tools = Tools::of(connection, &ready, &permit, entry.id());
     if ready.head.websocket {

@@ -125,7 +125,15 @@ pub(super) async fn prepare(
     let carried = connection.carried(&resource.name);
     let witness = carried.clone().map(|carried| carried as Arc<dyn Witness>);
     let everything = mask::Set::all().with(policies.detectors()).told(witness);
-    let mut found = mask::head::found(&head.target, &headers, &everything);
+    let mut found = mask::head::found(&headers, head.websocket, &everything);
+    mask::head::target(&head.target, &everything, &mut found);
+    if let Payload::Whole(Held {
+        trailers: Some(trailers),
+        ..
+    }) = &payload
+    {
+        found.extend(mask::head::found(trailers, false, &everything));
+    }
     if !bytes.is_empty() {
         let inside = mask::findings(bytes, shape, &everything);
         found.extend(inside.map_err(|error| malformed(&error))?);

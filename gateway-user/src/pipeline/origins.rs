@@ -4,6 +4,7 @@
 //! before the agent has it. What the agent had by itself is known to nobody, and so is what came before the gateway started, or before a
 //! policy asked.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,7 +40,8 @@ impl Origins {
     }
 
     fn digest(&self, value: &str) -> Digest {
-        let tag = hmac::sign(&self.key, canonical(value).as_bytes());
+        let value = said(value);
+        let tag = hmac::sign(&self.key, canonical(&value).as_bytes());
         let mut digest = [0; 16];
         digest.copy_from_slice(&tag.as_ref()[..16]);
         digest
@@ -70,6 +72,17 @@ impl Origins {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let services = known.services.get(&digest);
         services.is_some_and(|services| !services.iter().any(|from| **from == *service))
+    }
+}
+
+/// A value without the escapes of JSON, which one of two places may write and the other not.
+fn said(value: &str) -> Cow<'_, str> {
+    let said = value
+        .contains('\\')
+        .then(|| serde_json::from_str(&format!("\"{value}\"")));
+    match said {
+        Some(Ok(said)) => Cow::Owned(said),
+        _ => Cow::Borrowed(value),
     }
 }
 
@@ -161,6 +174,8 @@ mod tests {
         assert!(origins.is_elsewhere("4111-1111-1111-1111", "web"));
         assert!(!origins.is_elsewhere("4111111111111111", "vault"));
         assert!(!origins.is_elsewhere("its own", "web"));
+        origins.bring(r"anna\u0040corp.com", &vault);
+        assert!(origins.is_elsewhere("anna@corp.com", "web"));
         origins.bring("4111111111111111", &mirror);
         assert!(!origins.is_elsewhere("4111111111111111", "mirror"));
         for number in 0..MOST {

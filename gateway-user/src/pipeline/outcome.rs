@@ -223,7 +223,7 @@ pub(super) fn exchange_start(
     query: &Query,
     version: &str,
 ) -> Result<ExchangeStart, LedgerError> {
-    let facts = &asked.action.facts;
+    let facts = asked.shown.as_ref().unwrap_or(&asked.action.facts);
     let (word, policies, obligations, reason) = match decision {
         policy::Decision::Permit(permit) => (
             crate::record::Decision::Permit,

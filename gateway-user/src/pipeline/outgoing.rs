@@ -41,7 +41,7 @@ pub(super) fn outgoing(
     protocol::end_to_end(&mut headers);
     let mut target = ready.head.target.clone();
     if !masks.is_empty() {
-        mask::head::headers(&mut headers, masks, &mut Vec::new());
+        mask::head::headers(&mut headers, ready.head.websocket, masks, &mut Vec::new());
         if let Some(masked) = mask::head::target(&target, masks, &mut Vec::new()) {
             target = masked;
         }

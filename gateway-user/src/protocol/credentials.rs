@@ -12,6 +12,21 @@ pub const HEADERS: &[&str] = &[
     "x-amz-security-token",
     "x-auth-token",
     "private-token",
+    "job-token",
+    "x-vault-token",
+    "x-consul-token",
+    "x-nomad-token",
+    "x-figma-token",
+    "x-shopify-access-token",
+    "x-subscription-token",
+    "x-rapidapi-key",
+    "x-functions-key",
+    "ocp-apim-subscription-key",
+    "x-auth-key",
+    "xi-api-key",
+    "dd-api-key",
+    "dd-application-key",
+    "apikey",
     // Not secrets themselves, but they would pick another account for the credential that replaces the agent's.
     "openai-organization",
     "openai-project",
@@ -51,9 +66,14 @@ fn starts(offered: &[u8], prefix: &str) -> bool {
     start.is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
 }
 
-/// Whether agents put credentials in this header. Many servers read `x_api_key` as `x-api-key`.
+/// Whether a secret stands in this header where a request presents it.
 #[must_use]
-pub fn is_header(name: &HeaderName) -> bool {
+pub fn is_secret(name: &HeaderName) -> bool {
+    is_header(name) && !name.as_str().starts_with("openai")
+}
+
+/// Many servers read `x_api_key` as `x-api-key`.
+fn is_header(name: &HeaderName) -> bool {
     HEADERS.contains(&name.as_str().replace('_', "-").as_str())
 }
 
@@ -74,8 +94,7 @@ pub fn strip_target(target: &str) -> String {
 /// The credential a request presents, in a header, in its query or as a subprotocol; the first one found.
 #[must_use]
 pub fn presented<'a>(headers: &'a HeaderMap, target: &'a str) -> Option<&'a [u8]> {
-    let secret = |name: &HeaderName| is_header(name) && !name.as_str().starts_with("openai");
-    let in_header = headers.iter().find(|(name, _)| secret(name));
+    let in_header = headers.iter().find(|(name, _)| is_secret(name));
     let in_query = || {
         let pair = target
             .split_once('?')?
@@ -102,20 +121,13 @@ pub fn presented<'a>(headers: &'a HeaderMap, target: &'a str) -> Option<&'a [u8]
         .or_else(in_subprotocol)
 }
 
-/// Percent-encoded names are decoded first: servers do.
-fn carries(pair: &str) -> bool {
-    is_named(&percent_decode(pair.split('=').next().unwrap_or(pair)))
-}
-
-/// Whether agents put credentials in the query parameter of this name.
+/// Whether agents put credentials in a parameter, `name=value`, of this name. Percent-encoded names are decoded first: servers do.
 #[must_use]
-pub fn is_parameter(name: &str) -> bool {
-    is_named(name.as_bytes())
-}
-
-fn is_named(name: &[u8]) -> bool {
-    let mut parameters = PARAMETERS.iter();
-    parameters.any(|parameter| name.eq_ignore_ascii_case(parameter.as_bytes()))
+pub fn carries(pair: &str) -> bool {
+    let name = percent_decode(pair.split('=').next().unwrap_or(pair));
+    PARAMETERS
+        .iter()
+        .any(|parameter| name.eq_ignore_ascii_case(parameter.as_bytes()))
 }
 
 fn percent_decode(text: &str) -> Vec<u8> {

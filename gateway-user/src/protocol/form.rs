@@ -24,7 +24,7 @@ pub struct Writing {
 }
 
 /// The text with those pieces replaced for which `new`, given a piece as it reads and the separator behind it, has another; `None` where it has
-/// none. All other pieces keep their bytes, and so do those whose escapes do not read as text.
+/// none. All other pieces keep their bytes. Where escapes do not read as text, the rest of the piece does, as lenient servers take it.
 ///
 /// # Errors
 /// What `new` fails with.
@@ -37,8 +37,8 @@ pub fn edited<E>(
     for piece in text.split_inclusive(writing.separators) {
         let inside = piece.trim_end_matches(writing.separators);
         let separator = piece[inside.len()..].chars().next();
-        let decoded = unescape(inside, writing.plus);
-        match decoded.map_or(Ok(None), |decoded| new(&decoded, separator))? {
+        let bytes = decoded(inside, writing.plus, Some(b'%')).unwrap_or_default();
+        match new(&String::from_utf8_lossy(&bytes), separator)? {
             Some(new) => {
                 escape(&new, &mut out);
                 out.push_str(&piece[inside.len()..]);
@@ -52,20 +52,33 @@ pub fn edited<E>(
 
 /// What a text with escapes says; a plus is a space where `plus` says so. `None` where the escapes do not read as text.
 pub(super) fn unescape(text: &str, plus: bool) -> Option<String> {
+    String::from_utf8(decoded(text, plus, None)?).ok()
+}
+
+/// The bytes that a text with escapes says; `broken` tells what an escape without its digits is.
+fn decoded(text: &str, plus: bool, broken: Option<u8>) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
+    let mut rest = text.as_bytes();
+    while let Some((byte, behind)) = rest.split_first() {
+        rest = behind;
         bytes.push(match byte {
-            b'%' => {
-                let digit = |byte: u8| char::from(byte).to_digit(16);
-                let value = digit(rest.next()?)? * 16 + digit(rest.next()?)?;
-                u8::try_from(value).ok()?
-            }
+            b'%' => match escaped(rest) {
+                Some(value) => {
+                    rest = &rest[2..];
+                    value
+                }
+                None => broken?,
+            },
             b'+' if plus => b' ',
-            other => other,
+            other => *other,
         });
     }
-    String::from_utf8(bytes).ok()
+    Some(bytes)
+}
+
+fn escaped(digits: &[u8]) -> Option<u8> {
+    let digit = |at| char::from(*digits.get(at)?).to_digit(16);
+    u8::try_from(digit(0)? * 16 + digit(1)?).ok()
 }
 
 fn escape(text: &str, out: &mut String) {

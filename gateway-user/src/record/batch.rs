@@ -12,7 +12,7 @@ use sqlx::{Error, query};
 use super::id::Id;
 use super::op::{json, number};
 use super::step::{End, Step, Tls};
-use super::surrogate::Surrogate;
+use super::surrogate::{self, Surrogate};
 use super::time::Time;
 use super::types::{Decided, ExchangeStart, Finding, Outcome, SessionStart};
 
@@ -127,7 +127,7 @@ impl<'a> Batch<'a> {
         for end in self.exchanges.rows.iter().filter_map(|row| row.whole) {
             bodies(db, end).await?;
         }
-        execute(db, SURROGATES, &self.surrogates).await
+        surrogate::keep(db, &self.surrogates).await
     }
 }
 
@@ -235,12 +235,6 @@ const SESSION_OPENED: &str = "
            value->>'$.opened.start.containment', COALESCE(value->>'$.opened.start.direction', 'outbound'),
            value->>'$.opened.start.origin',
            COALESCE(value->>'$.tls.name', value->>'$.opened.start.name'), value->>'$.tls.sni', value->>'$.tls.alpn'
-    FROM json_each(?1)";
-
-/// Made of another value by now, it stands for that.
-const SURROGATES: &str = "
-    INSERT OR REPLACE INTO surrogate (identity, surrogate, detector, class, sealed)
-    SELECT value->>'identity', value->>'surrogate', value->>'detector', value->>'class', value->>'sealed'
     FROM json_each(?1)";
 
 const SESSION_CHANGED: &str = "

@@ -25,7 +25,7 @@ use crate::telemetry::{Metrics, Traffic};
 /// The right to write the ledger. Clones share one writer; it ends when the last clone and the last open entry are gone.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    queue: Queue,
+    pub(super) queue: Queue,
     ids: Arc<Ids>,
     live: Arc<Live>,
     reader: Reader,

@@ -90,6 +90,11 @@ impl Queue {
         self.writes.max_capacity() - self.writes.capacity()
     }
 
+    /// Whether what can do without should.
+    pub(super) fn is_half_full(&self) -> bool {
+        self.writes.capacity() < self.writes.max_capacity() / 2
+    }
+
     /// A place for the end of an entry.
     pub(super) fn reserve(&self) -> Result<Slot, LedgerError> {
         self.writes.clone().try_reserve_owned().map_err(refused)

@@ -16,7 +16,6 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, SqlSafeStr, query, query_scalar};
 
 use super::error::LedgerError;
-use super::surrogate;
 use super::time::Time;
 
 /// Makes the ledger's folder and file if they are missing, readable by their owner only, and takes the right to write.
@@ -153,7 +152,6 @@ pub(super) async fn close_leftovers(db: &mut SqliteConnection) -> Result<(), sql
     .bind(now)
     .execute(&mut *db)
     .await?;
-    surrogate::forget_oldest(db).await?;
     query("COMMIT").execute(db).await.map(drop)
 }
 

@@ -49,6 +49,10 @@ async fn trailers_of_a_request_arrive_whether_its_body_is_read_or_not() -> anyho
         let mut trailers = HeaderMap::new();
         trailers.insert("x-sum", HeaderValue::from_static("7"));
         trailers.insert("authorization", HeaderValue::from_static("mine"));
+        trailers.insert(
+            "x-note",
+            HeaderValue::from_static("ask anna.smith@corp.com"),
+        );
         frames
             .send(Ok(Frame::data(Bytes::from("some text"))))
             .await?;
@@ -58,8 +62,13 @@ async fn trailers_of_a_request_arrive_whether_its_body_is_read_or_not() -> anyho
         let request = request.body(site::channel(from))?;
         let answer = timeout(SOON, sender.send_request(request)).await??;
         let got = timeout(SOON, answer.into_body().collect()).await??;
-        assert_eq!(got.trailers().map(|trailers| trailers.len()), Some(1));
+        assert_eq!(got.trailers().map(|trailers| trailers.len()), Some(2));
         assert_eq!(got.trailers().unwrap()["x-sum"], "7");
+        let note = match policies.contains("@mask") {
+            true => "ask [REDACTED:email]",
+            false => "ask anna.smith@corp.com",
+        };
+        assert_eq!(got.trailers().unwrap()["x-note"], note);
         assert_eq!(got.to_bytes(), "some text");
 
         let mut stream = proxy.tls(site.origin, SITE, "http/1.1").await?;

@@ -1,6 +1,6 @@
 //! What surrogates stand for, sealed under a key of the identity, for whoever keeps it beyond this process.
 //!
-//! Invariant: what is sealed opens for the same surrogate of the same identity only. Source: NIST SP 800-38D (AES-256-GCM, random nonces:
+//! Invariant: what is sealed opens for the same surrogate, detector and class of the same identity only. Source: NIST SP 800-38D (AES-256-GCM, random nonces:
 //! 2^32 values under one key).
 
 use std::fmt;
@@ -47,7 +47,7 @@ impl Seal {
     /// Whether it is sealed and kept.
     pub(super) fn keep(&self, surrogate: &str, known: &Known) -> bool {
         let mut value = known.value.expose_secret().as_bytes().to_vec();
-        let aad = Aad::from(surrogate.as_bytes());
+        let aad = place(surrogate, &known.detector, &known.class);
         let Ok(nonce) = self.key.seal_in_place_append_tag(aad, &mut value) else {
             return false;
         };
@@ -65,7 +65,7 @@ impl Seal {
         let mut value = bytes(&sealed.value)?;
         let (value, nonce) = value.split_last_chunk_mut::<NONCE_LEN>()?;
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let aad = Aad::from(sealed.surrogate.as_bytes());
+        let aad = place(&sealed.surrogate, &sealed.detector, &sealed.class);
         let value = self.key.open_in_place(nonce, aad, value).ok()?;
         let value = String::from_utf8(value.to_vec()).ok()?;
         let known = Known {
@@ -75,6 +75,11 @@ impl Seal {
         };
         Some((sealed.surrogate, known))
     }
+}
+
+/// What a value is sealed for. None of it has a zero.
+fn place(surrogate: &str, detector: &str, class: &str) -> Aad<Vec<u8>> {
+    Aad::from([surrogate, detector, class].join("\0").into_bytes())
 }
 
 fn bytes(hex: &str) -> Option<Vec<u8>> {

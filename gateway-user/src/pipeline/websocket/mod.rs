@@ -74,7 +74,8 @@ pub(super) async fn open(
     let held = connection.gateway.keeper.holds(service).then_some(service);
     let standing = tools::standing(tools.as_ref(), ready.family, &permit);
     let terms = Terms::new(Arc::clone(connection), permit);
-    if held.is_some() || terms.inspect() || ready.family.is_some() && !terms.observed() {
+    let read = terms.inspect() || terms.answers().tells();
+    if held.is_some() || read || ready.family.is_some() && !terms.observed() {
         parts.headers.remove(SEC_WEBSOCKET_EXTENSIONS);
     }
     if let Err(error) = protocol::with_key(&mut parts.headers) {

@@ -8,3 +8,5 @@ CREATE TABLE surrogate (
     sealed TEXT NOT NULL,
     UNIQUE (identity, surrogate)
 ) STRICT;
+
+CREATE INDEX surrogate_of ON surrogate (identity);

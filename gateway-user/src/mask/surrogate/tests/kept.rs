@@ -50,6 +50,11 @@ fn what_is_kept_leads_back_in_another_process_and_nowhere_else() {
     };
     let stranger = restored(&with(&[2; 32], kept.clone()), &told, Written::Json);
     assert!(matches!(stranger, Err(Unrestored::Unknown(_))));
+    let mut renamed = kept.clone();
+    for sealed in &mut renamed {
+        sealed.class = "secrets".to_owned();
+    }
+    broken(renamed);
     let [one, other] = [0, 1].map(|at| kept[at].value.clone());
     (kept[0].value, kept[1].value) = (other, one.clone());
     broken(kept.clone());
