@@ -3,12 +3,16 @@
 //! In: a place where a value may start. Out: whether the name before it is that of a secret, and the value one that somebody chose or
 //! drew: not a placeholder, a reference to a variable, a call, a type, a path or a word. The value alone is the match.
 
+mod command;
 mod names;
 mod said;
 mod value;
 
 use said::said;
-use value::{is_basic, is_known, is_password, is_placeholder, is_plain, is_strong, is_token};
+use value::{
+    is_argument, is_basic, is_flag, is_known, is_password, is_placeholder, is_plain, is_strong,
+    is_token,
+};
 
 use super::Detector;
 use super::place::{Class, Place, Verdict, run};
@@ -32,6 +36,10 @@ pub(super) enum Said {
     Password,
     /// A password by its place, whatever it looks like: in the parts of a connection string, behind a user.
     Known,
+    /// Such a password behind an option that is a port or a path of other programs.
+    Flag,
+    /// A password behind its name in a call.
+    Argument,
     Bearer,
     /// A user and a password in base 64.
     Basic,
@@ -62,6 +70,8 @@ pub(super) fn at(place: Place<'_>, kinds: Kinds) -> Verdict {
         (Said::Nothing, _) => Verdict::No,
         (Said::Password, quote) => password(place, quote, kinds.password, 6, is_password),
         (Said::Known, quote) => password(place, quote, kinds.password, 4, is_known),
+        (Said::Flag, quote) => password(place, quote, kinds.password, 4, is_flag),
+        (Said::Argument, quote) => password(place, quote, kinds.password, 6, is_argument),
         (Said::Secret, quote) => token(place, quote, 16, kinds.secret),
         (Said::Basic, quote) => token(place, quote, usize::MAX, kinds.basic),
         (Said::Bearer, quote) => token(place, quote, 14, kinds.bearer),

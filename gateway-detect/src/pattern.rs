@@ -4,7 +4,7 @@
 //! it can and gives nothing back: where a part has no fixed length, the next one begins with a character that it does not have.
 
 use super::Detector;
-use super::place::{Class, Place, Tail, Verdict, run};
+use super::place::{Class, Lines, Place, Tail, Verdict, run};
 use super::scanner::HOLD;
 
 /// One form of a key.
@@ -20,6 +20,8 @@ enum Part {
     Literal(Vec<u8>),
     /// From so many to so many characters of a class; `usize::MAX` = however many.
     Run(&'static Class, usize, usize),
+    /// A number, and so many lines in base 64, at the end.
+    Lines,
 }
 
 /// What a pattern says of a place.
@@ -29,12 +31,13 @@ pub(super) enum Fit {
     /// It matches, up to here; the bytes behind its literal beginning start there.
     Match(usize),
     /// It matches, up to the end of the text, and may go on.
-    Open(&'static Class),
+    Open(Tail),
 }
 
 impl Pattern {
     /// Reads a pattern: literal text with `(a|b)` for alternatives, and runs `<A20>`, `<A20-30>` or `<A20+>` whose letter names an
-    /// [alphabet](class). `<uuid>` is one. Alternatives become patterns of their own.
+    /// [alphabet](class). `<uuid>` is one, and `<lines>` is a
+    /// number and so many lines in base 64. Alternatives become patterns of their own.
     pub(super) fn parse(text: &str) -> Option<Vec<Self>> {
         if let Some((before, rest)) = text.split_once('(') {
             let (inside, after) = rest.split_once(')')?;
@@ -60,6 +63,11 @@ impl Pattern {
                 break;
             }
             let (inside, behind) = after.split_once('>')?;
+            if inside == "lines" {
+                parts.push(Part::Lines);
+                rest = behind;
+                continue;
+            }
             let (name, count) = inside.split_at_checked(1)?;
             let (from, to) = match (count.strip_suffix('+'), count.split_once('-')) {
                 (Some(least), _) => (least.parse().ok()?, usize::MAX),
@@ -89,6 +97,7 @@ impl Pattern {
         match &self.parts[0] {
             Part::Literal(text) => text[0] == byte,
             Part::Run(class, ..) => class.has(byte),
+            Part::Lines => byte.is_ascii_digit(),
         }
     }
 
@@ -105,14 +114,14 @@ impl Pattern {
     pub(super) fn literal(&self) -> &[u8] {
         match &self.parts[0] {
             Part::Literal(text) => text,
-            Part::Run(..) => b"",
+            Part::Run(..) | Part::Lines => b"",
         }
     }
 
     /// The class of the first character, where that is no literal.
     pub(super) fn first(&self) -> Option<&'static Class> {
         match &self.parts[0] {
-            Part::Literal(_) => None,
+            Part::Literal(_) | Part::Lines => None,
             Part::Run(class, ..) => Some(class),
         }
     }
@@ -129,6 +138,7 @@ impl Pattern {
         let length = |part: &Part| match part {
             Part::Literal(text) => text.len(),
             Part::Run(_, from, _) => *from,
+            Part::Lines => SHORTEST_LINES + 2,
         };
         self.parts.iter().map(length).sum()
     }
@@ -154,10 +164,33 @@ impl Pattern {
                     // A part without an end that nothing bounds is the last one.
                     if !over && length < *to {
                         return if at >= HOLD {
-                            Fit::Open(class)
+                            Fit::Open(Tail::Run(class))
                         } else {
                             Fit::More
                         };
+                    }
+                }
+                Part::Lines => {
+                    let Some((count, start)) = counted(rest) else {
+                        return undecided;
+                    };
+                    if count == 0 {
+                        return Fit::No;
+                    }
+                    let from = at + start;
+                    let (length, ended) = Tail::Lines(Lines(count)).run(&ahead[from..]);
+                    let over = ended || place.whole;
+                    if length < SHORTEST_LINES {
+                        return if over { Fit::No } else { undecided };
+                    }
+                    at = from + length;
+                    if !over && at < HOLD {
+                        return Fit::More;
+                    }
+                    if !over {
+                        let mut tail = Tail::Lines(Lines(count));
+                        tail.run(&ahead[from..HOLD]);
+                        return Fit::Open(tail);
                     }
                 }
             }
@@ -189,6 +222,13 @@ impl Pattern {
                         .collect();
                     text.extend((0..*from).map(|_| all[random() % all.len()]));
                 }
+                Part::Lines => {
+                    text.extend_from_slice(b"2\n");
+                    text.extend((0..80).map(|at| match at {
+                        40 => b'\n',
+                        _ => b'A' + (random() % 26) as u8,
+                    }));
+                }
             }
         }
         String::from_utf8(text).unwrap_or_default()
@@ -202,10 +242,28 @@ impl Fit {
             Self::No => Verdict::No,
             Self::More => Verdict::More,
             Self::Match(length) => Verdict::Match(detector, length),
-            Self::Open(class) => Verdict::Open(detector, Tail::Run(class)),
+            Self::Open(tail) => Verdict::Open(detector, tail),
         }
     }
 }
+
+/// The number of lines that stands here, up to the end of its own, and where they begin; 0 where none can, nothing where the text ends.
+fn counted(text: &[u8]) -> Option<(u32, usize)> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let count = text[..digits.min(4)]
+        .iter()
+        .fold(0, |count, digit| count * 10 + u32::from(digit - b'0'));
+    match text[digits..] {
+        _ if digits > 3 => Some((0, 0)),
+        [] | [b'\r'] => None,
+        [b'\n', ..] => Some((count, digits + 1)),
+        [b'\r', b'\n', ..] => Some((count, digits + 2)),
+        _ => Some((0, 0)),
+    }
+}
+
+/// No key has fewer characters in its lines.
+const SHORTEST_LINES: usize = 60;
 
 /// The alphabets that keys are written in.
 pub(super) fn class(name: &str) -> Option<&'static Class> {
@@ -223,7 +281,6 @@ pub(super) fn class(name: &str) -> Option<&'static Class> {
     static LETTER: Class = Class::from(b"abcdefghijklmnopqrstuvwxyz");
     static SIGNED: Class = Class::alphanumeric_and(b"_-.~");
     static CRYPT: Class = Class::alphanumeric_and(b"./");
-    static LINES: Class = Class::alphanumeric_and(b"+/=\r\n");
     static TOKEN: Class = Class::alphanumeric_and(b"_-.+/=~%");
     Some(match name {
         "d" => &DIGIT,
@@ -240,7 +297,6 @@ pub(super) fn class(name: &str) -> Option<&'static Class> {
         "l" => &LETTER,
         "q" => &SIGNED,
         "c" => &CRYPT,
-        "n" => &LINES,
         "t" => &TOKEN,
         _ => return None,
     })

@@ -50,7 +50,13 @@ pub(super) enum Tail {
     Run(&'static Class),
     /// The rest of a PEM block: its body, then so many hyphens in a row, then, behind five, the end line.
     Pem(Pem),
+    /// The rest of so many lines.
+    Lines(Lines),
 }
+
+/// How many lines in base 64 are left, with the one that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lines(pub(super) u32);
 
 /// How far a PEM block is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +89,23 @@ impl Tail {
                 }
                 (text.len(), false)
             }
+            Self::Lines(lines) => match text.iter().position(|byte| !lines.has(*byte)) {
+                Some(at) => (at, true),
+                None => (text.len(), false),
+            },
         }
+    }
+}
+
+impl Lines {
+    /// Whether the next byte belongs to them: the break behind the last one does not.
+    pub(super) fn has(&mut self, byte: u8) -> bool {
+        match byte {
+            b'\r' | b'\n' if self.0 <= 1 => return false,
+            b'\n' => self.0 -= 1,
+            _ => {}
+        }
+        byte.is_ascii_alphanumeric() || b"+/=\r\n".contains(&byte)
     }
 }
 

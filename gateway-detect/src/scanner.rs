@@ -245,4 +245,4 @@ const SPENT: usize = 512;
 const TAIL: usize = 16;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

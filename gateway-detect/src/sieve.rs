@@ -299,6 +299,7 @@ impl Sieve {
 
     /// Where a value may start behind what announces one: behind a separator, ` is`, the ends of `bearer`, `basic`, `token` and `password`,
     /// options, first arguments, and then quotes and spaces; in quotes also behind the ends of `by` and `…string`.
+    /// It announces all that [`assign`] says something of: what that comes to accept has to be announced here.
     fn values(&mut self) -> u64 {
         let [here, before] = [0, 2].map(|from| &self.blocks[(self.turn + from) % 3]);
         let behind =

@@ -19,8 +19,13 @@ pub(super) fn names(name: &[u8]) -> Said {
         plain[length] = byte.to_ascii_lowercase();
         length += 1;
     }
+    let written = name;
     // `LOB_KEY`: a variable of the environment.
     let variable = name.ends_with(b"_KEY") && !name.iter().any(u8::is_ascii_lowercase);
+    let is_other = || {
+        let mut parts = written.split(|byte| *byte == b'_');
+        parts.any(|part| NOT_PART.iter().any(|word| part == word.as_bytes()))
+    };
     let name = &plain[..length];
     let among = |all: &[&str]| all.iter().any(|word| name.ends_with(word.as_bytes()));
     let holds = |all: &[&str]| {
@@ -29,7 +34,7 @@ pub(super) fn names(name: &[u8]) -> Said {
     };
     let said = if among(&PASSWORDS) {
         Said::Password
-    } else if among(&SECRETS) || variable {
+    } else if among(&SECRETS) || variable && !is_other() {
         Said::Secret
     } else {
         return Said::Nothing;
@@ -74,7 +79,7 @@ fn may_end_so(name: &[u8]) -> bool {
 }
 
 /// What names of passwords end in.
-const PASSWORDS: [&str; 13] = [
+pub(super) const PASSWORDS: [&str; 13] = [
     "password",
     "passwd",
     "passphrase",
@@ -90,7 +95,7 @@ const PASSWORDS: [&str; 13] = [
     "passcode",
 ];
 /// What names of other secrets end in.
-const SECRETS: [&str; 46] = [
+pub(super) const SECRETS: [&str; 46] = [
     "secret",
     "token",
     "apikey",
@@ -154,6 +159,30 @@ const NOT_KEY: [&str; 14] = [
     "header",
     "trace",
     "span",
+];
+/// Nor, where no more is said, those that have one of these as a part: keys that are public, and keys of stores, tables and routes.
+const NOT_PART: [&str; 21] = [
+    "GPG",
+    "PGP",
+    "KMS",
+    "ROW",
+    "S3",
+    "ROUTE",
+    "ROUTING",
+    "BUILD",
+    "QUERY",
+    "HASH",
+    "HOST",
+    "IMAGE",
+    "COMMIT",
+    "CHECKSUM",
+    "FINGERPRINT",
+    "ARTIFACT",
+    "FILE",
+    "BLOB",
+    "PATH",
+    "SHARD",
+    "MESSAGE",
 ];
 /// Names that hold these are of something else.
 const NOT_SECRET: [&str; 19] = [

@@ -2,10 +2,14 @@
 //!
 //! In: the text up to a value. Out: what its name is that of, and the quote that opens it. Names come before `=`, `:` and the operators made
 //! of these, in tags, options, calls, as the `name` beside a `value`; and where a password has its place, no name has to say so.
+//!
+//! Invariant: whatever is said of a place, the [sieve](crate::sieve) announces it, so that answers do not depend on how a text is cut. What
+//! counts behind words and calls is therefore told by the bytes right before the value.
 
 use super::Said;
+use super::command;
 use super::names::{may_name, names};
-use crate::place::Class;
+use crate::place::{Class, LOOKBEHIND};
 
 /// What the text before a value says, and the quote that opens the value.
 pub(super) fn said(behind: &[u8]) -> (Said, Option<u8>) {
@@ -53,7 +57,7 @@ pub(super) fn said(behind: &[u8]) -> (Said, Option<u8>) {
         [before @ .., b'('] if quote.is_some() => names(word(before)),
         [before @ .., b','] if quote.is_some() => argument(before),
         [.., b'>'] => tag(rest),
-        _ if spaced.len() > rest.len() => behind_space(rest, quote),
+        _ if spaced.len() > rest.len() => behind_space(rest, &behind[rest.len()..], quote),
         _ => Said::Nothing,
     };
     (said, quote)
@@ -177,16 +181,20 @@ fn user(before: &[u8]) -> Said {
 
 /// What a first argument says of the second: `setProperty("db.password", "…")`, `NetworkCredential("user", "…")`.
 fn argument(before: &[u8]) -> Said {
+    let is_quote = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`');
     let [before @ .., quote @ (b'"' | b'\'' | b'`')] = before else {
         return Said::Nothing;
     };
-    let Some(open) = before.iter().rposition(|byte| byte == quote) else {
+    let Some(open) = before.iter().rposition(is_quote) else {
         return Said::Nothing;
     };
-    let (front, name) = (before[..open].trim_ascii_end(), &before[open + 1..]);
+    let (front, name) = (&before[..open], &before[open + 1..]);
     let [front @ .., b'('] = front else {
         return Said::Nothing;
     };
+    if before[open] != *quote {
+        return Said::Nothing;
+    }
     let function = word(front);
     if CREDENTIALS
         .iter()
@@ -194,48 +202,63 @@ fn argument(before: &[u8]) -> Said {
     {
         return Said::Known;
     }
+    let last = function.rsplit(|byte| *byte == b'.').next();
+    let sets = |function: &[u8]| {
+        let mut all = SETTERS.iter();
+        all.any(|name| function.eq_ignore_ascii_case(name.as_bytes()))
+    };
     match word(name) {
-        word if word.len() == name.len() => names(word),
-        _ => Said::Nothing,
+        word if word.len() < name.len() => Said::Nothing,
+        // Routes, labels and messages have such names as well.
+        word => match names(word) {
+            Said::Password if last.is_some_and(sets) => Said::Argument,
+            Said::Password => Said::Nothing,
+            said => said,
+        },
     }
 }
 
-/// What stands before a space says: an option, ` is`, a clause of SQL, a line of a netrc.
-fn behind_space(rest: &[u8], quote: Option<u8>) -> Said {
+/// What stands before a space says: an option, ` is`, a clause of SQL, a line of a netrc. `gap` is what stands between it and the value.
+fn behind_space(rest: &[u8], gap: &[u8], quote: Option<u8>) -> Said {
     if let Some(before) = rest.strip_suffix(b" is") {
         return names(word(before));
     }
-    if quote == Some(b'\'') && ends_with_word(rest, b"identified by") && holds(rest, b"user") {
+    let tight = matches!(gap, [b' ', _]);
+    let quoted = tight && quote.is_some();
+    if tight
+        && quote == Some(b'\'')
+        && ends_with_word(rest, b"identified by")
+        && holds(rest, b"user")
+    {
         return Said::Known;
     }
-    if quote.is_some() && ends_with_word(rest, b"convertto-securestring") {
+    if quoted && ends_with_word(rest, b"convertto-securestring") {
         return Said::Password;
     }
-    let name = word(rest);
+    let name = single(rest);
     let front = &rest[..rest.len() - name.len()];
-    if matches!(name, b"-p" | b"-pw") {
-        let all = ["sshpass", "psexec", "plink", " login ", "mysql", "mongo"];
-        let has = |word: &&str| holds(front, word.as_bytes());
-        return if all.iter().any(has) {
-            Said::Known
-        } else {
-            Said::Nothing
+    // Nothing of the text is missing.
+    let complete = rest.len() + gap.len() < LOOKBEHIND;
+    if name.starts_with(b"-") {
+        let option =
+            name.starts_with(b"--") || front.last() == Some(&b' ') || front.is_empty() && complete;
+        return match name {
+            _ if !option => Said::Nothing,
+            b"-p" | b"-pw" if command::takes_password(front, name, complete) => Said::Flag,
+            b"-p" | b"-pw" => Said::Nothing,
+            name => names(name),
         };
     }
-    let option = front.ends_with(b"--") || name.starts_with(b"-");
-    match names(name) {
-        said if option => said,
-        Said::Password if quote.is_some() => Said::Password,
-        // A line of a netrc.
-        Said::Password if name == b"password" => {
-            let front = front.trim_ascii_end();
-            let user = front.iter().rposition(u8::is_ascii_whitespace);
-            match user.map(|at| front[..at].trim_ascii_end()) {
-                Some(front) if ends_with_word(front, b"login") => Said::Known,
-                _ => Said::Nothing,
-            }
-        }
-        _ => Said::Nothing,
+    // Of the names, only this one is no verb and has a place in prose.
+    if !ends_with_word(name, b"password") || names(name) != Said::Password {
+        return Said::Nothing;
+    }
+    if quoted {
+        Said::Password
+    } else if name == b"password" && command::is_netrc(front) {
+        Said::Known
+    } else {
+        Said::Nothing
     }
 }
 
@@ -356,4 +379,17 @@ const CREDENTIALS: [&str; 9] = [
     "passwordauthentication",
     "basicawscredentials",
     "pscredential",
+];
+/// The functions that keep a second argument under the name that is the first.
+const SETTERS: [&str; 10] = [
+    "set",
+    "put",
+    "add",
+    "define",
+    "setitem",
+    "setenv",
+    "setdefault",
+    "setproperty",
+    "setstring",
+    "putstring",
 ];

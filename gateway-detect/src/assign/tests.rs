@@ -1,6 +1,9 @@
 //! What names and places say, and what stands there.
 
+use super::names::{PASSWORDS, SECRETS};
+use crate::scanner::tests::everywhere;
 use crate::tests::{found, is_found_however_cut};
+use crate::{Detectors, scan};
 
 /// Drawn by hand; nothing that any service issues.
 const TOKEN: &str = "q7Zk2mWv9Rt4Lx8Bn3Hc";
@@ -62,6 +65,9 @@ fn passwords_are_found_behind_their_names_in_every_language() {
         "New-Thing -Password @ -Force",
         "ConvertTo-SecureString \"@\" -AsPlainText -Force",
         "my_pw: @",
+        "config.set('db.password', '@')",
+        "define( 'X', 1 ); define('DB_PASSWORD', '@');",
+        "os.environ.setdefault(\"DB_PASSWORD\", \"@\")",
     ] {
         is_found(text, PASSWORD, "password");
     }
@@ -82,6 +88,11 @@ fn where_only_a_password_stands_a_word_is_one() {
         "curl --user \"app:@\" https://a.internal/",
         "sshpass -p @ ssh app",
         "docker login -u app -p @ registry.internal",
+        "cd app && docker login -u \"$APP\" -p @ registry.internal",
+        "{\"command\": \"helm registry login -u app -p @ registry.internal\"}",
+        "$ sudo /usr/bin/mongosh --host db -u app -p @",
+        "plink.exe -ssh app@host -pw @",
+        "echo 'machine api.internal login deploy password @' > ~/.netrc",
     ] {
         is_found(
             &text.replace("'app'@'%'", "app"),
@@ -126,5 +137,168 @@ fn what_only_looks_like_a_secret_is_left_alone() {
         "def connect(password: str = None): ...",
     ] {
         assert_eq!(found(text), [], "{text}");
+    }
+}
+
+/// Each has a value that would be found in another place.
+#[test]
+fn prose_commands_and_code_that_speak_of_passwords_are_left_alone() {
+    for text in [
+        // Where a password is spoken of.
+        "Enter your login and password below",
+        "Enter the default login and password below",
+        "disable login with password authentication",
+        "login or password incorrect",
+        "the machine default login and password below",
+        "on machine db1 use login root password hunter2!x",
+        "You can pass `--depth=1` to git",
+        "we pass 'x1=2&y3' and the passphrase \"hunter2!x\"",
+        // Where `-p` is a port, a path or a name.
+        "docker run --name mongo -p 27017:27017 mongo",
+        "docker run --name mysql -p 3306:3306 mysql",
+        "docker run -d --name mongo -p 27017 mongo",
+        "apt-get install -y mysql-server && mkdir -p /var/run/mysqld",
+        "docker login ghcr.io && docker run -p 8080:80 app",
+        "docker login -u app; ssh -p 2222x host",
+        "docker login -p 8080:80 app",
+        "docker login -p /run/secrets/login app",
+        "mysql -u root -p inventory",
+        "sshpass -e ssh -p 2222x host",
+        "sshpass -f file ssh -p 2222x host",
+        "the mongo shell -p option5 of plink -pw option5",
+        // Second arguments.
+        "Route::get('forgot-password', 'Auth\\ForgotPasswordController@show')",
+        "Route::put('password', 'Auth\\Password2Controller@show')",
+        "label(\"password\", \"Password:\")",
+        "register(\"password\", \"/auth/password\")",
+        "set(\"password\", \"/auth/v1\")",
+        "put(\"password\", \"Password1:\")",
+        "add(\"password\", \"password.required!\")",
+        "getField(\"password\", \"hunter2!x\")",
+        // Names in code.
+        "this.host=e.host;this.pass=e.pass;",
+        "this.host=e.host;this.pass=e.pass||\"\";",
+        "username=u;password=config.password",
+        "host=h&&user=u;password=newPassword;",
+        // Regular expressions.
+        "token: \"^[A-Za-z0-9_-]{20,}$\"",
+        "password: '^\\d+$'",
+        "secret = \"^sk_[0-9a-f]{40}$@x!\"",
+        "\"token\": \"^(tok1|key2)\\w{16,64}$@\"",
+        // Public keys, and keys of tables and stores.
+        "GPG_KEY=A035C8C19219BA821ECEA86B64E628F8D684696D",
+        "ENV GPG_KEY=7169605F62C751356D054A26A821E680E5FA6305",
+        "PGP_KEY=A035C8C19219BA821ECEA86B64E628F8D684696D",
+        "KMS_KEY=q7Zk2mWv9Rt4Lx8Bn3Hc",
+        "ROW_KEY=q7Zk2mWv9Rt4Lx8Bn3Hc",
+        "S3_KEY=q7Zk2mWv9Rt4Lx8Bn3Hc",
+        "ROUTING_KEY=q7Zk2mWv9Rt4Lx8Bn3Hc",
+        "BUILD_KEY=q7Zk2mWv9Rt4Lx8Bn3Hc",
+        "QUERY_HASH_KEY=q7Zk2mWv9Rt4Lx8Bn3Hc",
+        "SSH_HOST_KEY=q7Zk2mWv9Rt4Lx8Bn3Hc",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+        is_found_however_cut(text);
+    }
+}
+
+#[test]
+fn what_says_more_than_key_is_a_secret_beside_such_a_part() {
+    for name in [
+        "S3_SECRET_KEY",
+        "S3_ACCESS_KEY",
+        "GPG_PRIVATE_KEY",
+        "LOB_KEY",
+    ] {
+        is_found(&format!("{name}=@"), TOKEN, "generic-secret");
+    }
+}
+
+/// Every name in every form: the sieve announces what is said, and so the answer is the same however the text is cut.
+#[test]
+fn names_say_the_same_in_every_form_however_the_text_is_cut() {
+    let others = [
+        "pw",
+        "db_pw",
+        "VENDOR_KEY",
+        "GPG_KEY",
+        "value",
+        "login",
+        "api key",
+        "is",
+    ];
+    let names = PASSWORDS.iter().chain(&SECRETS).chain(&others);
+    for (turn, name) in names.enumerate() {
+        for (at, form) in [
+            "# @",
+            "# '@'",
+            "#  '@'",
+            "# ''@'",
+            "#\t'@'",
+            "#\n\"@\"",
+            "my # is @",
+            "# is \"@\"",
+            "#=@",
+            "# = \"@\"",
+            "# => '@'",
+            "# :::= `@`",
+            "#: str = '@'",
+            "\"#\": \"@\"",
+            "#:\n  @",
+            "<#>@</#>",
+            "<# a=\"b\">@</#>",
+            "a key=\"#\" value=\"@\"",
+            "name: #\n  value: @",
+            "--# @",
+            "-# \"@\"",
+            "(-# @",
+            "\n-# @",
+            "\"-#\" \"@\"",
+            "x-# @",
+            "#(\"@\")",
+            "f(\"#\", \"@\")",
+            "f( \"#\", \"@\")",
+            "f(\n \"#\", \"@\")",
+            "put(\"#\", \"@\")",
+            "put( \"#\", \"@\")",
+            "put(\n \"#\", \"@\")",
+            "put('it`s #', '@')",
+            "put('#',\n\"@\")",
+            "put(('#','@'",
+            "NetworkCredential(\"#\", '@')",
+            "NetworkCredential( \"o'#\", '@')",
+            "NetworkCredential(\"o'#\", \"@\")",
+            "user # identified by '@'",
+            "user # identified by  '@'",
+            "user # identified by\n'@'",
+            "ConvertTo-SecureString  \"@\" #",
+            "machine # login # password @",
+            "docker login -u # -p  @",
+            "Authorization:  Basic @ #",
+            "Authorization: Token  @ #",
+            "curl -u #:@",
+            "host=#;#=@;",
+            "Cookie: #=@",
+            "?#=@&",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let value = [TOKEN, PASSWORD, "--depth=1", "hunter2!x"][(turn + at) % 4];
+            let text = form.replace('#', name).replace('@', value);
+            let far = ["", "and so on ", "x y z "][at % 3].repeat(turn % 12);
+            for text in [
+                &text,
+                &format!("{far}{text}"),
+                &format!("{far}{} ", text.to_uppercase()),
+            ] {
+                assert_eq!(
+                    scan(text, &Detectors::default()),
+                    everywhere(text),
+                    "{text}"
+                );
+            }
+            is_found_however_cut(&format!("a {text} b"));
+        }
     }
 }

@@ -15,7 +15,9 @@ pub(super) fn is_password(value: &[u8], quoted: bool) -> bool {
         .count();
     let code =
         value.iter().any(|byte| b"(){}[]|".contains(byte)) || (!quoted && is_path_of_names(value));
-    let enough = digits > 0 || signs > 0;
+    // `"password", "Password:"` is a label.
+    let label = quoted && value.ends_with(b":") && digits == 0 && signs == 1;
+    let enough = (digits > 0 || signs > 0) && !label;
     !code && enough && !is_filler(value) && entropy(value) >= 2.0
 }
 
@@ -32,9 +34,46 @@ fn is_path_of_names(value: &[u8]) -> bool {
         })
 }
 
-/// Whether a value where only a password stands is one: not what stands there in manuals.
-pub(super) fn is_known(value: &[u8], _quoted: bool) -> bool {
-    !is_placeholder(value)
+/// Whether a value behind such a name in a call is one: routes, labels and the names of messages stand there too.
+pub(super) fn is_argument(value: &[u8], quoted: bool) -> bool {
+    let lower = value.to_ascii_lowercase();
+    let names = |word: &&[u8]| lower.windows(word.len()).any(|part| part == *word);
+    value.iter().any(u8::is_ascii_digit)
+        && !value.iter().any(|byte| b"/\\@".contains(byte))
+        && !value.ends_with(b":")
+        && ![
+            &b"passw"[..],
+            b"passphrase",
+            b"passcode",
+            b"pwd",
+            b"kennwort",
+        ]
+        .iter()
+        .any(names)
+        && is_password(value, quoted)
+}
+
+/// Whether a value behind `-p` is a password: no ports, no path, no other option.
+pub(super) fn is_flag(value: &[u8], quoted: bool) -> bool {
+    let ports = value.contains(&b':')
+        && value
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || b":.".contains(byte));
+    !ports && !matches!(value, [b'/' | b'-' | b'.' | b'~', ..]) && is_known(value, quoted)
+}
+
+/// Whether a value where only a password stands is one: not what stands there in manuals, nor a name in code.
+pub(super) fn is_known(value: &[u8], quoted: bool) -> bool {
+    let name = value
+        .iter()
+        .position(|byte| b"|&?".contains(byte))
+        .unwrap_or(value.len());
+    let lower = value.to_ascii_lowercase();
+    let code = !quoted
+        && (is_path_of_names(&value[..name])
+            || lower.ends_with(b"password") && value.iter().all(u8::is_ascii_alphabetic));
+    !code
+        && !is_placeholder(value)
         && !is_plain(value)
         && !NO_PASSWORDS
             .iter()
@@ -104,6 +143,7 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
     let has = |word: &&[u8]| lower.windows(word.len()).any(|part| part == *word);
     matches!(value, [b'$' | b'{' | b'<' | b'[' | b'%' | b'@' | b'&', ..])
         || is_filler(value)
+        || is_expression(value)
         || PLACEHOLDERS.iter().any(|word| has(&word.as_bytes()))
         || lower.windows(4).any(|part| {
             part.iter()
@@ -112,6 +152,26 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
         || b"0123456789012345678901234567890"
             .windows(value.len().min(31))
             .any(|part| part == value && value.len() > 8)
+}
+
+/// Whether it is a regular expression: it has a range of characters, a class of them, or a count.
+fn is_expression(value: &[u8]) -> bool {
+    let ranges = value
+        .windows(4)
+        .any(|part| matches!(part, b"[a-z" | b"[A-Z" | b"[0-9" | b"[^\\s"));
+    let classes = || {
+        value.windows(2).enumerate().any(|(at, part)| {
+            matches!(part, b"\\d" | b"\\w" | b"\\S")
+                && !value.get(at + 2).is_some_and(u8::is_ascii_alphanumeric)
+        })
+    };
+    let counts = || {
+        value.split(|byte| *byte == b'{').skip(1).any(|rest| {
+            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            digits > 0 && matches!(rest.get(digits), Some(b',' | b'}'))
+        })
+    };
+    ranges || classes() || counts()
 }
 
 /// What stands for a password in manuals.

@@ -153,7 +153,7 @@ fn texts() -> impl Strategy<Value = String> {
 }
 
 /// The findings without any of the short cuts: every detector is asked about every place.
-fn everywhere(text: &str) -> Vec<Finding> {
+pub(crate) fn everywhere(text: &str) -> Vec<Finding> {
     everywhere_with(&Detectors::default(), text)
 }
 

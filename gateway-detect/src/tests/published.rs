@@ -205,3 +205,45 @@ fn a_private_key_is_found_to_its_end_whatever_its_lines_begin_with() {
         super::is_found_however_cut(&text);
     }
 }
+
+#[test]
+fn postal_codes_are_no_numbers_of_persons() {
+    for text in [
+        "Social Security Administration, Baltimore, MD 21235-6401",
+        "Taxpayer Advocate Service, Fresno, CA 93888-0014",
+        "Individual taxpayer mail: Austin, TX 73301-0002",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+    }
+}
+
+#[test]
+fn the_private_lines_of_a_key_are_those_that_are_counted() {
+    for (count, newline) in [
+        (2, "\n"),
+        (2, "\r\n"),
+        (14, "\n"),
+        (14, "\r\n"),
+        (8, "\r\n"),
+    ] {
+        let lines = vec!["AAAAgQCnhV8sZ0aVj7nDqW1xQp3Lk9Tb5YfRm2EoUi4CvGdHs6NzXw0PlJyKtBa"; count];
+        let key = format!("Private-Lines: {count}{newline}{}", lines.join(newline));
+        for end in ["Private-MAC: 5b1d", "Private-Hash: 5b1d", "and", ""] {
+            let text = format!("x\n{key}{newline}{end}");
+            let expected = [("private-key".to_owned(), key.clone())];
+            assert_eq!(found(&text), expected, "{text}");
+            super::is_found_however_cut(&text);
+        }
+    }
+    // With a wrong count, a line of another kind ends them.
+    let text = "Private-Lines: 9\nAAAAgQCnhV8sZ0aVj7nDqW1xQp3Lk9Tb5YfRm2EoUi4CvGdHs6NzXw0PlJyKtBa\nPrivate-MAC: 00";
+    assert_eq!(found(text).len(), 1);
+    super::is_found_however_cut(text);
+    for text in [
+        "Private-Lines: 0\nAAAA",
+        "Private-Lines: many\nAAAA",
+        "Private-Lines: 1234\nAAAA",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+    }
+}

@@ -1,0 +1,86 @@
+//! Passwords in commands and in netrcs, where `-p` and `password` say so only in their places.
+//!
+//! In: the text up to such a word. Out: whether it is the place of a password. `-p` is a port or a path of most programs, and a login and a
+//! password stand in much prose: the program has to begin the command, and the machine the entry.
+
+/// Whether this option is that of a password: in a simple command whose program has it. `complete` says that nothing before is missing.
+pub(super) fn takes_password(front: &[u8], option: &[u8], complete: bool) -> bool {
+    let hard = front.iter().rposition(|byte| b"&|;\n".contains(byte));
+    let command = &front[hard.map_or(0, |at| at + 1)..];
+    if (hard.is_some() || complete) && has_option(command, option) {
+        return true;
+    }
+    // A command in quotes begins right behind one.
+    let mut quotes = command
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| b"\"'`(".contains(byte));
+    quotes.any(|(at, _)| {
+        let inside = &command[at + 1..];
+        !inside.starts_with(b" ") && has_option(inside, option)
+    })
+}
+
+fn has_option(command: &[u8], option: &[u8]) -> bool {
+    let mut words = words(command).skip_while(|word| PROMPTS.contains(word));
+    let Some(program) = words.next() else {
+        return false;
+    };
+    let program = program
+        .rsplit(|byte| b"/\\".contains(byte))
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    let program = program.strip_suffix(b".exe").unwrap_or(&program);
+    let user = |word: &[u8]| word == b"-u" || word == b"--username";
+    match (program, option) {
+        // Behind it stands the command of another program.
+        (b"sshpass", b"-p") => words.all(|word| word.starts_with(b"-")),
+        (b"psexec" | b"psexec64" | b"mongo" | b"mongosh" | b"mongodump", b"-p") => words.any(user),
+        (b"plink" | b"pscp" | b"psftp" | b"putty", b"-pw") => true,
+        (program, b"-p") if CLIENTS.contains(&program) => match words.next() {
+            Some(b"login") => true,
+            Some(b"registry" | b"auth") => words.next() == Some(b"login"),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// Whether an entry of a netrc goes on behind this text with a password: `machine … login …`, from the beginning of a line.
+pub(super) fn is_netrc(front: &[u8]) -> bool {
+    let (front, user) = last(front);
+    let (front, login) = last(front);
+    let (front, host) = last(front);
+    let (front, machine) = last(front);
+    let begins = front.trim_ascii_end();
+    login == b"login"
+        && machine == b"machine"
+        && !host.is_empty()
+        && !matches!(user, b"and" | b"or" | b"with")
+        && (begins.is_empty()
+            || front[begins.len()..].contains(&b'\n')
+            || matches!(front, [.., b'"' | b'\'' | b'`']))
+}
+
+/// The last word, and what stands before it.
+fn last(text: &[u8]) -> (&[u8], &[u8]) {
+    let text = text.trim_ascii_end();
+    let before = text
+        .iter()
+        .rposition(|byte| !byte.is_ascii_graphic() || b"\"'`".contains(byte));
+    text.split_at(before.map_or(0, |at| at + 1))
+}
+
+fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty())
+}
+
+/// What may stand before a command.
+const PROMPTS: [&[u8]; 7] = [b"$", b"#", b">", b"-", b"sudo", b"run:", b"RUN"];
+/// The programs that log in with a user and a password.
+const CLIENTS: [&[u8]; 11] = [
+    b"docker", b"podman", b"nerdctl", b"buildah", b"skopeo", b"helm", b"oras", b"crane", b"az",
+    b"cf", b"oc",
+];
