@@ -221,14 +221,17 @@ impl Adoption {
             if let Some(who) = workload.name.strip_prefix("run:") {
                 self.tend_launches(who, &cas);
                 let namespaces = adopt::namespaces(members).into_iter();
+                let namespaces = namespaces.take(MOST_NAMESPACES);
                 watched.extend(namespaces.map(|(namespace, pids)| (namespace, pids, true)));
                 continue;
             }
+            let first = watched.len();
             for (namespace, pids) in adopt::namespaces(members.iter().copied()) {
                 seen.insert(namespace);
                 self.tend(&workload, &cas, namespace, pids[0], &members);
                 watched.push((namespace, pids, self.is_given(namespace)));
             }
+            watched.truncate(first + MOST_NAMESPACES);
         }
         let known: Vec<u64> = self.known().keys().copied().collect();
         for namespace in known.into_iter().filter(|known| !seen.contains(known)) {
@@ -350,5 +353,7 @@ pub(super) fn source(paths: &Paths) -> String {
 }
 
 const PERIOD: Duration = Duration::from_secs(1);
+/// Of one workload; marks are not without end. The rest is not watched for what is opened.
+const MOST_NAMESPACES: usize = 128;
 /// Who shares a namespace may leave it.
 const AGAIN: Duration = Duration::from_secs(10);

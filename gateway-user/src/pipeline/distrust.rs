@@ -83,11 +83,21 @@ pub(super) async fn record(
     Ok(entry.close(closed).await?)
 }
 
-/// What a client has read its roots from, as far as that was seen: the last bundle without the CA, else the last one with it.
+/// Which bundles a client has opened, as far as that was seen: the last one without the CA, else the last one with it. Of several it is not known which
+/// it verified with.
 fn read(opened: &[Bundle]) -> String {
     let mut latest = opened.iter().rev();
     match latest.clone().find(|bundle| !bundle.held) {
-        Some(bundle) => format!("; it opened {}, which did not have the CA", bundle.path),
+        Some(bundle) => {
+            let others = match opened.iter().any(|bundle| bundle.held) {
+                true => ", and others that had it",
+                false => "",
+            };
+            format!(
+                "; it opened {}, which did not have the CA{others}",
+                bundle.path
+            )
+        }
         None => latest.next().map_or_else(String::new, |bundle| {
             format!("; it opened {}, which had the CA", bundle.path)
         }),
@@ -110,10 +120,10 @@ mod tests {
         assert_eq!(read(&[]), "");
         let has = [bundle("/a.pem", true), bundle("/b.pem", true)];
         assert_eq!(read(&has), "; it opened /b.pem, which had the CA");
-        let lacks = [bundle("/a.pem", false), bundle("/b.pem", true)];
-        assert_eq!(
-            read(&lacks),
-            "; it opened /a.pem, which did not have the CA"
-        );
+        let lacks = [bundle("/a.pem", false)];
+        let said = "; it opened /a.pem, which did not have the CA";
+        assert_eq!(read(&lacks), said);
+        let several = [bundle("/a.pem", false), bundle("/b.pem", true)];
+        assert_eq!(read(&several), format!("{said}, and others that had it"));
     }
 }

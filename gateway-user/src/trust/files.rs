@@ -2,9 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 
+use nix::libc;
 use thiserror::Error;
 
 /// One operation that failed on one path.
@@ -33,7 +34,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, FileError> {
             let kind = io::ErrorKind::InvalidInput;
             return Err(io::Error::new(kind, "not a regular file"));
         }
-        File::open(path)
+        // It may have become one meanwhile.
+        let how = libc::O_NONBLOCK | libc::O_NOCTTY;
+        File::options().read(true).custom_flags(how).open(path)
     };
     let mut bytes = Vec::new();
     open(path)

@@ -6,15 +6,18 @@
 //! leaves the package damaged. Variables cover the others. There is no variable for Java that it keeps silent about, and what manages Java homes puts
 //! each version into a folder of its own: they are bound whoever may write them, unless a Python package brings them.
 //!
-//! Invariant: a path that leads elsewhere by a link is passed over, so an environment cannot have a file of its choice replaced.
+//! Invariants: a path that leads elsewhere by a link is passed over, so an environment cannot have a file of its choice replaced; however many words
+//! and folders a workload names, the search is short, and it waits for nobody.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use nix::libc;
 
 use super::access::{Ids, Right};
 
@@ -47,6 +50,7 @@ pub(super) fn keystores(command: &[OsString], variables: &Variables) -> Vec<Path
         .collect();
     let words = command
         .iter()
+        .take(MOST_WORDS)
         .map(OsString::as_os_str)
         .filter(|word| Path::new(word).ends_with("java"));
     let javas = words
@@ -87,6 +91,7 @@ fn find(command: &OsStr, variables: &Variables) -> Option<PathBuf> {
         return Some(PathBuf::from(command)).filter(|path| runs(path));
     }
     std::env::split_paths(variables.get(OsStr::new("PATH"))?)
+        .take(MOST_FOLDERS)
         .map(|dir| dir.join(command))
         .find(|path| runs(path))
 }
@@ -94,7 +99,8 @@ fn find(command: &OsStr, variables: &Variables) -> Option<PathBuf> {
 /// Directories that hold `lib/python3*`.
 fn prefixes(command: &[OsString], variables: &Variables) -> Vec<PathBuf> {
     let mut prefixes = Vec::new();
-    for program in command.iter().filter_map(|word| find(word, variables)) {
+    let words = command.iter().take(MOST_WORDS);
+    for program in words.filter_map(|word| find(word, variables)) {
         let interpreter = interpreter(&program, variables);
         for path in [Some(program), interpreter].into_iter().flatten() {
             // A virtual environment links its python to the base's, whose packages it may use as well.
@@ -110,7 +116,13 @@ fn prefixes(command: &[OsString], variables: &Variables) -> Vec<PathBuf> {
 /// The program named by the first line of a script.
 fn interpreter(program: &Path, variables: &Variables) -> Option<PathBuf> {
     let mut line = Vec::new();
-    BufReader::new(File::open(program).ok()?.take(FIRST_LINE))
+    // What was a file just now may be a pipe, which would be waited for.
+    let how = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = File::options().read(true).custom_flags(how).open(program);
+    let file = file
+        .ok()
+        .filter(|file| file.metadata().is_ok_and(|meta| meta.is_file()))?;
+    BufReader::new(file.take(FIRST_LINE))
         .read_until(b'\n', &mut line)
         .ok()?;
     let mut words = line
@@ -131,6 +143,7 @@ fn package_directories(prefix: &Path) -> Vec<PathBuf> {
             continue;
         };
         for entry in entries
+            .take(MOST_ENTRIES)
             .flatten()
             .filter(|entry| entry.file_name().as_bytes().starts_with(b"python3"))
         {
@@ -160,6 +173,13 @@ const BUNDLES: [&str; 5] = [
 ];
 
 const KEYSTORE: &str = "lib/security/cacerts";
+
+/// Of a command: those that start another program come first.
+const MOST_WORDS: usize = 64;
+/// Of `PATH`.
+const MOST_FOLDERS: usize = 64;
+/// Of a folder of libraries.
+const MOST_ENTRIES: usize = 10_000;
 
 /// The kernel reads no more of the first line of a script (`BINPRM_BUF_SIZE`).
 const FIRST_LINE: u64 = 256;
@@ -247,6 +267,26 @@ mod tests {
             bundles(&words([agent.as_os_str()]), &path),
             slice::from_ref(&bundle)
         );
+    }
+
+    #[test]
+    fn nothing_is_waited_for_and_no_search_is_long() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(interpreter(&pipe, &Variables::new()), None);
+        let (venv, bundle) = venv();
+        let python = venv.path().join("bin/python").into_os_string();
+        let mut command = vec![OsString::from("/x"); MOST_WORDS];
+        command[MOST_WORDS - 1] = python.clone();
+        assert_eq!(bundles(&command, &Variables::new()), [bundle]);
+        command.insert(0, "/x".into());
+        assert!(bundles(&command, &Variables::new()).is_empty());
+        let mut folders = vec![PathBuf::from("/x"); MOST_FOLDERS];
+        folders.push(venv.path().join("bin"));
+        let path = std::env::join_paths(folders).unwrap();
+        let variables = Variables::from([("PATH".into(), path)]);
+        assert_eq!(find(OsStr::new("python"), &variables), None);
     }
 
     #[test]

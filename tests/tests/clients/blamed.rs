@@ -215,7 +215,7 @@ for line in sys.stdin:
     assert_eq!(agent.ask()?, "untrusted");
     let told = row(&world, |row| row["standing"] == "refuses")?;
     ensure!(
-        text(&told, "reason").contains("it opened no bundle"),
+        text(&told, "reason").contains("it was not seen to open a bundle"),
         "{told}"
     );
     assert_eq!(told["opened"], json!([]), "{told}");

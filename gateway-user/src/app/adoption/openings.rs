@@ -1,25 +1,27 @@
 //! Which bundles the processes of workloads open: watched while they run, kept for when one of them refuses the gateway.
 //!
 //! In: mount namespaces in which processes of workloads live, and what the kernel tells of openings there. Out: for a process, the bundles it has
-//! opened and whether they had its CA. One thread reads; it looks into a bundle once for each process and state of the file, and pauses where
-//! openings come faster than anybody's ordinary work, so that a workload which opens files for a living costs no more than a part of a core. What is
-//! lost then is a reason less, never a permit.
+//! opened and whether they had its CA, and whether these are known to be all.
+//!
+//! Invariant: what is not seen, be it that a mount cannot be watched or that openings were lost, is a reason less, never a wrong one.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod listen;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 use crate::identity;
-use crate::kernel::cgroup;
 use crate::trust::adopt;
-use crate::trust::opened::{Bundle, Event, Group, Kept, Opening};
+use crate::trust::opened::{Bundle, Group, Kept, Table, Watch};
 
 /// What is watched, and what was seen.
 pub(in crate::app) struct Openings {
@@ -27,9 +29,17 @@ pub(in crate::app) struct Openings {
     kept: Mutex<Kept>,
     /// Who is governed where: folders of cgroups, with the workload's number and the CA that signs.
     governed: Mutex<Vec<Governed>>,
+    /// Who finds out who is governed does so alone, lest what was found earlier comes later.
+    finding: Mutex<()>,
+    /// Files that are no bundles, in this state, of each workload.
+    none: Mutex<BTreeMap<u32, HashSet<[u64; 4]>>>,
+    /// More comes than is read.
+    behind: AtomicBool,
     watched: Mutex<BTreeMap<u64, Watched>>,
     own_program: Option<(u64, u64)>,
     own_namespace: Option<u64>,
+    /// The mounts of the host.
+    hosts: Option<u64>,
 }
 
 /// A tagged cgroup.
@@ -45,14 +55,14 @@ pub(super) struct Governed {
 enum Watched {
     /// All of it.
     Whole(Whole),
-    /// The bundles of these processes, for others live there too.
-    Bundles(BTreeSet<u32>),
+    /// The bundles of the distribution, for others live there too; since then. Others come in their place.
+    Bundles(Instant),
 }
 
 /// A namespace that is watched by its mounts. Its number, and theirs, may be another's once its last process has ended.
 struct Whole {
-    /// Its mounts, as they were.
-    table: String,
+    /// Its mounts, as they were, and whether all are watched.
+    watch: Watch,
     /// In milliseconds since 1970.
     since: u64,
     /// A process in it, by number and start; nobody yet where a launch is about to begin.
@@ -83,11 +93,13 @@ impl Openings {
             group,
             kept: Mutex::default(),
             governed: Mutex::default(),
+            finding: Mutex::default(),
+            none: Mutex::default(),
+            behind: AtomicBool::new(false),
             watched: Mutex::default(),
             own_program: program(std::process::id()),
-            own_namespace: fs::metadata("/proc/self/ns/mnt")
-                .ok()
-                .map(|meta| meta.ino()),
+            own_namespace: number("self"),
+            hosts: number("1"),
         });
         let listening = Arc::clone(&openings);
         let thread = std::thread::Builder::new().name("tollgate-openings".to_owned());
@@ -100,11 +112,27 @@ impl Openings {
         }
     }
 
-    /// Who is governed, from now on.
-    pub(super) fn govern(&self, governed: Vec<Governed>) {
+    /// Who is governed, from now on, as it is found out.
+    pub(super) fn govern<E>(
+        &self,
+        find: impl FnOnce() -> Result<Vec<Governed>, E>,
+    ) -> Result<(), E> {
+        let _alone = lock(&self.finding);
+        let governed = find()?;
         let numbers: BTreeSet<u32> = governed.iter().map(|of| of.workload).collect();
-        lock(&self.kept).retain(|workload| numbers.contains(&workload));
-        *lock(&self.governed) = governed;
+        let mut before = lock(&self.governed);
+        let (mut kept, mut none) = (lock(&self.kept), lock(&self.none));
+        kept.retain(|workload| numbers.contains(&workload));
+        none.retain(|workload, _| numbers.contains(workload));
+        for of in &governed {
+            let mut known = before.iter().filter(|known| known.workload == of.workload);
+            if known.any(|known| known.ca != of.ca) {
+                kept.look_again(of.workload);
+                none.remove(&of.workload);
+            }
+        }
+        *before = governed;
+        Ok(())
     }
 
     /// Watches a namespace that a launch is about to begin in.
@@ -113,14 +141,13 @@ impl Openings {
     /// It is no mount namespace, or the gateway's own.
     pub(in crate::app) fn watch_launch(&self, namespace: &OwnedFd) -> io::Result<()> {
         let number = File::from(namespace.try_clone()?).metadata()?.ino();
-        if Some(number) == self.own_namespace {
+        if [self.own_namespace, self.hosts].contains(&Some(number)) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let since = now();
-        self.group.watch_namespace(namespace.as_fd())?;
-        // Which mounts there are is seen when it is next looked at.
+        let watch = self.group.watch_namespace(namespace.as_fd())?;
         let whole = Whole {
-            table: String::new(),
+            watch,
             since,
             by: None,
         };
@@ -128,57 +155,56 @@ impl Openings {
         Ok(())
     }
 
-    /// Watches a namespace, whole if nobody else lives in it, as far as that is not done yet.
+    /// Watches a namespace as far as that is not done yet: whole if nobody else lives in it; of the host's the bundles of the distribution. What
+    /// strangers share with a workload otherwise is not watched.
     pub(super) fn watch(&self, namespace: u64, pids: &[u32], alone: bool) {
         let Some(pid) = pids.first() else {
             return;
         };
-        let whole = alone && Some(namespace) != self.own_namespace;
-        let done = match whole {
-            true => self.watch_whole(namespace, *pid),
-            false => self.watch_bundles(namespace, pids),
+        let host = [self.own_namespace, self.hosts].contains(&Some(namespace));
+        let done = match (host, alone) {
+            (true, _) => self.watch_bundles(namespace, *pid),
+            (false, true) => self.watch_whole(namespace, *pid),
+            (false, false) => {
+                lock(&self.watched).remove(&namespace);
+                return;
+            }
         };
         if let Err(error) = done {
+            lock(&self.watched).remove(&namespace);
             tracing::debug!(pid, %error, "which bundles it opens is not told");
         }
     }
 
     fn watch_whole(&self, namespace: u64, pid: u32) -> io::Result<()> {
-        let table = fs::read_to_string(format!("/proc/{pid}/mountinfo"))?;
+        let table = self.group.digest(&Table::of(pid)?);
         let since = match lock(&self.watched).get(&namespace) {
             Some(Watched::Whole(known)) if known.lasts(namespace) => {
-                if known.table == table {
+                if known.watch.table == table {
                     return Ok(());
                 }
-                known.since
+                // What was opened by way of a new mount until now was not seen.
+                after_now()
             }
             _ => now(),
         };
         let by = identity::started(pid).map(|start| (pid, start));
         let opened = File::open(format!("/proc/{pid}/ns/mnt"))?;
-        self.group.watch_namespace(opened.as_fd())?;
-        let whole = Whole { table, since, by };
+        let watch = self.group.watch_namespace(opened.as_fd())?;
+        let watch = Watch { table, ..watch };
+        let whole = Whole { watch, since, by };
         lock(&self.watched).insert(namespace, Watched::Whole(whole));
         Ok(())
     }
 
-    fn watch_bundles(&self, namespace: u64, pids: &[u32]) -> io::Result<()> {
-        let fresh: Vec<u32> = {
-            let mut watched = lock(&self.watched);
-            let known = watched.entry(namespace);
-            let known = known.or_insert_with(|| Watched::Bundles(BTreeSet::new()));
-            let Watched::Bundles(known) = known else {
-                return Ok(());
-            };
-            known.retain(|pid| pids.contains(pid));
-            pids.iter()
-                .copied()
-                .filter(|pid| known.insert(*pid))
-                .collect()
-        };
-        for pid in fresh {
-            self.group.watch_bundles(pid)?;
+    fn watch_bundles(&self, namespace: u64, pid: u32) -> io::Result<()> {
+        match lock(&self.watched).get(&namespace) {
+            Some(Watched::Bundles(since)) if since.elapsed() < AGAIN => return Ok(()),
+            _ => {}
         }
+        let opened = File::open(format!("/proc/{pid}/ns/mnt"))?;
+        self.group.watch_bundles(opened.as_fd())?;
+        lock(&self.watched).insert(namespace, Watched::Bundles(Instant::now()));
         Ok(())
     }
 
@@ -207,104 +233,60 @@ impl Openings {
 
     /// What a process has opened, the last one last.
     pub(in crate::app) fn of(&self, pid: u32, start: Duration) -> Vec<Bundle> {
-        let kept = lock(&self.kept);
-        let process = kept.of((pid, identity::ticks(start)));
+        let key = (pid, identity::ticks(start));
+        let mut kept = lock(&self.kept);
+        settle(&mut kept, key);
+        let process = kept.of(key);
         process.map_or_else(Vec::new, |process| {
             process.bundles.iter().cloned().collect()
         })
     }
 
-    /// What the processes of a workload have opened that run, and since when its namespaces are watched, for `tollgate trust status`.
+    /// What the processes of a workload have opened that run, whether that is all, and since when its namespaces are watched, for
+    /// `tollgate trust status`.
     pub(super) fn rows(&self, workload: u32) -> Value {
-        let kept = lock(&self.kept);
-        let all = kept.all(workload);
-        let running = all.filter(|((pid, ticks), _)| identity::started(*pid) == Some(*ticks));
-        let rows = running.map(|((pid, _), process)| {
-            json!({"pid": pid, "exe": process.exe, "bundles": process.bundles})
+        let current = !self.behind.load(Ordering::Relaxed);
+        let mut kept = lock(&self.kept);
+        let running = |(pid, ticks): &(u32, u64)| identity::started(*pid) == Some(*ticks);
+        let keys = kept.all(workload).map(|(key, _)| key);
+        let keys: Vec<_> = keys.filter(running).collect();
+        keys.iter().for_each(|key| settle(&mut kept, *key));
+        let processes = keys.iter().filter_map(|key| Some((key, kept.of(*key)?)));
+        let rows = processes.map(|((pid, start), process)| {
+            json!({
+                "pid": pid,
+                "start": start,
+                "exe": process.exe,
+                "whole": process.whole && current,
+                "bundles": process.bundles,
+            })
         });
+        let rows: Vec<_> = rows.collect();
         let watched = lock(&self.watched);
         let whole = watched.iter().filter_map(|(namespace, of)| match of {
-            Watched::Whole(of) => Some(json!({"namespace": namespace, "since": of.since})),
+            Watched::Whole(of) => {
+                Some(json!({"namespace": namespace, "since": of.since, "all": of.watch.all}))
+            }
             Watched::Bundles(_) => None,
         });
-        json!({"processes": rows.collect::<Vec<_>>(), "watched": whole.collect::<Vec<_>>()})
+        json!({"processes": rows, "watched": whole.collect::<Vec<_>>()})
     }
+}
 
-    fn listen(&self) {
-        let (mut since, mut opened) = (Instant::now(), 0);
-        loop {
-            let batch = match self.group.next() {
-                Ok(batch) => batch,
-                Err(error) => {
-                    tracing::debug!(%error, "openings are not read");
-                    std::thread::sleep(PAUSE);
-                    continue;
-                }
-            };
-            if batch.lost {
-                tracing::debug!("more was opened than is read: some openings are not told");
-            }
-            opened += batch.opened;
-            for event in batch.events {
-                match event {
-                    Event::Opened(opening) => self.note(&opening),
-                    Event::Began(pid) => self.began(pid),
-                }
-            }
-            if since.elapsed() > PAUSE {
-                (since, opened) = (Instant::now(), 0);
-            } else if opened > MOST {
-                std::thread::sleep(PAUSE.saturating_sub(since.elapsed()));
-            }
-        }
+/// Sees whether it runs another program by now.
+fn settle(kept: &mut Kept, (pid, ticks): (u32, u64)) {
+    let exe = fs::read_link(format!("/proc/{pid}/exe"));
+    if let (Ok(exe), Some(program)) = (exe, program(pid))
+        && identity::started(pid) == Some(ticks)
+    {
+        kept.settle((pid, ticks), &exe, program);
     }
+}
 
-    /// A launch looks for its CA on the way to its command, and may have opened much by then.
-    fn began(&self, pid: u32) {
-        if let Some(ticks) = identity::started(pid) {
-            lock(&self.kept).begin((pid, ticks));
-        }
-    }
-
-    /// Keeps an opening by a process of a workload. Who has ended by now is not known any more.
-    fn note(&self, opening: &Opening) {
-        let pid = opening.pid;
-        // The way of a launch to its command, and who answers for bundles there.
-        let exe = fs::read_link(format!("/proc/{pid}/exe"));
-        let (Ok(exe), Some(ticks)) = (exe, identity::started(pid)) else {
-            return;
-        };
-        if self.own_program.is_some() && program(pid) == self.own_program {
-            return;
-        }
-        let Ok(state) = opening.state() else {
-            return;
-        };
-        if lock(&self.kept).again((pid, ticks), &exe, state, now()) {
-            return;
-        }
-        let Some(governed) = self.whose(pid) else {
-            return;
-        };
-        if let Ok(Some(held)) = opening.holds(&governed.ca) {
-            let bundle = Bundle {
-                path: opening.path.clone(),
-                held,
-                at: now(),
-                state,
-            };
-            lock(&self.kept).keep((pid, ticks), governed.workload, exe, bundle);
-        }
-    }
-
-    /// The workload of a process, by its cgroup.
-    fn whose(&self, pid: u32) -> Option<Governed> {
-        let place = identity::cgroup(pid)?;
-        let folder = cgroup::mount().ok()?.join(place.trim_start_matches('/'));
-        let governed = lock(&self.governed);
-        let mine = governed.iter().filter(|of| folder.starts_with(&of.folder));
-        mine.max_by_key(|of| of.folder.as_os_str().len()).cloned()
-    }
+/// The mount namespace of a process.
+fn number(process: &str) -> Option<u64> {
+    let meta = fs::metadata(format!("/proc/{process}/ns/mnt"));
+    meta.ok().map(|meta| meta.ino())
 }
 
 /// What tells a program from another.
@@ -319,12 +301,18 @@ fn now() -> u64 {
     now.unwrap_or_default().as_millis() as u64
 }
 
+/// A little later, since it is known only so well when a process began.
+fn after_now() -> u64 {
+    now() + LATER
+}
+
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Files in a pause's time: many more than programs open when they start.
-const MOST: usize = 2000;
-const PAUSE: Duration = Duration::from_millis(100);
+/// How often the bundles of the host are looked for anew: those that a package brings are other files.
+const AGAIN: Duration = Duration::from_secs(10);
+/// In milliseconds; more than `tollgate trust status` allows for.
+const LATER: u64 = 100;
 /// How long a launch may take from its namespace to its first process, in milliseconds.
 const STARTING: u64 = 10_000;

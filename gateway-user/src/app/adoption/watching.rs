@@ -20,20 +20,21 @@ impl Adoption {
         let Some(openings) = &self.openings else {
             return Ok(());
         };
-        let mut governed = Vec::new();
-        for (folder, number) in self.kernel.tagged()? {
-            let workload = self.registry.by_number(number);
-            let authority = workload.and_then(|of| self.keeper.authority(&of.name).ok());
-            if let Some(authority) = authority {
-                governed.push(Governed {
-                    folder,
-                    workload: number,
-                    ca: Arc::from(authority.signing().pem()),
-                });
+        openings.govern(|| {
+            let mut governed = Vec::new();
+            for (folder, number) in self.kernel.tagged()? {
+                let workload = self.registry.by_number(number);
+                let authority = workload.and_then(|of| self.keeper.authority(&of.name).ok());
+                if let Some(authority) = authority {
+                    governed.push(Governed {
+                        folder,
+                        workload: number,
+                        ca: Arc::from(authority.signing().pem()),
+                    });
+                }
             }
-        }
-        openings.govern(governed);
-        Ok(())
+            Ok(governed)
+        })
     }
 
     /// Watches these namespaces and no others; those in which nobody else lives whole.

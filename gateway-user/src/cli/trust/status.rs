@@ -157,12 +157,14 @@ fn rows(workload: &Value, sessions: &[Session]) -> Vec<Value> {
         };
         observe(&mut facts, own());
         facts.launched = launched;
-        facts.watched =
-            namespace.is_some_and(|namespace| opened::from_its_beginning(workload, namespace, pid));
-        facts.opened = opened::of(workload, pid, &exe, &cas);
+        let process = opened::process(workload, pid, &exe);
+        facts.watched = process.is_some_and(|of| of["whole"] == true)
+            && namespace
+                .is_some_and(|namespace| opened::from_its_beginning(workload, namespace, pid));
+        facts.opened = process.map_or_else(Vec::new, |of| opened::of(of, pid, &cas));
         let verdict = assess::assess(&facts);
         let certain = facts.refused.as_ref();
-        let certain = certain.map(|reason| reason.contains(CERTAIN) || verdict.bundle.is_some());
+        let certain = certain.map(|reason| reason.contains(CERTAIN));
         rows.push(json!({
             "workload": name,
             "pid": pid,
@@ -207,7 +209,7 @@ fn rows(workload: &Value, sessions: &[Session]) -> Vec<Value> {
             "pid": session.process.pid,
             "exe": exe,
             "standing": "ended",
-            "certain": reason.contains(CERTAIN) || bundle.is_some(),
+            "certain": reason.contains(CERTAIN),
             "bundle": bundle,
             "name": session.name,
             "reason": format!("{reason}{more}"),
@@ -284,7 +286,7 @@ fn table(rows: &[Value]) -> String {
     )
 }
 
-/// How a refusal begins that says why.
-const CERTAIN: &str = "distrusts our CA (alert";
+/// How a refusal begins that says why, which is that it does not know the CA.
+const CERTAIN: &str = "distrusts our CA (alert unknown_ca";
 /// As far back as one looks for what a process did.
 const SESSIONS: u32 = 5000;

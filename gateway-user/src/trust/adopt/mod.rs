@@ -37,7 +37,7 @@ use crate::sys::mounts;
 
 pub use renew::{renew, renew_launch};
 use view::Ours;
-pub(super) use view::mount_points;
+pub(super) use view::{Mount, mounted};
 pub use view::{members, namespaces, stranger};
 
 /// What was put where.
@@ -191,8 +191,8 @@ pub fn came(pid: u32, ca_pem: &str) -> Option<i64> {
 fn since(pid: u32, anchor: &Anchor) -> Option<i64> {
     let folder = PathBuf::from(format!("/proc/{pid}/root/etc/ssl/certs"));
     let file = folder.join(format!("{}.pem", anchor.name()));
-    let seen = fs::read_to_string(&file).ok()?;
-    let same = seen.trim() == anchor.pem.trim();
+    let seen = files::read(&file).ok()?;
+    let same = seen.trim_ascii() == anchor.pem.trim().as_bytes();
     let changed = |meta: fs::Metadata| meta.mtime() * 1000 + meta.mtime_nsec() / 1_000_000;
     same.then(|| fs::metadata(&file).map_or(0, changed))
 }
@@ -250,8 +250,8 @@ fn now_ms() -> u64 {
     now.unwrap_or_default().as_millis() as u64
 }
 
-/// The words and the environment of a process, and its executable as one word more.
-pub(super) fn invocation(pid: u32) -> (Vec<OsString>, Variables) {
+/// The words and the environment of a process, and its executable as one word more, the first.
+fn invocation(pid: u32) -> (Vec<OsString>, Variables) {
     let parts = |name: &str| -> Vec<OsString> {
         let content = fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
         let parts = content.split(|byte| *byte == 0);
@@ -260,8 +260,9 @@ pub(super) fn invocation(pid: u32) -> (Vec<OsString>, Variables) {
             .map(|part| OsString::from_vec(part.to_vec()))
             .collect()
     };
-    let mut words = parts("cmdline");
-    words.extend(fs::read_link(format!("/proc/{pid}/exe")).map(OsString::from));
+    let exe = fs::read_link(format!("/proc/{pid}/exe"));
+    let exe = exe.into_iter().map(OsString::from);
+    let words = exe.chain(parts("cmdline")).collect();
     let pair = |text: OsString| {
         let bytes = text.into_vec();
         let at = bytes.iter().position(|byte| *byte == b'=')?;

@@ -91,12 +91,32 @@ fn mount_of(line: &str, source: &str) -> Option<Ours> {
     })
 }
 
-/// The kinds of file systems and where they are seen, of a table of mounts.
-pub(in crate::trust) fn mount_points(table: &str) -> impl Iterator<Item = (&str, PathBuf)> {
+/// A mount of a table.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(in crate::trust) struct Mount {
+    /// Its number.
+    pub(in crate::trust) id: u64,
+    /// The mount that it is on, its device and what of that it shows.
+    of: String,
+    /// Where it is seen.
+    pub(in crate::trust) path: PathBuf,
+    /// The kind of its file system.
+    pub(in crate::trust) kind: String,
+}
+
+/// The mounts of a table.
+pub(in crate::trust) fn mounted(table: &str) -> impl Iterator<Item = Mount> {
     table.lines().filter_map(|line| {
         let (mount, kind) = line.split_once(" - ")?;
-        let path = mount.split(' ').nth(4)?;
-        Some((kind.split(' ').next()?, PathBuf::from(unescaped(path))))
+        let (id, rest) = mount.split_once(' ')?;
+        let mut fields = rest.splitn(5, ' ');
+        let of = [fields.next()?, fields.next()?, fields.next()?].join(" ");
+        Some(Mount {
+            id: id.parse().ok()?,
+            of,
+            path: PathBuf::from(unescaped(fields.next()?)),
+            kind: kind.split(' ').next()?.to_owned(),
+        })
     })
 }
 
@@ -143,12 +163,17 @@ mod tests {
     #[test]
     fn mounts_are_told_with_their_kinds() {
         let table = "22 1 253:0 / / rw - ext4 /dev/vda rw\n23 22 0:5 / /proc\\040x rw shared:1 - proc proc rw\nno mount\n";
-        let points: Vec<_> = mount_points(table).collect();
+        let mount = |id, of: &str, path: &str, kind: &str| Mount {
+            id,
+            of: of.to_owned(),
+            path: path.into(),
+            kind: kind.to_owned(),
+        };
         let wanted = [
-            ("ext4", PathBuf::from("/")),
-            ("proc", PathBuf::from("/proc x")),
+            mount(22, "1 253:0 /", "/", "ext4"),
+            mount(23, "22 0:5 /", "/proc x", "proc"),
         ];
-        assert_eq!(points, wanted);
+        assert_eq!(mounted(table).collect::<Vec<_>>(), wanted);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub struct Facts {
     pub once: Option<&'static str>,
     /// The bundles that it was seen to open, the last one last.
     pub opened: Vec<Seen>,
-    /// Whether it was watched for that from its beginning.
+    /// Whether these are all, as far as it can be seen: each mount was watched since its program began, and nothing was lost.
     pub watched: bool,
     /// Whether `tollgate run` has started it.
     pub launched: bool,
@@ -88,7 +88,7 @@ pub struct Verdict {
     pub reason: String,
     /// The command, or the step, that changes it; empty where nothing is to be done.
     pub remedy: String,
-    /// The bundle that it has read instead.
+    /// The bundle without the CA that it has opened, by which it may have come to refuse.
     pub bundle: Option<PathBuf>,
 }
 
@@ -107,9 +107,13 @@ pub fn assess(facts: &Facts) -> Verdict {
         _ if facts.trusted => {
             return verdict(Standing::Trusts, "it has sent requests", String::new());
         }
-        Some(refused) if facts.elsewhere && blamed.is_none() => {
+        // What it opened besides may be for anything.
+        Some(refused) if facts.elsewhere => {
             let remedy = "let policy permit tls.splice for the service, so that it passes unopened, or change its pins";
-            let reason = format!("it trusts the CA for other names; here {refused}");
+            let besides = blamed.map_or_else(String::new, |seen| {
+                format!("{}, and may verify this name with it", facts.lacking(seen))
+            });
+            let reason = format!("it trusts the CA for other names; here {refused}{besides}");
             return verdict(Standing::Pinned, &reason, remedy.to_owned());
         }
         Some(refused) if refused.contains("does not accept") && !kind.says_unknown() => {
@@ -121,7 +125,7 @@ pub fn assess(facts: &Facts) -> Verdict {
     if !facts.sees && !kind.names_its_own(&facts.environment) {
         let reason = facts.left.as_deref();
         let reason = reason.unwrap_or("its view of the certificates has no CA of Tollgate");
-        let read = blamed.map_or_else(String::new, lacking);
+        let read = blamed.map_or_else(String::new, |seen| facts.lacking(seen));
         let reason = format!("{reason}{read}");
         return Verdict {
             bundle: blamed.map(|seen| seen.path.clone()),
@@ -143,7 +147,7 @@ pub fn assess(facts: &Facts) -> Verdict {
             ),
             false => (Standing::Refuses, read_elsewhere(facts.launched)),
         };
-        let reason = format!("{refused}{}", lacking(seen));
+        let reason = format!("{refused}{}", facts.lacking(seen));
         return Verdict {
             bundle: Some(seen.path.clone()),
             ..verdict(standing, &reason, remedy.to_owned())
@@ -195,33 +199,42 @@ fn refusing(facts: &Facts, refused: &str, late: bool) -> (Standing, String, &'st
         let remedy = "it pins the certificate or has other roots as well: permit tls.splice for the service, or leave it refused";
         return (Standing::Refuses, reason, remedy);
     }
-    if facts.watched {
+    // One that looks in a folder opens nothing where no name in it fits.
+    if facts.watched && !facts.environment.contains_key("SSL_CERT_DIR") {
         let reason = format!(
-            "{refused}; it opened no bundle: its roots are compiled in, or it pins the certificate"
+            "{refused}; it was not seen to open a bundle: its roots may be compiled in or in a folder of its own, or it pins the certificate"
         );
         return (Standing::Refuses, reason, SPLICE);
     }
+    let reason = format!("{refused}; which bundle it opened is not known");
     let remedy = "see which bundle it names in its code; `tollgate run` covers the common ones";
-    (Standing::Refuses, refused.to_owned(), remedy)
+    (Standing::Refuses, reason, remedy)
 }
 
 impl Facts {
-    /// The bundle by which it came to refuse: the last one that did not have the CA.
+    /// The bundle by which it may have come to refuse: the last one that did not have the CA.
     fn blamed(&self) -> Option<&Seen> {
         let latest = self.opened.iter().rev();
         latest
             .filter(|_| self.refused.is_some())
             .find(|seen| !seen.held)
     }
-}
 
-fn lacking(seen: &Seen) -> String {
-    let since = if seen.holds {
-        "did not have the CA yet"
-    } else {
-        "does not have the CA"
-    };
-    format!("; it opened {}, which {since}", seen.path.display())
+    /// What is said of a bundle without the CA: of several that it opened it is not known which one it verified with.
+    fn lacking(&self, seen: &Seen) -> String {
+        let since = match seen.holds {
+            true => "did not have the CA yet",
+            false => "does not have the CA",
+        };
+        let besides = match self.opened.iter().any(|of| of.held) {
+            true => ", and others that have it",
+            false => "",
+        };
+        format!(
+            "; it opened {}, which {since}{besides}",
+            seen.path.display()
+        )
+    }
 }
 
 /// What helps one that reads a bundle of its own.

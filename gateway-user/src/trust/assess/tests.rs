@@ -103,11 +103,7 @@ fn the_bundle_that_was_opened_says_why_and_what_helps() {
     };
     let own = judged(&|facts| {
         facts.launched = true;
-        facts.elsewhere = true;
-        facts.opened = vec![
-            opened("/own.pem", false, false),
-            opened("/etc/b.crt", true, true),
-        ];
+        facts.opened = vec![opened("/own.pem", false, false)];
     });
     assert_eq!(own.standing, Standing::Refuses);
     assert_eq!(own.bundle.as_deref(), Some(Path::new("/own.pem")));
@@ -116,6 +112,27 @@ fn the_bundle_that_was_opened_says_why_and_what_helps() {
             .ends_with("it opened /own.pem, which does not have the CA")
     );
     assert!(own.remedy.contains("--trust=fdsubst"), "{}", own.remedy);
+
+    let several = |facts: &mut Facts| {
+        facts.opened = vec![
+            opened("/kubernetes/ca.crt", false, false),
+            opened("/etc/b.crt", true, true),
+        ];
+    };
+    let which = judged(&several);
+    assert_eq!(which.standing, Standing::Refuses);
+    assert!(
+        which.reason.ends_with(", and others that have it"),
+        "{}",
+        which.reason
+    );
+    // One that trusts for other names pins this one, whatever else it opened.
+    let pinned = judged(&|facts| {
+        several(facts);
+        facts.elsewhere = true;
+    });
+    assert_eq!((pinned.standing, pinned.bundle), (Standing::Pinned, None));
+    assert!(pinned.reason.contains("may verify"), "{}", pinned.reason);
 
     let early = judged(&|facts| facts.opened = vec![opened("/b.crt", false, true)]);
     assert_eq!(early.standing, Standing::Restart);
@@ -131,12 +148,19 @@ fn the_bundle_that_was_opened_says_why_and_what_helps() {
 
     let none = judged(&|facts| facts.watched = true);
     assert!(
-        none.reason.contains("it opened no bundle"),
+        none.reason.contains("it was not seen to open a bundle"),
         "{}",
         none.reason
     );
-    let unseen = judged(&|_| {});
-    assert!(!unseen.reason.contains("opened"), "{}", unseen.reason);
+    let folder = |facts: &mut Facts| {
+        facts.watched = true;
+        let folder = ("SSL_CERT_DIR".to_owned(), "/certs".to_owned());
+        facts.environment.extend([folder]);
+    };
+    for unknown in [judged(&|_| {}), judged(&folder)] {
+        let ends = "which bundle it opened is not known";
+        assert!(unknown.reason.ends_with(ends), "{}", unknown.reason);
+    }
 
     let shared = judged(&|facts| {
         facts.sees = false;

@@ -19,10 +19,13 @@ pub(super) fn is_named_so(path: &Path) -> bool {
     name.starts_with(b"cacert") || ends || hashed
 }
 
-/// Whether it has all of these CAs; nothing where nobody would verify with it.
+/// Whether it has all of these CAs; nothing where nobody would verify with it. Of what is larger than any bundle it is not known.
 pub(super) fn read(file: File, path: &Path, anchors: &[Anchor]) -> io::Result<Option<bool>> {
     let mut content = Vec::new();
-    file.take(LARGEST).read_to_end(&mut content)?;
+    file.take(LARGEST + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > LARGEST {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
     Ok(judge(&content, path, anchors))
 }
 
@@ -63,8 +66,8 @@ const FOLDERS: &[&str] = &[
 const JKS: &[u8] = &[0xfe, 0xed, 0xfe, 0xed];
 /// How PKCS12 and a certificate in DER do.
 const SEQUENCE: u8 = 0x30;
-/// Far above any bundle.
-const LARGEST: u64 = 16 << 20;
+/// The largest known bundle has 1 MB.
+pub(super) const LARGEST: u64 = 2 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! What processes have opened, as far back as it is kept: the last processes of each workload, and of each the last bundles.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,22 @@ pub struct Process {
     pub exe: PathBuf,
     /// The last one last.
     pub bundles: VecDeque<Bundle>,
+    /// Whether these are all that this program has opened since it began, as far as it was watched.
+    pub whole: bool,
+    /// Programs that it was about to run, by device and inode.
+    coming: VecDeque<(u64, u64)>,
+}
+
+impl Process {
+    fn new(workload: u32, exe: PathBuf) -> Self {
+        Self {
+            workload,
+            exe,
+            bundles: VecDeque::new(),
+            whole: false,
+            coming: VecDeque::new(),
+        }
+    }
 }
 
 /// By number and start, which is in ticks since boot.
@@ -60,15 +76,67 @@ impl Kept {
         true
     }
 
-    /// Forgets what the program before had opened, where a process runs another one.
-    pub fn begin(&mut self, key: Key) {
-        if let Some(process) = self.processes.get_mut(&key) {
+    /// A process is about to run this program, which may fail.
+    pub fn coming(&mut self, key: Key, workload: u32, program: (u64, u64)) {
+        let coming = &mut self.process(key, workload, Path::new("")).coming;
+        coming.push_back(program);
+        if coming.len() > MOST_COMING {
+            coming.pop_front();
+        }
+    }
+
+    /// Forgets what the program before had opened, where a process has come to run another one. Openings are told after the fact, in their order.
+    pub fn settle(&mut self, key: Key, exe: &Path, program: (u64, u64)) {
+        let process = self.processes.get_mut(&key);
+        if let Some(process) = process.filter(|of| of.coming.contains(&program)) {
+            exe.clone_into(&mut process.exe);
             process.bundles.clear();
+            process.coming.clear();
+            process.whole = true;
+        }
+    }
+
+    /// A process has opened what is not known.
+    pub fn missed(&mut self, key: Key) {
+        if let Some(process) = self.processes.get_mut(&key) {
+            process.whole = false;
+        }
+    }
+
+    /// Any process of these workloads may have.
+    pub fn missed_by(&mut self, workloads: impl Fn(u32) -> bool) {
+        let all = self.processes.values_mut();
+        for process in all.filter(|process| workloads(process.workload)) {
+            process.whole = false;
+        }
+    }
+
+    /// Another CA signs for a workload: files that were looked into for it are looked into again.
+    pub fn look_again(&mut self, workload: u32) {
+        let all = self.processes.values_mut();
+        let own = all.filter(|process| process.workload == workload);
+        for bundle in own.flat_map(|process| &mut process.bundles) {
+            bundle.state = UNKNOWN;
         }
     }
 
     /// Keeps what a process has opened.
     pub fn keep(&mut self, key: Key, workload: u32, exe: PathBuf, bundle: Bundle) {
+        let process = self.process(key, workload, &exe);
+        if process.exe != exe {
+            process.exe = exe;
+            process.bundles.clear();
+            process.whole = false;
+        }
+        process.bundles.retain(|of| of.path != bundle.path);
+        process.bundles.push_back(bundle);
+        if process.bundles.len() > MOST_BUNDLES {
+            process.bundles.pop_front();
+            process.whole = false;
+        }
+    }
+
+    fn process(&mut self, key: Key, workload: u32, exe: &Path) -> &mut Process {
         if !self.processes.contains_key(&key) {
             let order = self.order.entry(workload).or_default();
             order.push_back(key);
@@ -78,20 +146,8 @@ impl Kept {
                 self.processes.remove(&oldest);
             }
         }
-        let process = self.processes.entry(key).or_insert_with(|| Process {
-            workload,
-            exe: exe.clone(),
-            bundles: VecDeque::new(),
-        });
-        if process.exe != exe {
-            process.exe = exe;
-            process.bundles.clear();
-        }
-        process.bundles.retain(|of| of.path != bundle.path);
-        process.bundles.push_back(bundle);
-        if process.bundles.len() > MOST_BUNDLES {
-            process.bundles.pop_front();
-        }
+        let fresh = || Process::new(workload, exe.to_owned());
+        self.processes.entry(key).or_insert_with(fresh)
     }
 
     /// What a process has opened, the last one last.
@@ -118,6 +174,10 @@ impl Kept {
 const MOST_BUNDLES: usize = 16;
 /// Of one workload; those that have ended are among them, for they are asked about afterwards.
 const MOST_PROCESSES: usize = 512;
+/// The script, its interpreter, that one's loader, and names in `PATH` that came to nothing.
+const MOST_COMING: usize = 16;
+/// Of no file.
+const UNKNOWN: [u64; 4] = [0; 4];
 
 #[cfg(test)]
 mod tests {
@@ -173,9 +233,48 @@ mod tests {
         assert!(!kept.again((1, 1), &"/python".into(), [1, 0, 0, 0], 2));
         kept.keep((1, 1), 7, "/python".into(), bundle("/b.pem", 2));
         assert_eq!(paths(&kept, (1, 1)), ["/b.pem"]);
-        // The same one anew.
-        kept.begin((1, 1));
+        // One that could not be run changes nothing; the same one anew has opened nothing yet.
+        let python = Path::new("/python");
+        kept.coming((1, 1), 7, (8, 1));
+        kept.settle((1, 1), python, (8, 2));
+        assert_eq!(paths(&kept, (1, 1)), ["/b.pem"]);
+        kept.coming((1, 1), 7, (8, 2));
+        kept.settle((1, 1), python, (8, 2));
         assert!(paths(&kept, (1, 1)).is_empty());
+    }
+
+    #[test]
+    fn all_that_it_has_opened_is_known_only_of_a_program_that_was_seen_to_begin() {
+        let whole = |kept: &Kept| kept.of((1, 1)).is_some_and(|of| of.whole);
+        let begun = || {
+            let mut kept = Kept::default();
+            kept.coming((1, 1), 7, (8, 1));
+            assert!(!whole(&kept), "it may fail");
+            kept.settle((1, 1), Path::new("/a"), (8, 1));
+            assert!(whole(&kept));
+            kept
+        };
+        let mut kept = begun();
+        kept.keep((1, 1), 7, "/a".into(), bundle("/a.pem", 1));
+        assert!(whole(&kept));
+        for at in 0..MOST_BUNDLES as u64 {
+            kept.keep((1, 1), 7, "/a".into(), bundle(&format!("/{at}"), at));
+        }
+        assert!(!whole(&kept), "one went");
+        let mut kept = begun();
+        kept.missed((1, 1));
+        assert!(!whole(&kept), "one was not read");
+        let mut kept = begun();
+        kept.missed_by(|workload| workload == 8);
+        assert!(whole(&kept), "another's");
+        kept.missed_by(|_| true);
+        assert!(!whole(&kept), "some were lost");
+        let mut kept = Kept::default();
+        kept.keep((1, 1), 7, "/a".into(), bundle("/a.pem", 1));
+        assert!(!whole(&kept), "a child of a fork");
+        // What it had opened before another CA signed is looked into again.
+        kept.look_again(7);
+        assert!(!kept.again((1, 1), &"/a".into(), [1, 0, 0, 0], 2));
     }
 
     #[test]

@@ -3,38 +3,55 @@
 //!
 //! In: the mount namespaces of workloads. Out: an [`Opening`] for each file that is called as bundles are. The kernel tells after the fact
 //! (fanotify, `FAN_CLASS_NOTIF`): nobody waits for us, and with the descriptor all marks are gone. A namespace of a workload's own is watched whole,
-//! by its mounts; of one that others live in too, only the files that are known to be bundles, so that nothing else costs anybody anything.
+//! by its mounts; of the host's, that others live in too, only the files that distributions have as bundles, so that nothing else costs anybody anything.
 //!
-//! Invariants: nothing is written and no opening is held up; of a file nothing is kept but its path and whether it has the CA; what is kept is bounded.
+//! Invariants: nothing is written and no opening is held up; of a file nothing is kept but its path and whether it has the CA; what is kept is bounded;
+//! a mark lands on the mount or the file that was meant, whatever a workload exchanges meanwhile; nothing is searched for where a workload says.
 //!
-//! When it fails: [`std::io::Error`]; nothing is told of openings, and nothing else changes. Openings are lost where more come than are read.
+//! When it fails: [`std::io::Error`]; nothing is told of openings, and nothing else changes. Openings are lost where more come than are read, which is
+//! told too ([`Event::Lost`]).
 //!
 //! Kernel behaviour relied on: fanotify(7): marks on mounts and inodes need `CAP_SYS_ADMIN`, processes are told by their numbers in the reader's
 //! process namespace, and a descriptor is made for regular files and folders only, so no device is opened; a mark goes with its mount.
 
 mod content;
 mod kept;
+mod table;
 
 use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::fs::MetadataExt;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::fcntl::{AT_FDCWD, OFlag};
+use nix::libc;
 use nix::sys::fanotify::{EventFFlags, Fanotify, FanotifyEvent, InitFlags, MarkFlags, MaskFlags};
-use nix::sys::stat::Mode;
 
-use super::adopt::{invocation, mount_points};
+use super::adopt::Mount;
 use super::anchor::Anchor;
-use super::packages;
 use super::places::Places;
 use crate::sys::mounts;
 pub use kept::{Bundle, Kept, Process};
+pub use table::Table;
+use table::View;
 
 /// What is watched, and tells.
-pub struct Group(Fanotify);
+pub struct Group {
+    fanotify: Fanotify,
+    hasher: RandomState,
+}
+
+/// A namespace that is watched by its mounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watch {
+    /// Whether each mount is that may hold a bundle.
+    pub all: bool,
+    /// What tells its table of mounts from another.
+    pub table: u64,
+}
 
 /// A file that was opened and is called as bundles are.
 pub struct Opening {
@@ -49,8 +66,12 @@ pub struct Opening {
 pub enum Event {
     /// It has opened a bundle.
     Opened(Opening),
-    /// It runs another program from now on.
-    Began(u32),
+    /// It is about to run this program, by device and inode, unless that fails.
+    Coming(u32, (u64, u64)),
+    /// It has opened a file whose path is not known.
+    Missed(u32),
+    /// Here some are missing, of whomever.
+    Lost,
 }
 
 /// What came: openings of bundles, and how many files were opened at all.
@@ -60,8 +81,6 @@ pub struct Batch {
     pub events: Vec<Event>,
     /// Of any file.
     pub opened: usize,
-    /// Some were lost.
-    pub lost: bool,
 }
 
 impl Group {
@@ -76,14 +95,17 @@ impl Group {
             | EventFFlags::O_CLOEXEC
             | EventFFlags::O_LARGEFILE
             | EventFFlags::O_NONBLOCK;
-        Ok(Self(Fanotify::init(flags, opened)?))
+        Ok(Self {
+            fanotify: Fanotify::init(flags, opened)?,
+            hasher: RandomState::new(),
+        })
     }
 
-    /// Watches all that is opened by way of the mounts of this namespace, which nobody but a workload may live in. Returns how many mounts that are.
+    /// Watches all that is opened by way of the mounts of this namespace, which nobody but a workload may live in.
     ///
     /// # Errors
-    /// The namespace cannot be entered, or looked at.
-    pub fn watch_namespace(&self, namespace: BorrowedFd<'_>) -> io::Result<usize> {
+    /// The namespace cannot be entered, or looked at, or has too many mounts.
+    pub fn watch_namespace(&self, namespace: BorrowedFd<'_>) -> io::Result<Watch> {
         self.each_mount(namespace, MarkFlags::FAN_MARK_ADD)
     }
 
@@ -91,45 +113,60 @@ impl Group {
     ///
     /// # Errors
     /// As [`Group::watch_namespace`].
-    pub fn unwatch_namespace(&self, namespace: BorrowedFd<'_>) -> io::Result<usize> {
+    pub fn unwatch_namespace(&self, namespace: BorrowedFd<'_>) -> io::Result<()> {
         self.each_mount(namespace, MarkFlags::FAN_MARK_REMOVE)
+            .map(drop)
     }
 
-    fn each_mount(&self, namespace: BorrowedFd<'_>, what: MarkFlags) -> io::Result<usize> {
-        let flags = what | MarkFlags::FAN_MARK_MOUNT | MarkFlags::FAN_MARK_DONT_FOLLOW;
-        // Its own /proc knows nothing of the thread that enters.
-        let processes = File::open("/proc")?;
+    fn each_mount(&self, namespace: BorrowedFd<'_>, what: MarkFlags) -> io::Result<Watch> {
+        let view = View::new()?;
         mounts::within(namespace, || {
-            let how = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-            let table = openat(&processes, "thread-self/mountinfo", how, Mode::empty())?;
-            let mut text = String::new();
-            File::from(table).read_to_string(&mut text)?;
-            let marked = mount_points(&text).filter(|(kind, _)| FILE_SYSTEMS.contains(kind));
+            let table = view.table()?;
             // What runs a program has read nothing yet.
             let mask = MaskFlags::FAN_OPEN | MaskFlags::FAN_OPEN_EXEC;
-            let marked = marked.filter(|(_, path)| self.mark(flags, mask, path).is_ok());
-            Ok(marked.count())
+            let mark = |mount: &Mount| {
+                let place = view.place(mount).ok()?;
+                self.mark(what | MarkFlags::FAN_MARK_MOUNT, mask, &view, &place)
+                    .ok()
+            };
+            let marked = |mount: &&Mount| table::holds_files(mount) && mark(mount).is_some();
+            let wanted = table.mounts().iter().filter(|of| table::may_hold(of));
+            let (mut marks, mut all) = (0, 0);
+            for mount in wanted {
+                all += 1;
+                marks += usize::from(marked(&mount));
+            }
+            Ok(Watch {
+                all: marks == all,
+                table: self.digest(&table),
+            })
         })?
     }
 
-    /// Watches the bundles that this process is known to read, where it lives with others. Returns how many.
+    /// What tells this table of mounts from another.
+    #[must_use]
+    pub fn digest(&self, table: &Table) -> u64 {
+        self.hasher.hash_one(table)
+    }
+
+    /// Watches the bundles of the distribution in this namespace, the host's. Returns how many.
     ///
     /// # Errors
-    /// It is gone.
-    pub fn watch_bundles(&self, pid: u32) -> io::Result<usize> {
-        let namespace = File::open(format!("/proc/{pid}/ns/mnt"))?;
-        let (words, variables) = invocation(pid);
-        mounts::within(namespace.as_fd(), || {
-            let places = Places::find(Path::new("/"));
-            let mut files = places.bundles;
-            files.extend(places.keystores);
-            files.extend(packages::bundles(&words, &variables));
-            files.extend(packages::keystores(&words, &variables));
-            let marked = files.iter().take(MOST_BUNDLES);
-            let mask = MaskFlags::FAN_OPEN;
-            let mark = |path: &&PathBuf| self.mark(MarkFlags::FAN_MARK_ADD, mask, path).is_ok();
-            let marked = marked.filter(mark);
-            Ok(marked.count())
+    /// It cannot be entered or looked at.
+    pub fn watch_bundles(&self, namespace: BorrowedFd<'_>) -> io::Result<usize> {
+        let view = View::new()?;
+        mounts::within(namespace, || {
+            let table = view.table()?;
+            let Places {
+                bundles, keystores, ..
+            } = Places::find(Path::new("/"));
+            let mark = |path: &&PathBuf| {
+                let file = view.file(&table, path)?;
+                self.mark(MarkFlags::FAN_MARK_ADD, MaskFlags::FAN_OPEN, &view, &file)?;
+                io::Result::Ok(())
+            };
+            let marked = bundles.iter().chain(&keystores);
+            Ok(marked.filter(|path| mark(path).is_ok()).count())
         })?
     }
 
@@ -137,11 +174,21 @@ impl Group {
     pub fn forget_bundles(&self) {
         let flush = MarkFlags::FAN_MARK_FLUSH;
         // Nothing is looked up for that, and so nothing can be missing.
-        let _ = self.0.mark(flush, MaskFlags::empty(), AT_FDCWD, Some("/"));
+        let _ = self
+            .fanotify
+            .mark(flush, MaskFlags::empty(), AT_FDCWD, Some("/"));
     }
 
-    fn mark(&self, flags: MarkFlags, mask: MaskFlags, path: &Path) -> nix::Result<()> {
-        self.0.mark(flags, mask, AT_FDCWD, Some(path))
+    /// By a descriptor: what lies at a path may be exchanged.
+    fn mark(
+        &self,
+        flags: MarkFlags,
+        mask: MaskFlags,
+        view: &View,
+        of: &OwnedFd,
+    ) -> nix::Result<()> {
+        let (folder, path) = view.link(of);
+        self.fanotify.mark(flags, mask, folder, Some(&*path))
     }
 
     /// Waits for what is opened.
@@ -149,8 +196,15 @@ impl Group {
     /// # Errors
     /// Reading failed; it can be tried again.
     pub fn next(&self) -> io::Result<Batch> {
-        let events = match self.0.read_events() {
+        let events = match self.fanotify.read_events() {
             Err(Errno::EINTR) => return Ok(Batch::default()),
+            // Somebody keeps the file for himself, or it is gone: of this one nothing is told, and the others come.
+            Err(error) if OF_ONE.contains(&error) => {
+                return Ok(Batch {
+                    events: vec![Event::Lost],
+                    opened: 1,
+                });
+            }
             read => read?,
         };
         let mut batch = Batch {
@@ -158,7 +212,10 @@ impl Group {
             ..Batch::default()
         };
         for event in events {
-            batch.lost |= event.mask().contains(MaskFlags::FAN_Q_OVERFLOW);
+            if event.mask().contains(MaskFlags::FAN_Q_OVERFLOW) {
+                batch.events.push(Event::Lost);
+                continue;
+            }
             // One from outside of our process namespace has no number.
             let pid = u32::try_from(event.pid()).ok().filter(|pid| *pid != 0);
             batch
@@ -173,10 +230,14 @@ impl Event {
     /// Nothing where a file is not called as bundles are.
     fn of(pid: u32, event: FanotifyEvent) -> Option<Self> {
         if event.mask().contains(MaskFlags::FAN_OPEN_EXEC) {
-            return Some(Self::Began(pid));
+            let program = File::from(event.fd()?.try_clone_to_owned().ok()?);
+            let meta = program.metadata().ok()?;
+            return Some(Self::Coming(pid, (meta.dev(), meta.ino())));
         }
         let descriptor = event.fd()?.as_raw_fd();
-        let path = fs::read_link(format!("/proc/self/fd/{descriptor}")).ok()?;
+        let Ok(path) = fs::read_link(format!("/proc/self/fd/{descriptor}")) else {
+            return Some(Self::Missed(pid));
+        };
         let opening = |path| Self::Opened(Opening { pid, path, event });
         content::is_named_so(&path).then(|| opening(path))
     }
@@ -189,8 +250,9 @@ impl Opening {
     /// It cannot be looked at.
     pub fn state(&self) -> io::Result<[u64; 4]> {
         let meta = self.file()?.metadata()?;
-        let changed = meta.mtime().cast_unsigned() ^ meta.mtime_nsec().cast_unsigned();
-        Ok([meta.dev(), meta.ino(), changed, meta.size()])
+        // What its owner cannot set.
+        let changed = meta.ctime() * 1_000_000_000 + meta.ctime_nsec();
+        Ok([meta.dev(), meta.ino(), changed.cast_unsigned(), meta.size()])
     }
 
     /// Whether it has all of these CAs; nothing where it is no bundle that somebody would verify with.
@@ -215,25 +277,33 @@ pub fn holds_now(pid: u32, path: &Path, ca_pem: &str) -> Option<bool> {
     content::read(seen(pid, path).ok()?, path, &anchors).ok()?
 }
 
-/// The file at a path as a process sees it, links too; nothing is waited for, whatever lies there.
+/// The file at a path as a process sees it, links too. It is looked at before it is opened: opening a device may do something, and a pipe is waited for.
 fn seen(pid: u32, path: &Path) -> io::Result<File> {
     let root = File::open(format!("/proc/{pid}/root"))?;
     let how = nix::fcntl::OpenHow::new()
-        .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)
+        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
         .resolve(nix::fcntl::ResolveFlag::RESOLVE_IN_ROOT);
-    let file = File::from(nix::fcntl::openat2(&root, path, how)?);
-    if !file.metadata()?.is_file() {
+    let found = File::from(nix::fcntl::openat2(&root, path, how)?);
+    if !found.metadata()?.is_file() {
         return Err(Errno::ENOENT.into());
     }
-    Ok(file)
+    let mut options = File::options();
+    let options = options.read(true).custom_flags(libc::O_NONBLOCK);
+    options.open(format!("/proc/self/fd/{}", found.as_raw_fd()))
 }
 
-/// Where certificates lie. Those that ask another process or machine when a file is opened would hold our reading up.
-const FILE_SYSTEMS: &[&str] = &[
-    "btrfs", "erofs", "ext2", "ext3", "ext4", "f2fs", "overlay", "squashfs", "tmpfs", "xfs", "zfs",
+/// What concerns the opening alone that is told: its descriptor could not be made.
+const OF_ONE: &[Errno] = &[
+    Errno::EAGAIN,
+    Errno::EACCES,
+    Errno::EPERM,
+    Errno::ENOENT,
+    Errno::ENXIO,
+    Errno::ENODEV,
+    Errno::ESTALE,
+    Errno::ETXTBSY,
+    Errno::EIO,
 ];
-/// Of one process.
-const MOST_BUNDLES: usize = 64;
 
 #[cfg(test)]
 mod tests;

@@ -9,8 +9,15 @@ fn a_file_is_seen_below_a_processs_root_and_nothing_is_waited_for() {
     let (pid, at) = (std::process::id(), |name: &str| folder.path().join(name));
     fs::write(at("a.pem"), "x").unwrap();
     std::os::unix::fs::symlink(at("a.pem"), at("b.pem")).unwrap();
-    nix::unistd::mkfifo(&at("c.pem"), Mode::S_IRWXU).unwrap();
+    nix::unistd::mkfifo(&at("c.pem"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert!(seen(pid, &at("b.pem")).is_ok());
     assert!(seen(pid, &at("c.pem")).is_err());
     assert!(seen(pid, &at("d.pem")).is_err());
+    assert!(seen(pid, Path::new("/dev/null")).is_err());
+    fs::File::create(at("e.pem"))
+        .unwrap()
+        .set_len(content::LARGEST + 1)
+        .unwrap();
+    let ca = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+    assert_eq!(holds_now(pid, &at("e.pem"), ca), None);
 }
