@@ -222,6 +222,7 @@ pub(super) const MODULES: &[Rule] = &[
             "config",
             "control",
             "detect",
+            "identity",
             "kernel",
             "policy",
             "protocol",
