@@ -178,7 +178,8 @@ fn is_domain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')
 }
 
-const LOCAL: usize = 64;
+/// The longest local part.
+pub(super) const LOCAL: usize = 64;
 const DOMAIN: usize = 254;
 const LABEL: usize = 63;
 

@@ -12,8 +12,8 @@ mod classes;
 
 use std::ops::BitOr;
 
-use bits::{behind_run, runs, small, soon};
-use classes::{ANY, Classes};
+use bits::{reached, runs, small, soon};
+use classes::Classes;
 
 use super::place::Place;
 use super::secret::Secrets;
@@ -71,29 +71,34 @@ impl BitOr for Why {
     }
 }
 
-/// The places of one block of 64, and what the next one has to know of it.
+/// The places of one window of 64 bytes, and what the next one has to know of it. A window begins so early and ends so late that what
+/// stands right before and behind its places is in it: [`STRIDE`] later begins the next one.
 #[derive(Debug)]
 pub(super) struct Sieve {
-    /// Where the block starts; [`NONE`] before the first.
+    /// Where the window starts; [`NONE`] before the first.
     base: usize,
-    /// The classes of this block, of the next and of the one before, from [`turn`](Self::turn) on.
-    blocks: [Classes; 3],
+    /// The classes of this window and of the next, from [`turn`](Self::turn) on.
+    windows: [Classes; 2],
     turn: usize,
+    /// Whether the text, or what is here of it, ends among the places of this window: then there is no next one.
+    last: bool,
     /// Places by reason, in the order of [`ORDER`].
     found: [u64; ORDER.len()],
     any: u64,
     /// Those of them that have a reason which is not looked into any more.
     sure: u64,
-    /// Whether something before the block's first byte announces a value, as far as that goes on.
-    announced: bool,
-    /// Whether the block begins inside the name of an option, or the first argument of a call.
-    option: bool,
-    argument: bool,
-    /// Whether such an argument ended right before the block.
-    closed: bool,
+    /// How far what announces a value, the name of an option and the first argument of a call reach into the next window.
+    announced: u64,
+    option: u64,
+    argument: u64,
 }
 
 const NONE: usize = usize::MAX;
+/// A window's first places are judged with the one before it: these are what they look back at.
+const BEHIND: usize = 4;
+/// The places from here on are judged with the next window: these are what they look ahead at.
+const JUDGED: usize = 58;
+const STRIDE: usize = JUDGED - BEHIND;
 /// No key with a beginning of its own has fewer characters of those that keys are made of; one that counts behind a letter has 16.
 pub(super) const SHORTEST: u32 = 12;
 const ORDER: [Why; 14] = [
@@ -127,15 +132,15 @@ impl Sieve {
     pub(super) fn new() -> Self {
         Self {
             base: NONE,
-            blocks: [Classes::default(); 3],
+            windows: [Classes::default(); 2],
             turn: 0,
+            last: false,
             found: [0; ORDER.len()],
             any: 0,
             sure: 0,
-            announced: true,
-            option: true,
-            argument: true,
-            closed: true,
+            announced: 0,
+            option: 0,
+            argument: 0,
         }
     }
 
@@ -149,9 +154,9 @@ impl Sieve {
         let end = question.text.len().min(until);
         let mut from = from;
         while from < end {
-            if self.base == NONE || from < self.base || from >= self.base + 128 {
+            if self.base == NONE || from < self.base || from >= self.base + STRIDE + JUDGED {
                 self.restart(question, from);
-            } else if from >= self.base + 64 {
+            } else if from >= self.base + JUDGED {
                 self.advance(question);
             }
             let mut left = self.any & u64::MAX << (from - self.base);
@@ -167,7 +172,7 @@ impl Sieve {
                 }
                 left ^= bit;
             }
-            from = self.base + 64;
+            from = self.base + JUDGED;
         }
         None
     }
@@ -194,104 +199,91 @@ impl Sieve {
         why
     }
 
-    /// Begins a block with the two bytes before `from`, which tell all that is asked there; before them may be anything.
+    /// Begins so early that what is before the window says nothing of `from`; of what ends soon, all that fits.
     fn restart(&mut self, question: Question<'_>, from: usize) {
         let Question { text, whole, .. } = question;
-        self.base = from.saturating_sub(2);
-        self.turn = 0;
-        self.blocks[0] = Classes::of(text, self.base, whole);
-        self.blocks[1] = Classes::of(text, self.base + 64, whole);
-        self.blocks[2] = if self.base == 0 {
-            Classes::default()
-        } else {
-            ANY
-        };
-        (self.announced, self.option) = (true, true);
-        (self.argument, self.closed) = (true, true);
+        self.base = from
+            .saturating_sub(BEHIND)
+            .min(text.len().saturating_sub(JUDGED));
+        self.windows[self.turn].read(text, self.base, whole);
+        // Anything may stand before it: what goes on into it, or begins with its first bytes.
+        self.announced = (1 << BEHIND) - 1;
+        (self.option, self.argument) = (0b11, 0b11);
         self.judge(question);
     }
 
     fn advance(&mut self, question: Question<'_>) {
-        self.base += 64;
-        self.turn = (self.turn + 1) % 3;
-        let ahead = (self.turn + 1) % 3;
-        self.blocks[ahead] = Classes::of(question.text, self.base + 64, question.whole);
+        self.base += STRIDE;
+        self.turn ^= 1;
         self.judge(question);
     }
 
     fn judge(&mut self, question: Question<'_>) {
+        let Question { text, whole, .. } = question;
+        self.last = text.len() <= self.base + JUDGED;
+        if !self.last {
+            self.windows[self.turn ^ 1].read(text, self.base + STRIDE, whole);
+        }
         let values = self.values();
-        let [here, ahead, before] = [0, 1, 2].map(|from| &self.blocks[(self.turn + from) % 3]);
-        let valid = match question.text.len() - self.base {
-            0..64 => !(u64::MAX << (question.text.len() - self.base)),
-            _ => u64::MAX,
+        let (here, next) = (&self.windows[self.turn], &self.windows[self.turn ^ 1]);
+        let valid = !(u64::MAX << JUDGED.min(text.len() - self.base));
+        // What follows this window.
+        let ahead = |class: fn(&Classes) -> u64| match self.last {
+            true if whole => 0,
+            true => u64::MAX,
+            false => class(next) >> (64 - STRIDE),
         };
-        // Whether the byte before, and the byte so far behind a place is in a class.
-        let behind =
-            |class: fn(&Classes) -> u64, far: u32| class(here) << far | class(before) >> (64 - far);
-        let after =
-            |class: fn(&Classes) -> u64, far: u32| class(here) >> far | class(ahead) << (64 - far);
-        let both =
-            |class: fn(&Classes) -> u64| u128::from(class(here)) | u128::from(class(ahead)) << 64;
+        let long = |class: fn(&Classes) -> u64, count| runs(class(here), ahead(class), count);
 
         // Words start where no letter or digit stands before.
-        let words = !behind(|all| all.alphanumeric, 1) & valid;
+        let words = !(here.alphanumeric << 1);
         let starts = here.alphanumeric & words;
-        let reach = runs(both(|all| all.reach), 16) as u64;
-        let begins = reach & !words | words & runs(both(|all| all.reach), SHORTEST) as u64;
-        let number = runs(both(|all| all.number), 6) as u64;
-        let small = if here.digit | ahead.digit == 0 {
-            0
-        } else {
-            small(here, ahead) & starts & !behind(|all| all.joint, 1)
+        let reach = long(|all| all.reach, 16);
+        let begins = reach & !words | words & long(|all| all.reach, SHORTEST);
+        let number = runs(here.number, 0, 6);
+        let small = match here.digit {
+            0 => 0,
+            _ => small(here) & starts & !(here.joint << 1),
         };
         let hex = here.hex & starts;
-        let sign = |far| after(|all| all.colon, far) | after(|all| all.hyphen, far);
-        let pair = |far| after(|all| all.hex, far) & after(|all| all.hex, far + 1);
-        let mac = hex & after(|all| all.hex, 1) & sign(2) & pair(3) & sign(5);
-        let colon = after(|all| all.colon, 1)
-            | after(|all| all.colon, 2)
-            | after(|all| all.colon, 3)
-            | after(|all| all.colon, 4);
-        let v6 = if hex & colon == 0 {
-            0
-        } else {
-            hex & colon & runs(both(|all| all.hex | all.colon), 6) as u64
+        let sign = here.colon | here.hyphen;
+        let mac = hex & here.hex >> 1 & sign >> 2 & here.hex >> 3 & here.hex >> 4 & sign >> 5;
+        let colon = here.colon >> 1 | here.colon >> 2 | here.colon >> 3 | here.colon >> 4;
+        let v6 = match hex & colon {
+            0 => 0,
+            begins => begins & runs(here.hex | here.colon, 0, 6),
         };
         let letters = here.alphanumeric & !here.digit;
         // What is made of fewer characters has no longer runs.
-        let long = |class: fn(&Classes) -> u64, count| match reach {
+        let longer = |class: fn(&Classes) -> u64, count| match reach {
             0 => 0,
-            _ => runs(both(class), count) as u64,
+            _ => long(class, count),
         };
-        let secret = long(|all| all.secret, 40);
-        let run = long(|all| all.run, 24);
-        let passport = here.upper & long(|all| all.passport, 36);
-        let digit_soon = soon(both(|all| all.digit), 5) as u64;
+        let secret = longer(|all| all.secret, 40) & !(here.secret << 1);
+        let run = longer(|all| all.run, 24) & !(here.run << 1);
+        let passport = here.upper & longer(|all| all.passport, 36);
+        let digit_soon = soon(here.digit, ahead(|all| all.digit));
         let pem = match here.hyphen {
             0 => 0,
-            _ => runs(both(|all| all.hyphen), 5) as u64 & after(|all| all.upper, 5),
+            _ => runs(here.hyphen, 0, 5) & here.upper >> 5,
         };
-        self.found = [
-            values & valid,
-            begins & valid,
-            self.mail(question) & valid,
+        let found = [
+            values,
+            begins,
+            self.mail(question),
             number & ((here.digit | here.upper) & starts | here.open & words),
             small,
-            starts
-                & letters
-                & after(|all| all.alphanumeric & !all.digit, 1)
-                & after(|all| all.digit, 2)
-                & after(|all| all.digit, 3),
+            starts & letters & letters >> 1 & here.digit >> 2 & here.digit >> 3,
             mac | v6,
-            here.zero & starts & after(|all| all.x, 1) & reach,
+            here.zero & starts & here.x >> 1 & reach,
             pem & words,
-            run & !behind(|all| all.run, 1) & words,
-            secret & words & !behind(|all| all.secret, 1),
+            run & words,
+            secret & words,
             passport & words,
-            starts & reach & digit_soon & !behind(|all| all.joint, 1),
-            own(question, self.base) & valid,
+            starts & reach & digit_soon & !(here.joint << 1),
+            own(question, self.base),
         ];
+        self.found = found.map(|found| found & valid);
         let [values, begins, others @ ..] = &self.found;
         self.sure = others.iter().fold(0, |sure, found| sure | found);
         self.any = self.sure | values | begins;
@@ -301,34 +293,28 @@ impl Sieve {
     /// options, first arguments, and then quotes and spaces; in quotes also behind the ends of `by` and `…string`.
     /// It announces all that [`assign`] says something of: what that comes to accept has to be announced here.
     fn values(&mut self) -> u64 {
-        let [here, before] = [0, 2].map(|from| &self.blocks[(self.turn + from) % 3]);
-        let behind =
-            |class: fn(&Classes) -> u64, far: u32| class(here) << far | class(before) >> (64 - far);
-        let is = here.s & behind(|all| all.i, 1) & behind(|all| all.space, 2);
-        let bearer = here.r & behind(|all| all.e, 1) & behind(|all| all.r, 2);
-        let token = here.n & behind(|all| all.e, 1) & behind(|all| all.k, 2);
-        let word = here.d & behind(|all| all.r, 1);
-        let basic = here.c & behind(|all| all.i, 1) & behind(|all| all.s, 2);
-        let options = here.hyphen & behind(|all| all.hyphen | all.space, 1);
-        let (named, option) = behind_run(options << 1 | u64::from(self.option), here.name);
+        let here = &self.windows[self.turn];
+        let is = here.s & here.i << 1 & here.space << 2;
+        let bearer = here.r & here.e << 1 & here.r << 2;
+        let token = here.n & here.e << 1 & here.k << 2;
+        let word = here.d & here.r << 1;
+        let basic = here.c & here.i << 1 & here.s << 2;
+        let options = here.hyphen & (here.hyphen | here.space) << 1;
+        let option = reached(options << 1 | self.option, here.name);
         // `f("name", `
-        let calls = here.quote & behind(|all| all.left, 1);
-        let (closed, argument) = behind_run(calls << 1 | u64::from(self.argument), !here.quote);
-        let closed = closed & here.quote;
-        let second = here.comma & (closed << 1 | u64::from(self.closed));
-        self.argument = argument || calls >> 63 == 1;
-        self.closed = closed >> 63 == 1;
+        let calls = here.quote & here.left << 1;
+        let argument = reached(calls << 1 | self.argument, !here.quote);
+        let second = here.comma & (argument & here.quote) << 1;
         let words = is | bearer | token | word | basic;
         let ends = here.separator | second;
         // Behind a word comes a space or a quote, behind a separator it may.
-        let starts = ends << 1 | words << 1 & here.quiet | u64::from(self.announced) | named;
-        let (values, announced) = behind_run(starts, here.quiet);
-        self.option = option || options >> 63 == 1;
-        self.announced = announced || (ends | words) >> 63 == 1;
-        let pair = behind(|all| all.g, 3) & behind(|all| all.n, 4)
-            | behind(|all| all.y, 3) & behind(|all| all.b, 4);
-        let quoted = behind(|all| all.quote, 1) & behind(|all| all.space, 2) & pair;
-        (values | quoted) & here.first
+        let starts = ends << 1 | words << 1 & here.quiet | option & !here.name | self.announced;
+        let announced = reached(starts, here.quiet);
+        (self.option, self.argument) = (option >> STRIDE, argument >> STRIDE);
+        self.announced = announced >> STRIDE;
+        let pair = here.g << 3 & here.n << 4 | here.y << 3 & here.b << 4;
+        let quoted = here.quote << 1 & here.space << 2 & pair;
+        (announced & !here.quiet | quoted) & here.first
     }
 
     /// The places from which an `@` can be reached.
@@ -342,26 +328,35 @@ impl Sieve {
             };
             found |= bits(to) & !bits(from);
         };
-        for (signs, base) in [
-            (self.blocks[self.turn].sign, self.base),
-            (self.blocks[(self.turn + 1) % 3].sign, self.base + 64),
-        ] {
-            let mut signs = signs;
-            while signs != 0 {
-                let sign = base + signs.trailing_zeros() as usize;
-                if sign >= text.len() {
-                    break;
-                }
-                if email::may_follow(text.get(sign + 1), whole) {
-                    add(email::local_start(text, sign), sign);
-                }
-                signs &= signs - 1;
+        let here = &self.windows[self.turn];
+        let mut sign = |sign: usize| {
+            if sign < text.len() && email::may_follow(text.get(sign + 1), whole) {
+                add(email::local_start(text, sign), sign);
+            }
+        };
+        each(here.sign, |bit| sign(self.base + bit));
+        if !self.last {
+            // As far as an address reaches from the last place.
+            let next = self.base + STRIDE;
+            each(self.windows[self.turn ^ 1].sign, |bit| sign(next + bit));
+            let far = text.len().min(next + 64)..text.len().min(self.base + JUDGED + email::LOCAL);
+            for at in far.filter(|at| text[*at] == b'@') {
+                sign(at);
             }
         }
-        if !whole && text.len() <= self.base + 128 {
+        if !whole && text.len() < self.base + JUDGED + email::LOCAL {
             add(email::local_start(text, text.len()), text.len());
         }
-        found & self.blocks[self.turn].name
+        found & here.name
+    }
+}
+
+/// Calls `tell` with the place of each bit.
+#[inline]
+fn each(mut bits: u64, mut tell: impl FnMut(usize)) {
+    while bits != 0 {
+        tell(bits.trailing_zeros() as usize);
+        bits &= bits - 1;
     }
 }
 

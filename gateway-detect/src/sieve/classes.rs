@@ -54,38 +54,111 @@ pub(super) struct Classes {
     pub(super) y: u64,
 }
 
-/// What stands behind the end of a text that goes on could be in any class.
-pub(super) const ANY: Classes = Classes::all(u64::MAX);
-
 impl Classes {
-    /// Of the 64 bytes at `at`. Behind the end of a whole text nothing is in any class, behind that of one that goes on all are in each.
-    pub(super) fn of(text: &[u8], at: usize, whole: bool) -> Self {
-        let rest = text.get(at..).unwrap_or_default();
-        if let Some(block) = rest.first_chunk::<64>() {
-            return of_block(block);
+    /// Reads the 64 bytes at `at`, which is in the text. Behind the end of a whole text nothing is in any class, behind that of one that goes on all are in each.
+    pub(super) fn read(&mut self, text: &[u8], at: usize, whole: bool) {
+        let rest = &text[at..];
+        if let Some(block) = rest.first_chunk() {
+            return self.read_block(block);
         }
-        if rest.is_empty() {
-            return if whole { Self::default() } else { ANY };
-        }
-        let beyond = u64::MAX.checked_shl(rest.len() as u32).unwrap_or(0);
-        let mut block = [0; 64];
-        block[..rest.len()].copy_from_slice(rest);
-        let classes = of_block(&block);
-        if whole {
-            classes
+        let before = 64 - rest.len();
+        if let Some(block) = text.last_chunk() {
+            self.read_block(block);
         } else {
-            classes.or(&ANY, beyond)
+            let mut block = [0; 64];
+            block[before..].copy_from_slice(rest);
+            self.read_block(&block);
         }
+        let beyond = if whole { 0 } else { !(u64::MAX >> before) };
+        self.behind(before, beyond);
+    }
+
+    fn read_block(&mut self, block: &[u8; 64]) {
+        let [b0, b1, b2, b3, b4, b5, b6, b7] = planes(block);
+        // By their upper and lower four bits.
+        let ascii = !b7;
+        let (pair, four) = (
+            [!b1 & !b0, !b1 & b0, b1 & !b0, b1 & b0],
+            [!b3 & !b2, !b3 & b2, b3 & !b2, b3 & b2],
+        );
+        let low = |bits: usize| four[bits >> 2] & pair[bits & 3];
+        let (control, sign) = (ascii & !b6 & !b5 & !b4, ascii & !b6 & b5 & !b4);
+        let number = ascii & !b6 & b5 & b4;
+        let (early, late) = (ascii & b6 & !b4, ascii & b6 & b4);
+        let (lower_late, upper_late) = (late & b5, late & !b5);
+
+        let digit = number & !(b3 & (b2 | b1));
+        let letter = early & !low(0) | late & !(b3 & (b2 | b1 & b0));
+        let alphanumeric = digit | letter;
+        let upper = letter & !b5;
+        let (space, left, right) = (sign & low(0), sign & low(8), sign & low(9));
+        let (plus, hyphen) = (sign & low(11), sign & low(13));
+        let (dot, slash) = (sign & low(14), sign & low(15));
+        let (comma, dollar) = (sign & low(12), sign & low(4));
+        let (colon, less) = (number & low(10), number & low(12));
+        let (equal, greater) = (number & low(13), number & low(14));
+        let under = upper_late & low(15);
+        let quotes = sign & (low(2) | low(7)) | early & b5 & low(0);
+        let breaks = control & (low(9) | low(10) | low(11) | low(12) | low(13));
+        let secret = alphanumeric | plus | slash;
+        let lines = under | hyphen;
+        let joint = lines | dot | plus | slash;
+        let open = plus | left;
+        *self = Self {
+            alphanumeric,
+            digit,
+            upper,
+            hex: digit | early & !low(0) & !b3 & !(b2 & b1 & b0),
+            reach: alphanumeric
+                | joint
+                | colon
+                | equal
+                | less
+                | dollar
+                | lower_late & (low(12) | low(14)),
+            run: secret | lines,
+            secret,
+            number: digit | upper | space | hyphen | dot | slash | open | right,
+            passport: digit | upper | less,
+            joint,
+            name: alphanumeric | lines | dot,
+            first: ascii & (b6 | b5) & !space & !(lower_late & low(15)),
+            quiet: quotes | space | breaks,
+            separator: colon | equal | greater | left,
+            open,
+            colon,
+            comma,
+            left,
+            quote: quotes,
+            hyphen,
+            sign: early & !b5 & low(0),
+            space,
+            zero: number & low(0),
+            x: lower_late & low(8),
+            b: early & low(2),
+            c: early & low(3),
+            d: early & low(4),
+            e: early & low(5),
+            g: early & low(7),
+            i: early & low(9),
+            k: early & low(11),
+            n: early & low(14),
+            r: late & low(2),
+            s: late & low(3),
+            y: late & low(9),
+        };
     }
 }
 
 macro_rules! every_class {
     ($($class:ident),*) => {
         impl Classes {
-            const fn all(bits: u64) -> Self {
-                Self { $($class: bits),* }
+            /// What is behind so many bits, and `beyond`.
+            fn behind(&mut self, bits: usize, beyond: u64) {
+                $(self.$class = self.$class >> bits | beyond;)*
             }
 
+            #[cfg(test)]
             fn or(mut self, other: &Self, bits: u64) -> Self {
                 $(self.$class |= other.$class & bits;)*
                 self
@@ -131,83 +204,6 @@ every_class!(
     s,
     y
 );
-
-#[inline]
-fn of_block(block: &[u8; 64]) -> Classes {
-    let [b0, b1, b2, b3, b4, b5, b6, b7] = planes(block);
-    // By their upper and lower four bits.
-    let ascii = !b7;
-    let (pair, four) = (
-        [!b1 & !b0, !b1 & b0, b1 & !b0, b1 & b0],
-        [!b3 & !b2, !b3 & b2, b3 & !b2, b3 & b2],
-    );
-    let low = |bits: usize| four[bits >> 2] & pair[bits & 3];
-    let (control, sign) = (ascii & !b6 & !b5 & !b4, ascii & !b6 & b5 & !b4);
-    let number = ascii & !b6 & b5 & b4;
-    let (early, late) = (ascii & b6 & !b4, ascii & b6 & b4);
-    let (lower_late, upper_late) = (late & b5, late & !b5);
-
-    let digit = number & !(b3 & (b2 | b1));
-    let letter = early & !low(0) | late & !(b3 & (b2 | b1 & b0));
-    let alphanumeric = digit | letter;
-    let upper = letter & !b5;
-    let (space, left, right) = (sign & low(0), sign & low(8), sign & low(9));
-    let (plus, hyphen) = (sign & low(11), sign & low(13));
-    let (dot, slash) = (sign & low(14), sign & low(15));
-    let (comma, dollar) = (sign & low(12), sign & low(4));
-    let (colon, less) = (number & low(10), number & low(12));
-    let (equal, greater) = (number & low(13), number & low(14));
-    let under = upper_late & low(15);
-    let quotes = sign & (low(2) | low(7)) | early & b5 & low(0);
-    let breaks = control & (low(9) | low(10) | low(11) | low(12) | low(13));
-    let secret = alphanumeric | plus | slash;
-    let lines = under | hyphen;
-    let joint = lines | dot | plus | slash;
-    let open = plus | left;
-    Classes {
-        alphanumeric,
-        digit,
-        upper,
-        hex: digit | early & !low(0) & !b3 & !(b2 & b1 & b0),
-        reach: alphanumeric
-            | joint
-            | colon
-            | equal
-            | less
-            | dollar
-            | lower_late & (low(12) | low(14)),
-        run: secret | lines,
-        secret,
-        number: digit | upper | space | hyphen | dot | slash | open | right,
-        passport: digit | upper | less,
-        joint,
-        name: alphanumeric | lines | dot,
-        first: ascii & (b6 | b5) & !space & !(lower_late & low(15)),
-        quiet: quotes | space | breaks,
-        separator: colon | equal | greater | left,
-        open,
-        colon,
-        comma,
-        left,
-        quote: quotes,
-        hyphen,
-        sign: early & !b5 & low(0),
-        space,
-        zero: number & low(0),
-        x: lower_late & low(8),
-        b: early & low(2),
-        c: early & low(3),
-        d: early & low(4),
-        e: early & low(5),
-        g: early & low(7),
-        i: early & low(9),
-        k: early & low(11),
-        n: early & low(14),
-        r: late & low(2),
-        s: late & low(3),
-        y: late & low(9),
-    }
-}
 
 /// The bits of the bytes, by their weight: bit `n` of `planes[w]` is bit `w` of the byte `n`.
 #[inline]
@@ -305,19 +301,26 @@ mod tests {
             let expected = each.fold(Classes::default(), |all, (at, byte)| {
                 all.or(&of_byte(*byte), 1 << at)
             });
-            assert_eq!(of_block(&block), expected, "from {start}");
+            let mut classes = Classes::default();
+            classes.read_block(&block);
+            assert_eq!(classes, expected, "from {start}");
         }
     }
 
     #[test]
     fn behind_the_end_is_nothing_or_anything() {
-        let text = b"ab1";
-        assert_eq!(Classes::of(text, 0, true).alphanumeric, 0b111);
-        assert_eq!(Classes::of(text, 0, false).alphanumeric, u64::MAX);
-        assert_eq!(Classes::of(text, 2, false).digit, u64::MAX);
-        assert_eq!(Classes::of(text, 0, false).digit, !0b11);
-        assert_eq!(Classes::of(text, 3, true), Classes::default());
-        assert_eq!(Classes::of(text, 3, false), ANY);
-        assert_eq!(Classes::of(text, 9, false), ANY);
+        for before in [0, 61, 100] {
+            let text = format!("{}ab1", "z9".repeat(before)).into_bytes();
+            let of = |at: usize, whole| {
+                let mut classes = Classes::default();
+                classes.read(&text, 2 * before + at, whole);
+                classes
+            };
+            assert_eq!(of(0, true).alphanumeric, 0b111);
+            assert_eq!(of(0, true).digit, 0b100);
+            assert_eq!(of(0, false).alphanumeric, u64::MAX);
+            assert_eq!(of(2, false).digit, u64::MAX);
+            assert_eq!(of(0, false).digit, !0b11);
+        }
     }
 }

@@ -109,11 +109,16 @@ fn short_cuts_miss_nothing_that_is_announced() {
         "<a key=\"Password\" value=\"hunter2!x",
         "token :::= \"q7Zk2mWv9Rt4Lx8Bn3Hc",
         "<Pass a=\"b\">hunter2!x</Pass",
+        // Values so long that a window ends in them and begins in what announces them.
+        "put(\"password\", \"q7!Zk2;mWv9*Rt4!Lx8*Bn3;Hcq7!Zk2*mWv9;Rt4!Lx8*Bn3Hcq7!Zk2",
+        " --password \"q7!Zk2;mWv9*Rt4!Lx8*Bn3;Hcq7!Zk2*mWv9;Rt4!Lx8*Bn3Hcq7!Zk2",
+        "the password is  \"q7!Zk2;mWv9*Rt4!Lx8*Bn3;Hcq7!Zk2*mWv9;Rt4!Lx8*Bn3Hcq7!Zk2",
     ] {
         for distance in 0..130 {
             let text = format!("{}{announced}\" and so on", "x ".repeat(distance / 2));
             let text = format!("{}{text}", &"y"[distance % 2..]);
             assert_eq!(scan(&text), everywhere(&text), "{text}");
+            assert_eq!(pieces(cut(&text, &[1])), expected(&text), "{text}");
         }
     }
 }
