@@ -39,24 +39,38 @@ def patience(call):
     return {"timeout": call["timeout"]} if call.get("timeout") else {}
 
 
-async def openai(call, client=None):
-    client = client or made("openai", "AsyncOpenAI" if call.get("async") else "OpenAI")
-    arguments = {"model": call["model"], "messages": [{"role": "user", "content": call["prompt"]}], **patience(call)}
+def said(call):
+    """What is asked in the format of OpenAI's chat completions."""
+    asked = {"model": call["model"], "messages": [{"role": "user", "content": call["prompt"]}]}
     if call.get("tools"):
-        arguments["tools"] = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]
-    if not call.get("stream"):
-        answer = client.chat.completions.create(**arguments)
-        answer = await answer if call.get("async") else answer
-        message = answer.choices[0].message
-        tools = [[tool.function.name, tool.function.arguments] for tool in message.tool_calls or []]
-        return shown(message.content, tools, answer.usage.prompt_tokens, answer.usage.completion_tokens)
-    stream = client.chat.completions.create(**arguments, stream=True, stream_options={"include_usage": True})
-    chunks = [chunk async for chunk in await stream] if call.get("async") else list(stream)
+        asked["tools"] = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]
+    return asked
+
+
+def joined(chunks):
+    """A chat completion in chunks, of which one has the counts."""
     deltas = [choice.delta for chunk in chunks for choice in chunk.choices]
     parts = [part for delta in deltas for part in delta.tool_calls or []]
     tools = [[parts[0].function.name, "".join(part.function.arguments or "" for part in parts)]] if parts else []
     usage = next(chunk.usage for chunk in chunks if chunk.usage)
     return shown("".join(delta.content or "" for delta in deltas), tools, usage.prompt_tokens, usage.completion_tokens)
+
+
+def completed(answer):
+    """One in one piece."""
+    message = answer.choices[0].message
+    tools = [[tool.function.name, tool.function.arguments] for tool in message.tool_calls or []]
+    return shown(message.content, tools, answer.usage.prompt_tokens, answer.usage.completion_tokens)
+
+
+async def openai(call, client=None):
+    client = client or made("openai", "AsyncOpenAI" if call.get("async") else "OpenAI")
+    arguments = {**said(call), **patience(call)}
+    if not call.get("stream"):
+        answer = client.chat.completions.create(**arguments)
+        return completed(await answer if call.get("async") else answer)
+    stream = client.chat.completions.create(**arguments, stream=True, stream_options={"include_usage": True})
+    return joined([chunk async for chunk in await stream] if call.get("async") else list(stream))
 
 
 async def openai_responses(call):
@@ -425,6 +439,45 @@ async def cohere_measured(call):
     return {"vectors": vectors.embeddings.float_, "texts": vectors.texts, "ranked": [result.index for result in ranked.results]}
 
 
+async def mistral(call):
+    from mistralai.client import Mistral
+
+    chat = once("mistral", lambda: Mistral(api_key="agent-key")).chat
+    timeout = {"timeout_ms": 1000 * call["timeout"]} if call.get("timeout") else {}
+    ask, ask_later = (chat.stream, chat.stream_async) if call.get("stream") else (chat.complete, chat.complete_async)
+    answer = (ask_later if call.get("async") else ask)(**said(call), **timeout)
+    answer = await answer if call.get("async") else answer
+    if not call.get("stream"):
+        return completed(answer)
+    return joined([event.data async for event in answer] if call.get("async") else [event.data for event in answer])
+
+
+async def groq(call):
+    chat = made("groq", "AsyncGroq" if call.get("async") else "Groq").chat.completions
+    answer = chat.create(**said(call), **patience(call), stream=bool(call.get("stream")))
+    answer = await answer if call.get("async") else answer
+    if not call.get("stream"):
+        return completed(answer)
+    chunks = [chunk async for chunk in answer] if call.get("async") else list(answer)
+    # Where nobody asks for the counts, they stand beside the chunk.
+    counted = [chunk for chunk in chunks if chunk.x_groq and chunk.x_groq.usage]
+    counted[-1].usage = counted[-1].x_groq.usage
+    return joined(chunks)
+
+
+async def openrouter(call):
+    from openrouter import OpenRouter
+
+    chat = once("openrouter", lambda: OpenRouter(api_key="agent-key")).chat
+    timeout = {"timeout_ms": 1000 * call["timeout"]} if call.get("timeout") else {}
+    answer = (chat.send_async if call.get("async") else chat.send)(**said(call), **timeout, stream=bool(call.get("stream")))
+    answer = await answer if call.get("async") else answer
+    if not call.get("stream"):
+        return {**completed(answer), "cost": answer.usage.cost}
+    chunks = [chunk async for chunk in answer] if call.get("async") else list(answer)
+    return {**joined(chunks), "cost": next(chunk.usage.cost for chunk in chunks if chunk.usage)}
+
+
 def boto3_client(call):
     """A client for Bedrock, with the key in the environment, or with one that signs."""
     from boto3.session import Session
@@ -576,7 +629,7 @@ def shown(text, tools, used, made):
 
 
 CHAT = (openai, openai_azure, openai_responses, openai_completions, anthropic, langchain_openai, langchain_responses, langchain_anthropic, langgraph)
-FAMILIES = (google_genai, google_vertex, google_measured, ollama, ollama_generate, ollama_embed, langchain_google_genai, langchain_ollama, cohere, cohere_older, cohere_measured, boto3_converse, boto3_invoke, boto3_count, langchain_aws)
+FAMILIES = (google_genai, google_vertex, google_measured, ollama, ollama_generate, ollama_embed, langchain_google_genai, langchain_ollama, cohere, cohere_older, cohere_measured, mistral, groq, openrouter, boto3_converse, boto3_invoke, boto3_count, langchain_aws)
 OTHER = (openai_realtime, openai_embeddings, openai_models, openai_kept, anthropic_count, anthropic_models, langchain_embeddings)
 PLAIN = (requests, websockets, httpx, httpx2, aiohttp, urllib3, urllib, grpc)
 KNOWN = {f.__name__.replace("_", "-"): f for f in CHAT + FAMILIES + OTHER + PLAIN}
@@ -590,7 +643,9 @@ async def result(call):
         status = getattr(error, "code" if module == "google" else "status_code", None)
         if module == "botocore":
             status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode")
-        return {"error": type(error).__name__, "module": module, "status": status, "message": str(error)}
+        # Libraries that check a stream's events by a schema have the whole of a strange one apart.
+        message = error.body if type(error).__name__ == "ResponseValidationError" else str(error)
+        return {"error": type(error).__name__, "module": module, "status": status, "message": message}
 
 
 async def main():

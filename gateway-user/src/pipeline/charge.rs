@@ -148,9 +148,10 @@ impl Charge {
         Some(0)
     }
 
-    /// The answer is whole: what it cost, in nanodollars. Without counts the reservation stays spent.
-    pub(super) fn settle(self, usage: Option<Usage>) -> Option<u64> {
-        let cost = cost(&self.price?, usage?)?;
+    /// The answer is whole: what it cost, in nanodollars; what the provider says that it `charged`, where it does. Without counts
+    /// the reservation stays spent.
+    pub(super) fn settle(self, usage: Option<Usage>, charged: Option<u64>) -> Option<u64> {
+        let cost = charged.or_else(|| cost(&self.price?, usage?))?;
         if let Some(hold) = self.hold {
             hold.settle(cost);
         }

@@ -167,7 +167,10 @@ const SIGNED: &str = "policy has something masked in it that its AWS signature (
 
 /// The body of a call whose stream would end without its token counts, with a word for them.
 fn asking(ready: &Ready, family: Option<Family>, masked: Option<&[u8]>) -> Option<Bytes> {
-    let silent = matches!(family, Some(Family::OpenAiChat | Family::OpenAiCompletions));
+    let silent = matches!(
+        family,
+        Some(Family::OpenAiChat | Family::OpenRouterChat | Family::OpenAiCompletions)
+    );
     let streams = ready.call.as_ref().is_some_and(|call| call.stream);
     let body = masked.unwrap_or(ready.payload.bytes());
     (silent && streams)

@@ -52,9 +52,10 @@ pub(super) enum Body {
 /// What requests of a family look like, and answers unless they have vectors in them.
 pub(super) fn shape_of(family: Family) -> Shape {
     match family {
-        Family::OpenAiChat | Family::OpenAiCompletions | Family::OpenAiEmbeddings => {
-            Shape::OpenAiChat
-        }
+        Family::OpenAiChat
+        | Family::OpenRouterChat
+        | Family::OpenAiCompletions
+        | Family::OpenAiEmbeddings => Shape::OpenAiChat,
         Family::OpenAiResponses => Shape::OpenAiResponses,
         Family::OpenAiRealtime => Shape::OpenAiRealtime,
         Family::AnthropicMessages => Shape::AnthropicMessages,

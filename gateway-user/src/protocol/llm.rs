@@ -28,6 +28,8 @@ pub use counts::asking_for_counts;
 pub enum Family {
     /// OpenAI chat completions.
     OpenAiChat,
+    /// The same at OpenRouter, whose errors have numbers and whose counts a price.
+    OpenRouterChat,
     /// OpenAI responses.
     OpenAiResponses,
     /// OpenAI completions, the older API.
@@ -71,6 +73,7 @@ impl Family {
     pub fn name(self) -> &'static str {
         match self {
             Self::OpenAiChat => "openai-chat",
+            Self::OpenRouterChat => "openrouter-chat",
             Self::OpenAiResponses => "openai-responses",
             Self::OpenAiCompletions => "openai-completions",
             Self::OpenAiEmbeddings => "openai-embeddings",
@@ -121,7 +124,10 @@ pub fn recognise(head: &Head, headers: &HeaderMap, listed: bool) -> Option<Endpo
         .or_else(|| kept(&head.method, &segments, listed))
         .or_else(|| models(&head.method, &segments, headers).filter(|_| listed));
     found.map(|(family, action)| Endpoint {
-        family,
+        family: match family {
+            Family::OpenAiChat if head.host == OPENROUTER => Family::OpenRouterChat,
+            family => family,
+        },
         action,
         stream: None,
     })
@@ -211,6 +217,7 @@ pub const EMBED: &str = "llm.embed";
 const COUNT: &str = "llm.count";
 const READ: &str = "llm.read";
 const WRITE: &str = "llm.write";
+const OPENROUTER: &str = "openrouter.ai";
 
 #[cfg(test)]
 mod tests;

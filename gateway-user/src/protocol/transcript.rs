@@ -11,6 +11,7 @@ mod cohere;
 mod gemini;
 mod ollama;
 mod openai;
+mod openrouter;
 mod realtime;
 mod responses;
 
@@ -33,6 +34,8 @@ pub struct Summary {
     pub tool_calls: Vec<ToolCall>,
     /// Tokens, as far as the provider counted them.
     pub usage: Option<Usage>,
+    /// What the provider says that it charged, in nanodollars.
+    pub charged: Option<u64>,
     /// The model that answered.
     pub model: Option<String>,
     /// What the provider said went wrong.
@@ -187,6 +190,7 @@ impl Collector {
             Family::OpenAiRealtime => realtime::event(&value, &mut self.answer),
             Family::Gemini => gemini::read(&value, &mut self.answer),
             Family::Ollama => ollama::read(&value, &mut self.answer),
+            Family::OpenRouterChat => openrouter::read(&value, &mut self.answer),
             Family::Cohere => cohere::event(&value, &mut self.answer),
             Family::BedrockConverse | Family::BedrockInvoke => {
                 bedrock::event(&value, &mut self.answer);
@@ -201,6 +205,7 @@ impl Collector {
             Family::OpenAiResponses => responses::document(value, &mut self.answer),
             Family::Gemini => gemini::read(value, &mut self.answer),
             Family::Ollama => ollama::read(value, &mut self.answer),
+            Family::OpenRouterChat => openrouter::read(value, &mut self.answer),
             Family::Cohere => cohere::document(value, &mut self.answer),
             Family::BedrockConverse | Family::BedrockInvoke => {
                 bedrock::document(value, &mut self.answer);

@@ -1,4 +1,4 @@
-//! A local upstream: the APIs of OpenAI, Anthropic, Gemini, Ollama, Cohere and Bedrock over TLS (HTTP/1.1 and HTTP/2) and in the clear, and a TCP echo.
+//! A local upstream: the APIs of OpenAI, Anthropic, Gemini, Ollama, Cohere, Bedrock, Mistral, Groq and OpenRouter over TLS (HTTP/1.1 and HTTP/2) and in the clear, and a TCP echo.
 //!
 //! In: addresses to listen on and the names of its certificate. Out: where it listens, the CA to trust, and every request it
 //! received, for assertions. Answers are functions of the prompt, equal from run to run, so that what a client sees with and without
@@ -8,6 +8,7 @@ mod anthropic;
 mod authority;
 mod bedrock;
 mod cohere;
+mod compatible;
 mod completions;
 mod embeddings;
 mod gemini;
@@ -31,6 +32,7 @@ use anyhow::Context;
 use tokio::runtime::Runtime;
 
 pub use authority::Authority;
+pub use compatible::CHARGED;
 pub use model::{LEAKED_CARD, LEAKED_EMAIL};
 pub use realtime::SOUND;
 pub use websocket::OLD;

@@ -10,7 +10,8 @@ use super::model::{Conversation, doubled};
 use super::pieces::Pieces;
 use super::serve::{json as document, stream, streamed};
 use super::{
-    anthropic, bedrock, cohere, completions, embeddings, gemini, ollama, openai, responses,
+    anthropic, bedrock, cohere, compatible::Provider, completions, embeddings, gemini, ollama,
+    openai, responses,
 };
 
 /// The answer to a request of a provider's API; `None` to any other.
@@ -18,6 +19,7 @@ pub(super) fn answer(
     method: &Method,
     uri: &Uri,
     from_anthropic: bool,
+    name: Option<&str>,
     body: &Bytes,
     pace: Duration,
 ) -> Option<Response<Pieces>> {
@@ -28,6 +30,9 @@ pub(super) fn answer(
     }
     if path.starts_with("/v1beta") || path.contains(':') {
         return google(method, uri, &body, pace);
+    }
+    if let Some(provider) = Provider::of(path, name) {
+        return compatible(provider, &body, pace);
     }
     if path.starts_with("/api/") {
         return local(method, path, &body, pace);
@@ -124,6 +129,24 @@ fn google(method: &Method, uri: &Uri, body: &Value, pace: Duration) -> Option<Re
         )
     };
     Some(answer.unwrap_or_else(error))
+}
+
+/// OpenAI's chat completions at another provider.
+fn compatible(provider: Provider, body: &Value, pace: Duration) -> Option<Response<Pieces>> {
+    let Some(asked) = openai::read(body) else {
+        let error = openai::error("model and messages are required");
+        return Some(document(StatusCode::BAD_REQUEST, &error));
+    };
+    if !asked.stream {
+        return Some(document(StatusCode::OK, &provider.whole(&asked)));
+    }
+    let with_usage = body["stream_options"]["include_usage"] == true;
+    let events = provider.events(&asked, with_usage);
+    let events = match asked.prompt.contains("twice") {
+        true => doubled(events),
+        false => events,
+    };
+    Some(stream(events, pace))
 }
 
 /// Cohere, in both versions of its API.

@@ -135,21 +135,30 @@ async fn exchange(
         body: body.to_vec(),
     };
     let anthropic = received.header("anthropic-version").is_some();
+    let name = received.sni.clone();
     site.journal.received(received);
     if let Some(opened) = opened {
         return Ok(opened);
     }
-    Ok(answer(&head.method, &head.uri, anthropic, &body, site.pace))
+    Ok(answer(
+        &head.method,
+        &head.uri,
+        anthropic,
+        name.as_deref(),
+        &body,
+        site.pace,
+    ))
 }
 
 fn answer(
     method: &Method,
     uri: &Uri,
     anthropic: bool,
+    name: Option<&str>,
     body: &Bytes,
     pace: Duration,
 ) -> Response<Pieces> {
-    if let Some(answer) = providers::answer(method, uri, anthropic, body, pace) {
+    if let Some(answer) = providers::answer(method, uri, anthropic, name, body, pace) {
         return answer;
     }
     let path = uri.path();

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{
     harness::{WAIT, finish},
-    upstream::Received,
+    upstream::{CHARGED, Received},
 };
 
 use crate::calls::{
@@ -199,15 +199,26 @@ fn recorded(exchanges: &[Value], sent: &[Received]) {
                 "/v1/embeddings" | "/api/embed" | "/v2/embed" => assert!(read, "{exchange:#}"),
                 // Searches are counted, which are no tokens.
                 "/v2/rerank" => assert!(exchange["usage"].is_null(), "{exchange:#}"),
-                // A stream of completions says its usage only if it is asked to.
-                _ if path.ends_with("completions")
+                // A stream of completions says its usage only if it is asked to, at OpenAI.
+                _ if !COUNTING.contains(&text(exchange, "service"))
+                    && path.ends_with("completions")
                     && body["stream"] == true
                     && body["stream_options"].is_null() => {}
                 _ => assert!(read && made, "{exchange:#}"),
             }
         }
+        match text(exchange, "service") {
+            "openrouter" => assert_eq!(exchange["cost_usd"], CHARGED, "{exchange:#}"),
+            service if COUNTING.contains(&service) => {
+                assert!(exchange["cost_usd"].as_f64() > Some(0.0), "{exchange:#}");
+            }
+            _ => {}
+        }
     }
 }
+
+/// Providers whose streams end with their counts, whatever is asked.
+const COUNTING: &[&str] = &["mistral", "groq", "openrouter"];
 
 fn action(path: &str) -> &'static str {
     match path {

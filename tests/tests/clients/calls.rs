@@ -30,7 +30,7 @@ pub(crate) const NODE_CHAT: &[(&str, &str)] = &[
     ("langchain-openai", "gpt-5-mini"),
 ];
 
-/// Chat clients in Python of Gemini, Ollama, Cohere and Bedrock.
+/// Chat clients in Python of Gemini, Ollama, Cohere, Mistral, Groq, OpenRouter and Bedrock.
 pub(crate) const FAMILIES: &[(&str, &str)] = &[
     ("google-genai", "gemini-2.5-flash"),
     ("google-vertex", "gemini-2.5-flash"),
@@ -40,6 +40,9 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
     ("langchain-ollama", "llama3.2"),
     ("cohere", "command-a-03-2025"),
     ("cohere-older", "command-a-03-2025"),
+    ("mistral", "mistral-small-latest"),
+    ("groq", "llama-3.3-70b-versatile"),
+    ("openrouter", "openai/gpt-5-mini"),
     ("boto3-converse", NOVA),
     ("boto3-invoke", "anthropic.claude-haiku-4-5-20251001-v1:0"),
     ("langchain-aws", NOVA),
@@ -65,6 +68,9 @@ pub(crate) fn provider(client: &str) -> &'static str {
         _ if client.contains("google") => "gemini",
         _ if client.contains("ollama") => "ollama",
         _ if client.contains("cohere") => "cohere",
+        "mistral" => "mistral",
+        "groq" => "groq",
+        "openrouter" => "openrouter",
         _ if is_amazons(client) => "bedrock",
         _ => "openai",
     }
@@ -85,6 +91,10 @@ pub(crate) fn is_refusal(call: &Value, result: &Value, inside: bool) -> bool {
             (error, status) == ("ForbiddenError", Some(403))
         }
         (client, true) if client.starts_with("cohere") => error == "ApiError",
+        ("mistral", false) => (error, status) == ("SDKError", Some(403)),
+        ("openrouter", false) => (error, status) == ("ForbiddenResponseError", Some(403)),
+        // What is no chunk of theirs fails; `body` has it.
+        ("mistral" | "openrouter", true) => error == "ResponseValidationError",
         // It asks for a stream, whatever it is asked.
         ("langchain-ollama", _) => error == "ResponseError",
         ("langchain-google-genai", _) => error == "GooglePermissionDeniedError",

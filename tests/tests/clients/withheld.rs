@@ -27,6 +27,8 @@ fn reviewed(model: &str) -> &'static str {
         Some("gemini") => "gemini-review",
         Some("claude") => "claude-review",
         Some("command") => "command-review",
+        Some("mistral") => "mistral-review",
+        Some("openai/gpt") => "openai/gpt-5-review",
         _ => "llama-review",
     }
 }

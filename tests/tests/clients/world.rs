@@ -74,6 +74,9 @@ impl World {
             "aiplatform.googleapis.com",
             "ollama.com",
             "api.cohere.com",
+            "api.mistral.ai",
+            "api.groq.com",
+            "openrouter.ai",
             "bedrock-runtime.us-east-1.amazonaws.com",
             FILES,
             FORBIDDEN,
@@ -108,6 +111,9 @@ impl World {
                 service("vertex", "aiplatform.googleapis.com"),
                 service("ollama", "ollama.com"),
                 service("cohere", "api.cohere.com"),
+                service("mistral", "api.mistral.ai"),
+                service("groq", "api.groq.com"),
+                service("openrouter", "openrouter.ai"),
                 service("bedrock", "bedrock-runtime.us-east-1.amazonaws.com"),
                 service("files", FILES),
                 service("echo", ECHO),
@@ -294,6 +300,7 @@ impl Script {
             .env("ANTHROPIC_API_KEY", "agent-key")
             .env("GOOGLE_API_KEY", "agent-key")
             .env("OLLAMA_API_KEY", "agent-key")
+            .env("GROQ_API_KEY", "agent-key")
             .env("AWS_BEARER_TOKEN_BEDROCK", "agent-key")
             .env("AWS_DEFAULT_REGION", "us-east-1")
             .env("AWS_EC2_METADATA_DISABLED", "true")

@@ -334,8 +334,9 @@ impl Record {
         reason: Option<String>,
         findings: Vec<Finding>,
     ) -> Result<(), LedgerError> {
-        let counted = self.summarise().and_then(|summary| summary.usage);
-        let cost = self.settle(outcome, counted);
+        let summary = self.summarise().unwrap_or_default();
+        let (counted, charged) = (summary.usage, summary.charged);
+        let cost = self.settle(outcome, counted, charged);
         let usage = counted.map(|usage| Usage {
             input: usage.input,
             output: usage.output,
@@ -362,14 +363,15 @@ impl Record {
         &mut self,
         outcome: Outcome,
         counted: Option<protocol::transcript::Usage>,
+        charged: Option<u64>,
     ) -> Option<u64> {
         let charge = std::mem::take(&mut self.charge);
         if self.status >= 400 {
             return charge.free();
         }
         match outcome {
-            Outcome::Completed => charge.settle(counted),
-            Outcome::Refused if self.told.is_some() => charge.settle(counted),
+            Outcome::Completed => charge.settle(counted, charged),
+            Outcome::Refused if self.told.is_some() => charge.settle(counted, charged),
             _ => None,
         }
     }

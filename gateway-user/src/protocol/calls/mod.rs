@@ -69,6 +69,7 @@ pub fn has_calls(family: Family) -> bool {
     matches!(
         family,
         Family::OpenAiChat
+            | Family::OpenRouterChat
             | Family::OpenAiResponses
             | Family::OpenAiRealtime
             | Family::AnthropicMessages

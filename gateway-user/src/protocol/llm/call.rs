@@ -149,7 +149,7 @@ pub fn read(endpoint: Endpoint, head: &Head, body: &[u8], facts: Facts) -> Resul
             texts.tokens |= raw.context.is_some_and(|context| context.tokens);
             Some(texts)
         }
-        Family::OpenAiChat | Family::AnthropicMessages => {
+        Family::OpenAiChat | Family::OpenRouterChat | Family::AnthropicMessages => {
             let messages = raw.messages.ok_or(missing("messages"))?;
             Some(Input::texts(messages.len()))
         }

@@ -17,6 +17,8 @@ pub(super) struct Answer {
     /// The answers of a conversation that have begun.
     pub(super) turns: Vec<String>,
     pub(super) usage: Option<Usage>,
+    /// In nanodollars.
+    pub(super) charged: Option<u64>,
     pub(super) model: Option<String>,
     pub(super) error: Option<String>,
     pub(super) kept: usize,
@@ -174,6 +176,7 @@ impl Answer {
             reasoning: join(self.reasoning),
             tool_calls: self.calls.into_values().collect(),
             usage: self.usage,
+            charged: self.charged,
             model: self.model,
             error: self.error,
             truncated: self.truncated,

@@ -169,6 +169,14 @@ fn agents_fallbacks_and_plugins_of_compatible_providers() {
     assert_eq!(one.model, "a");
     let plugins = r#"{"model":"a","plugins":[{"id":"web","max_results":3}],"messages":[]}"#;
     assert_eq!(tools(CHAT, plugins), ["web"]);
+    // Its own errors and counts are told apart by its host alone.
+    let mut head = request(Method::POST, "/api/v1/chat/completions");
+    let family = |head: &Head| recognise(head, &HeaderMap::new(), true).map(|found| found.family);
+    assert_eq!(family(&head), Some(Family::OpenAiChat));
+    head.host = "openrouter.ai".to_owned();
+    assert_eq!(family(&head), Some(Family::OpenRouterChat));
+    head.path = "/api/v1/responses".to_owned();
+    assert_eq!(family(&head), Some(Family::OpenAiResponses));
 }
 
 #[test]

@@ -23,6 +23,41 @@ fn thoughts_of_mistral_and_counts_of_groq() {
 }
 
 #[test]
+fn openrouter_says_what_it_charged() {
+    let told = |usage: Value| {
+        let chunk = json!({"choices": [], "usage": usage});
+        let text = format!(
+            ": OPENROUTER PROCESSING\n\n{}",
+            stream(std::slice::from_ref(&chunk))
+        );
+        let streamed = read(Family::OpenRouterChat, &text);
+        assert_eq!(streamed, read(Family::OpenRouterChat, &chunk.to_string()));
+        streamed.charged
+    };
+    assert_eq!(told(json!({"cost": 0.00014})), Some(140_000));
+    assert_eq!(told(json!({"cost": 0})), Some(0));
+    let own_key =
+        |details: Value| told(json!({"cost": 0.001, "is_byok": true, "cost_details": details}));
+    assert_eq!(
+        own_key(json!({"upstream_inference_cost": 0.02})),
+        Some(21_000_000)
+    );
+    assert_eq!(own_key(json!({"upstream_inference_cost": null})), None);
+    for nothing in [
+        json!({}),
+        json!({"cost": null}),
+        json!({"cost": -1}),
+        json!({"cost": 1e300}),
+        json!({"cost": "1"}),
+    ] {
+        assert_eq!(told(nothing), None);
+    }
+    // Elsewhere it is nobody's word.
+    let chunk = json!({"choices": [], "usage": {"cost": 0.00014}}).to_string();
+    assert_eq!(read(Family::OpenAiChat, &chunk).charged, None);
+}
+
+#[test]
 fn an_error_of_openrouter_inside_a_stream() {
     let event = json!({"id": "x", "error": {"code": "server_error", "message": "gone"}, "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}]});
     let text = format!(": OPENROUTER PROCESSING\n\n{}", stream(&[event]));
