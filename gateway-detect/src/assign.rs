@@ -3,6 +3,7 @@
 //! In: a place where a value may start. Out: whether the name before it is that of a secret, and the value one that somebody chose or
 //! drew: not a placeholder, a reference to a variable, a call, a type, a path or a word. The value alone is the match.
 
+mod call;
 mod command;
 mod names;
 mod said;
@@ -11,7 +12,7 @@ mod value;
 use said::said;
 use value::{
     is_argument, is_basic, is_flag, is_known, is_password, is_placeholder, is_plain, is_strong,
-    is_token,
+    is_token, is_variable,
 };
 
 use super::Detector;
@@ -40,6 +41,8 @@ pub(super) enum Said {
     Flag,
     /// A password behind its name in a call.
     Argument,
+    /// A password behind its variable of the environment: `DB_PASSWORD=`.
+    Variable,
     Bearer,
     /// A user and a password in base 64.
     Basic,
@@ -72,7 +75,8 @@ pub(super) fn at(place: Place<'_>, kinds: Kinds) -> Verdict {
         (Said::Known, quote) => password(place, quote, kinds.password, 4, is_known),
         (Said::Flag, quote) => password(place, quote, kinds.password, 4, is_flag),
         (Said::Argument, quote) => password(place, quote, kinds.password, 6, is_argument),
-        (Said::Secret, quote) => token(place, quote, 16, kinds.secret),
+        (Said::Variable, quote) => password(place, quote, kinds.password, 6, is_variable),
+        (Said::Secret, quote) => token(place, quote, SHORTEST_TOKEN, kinds.secret),
         (Said::Basic, quote) => token(place, quote, usize::MAX, kinds.basic),
         (Said::Bearer, quote) => token(place, quote, 14, kinds.bearer),
     }
@@ -163,13 +167,24 @@ fn token(place: Place<'_>, quote: Option<u8>, shortest: usize, detector: Detecto
 /// The password of a URL: between `scheme://user:` and `@host`.
 fn in_url(place: Place<'_>, kinds: Kinds) -> Verdict {
     static PASSWORD: Class = Class::alphanumeric_and(b"._%+-~!$&*,;=#?^|()[]{}:");
+    static WITH_SIGN: Class = Class::alphanumeric_and(b"._%+-~!$*^:@");
     let Some((scheme, name)) = scheme(place.behind()) else {
         return Verdict::No;
     };
     let ahead = place.ahead();
     let length = run(&ahead[..ahead.len().min(LONGEST_PASSWORD + 1)], &PASSWORD);
+    // It may have the sign itself: the last one before the path ends it.
+    let reach = &ahead[..ahead.len().min(LONGEST_PASSWORD + 1)];
+    let reach = &reach[..run(reach, &WITH_SIGN)];
+    let open = length == ahead.len() || reach.len() == ahead.len();
+    if open && ahead.len() <= LONGEST_PASSWORD && !place.whole {
+        return Verdict::More;
+    }
+    let length = match reach.iter().rposition(|byte| *byte == b'@') {
+        Some(last) if last > length => last,
+        _ => length,
+    };
     match ahead.get(length) {
-        None if !place.whole && length <= LONGEST_PASSWORD => return Verdict::More,
         Some(b'@') if (3..=LONGEST_PASSWORD).contains(&length) => {}
         _ => return Verdict::No,
     }
@@ -179,7 +194,10 @@ fn in_url(place: Place<'_>, kinds: Kinds) -> Verdict {
         _ => return Verdict::No,
     }
     let value = &ahead[..length];
-    if is_placeholder(value) || is_plain(value) || value == name {
+    // The port of a host, and a query.
+    let path = value.iter().position(|byte| b"?#".contains(byte));
+    let port = path.is_some_and(|path| value[..path].iter().all(u8::is_ascii_digit));
+    if port || is_placeholder(value) || is_plain(value) || value == name {
         return Verdict::No;
     }
     let web = [
@@ -198,7 +216,7 @@ fn in_url(place: Place<'_>, kinds: Kinds) -> Verdict {
 
 /// The text before `://` and the user, where a URL with both goes up to a colon.
 fn scheme(behind: &[u8]) -> Option<(&[u8], &[u8])> {
-    static USER: Class = Class::alphanumeric_and(b"._%+-~!$");
+    static USER: Class = Class::alphanumeric_and(b"._%+-~!$@");
     let before = &behind[..behind.len().saturating_sub(1)];
     let other = before.iter().rposition(|&byte| !USER.has(byte));
     let (scheme, user) = before.split_at(other.map_or(0, |at| at + 1));
@@ -210,6 +228,8 @@ pub(super) static BEFORE: Class = Class::from(b"=:\"'` \t\n>(");
 /// What a value may begin with.
 pub(super) static FIRST: Class = Class::alphanumeric_and(b"!#%&*+-./:=?@^_~$");
 const LONGEST_PASSWORD: usize = 128;
+/// Nothing shorter is drawn by a machine.
+const SHORTEST_TOKEN: usize = 12;
 const LONGEST_TOKEN: usize = 400;
 
 #[cfg(test)]

@@ -336,7 +336,7 @@ const ENCODED: usize = 32;
 const MOST_SHOWN: usize = 16;
 
 /// What a key is called.
-const KEY_WORDS: [&str; 26] = [
+const KEY_WORDS: [&str; 28] = [
     "key",
     "keys",
     "apikey",
@@ -363,6 +363,8 @@ const KEY_WORDS: [&str; 26] = [
     "signature",
     "unseal",
     "login",
+    "crumb",
+    "creds",
 ];
 
 #[cfg(test)]

@@ -33,17 +33,67 @@ pub(super) fn names(name: &[u8]) -> Said {
             .any(|word| name.windows(word.len()).any(|part| part == word.as_bytes()))
     };
     let said = if among(&PASSWORDS) {
+        if name.ends_with(b"pass") && !is_pass(written) {
+            return Said::Nothing;
+        }
         Said::Password
     } else if among(&SECRETS) || variable && !is_other() {
         Said::Secret
     } else {
         return Said::Nothing;
     };
-    if holds(&NOT_SECRET) || variable && holds(&NOT_KEY) {
+    // `token_secret` has no tokens.
+    let told = name.strip_suffix(b"secret").unwrap_or(name);
+    let is_none = NOT_SECRET
+        .iter()
+        .any(|word| told.windows(word.len()).any(|part| part == word.as_bytes()));
+    if is_none || variable && holds(&NOT_KEY) {
         Said::Nothing
     } else {
         said
     }
+}
+
+/// Whether a name that ends in `pass` is that of a password: a word of its own, or behind what logs in. `minipass`, `two_pass` and
+/// `render_pass` are none.
+fn is_pass(name: &[u8]) -> bool {
+    let end = name.iter().rposition(u8::is_ascii_alphabetic).unwrap_or(0);
+    let Some((before, [first, ..])) = name[..=end].split_at_checked((end + 1).saturating_sub(4))
+    else {
+        return false;
+    };
+    let word = before.iter().rposition(|byte| !byte.is_ascii_alphabetic());
+    let apart = match before {
+        [] => true,
+        [.., last] if !last.is_ascii_alphanumeric() => true,
+        [.., last] => last.is_ascii_lowercase() && first.is_ascii_uppercase(),
+    };
+    let part = &before[..before.len() - before.ends_with(b"_") as usize];
+    let one = |all: &[&str]| {
+        all.iter().any(|word| {
+            part.len() >= word.len()
+                && part[part.len() - word.len()..].eq_ignore_ascii_case(word.as_bytes())
+        })
+    };
+    if apart {
+        !one(&PASSES)
+    } else {
+        let whole = &before[word.map_or(0, |at| at + 1)..];
+        USERS.iter().any(|user| {
+            whole.len() >= user.len()
+                && whole[whole.len() - user.len()..].eq_ignore_ascii_case(user.as_bytes())
+        })
+    }
+}
+
+/// Whether a name is a word for a password that is not in the letters of English.
+pub(super) fn is_foreign(name: &[u8]) -> bool {
+    let end = &name[name.len().saturating_sub(LONGEST_TAIL)..];
+    !end.is_ascii()
+        && FOREIGN.iter().any(|word| {
+            let from = name.len().checked_sub(word.len());
+            from.is_some_and(|from| name[from..].eq_ignore_ascii_case(word.as_bytes()))
+        })
 }
 
 /// Whether a text can end in one of these names, or in `value`, by its last letters.
@@ -79,7 +129,7 @@ fn may_end_so(name: &[u8]) -> bool {
 }
 
 /// What names of passwords end in.
-pub(super) const PASSWORDS: [&str; 13] = [
+pub(super) const PASSWORDS: [&str; 24] = [
     "password",
     "passwd",
     "passphrase",
@@ -93,9 +143,65 @@ pub(super) const PASSWORDS: [&str; 13] = [
     "kennwort",
     "motdepasse",
     "passcode",
+    "passe",
+    "contrasena",
+    "senha",
+    "wachtwoord",
+    "losenord",
+    "haslo",
+    "heslo",
+    "salasana",
+    "parola",
+    "adgangskode",
+    "sifre",
+];
+/// Words for a password in other letters than these; each has such a letter within its last [`LONGEST_TAIL`] bytes.
+const FOREIGN: [&str; 16] = [
+    "contraseña",
+    "Contraseña",
+    "hasło",
+    "Hasło",
+    "lösenord",
+    "şifre",
+    "Şifre",
+    "parolă",
+    "пароль",
+    "Пароль",
+    "密码",
+    "密碼",
+    "パスワード",
+    "비밀번호",
+    "κωδικός",
+    "סיסמה",
+];
+/// So many bytes of ASCII at most end one of them.
+const LONGEST_TAIL: usize = 9;
+/// What stands right before `pass` where that is a password.
+const USERS: [&str; 18] = [
+    "user", "db", "my", "root", "admin", "smtp", "ftp", "mail", "sql", "login", "web", "auth",
+    "proxy", "ssh", "store", "account", "client", "server",
+];
+/// And where it is something that is done, given or gone through.
+const PASSES: [&str; 16] = [
+    "one",
+    "two",
+    "first",
+    "second",
+    "single",
+    "multi",
+    "render",
+    "flags",
+    "escape",
+    "by",
+    "no",
+    "shader",
+    "compiler",
+    "optimization",
+    "boarding",
+    "test",
 ];
 /// What names of other secrets end in.
-pub(super) const SECRETS: [&str; 46] = [
+pub(super) const SECRETS: [&str; 49] = [
     "secret",
     "token",
     "apikey",
@@ -142,6 +248,9 @@ pub(super) const SECRETS: [&str; 46] = [
     "securitykey",
     "functionkey",
     "writekey",
+    "creds",
+    "secretstring",
+    "apicode",
 ];
 /// Variables of the environment that hold these are no secrets.
 const NOT_KEY: [&str; 14] = [
@@ -185,7 +294,7 @@ const NOT_PART: [&str; 21] = [
     "MESSAGE",
 ];
 /// Names that hold these are of something else.
-const NOT_SECRET: [&str; 19] = [
+const NOT_SECRET: [&str; 20] = [
     "tokenizer",
     "tokens",
     "public",
@@ -205,6 +314,7 @@ const NOT_SECRET: [&str; 19] = [
     "reisepass",
     "maxtoken",
     "tokencount",
+    "impasse",
 ];
 /// Values that hold these are none.
 pub(super) const PLACEHOLDERS: [&str; 24] = [

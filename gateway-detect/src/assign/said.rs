@@ -7,8 +7,9 @@
 //! counts behind words and calls is therefore told by the bytes right before the value.
 
 use super::Said;
+use super::call::argument;
 use super::command;
-use super::names::{may_name, names};
+use super::names::{is_foreign, may_name, names};
 use crate::place::{Class, LOOKBEHIND};
 
 /// What the text before a value says, and the quote that opens the value.
@@ -42,18 +43,21 @@ pub(super) fn said(behind: &[u8]) -> (Said, Option<u8>) {
     let said = match rest {
         [.., b'=', b'>'] => joined(&rest[..rest.len() - 2]),
         [before @ .., b'='] if quote.is_none() && spaced.len() == rest.len() => {
-            let said = joined(without_signs(before));
-            if said == Said::Nothing && in_cookie(before) {
-                Said::Secret
-            } else {
-                said
+            match joined(without_signs(before)) {
+                Said::Nothing if in_cookie(before) => Said::Secret,
+                Said::Password if is_variable(before) => Said::Variable,
+                said => said,
             }
         }
         [before @ .., b'='] => joined(without_signs(before)),
+        // A path in code: `module::name`.
+        [.., b':', b':'] if quote.is_none() => Said::Nothing,
         [before @ .., b':'] => match joined(before) {
             Said::Nothing if spaced.len() == rest.len() => user(before),
             said => said,
         },
+        // A test passes, a value is passed on.
+        [before @ .., b'('] if quote.is_some() && before.ends_with(b".pass") => Said::Nothing,
         [before @ .., b'('] if quote.is_some() => names(word(before)),
         [before @ .., b','] if quote.is_some() => argument(before),
         [.., b'>'] => tag(rest),
@@ -82,6 +86,9 @@ fn joined(before: &[u8]) -> Said {
         [before @ .., b'"' | b'\'', b']'] => before,
         name => name,
     };
+    if is_foreign(name) {
+        return Said::Password;
+    }
     if !may_name(name) {
         return Said::Nothing;
     }
@@ -179,45 +186,6 @@ fn user(before: &[u8]) -> Said {
     }
 }
 
-/// What a first argument says of the second: `setProperty("db.password", "…")`, `NetworkCredential("user", "…")`.
-fn argument(before: &[u8]) -> Said {
-    let is_quote = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`');
-    let [before @ .., quote @ (b'"' | b'\'' | b'`')] = before else {
-        return Said::Nothing;
-    };
-    let Some(open) = before.iter().rposition(is_quote) else {
-        return Said::Nothing;
-    };
-    let (front, name) = (&before[..open], &before[open + 1..]);
-    let [front @ .., b'('] = front else {
-        return Said::Nothing;
-    };
-    if before[open] != *quote {
-        return Said::Nothing;
-    }
-    let function = word(front);
-    if CREDENTIALS
-        .iter()
-        .any(|name| ends_with_word(function, name.as_bytes()))
-    {
-        return Said::Known;
-    }
-    let last = function.rsplit(|byte| *byte == b'.').next();
-    let sets = |function: &[u8]| {
-        let mut all = SETTERS.iter();
-        all.any(|name| function.eq_ignore_ascii_case(name.as_bytes()))
-    };
-    match word(name) {
-        word if word.len() < name.len() => Said::Nothing,
-        // Routes, labels and messages have such names as well.
-        word => match names(word) {
-            Said::Password if last.is_some_and(sets) => Said::Argument,
-            Said::Password => Said::Nothing,
-            said => said,
-        },
-    }
-}
-
 /// What stands before a space says: an option, ` is`, a clause of SQL, a line of a netrc. `gap` is what stands between it and the value.
 fn behind_space(rest: &[u8], gap: &[u8], quote: Option<u8>) -> Said {
     if let Some(before) = rest.strip_suffix(b" is") {
@@ -262,6 +230,20 @@ fn behind_space(rest: &[u8], gap: &[u8], quote: Option<u8>) -> Said {
     }
 }
 
+/// Whether the name before `=` is one of the environment's, at the start of a word.
+fn is_variable(before: &[u8]) -> bool {
+    let name = word(before);
+    let apart = matches!(
+        before[..before.len() - name.len()],
+        [] | [.., b' ' | b'\n' | b'\t' | b'"' | b'\'' | b'`']
+    );
+    apart
+        && name.contains(&b'_')
+        && !name
+            .iter()
+            .any(|byte| byte.is_ascii_lowercase() || b".-".contains(byte))
+}
+
 /// Whether a name before `=` is that of a session: in a line of cookies, or one that servers use.
 fn in_cookie(before: &[u8]) -> bool {
     let [.., one, last] = before else {
@@ -294,7 +276,7 @@ fn tag(behind: &[u8]) -> Said {
 }
 
 /// The name that `text` ends with: one word, or two where it is some `key`.
-fn word(text: &[u8]) -> &[u8] {
+pub(super) fn word(text: &[u8]) -> &[u8] {
     let from = text.len() - single(text).len();
     match &text[..from] {
         [before @ .., b' '] if text[from..].eq_ignore_ascii_case(b"key") => {
@@ -310,7 +292,7 @@ fn single(text: &[u8]) -> &[u8] {
     &text[other.map_or(0, |at| at + 1)..]
 }
 
-fn ends_with_word(text: &[u8], word: &[u8]) -> bool {
+pub(super) fn ends_with_word(text: &[u8], word: &[u8]) -> bool {
     text.len() >= word.len() && text[text.len() - word.len()..].eq_ignore_ascii_case(word)
 }
 
@@ -367,29 +349,4 @@ const PARTS: [&str; 12] = [
     "database=",
     "hostname=",
     "sasl",
-];
-/// The functions whose arguments are a user and a password.
-const CREDENTIALS: [&str; 9] = [
-    "networkcredential",
-    "passwordcredential",
-    "passwordcredentials",
-    "basicauth",
-    "basic_auth",
-    "digestauth",
-    "passwordauthentication",
-    "basicawscredentials",
-    "pscredential",
-];
-/// The functions that keep a second argument under the name that is the first.
-const SETTERS: [&str; 10] = [
-    "set",
-    "put",
-    "add",
-    "define",
-    "setitem",
-    "setenv",
-    "setdefault",
-    "setproperty",
-    "setstring",
-    "putstring",
 ];

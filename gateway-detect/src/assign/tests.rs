@@ -1,5 +1,7 @@
 //! What names and places say, and what stands there.
 
+mod values;
+
 use super::names::{PASSWORDS, SECRETS};
 use crate::scanner::tests::everywhere;
 use crate::tests::{found, is_found_however_cut};

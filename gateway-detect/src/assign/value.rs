@@ -18,7 +18,68 @@ pub(super) fn is_password(value: &[u8], quoted: bool) -> bool {
     // `"password", "Password:"` is a label.
     let label = quoted && value.ends_with(b":") && digits == 0 && signs == 1;
     let enough = (digits > 0 || signs > 0) && !label;
-    !code && enough && !is_filler(value) && entropy(value) >= 2.0
+    !code
+        && enough
+        && (quoted || !is_code(value))
+        && !is_file(value)
+        && !is_version(value)
+        && !is_kind(value)
+        && !is_filler(value)
+        && entropy(value) >= 2.0
+}
+
+/// A type, a constant or a chain of assignments: `sys::Flags`, `*const`, `MAX_PASS`, `a.b=a.c=void`.
+fn is_code(value: &[u8]) -> bool {
+    let has = |part: &[u8]| value.windows(part.len()).any(|window| window == part);
+    let name = |part: &[u8]| part.first().is_some_and(u8::is_ascii_uppercase);
+    let constant = value.contains(&b'_')
+        && value.split(|byte| *byte == b'_').all(name)
+        && value
+            .iter()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_');
+    let chain = value.contains(&b'=')
+        && value
+            .split(|byte| *byte == b'=')
+            .filter(|part| is_path_of_names(part))
+            .count()
+            > 1;
+    constant
+        || chain
+        || value.starts_with(b":")
+        || has(b"::")
+        || has(b"&quot")
+        || matches!(value, [b'*', b'c' | b'm', ..] if value == b"*const" || value == b"*mut")
+}
+
+/// `/home/app/src`, `tests/std/one.rs`: some slashes, and nothing that names of files seldom have.
+fn is_file(value: &[u8]) -> bool {
+    let parts = || {
+        value
+            .split(|byte| *byte == b'/')
+            .filter(|part| !part.is_empty())
+    };
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/_-.*".contains(byte);
+    let word = |part: &[u8]| !(part.len() >= 6 && has_all_kinds(part));
+    (value.starts_with(b"/") || parts().count() > 2) && value.iter().all(plain) && parts().all(word)
+}
+
+/// `^7.0.4`: numbers and full stops behind what a manifest puts before them.
+fn is_version(value: &[u8]) -> bool {
+    let rest = value.trim_ascii_start();
+    let from = rest.iter().position(u8::is_ascii_digit).unwrap_or(0);
+    let number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    from > 0
+        && rest[..from].iter().all(|byte| b"^~<>=v".contains(byte))
+        && rest[from..].split(|byte| *byte == b'.').take(2).all(number)
+        && rest[from..].contains(&b'.')
+}
+
+/// `sha256_password`: small words of which the last says what kind of thing it is.
+fn is_kind(value: &[u8]) -> bool {
+    value.ends_with(b"_password")
+        && value
+            .iter()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_')
 }
 
 /// `request.form.password1`: names joined by full stops.
@@ -83,6 +144,28 @@ pub(super) fn is_known(value: &[u8], quoted: bool) -> bool {
         && entropy(value) >= 1.0
 }
 
+/// Whether the value of a variable of the environment is a password: there a word is one, if it does not say what belongs there.
+pub(super) fn is_variable(value: &[u8], quoted: bool) -> bool {
+    let says = |word: &&[u8]| value.windows(word.len()).any(|part| part == *word);
+    let word = value.len() >= 8
+        && value.iter().all(u8::is_ascii_lowercase)
+        && is_known(value, quoted)
+        && ![
+            &b"pass"[..],
+            b"secret",
+            b"word",
+            b"login",
+            b"user",
+            b"name",
+            b"token",
+            b"value",
+            b"postgres",
+        ]
+        .iter()
+        .any(says);
+    word || is_password(value, quoted)
+}
+
 /// Whether a value in quotes that has signs which tokens have not is a secret by its characters.
 pub(super) fn is_strong(value: &[u8], _quoted: bool) -> bool {
     let has = |kind: fn(&u8) -> bool| value.iter().any(kind);
@@ -134,7 +217,19 @@ pub(super) fn is_token(value: &[u8], quoted: bool) -> bool {
         && !is_placeholder(value)
         && (quoted || !is_path_of_names(value))
         && (uuid || random * 2 >= value.len())
+        && (value.len() >= 16 || has_all_kinds(value) && !is_readable(value))
         && entropy(value) >= if has_all_kinds(value) { 3.2 } else { 2.9 }
+}
+
+/// `Version20Beta1`: words and numbers of some characters each.
+fn is_readable(value: &[u8]) -> bool {
+    let joins = value.windows(2).filter(|pair| {
+        let kind = |byte: u8| (byte.is_ascii_digit(), byte.is_ascii_alphabetic());
+        let word = pair[0].is_ascii_uppercase() && pair[1].is_ascii_lowercase();
+        let case = pair[0].is_ascii_lowercase() == pair[1].is_ascii_lowercase();
+        !(kind(pair[0]) == kind(pair[1]) && (case || word))
+    });
+    joins.count() < value.len() / 3
 }
 
 /// What stands where a secret would: in manuals, templates and code.
@@ -145,6 +240,7 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
         || is_filler(value)
         || is_expression(value)
         || PLACEHOLDERS.iter().any(|word| has(&word.as_bytes()))
+        || matches!(value, [.., b'%', b's' | b'd' | b'r'])
         || lower.windows(4).any(|part| {
             part.iter()
                 .all(|&byte| byte == part[0] && !byte.is_ascii_digit())

@@ -1,0 +1,113 @@
+//! Values that are passwords and tokens by where they stand and how they look, and values that are none.
+
+use super::{PASSWORD, is_found};
+use crate::tests::{found, is_found_however_cut};
+
+#[test]
+fn passwords_are_found_behind_words_of_other_languages() {
+    for name in [
+        "contraseña",
+        "senha",
+        "mot de passe ",
+        "Wachtwoord",
+        "lösenord",
+        "hasło",
+        "parola",
+        "Пароль",
+        "密码",
+        "パスワード",
+        "비밀번호",
+    ] {
+        is_found(&format!("{name}: @"), PASSWORD, "password");
+        let name = name.trim_end();
+        is_found(&format!("{name}=@"), PASSWORD, "password");
+    }
+    for text in ["in the impasse: tr0ub4dor!Ex", "hasła: tr0ub4dor!Ex"] {
+        assert_eq!(found(text), [], "{text}");
+    }
+}
+
+#[test]
+fn a_word_is_a_password_behind_its_variable() {
+    for text in [
+        "DB_PASSWORD=@\n",
+        "docker run -e MYSQL_ROOT_PASSWORD=@ mysql",
+        "{\"env\": [\"APP_PASS=@\"]}",
+    ] {
+        is_found(text, "correcthorse", "password");
+    }
+    for text in [
+        "POSTGRES_PASSWORD=postgres",
+        "DB_PASSWORD=dbpassword",
+        "DB_PASSWORD=changeme",
+        "db_password=correcthorse",
+        "PASSWORD=correcthorse",
+        "DB_PASSWORD = correcthorse",
+        "RENDER_PASS=correcthorse",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+    }
+}
+
+#[test]
+fn the_password_of_an_address_goes_on_to_its_last_sign() {
+    for (text, password) in [
+        (
+            "smtps://ada@hangar.example:@@mail.hangar.example:587",
+            "Gr4een!x",
+        ),
+        ("postgres://app:@@db.internal/app", "p4ss@h0rse"),
+        ("amqp://app:@@mq.internal", "p4ss%40h0rse"),
+    ] {
+        let text = text.replacen("@@", &format!("{password}@"), 1);
+        let all = found(&text);
+        let expected = ("connection-string".to_owned(), password.to_owned());
+        assert!(all.contains(&expected), "{text} has {all:?}");
+        is_found_however_cut(&text);
+    }
+    for text in [
+        "https://hangar.example:8443?to=ada",
+        "postgres://db.internal:5432#a",
+        "see http://a.example:80 and mail to the team",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+    }
+}
+
+#[test]
+fn types_paths_and_versions_are_no_passwords() {
+    for text in [
+        "compress_two_pass::store_meta_block(x)",
+        "fn open(password: *const u8, length: usize)",
+        "pub PasswordHash: sys::core::PCWSTR2,",
+        "const WRONG_PASSWORD: WIN32_ERROR = 1323;",
+        "t.pass(\"tests/no_std/one.rs\");",
+        "\"minipass\": \"^7.0.4\"",
+        "\"two_pass\": \"gzip-9\"",
+        "PWD=/home/app2/src",
+        "OLDPWD: '/srv/app2/build'",
+        "a.Minipass=a.isWritable2=a.isReadable=void 0",
+        "Auth::Password => \"caching_sha2_password\"",
+        "printf(&quot;Password is right.&quot;)",
+        "password = \"user_%d\" % number",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+    }
+}
+
+#[test]
+fn shorter_tokens_have_all_kinds_of_characters() {
+    for text in ["vendor_secret = \"@\"", "--token @", "VENDOR_CREDS=@"] {
+        is_found(text, "K2u6mFw8wJ0s", "generic-secret");
+    }
+    for text in [
+        "token = \"ItemValue12\"",
+        "secret: Version20Beta1",
+        "token: a1b2c3d4e5f6",
+        "token = \"a1-B2-c3-D4x\"",
+        "max_tokens = K2u6mFw8wJ0s",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+    }
+    is_found("token-secret: @", "f395accd245ae53d", "generic-secret");
+}
