@@ -76,6 +76,54 @@ async function langchain(call) {
   return shown(answer.text, tools, answer.usage_metadata.input_tokens, answer.usage_metadata.output_tokens);
 }
 
+/** One operation of Bedrock, with the key in the environment. */
+async function bedrock({ region }, operation, asked) {
+  const aws = library("@aws-sdk/client-bedrock-runtime");
+  const client = once(`bedrock ${region}`, () => new aws.BedrockRuntimeClient({ region }));
+  return client.send(new aws[`${operation}Command`](asked));
+}
+
+async function converse(call) {
+  const asked = { modelId: call.model, messages: [{ role: "user", content: [{ text: call.prompt }] }] };
+  if (call.tools) asked.toolConfig = { tools: [{ toolSpec: { name: "weather", description: "weather", inputSchema: { json: SCHEMA } } }] };
+  if (!call.stream) {
+    const { output, usage } = await bedrock(call, "Converse", asked);
+    const calls = output.message.content.filter((block) => block.toolUse).map(({ toolUse }) => [toolUse.name, JSON.stringify(toolUse.input)]);
+    const text = output.message.content.map((block) => block.text ?? "").join("");
+    return shown(text, calls, usage.inputTokens, usage.outputTokens);
+  }
+  let text = "", name, parts = "", usage;
+  for await (const event of (await bedrock(call, "ConverseStream", asked)).stream) {
+    name ??= event.contentBlockStart?.start.toolUse?.name;
+    text += event.contentBlockDelta?.delta.text ?? "";
+    parts += event.contentBlockDelta?.delta.toolUse?.input ?? "";
+    usage = event.metadata?.usage ?? usage;
+  }
+  return shown(text, name ? [[name, parts]] : [], usage.inputTokens, usage.outputTokens);
+}
+
+/** In the model's own format. */
+async function invoke(call) {
+  const asked = { anthropic_version: "bedrock-2023-05-31", max_tokens: 100, messages: [{ role: "user", content: call.prompt }] };
+  if (call.tools) asked.tools = [{ name: "weather", description: "weather", input_schema: SCHEMA }];
+  const request = { modelId: call.model, contentType: "application/json", body: JSON.stringify(asked) };
+  const read = (bytes) => JSON.parse(new TextDecoder().decode(bytes));
+  if (!call.stream) {
+    const { content, usage } = read((await bedrock(call, "InvokeModel", request)).body);
+    const calls = content.filter((block) => block.type === "tool_use").map((block) => [block.name, JSON.stringify(block.input)]);
+    return shown(content.map((block) => block.text ?? "").join(""), calls, usage.input_tokens, usage.output_tokens);
+  }
+  let text = "", name, parts = "", metrics;
+  for await (const { chunk } of (await bedrock(call, "InvokeModelWithResponseStream", request)).body) {
+    const event = read(chunk.bytes);
+    name ??= event.content_block?.name;
+    text += event.delta?.text ?? "";
+    parts += event.delta?.partial_json ?? "";
+    metrics = event["amazon-bedrock-invocationMetrics"] ?? metrics;
+  }
+  return shown(text, name ? [[name, parts]] : [], metrics.inputTokenCount, metrics.outputTokenCount);
+}
+
 function options(call) {
   if (!call.json) return { method: call.method };
   return { method: call.method, body: JSON.stringify(call.json), headers: { "content-type": "application/json" } };
@@ -103,7 +151,10 @@ async function axios(call) {
   return { status: answer.status, body: answer.data };
 }
 
-const clients = { openai, "openai-responses": responses, "langchain-openai": langchain, fetch: plainFetch, undici, axios };
+const clients = {
+  openai, "openai-responses": responses, "langchain-openai": langchain, "aws-converse": converse, "aws-invoke": invoke,
+  fetch: plainFetch, undici, axios,
+};
 let input = "";
 for await (const piece of process.stdin) input += piece;
 for (const call of JSON.parse(input)) {
@@ -113,7 +164,7 @@ for (const call of JSON.parse(input)) {
   } catch (error) {
     const body = error.response?.data;
     const message = `${error.message}: ${body ?? error.cause?.code ?? error.cause}`;
-    result = { error: error.constructor.name, status: error.status ?? null, message };
+    result = { error: error.name === "Error" ? error.constructor.name : error.name, status: error.status ?? error.$metadata?.httpStatusCode ?? null, message };
   }
   console.log(JSON.stringify(result));
 }

@@ -28,6 +28,8 @@ pub(crate) const NODE_CHAT: &[(&str, &str)] = &[
     ("openai", "gpt-5-mini"),
     ("openai-responses", "gpt-5-mini"),
     ("langchain-openai", "gpt-5-mini"),
+    ("aws-converse", NOVA),
+    ("aws-invoke", HAIKU),
 ];
 
 /// Chat clients in Python of Gemini, Ollama, Cohere, Mistral, Groq, OpenRouter and Bedrock.
@@ -44,12 +46,15 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
     ("groq", "llama-3.3-70b-versatile"),
     ("openrouter", "openai/gpt-5-mini"),
     ("boto3-converse", NOVA),
-    ("boto3-invoke", "anthropic.claude-haiku-4-5-20251001-v1:0"),
+    ("boto3-invoke", HAIKU),
     ("langchain-aws", NOVA),
 ];
 
 /// Amazon's own model, by its inference profile.
 const NOVA: &str = "us.amazon.nova-lite-v1:0";
+
+/// Anthropic's, called in its own format.
+const HAIKU: &str = "anthropic.claude-haiku-4-5-20251001-v1:0";
 
 /// HTTP clients in Python.
 pub(crate) const HTTP: &[&str] = &[
@@ -86,6 +91,8 @@ pub(crate) fn is_refusal(call: &Value, result: &Value, inside: bool) -> bool {
         (client, false) if is_amazons(client) => {
             (error, status) == ("AccessDeniedException", Some(403))
         }
+        // JavaScript's has no class for what its model of streams does not name.
+        (client, true) if client.starts_with("aws") => error == "accessDeniedException",
         (client, true) if is_amazons(client) => error == "EventStreamError",
         (client, false) if client.starts_with("cohere") => {
             (error, status) == ("ForbiddenError", Some(403))
@@ -109,7 +116,7 @@ pub(crate) fn is_refusal(call: &Value, result: &Value, inside: bool) -> bool {
 }
 
 fn is_amazons(client: &str) -> bool {
-    client.starts_with("boto3") || client == "langchain-aws"
+    client.starts_with("boto3") || client.starts_with("aws") || client == "langchain-aws"
 }
 
 /// Every program with chat clients, and its clients.

@@ -1,4 +1,4 @@
-//! Requests of boto3 that are signed with a key of AWS: with the agent's own they pass as they are or not at all; where one is held they are
+//! Requests to Bedrock, by boto3 and by the library for JavaScript. Those that are signed with a key of AWS: with the agent's own they pass as they are or not at all; where one is held they are
 //! signed with that, whatever was masked. Signatures are checked by botocore's own signer.
 
 use std::path::Path;
@@ -16,6 +16,7 @@ const HELD: &str = concat!(
     "AKID",
     "HELDHERE:secret/held+here/0123456789:token/held+here/0123456789=="
 );
+const HELD_KEY: &str = concat!("ABSK", "held+here/0123456789abcdef");
 const REGION: &str = "eu-central-1";
 const HOST: &str = "bedrock-runtime.eu-central-1.amazonaws.com";
 
@@ -132,6 +133,63 @@ fn every_request_is_signed_with_the_key_that_is_held() -> anyhow::Result<()> {
                 "{whole}"
             );
         }
+        for exchange in world.daemon.ended_after(seen, calls.len())? {
+            assert_eq!(exchange["outcome"], "completed", "{exchange:#}");
+            assert_eq!(exchange["service"], "bedrock-held", "{exchange:#}");
+        }
+    }
+    nothing_of_the_key(&world.lab.path("state"))?;
+    assert!(!world.daemon.log().contains("held+here"));
+    Ok(())
+}
+
+#[test]
+fn a_key_for_bedrock_that_is_held_takes_the_place_of_the_agents() -> anyhow::Result<()> {
+    let configuration = format!(
+        "[[service]]\nname = \"bedrock-held\"\ngroups = [\"llm\"]\nhosts = [{HOST:?}]\nca = \"upstream-ca.pem\"\ncredential = {{ header = \"authorization\", prefix = \"Bearer \", file = \"bedrock.key\" }}\n"
+    );
+    let world = World::built(&[HOST], &configuration, |lab| {
+        lab.write("bedrock.key", HELD_KEY)?;
+        Daemon::start(lab)
+    })?;
+    let prompt = format!("write to {LEAKED_EMAIL}");
+    let boto3 = calls(REGION, &prompt).into_iter().map(|mut call| {
+        call["key"] = Value::Null;
+        call
+    });
+    let javascript = calls(REGION, &prompt).into_iter().map(|mut call| {
+        let client = text(&call, "client").replace("boto3", "aws");
+        call["client"] = json!(client);
+        call
+    });
+    let programs: [(Script, Vec<Value>); 2] = [
+        (Script::families()?, boto3.collect()),
+        (Script::node()?, javascript.collect()),
+    ];
+    let keys = |requests: &[Received]| -> Vec<String> {
+        let keys = requests
+            .iter()
+            .filter_map(|request| request.header("authorization"));
+        keys.map(str::to_owned).collect()
+    };
+    for (script, calls) in programs {
+        let seen = world.daemon.exchanges()?.len();
+        let control = world.untagged(&script, &calls)?;
+        let sent = keys(&world.upstream.take());
+        assert_eq!(sent, vec!["Bearer agent-key"; calls.len()], "{control:#?}");
+        let results = world.tagged(&script, &calls)?;
+        for (result, expected) in results.iter().zip(&control) {
+            let expected = text(expected, "text").replace(LEAKED_EMAIL, "[REDACTED:email]");
+            assert_eq!(
+                text(result, "text"),
+                expected,
+                "{result:#}\n{}",
+                world.daemon.log()
+            );
+        }
+        let held = format!("Bearer {HELD_KEY}");
+        let sent = keys(&world.upstream.take());
+        assert_eq!(sent, vec![held; calls.len()]);
         for exchange in world.daemon.ended_after(seen, calls.len())? {
             assert_eq!(exchange["outcome"], "completed", "{exchange:#}");
             assert_eq!(exchange["service"], "bedrock-held", "{exchange:#}");

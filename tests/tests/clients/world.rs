@@ -303,6 +303,7 @@ impl Script {
             .env("GROQ_API_KEY", "agent-key")
             .env("AWS_BEARER_TOKEN_BEDROCK", "agent-key")
             .env("AWS_DEFAULT_REGION", "us-east-1")
+            .env("AWS_REGION", "us-east-1")
             .env("AWS_EC2_METADATA_DISABLED", "true")
             // botocore names itself with a set, whose order is else another in each run.
             .env("PYTHONHASHSEED", "0");
