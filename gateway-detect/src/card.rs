@@ -44,6 +44,8 @@ pub(super) fn at(
     let mut found = Verdict::No;
     let mut end = 0;
     let mut joint: Option<&[u8]> = None;
+    // Cards are not printed so: only a word proves that it is one.
+    let mut odd = false;
     let mut announced = |length: usize| {
         let says = |near: &super::words::Said| near.any(&said.cards) && !near.any(&said.others);
         says(&words.said(last(place.behind(), NEAR))) || says(&table.said(place, length, words))
@@ -57,17 +59,22 @@ pub(super) fn at(
         let rest = &ahead[end..];
         let gap = separator(rest);
         // One byte tells whether the group is over; after a separator or a full stop it takes one more.
-        let needed = if rest.starts_with(b".") { 2 } else { gap + 1 };
+        let needed = if rest.starts_with(b".") {
+            2
+        } else {
+            gap.max(usize::from(rest.starts_with(b" ")) * 3) + 1
+        };
         if rest.len() < needed && !place.whole {
             return Verdict::More;
         }
-        if may_end(rest) && number.is_card(|| announced(end)) {
+        if may_end(rest) && number.is_card(odd, || announced(end)) {
             found = Verdict::Match(detector, end);
         }
         let next = rest.get(gap).is_some_and(u8::is_ascii_digit);
         if gap == 0 || !next || *joint.get_or_insert(&rest[..gap]) != &rest[..gap] {
             return found;
         }
+        odd |= !matches!(rest[..gap], [b' ' | b'-']);
         end += gap;
     }
 }
@@ -100,9 +107,14 @@ fn digits(text: &[u8]) -> &[u8] {
     &text[..length]
 }
 
-/// The length of the separator `text` starts with: a space or a hyphen.
+/// The length of the separator `text` starts with: a sign, two spaces, or a sign between two.
 fn separator(text: &[u8]) -> usize {
-    usize::from(matches!(text, [b' ' | b'-', ..]))
+    match text {
+        [b' ', b'-' | b'/' | b'.', b' ', ..] => 3,
+        [b' ', b' ', ..] => 2,
+        [b' ' | b'-' | b'.' | b'/', ..] => 1,
+        _ => 0,
+    }
 }
 
 /// The groups read so far; the digits fit, for a number that is too long is dropped.
@@ -127,10 +139,11 @@ impl Number {
         true
     }
 
-    fn is_card(&self, announced: impl FnOnce() -> bool) -> bool {
+    fn is_card(&self, odd: bool, announced: impl FnOnce() -> bool) -> bool {
         self.is_printed_so()
             && luhn(&self.digits[..self.length])
-            && (self.has_issuer() && !self.is_article() || self.may_be_issued() && announced())
+            && (!odd && self.has_issuer() && !self.is_article()
+                || self.may_be_issued() && announced())
     }
 
     /// In one piece, in fours, or in a network's own layout. Any grouping would turn every table of numbers into cards.

@@ -28,7 +28,7 @@ pub(super) struct Catalogue {
     pub(super) words: Words,
     pub(super) mail_words: Vec<usize>,
     pub(super) card_words: card::Said,
-    pub(super) phone_words: Vec<usize>,
+    pub(super) phone_words: phone::Announcing,
     pub(super) coin_words: Vec<usize>,
     pub(super) ids: Ids,
     /// Rows that could not be read; a test sees to it that there are none.
@@ -158,7 +158,7 @@ fn read() -> Catalogue {
     let secrets = Secrets::new(forms, &mut words);
     let mail_words = email::WORDS.iter().map(|word| words.number(word)).collect();
     let card_words = card::Said::new(&mut words);
-    let phone_words = phone::WORDS.iter().map(|word| words.number(word)).collect();
+    let phone_words = phone::Announcing::new(&mut words);
     let coin_words = COIN_WORDS.iter().map(|word| words.number(word)).collect();
     #[cfg(not(test))]
     drop(unread);

@@ -1,4 +1,5 @@
-//! International bank account numbers: country, check digits, and as many characters as the country's have, in one piece or in fours.
+//! International bank account numbers: country, check digits, and as many characters as the country's have, in one piece or in fours,
+//! in other parts where they are mostly digits; letters are of one case.
 //!
 //! Sources: ISO 13616-1 and its registry (lengths), ISO/IEC 7064 mod 97-10.
 
@@ -36,6 +37,8 @@ pub(super) fn at(place: Place<'_>, detector: Detector) -> Verdict {
     let mut count = 0;
     let mut at = 0;
     let mut joint = None;
+    // In fours, as it is printed.
+    let mut even = true;
     while count < *length {
         match ahead.get(at) {
             None => return undecided,
@@ -43,16 +46,25 @@ pub(super) fn at(place: Place<'_>, detector: Detector) -> Verdict {
                 plain[count] = byte.to_ascii_uppercase();
                 count += 1;
             }
-            Some(sign @ (b' ' | b'-'))
-                if count > 0
-                    && count.is_multiple_of(4)
+            Some(sign @ (b' ' | b'-' | b'.'))
+                if count >= 4
                     && ahead[at - 1].is_ascii_alphanumeric()
-                    && *joint.get_or_insert(sign) == sign => {}
+                    && *joint.get_or_insert(sign) == sign =>
+            {
+                even &= count.is_multiple_of(4);
+            }
             Some(_) => return Verdict::No,
         }
         at += 1;
     }
     let (front, account) = plain[..count].split_at(4);
+    let written = &ahead[..at];
+    let digits = account.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let mixed =
+        written.iter().any(u8::is_ascii_lowercase) && written.iter().any(u8::is_ascii_uppercase);
+    if mixed || !even && digits * 3 < account.len() * 2 {
+        return Verdict::No;
+    }
     match ahead.get(at) {
         None if !place.whole => Verdict::More,
         Some(next) if next.is_ascii_alphanumeric() => Verdict::No,

@@ -34,12 +34,23 @@ pub(super) fn v4(place: Place<'_>, detector: Detector) -> Verdict {
         .and_then(|text| text.parse::<Ipv4Addr>().ok());
     match address {
         Some(address)
-            if (!before || place.behind().ends_with(b"//")) && !after && is_public_v4(address) =>
+            if (!before || place.behind().ends_with(b"//"))
+                && !after
+                && is_public_v4(address)
+                && !is_section(place.behind()) =>
         {
             Verdict::Match(detector, written.len())
         }
         _ => Verdict::No,
     }
+}
+
+/// Whether what stands before a number says that it counts parts of a text, or releases.
+fn is_section(behind: &[u8]) -> bool {
+    let behind = behind.trim_ascii_end();
+    let word = behind.iter().rposition(|byte| !byte.is_ascii_alphabetic());
+    let word = &behind[word.map_or(0, |at| at + 1)..];
+    behind.ends_with("§".as_bytes()) || COUNTED.iter().any(|name| word.eq_ignore_ascii_case(name))
 }
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
@@ -150,6 +161,23 @@ pub(super) fn mac(place: Place<'_>, detector: Detector) -> Verdict {
     }
 }
 
+/// What is counted by numbers of four parts.
+const COUNTED: [&[u8]; 14] = [
+    b"section",
+    b"sections",
+    b"chapter",
+    b"clause",
+    b"appendix",
+    b"annex",
+    b"figure",
+    b"table",
+    b"version",
+    b"versions",
+    b"release",
+    b"firmware",
+    b"build",
+    b"driver",
+];
 const LONGEST_V4: usize = 15;
 const LONGEST_V6: usize = 39;
 const MAC: usize = 17;

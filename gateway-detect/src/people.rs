@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::Detector;
 use super::checks::{self, Check};
-use super::place::{Place, Verdict, last};
+use super::place::{Place, Verdict, last, last_words};
 use super::table::Table;
 use super::words::Words;
 
@@ -49,6 +49,8 @@ struct State {
 
 /// What a mask may have beside digits and letters.
 const KINDS: &[u8] = b" -./+()";
+/// In a mask: any sign that parts of a number are separated by.
+pub(super) const ANY_SIGN: u8 = b'~';
 const DIGIT: usize = KINDS.len();
 const LETTER: usize = DIGIT + 1;
 /// The state of what no mask begins with.
@@ -69,6 +71,9 @@ impl People {
         row: [&str; 3],
     ) -> Option<()> {
         let [all, check, said] = row;
+        let proves = !matches!(check, "any" | "bic");
+        // The sign says something.
+        let written = matches!(check, "dob" | "hetu" | "pnr");
         for mask in all.split_whitespace() {
             let (strong, text) = mask
                 .strip_prefix('!')
@@ -80,13 +85,30 @@ impl People {
             if !known || text.len() > LONGEST {
                 return None;
             }
-            masks.push(Mask {
-                row: rows.len(),
-                text,
-                strong,
-            });
+            // Behind a word, what proves itself may have another sign between its parts.
+            let loosened = proves && !written && has_one_sign(&text);
+            let loose: Vec<u8> = text
+                .iter()
+                .map(|byte| match byte {
+                    b' ' | b'-' | b'.' | b'/' if loosened => ANY_SIGN,
+                    other => *other,
+                })
+                .collect();
+            let row = rows.len();
+            let mut add = |text: Vec<u8>, strong| {
+                let same =
+                    |mask: &Mask| (mask.row, &mask.text, mask.strong) == (row, &text, strong);
+                if !masks.iter().any(same) {
+                    masks.push(Mask { row, text, strong });
+                }
+            };
+            if strong {
+                add(text.clone(), true);
+            }
+            if !strong || loose != text {
+                add(loose, false);
+            }
         }
-        let proves = !matches!(check, "any" | "bic");
         let check = checks::named(check)?;
         let begins = said.split(',').map(|word| word.as_bytes().first_chunk());
         let begins = begins
@@ -124,6 +146,7 @@ impl People {
                     b'd' => kind == DIGIT,
                     b'A' => kind == LETTER,
                     b'X' => kind == DIGIT || kind == LETTER,
+                    ANY_SIGN => KINDS.get(kind).is_some_and(|sign| b" -./".contains(sign)),
                     other => KINDS.get(kind) == Some(&other),
                 };
                 let left: Vec<usize> = alive
@@ -204,12 +227,17 @@ impl People {
                 length += 1;
             }
             for &mask in &self.states[usize::from(state)].ends {
-                let Mask { row, strong, .. } = self.masks[mask];
+                let Mask {
+                    row,
+                    strong,
+                    ref text,
+                } = self.masks[mask];
                 let row = &self.rows[row];
-                if small && !row.proves || !(row.check)(written, &plain[..length]) {
+                let uneven = text.contains(&ANY_SIGN) && !has_one_sign(written);
+                if small && !row.proves || uneven || !(row.check)(written, &plain[..length]) {
                     continue;
                 }
-                let near = || words.said(last(place.behind(), NEAR));
+                let near = || words.said(last_words(place.behind(), NEAR));
                 let listed = listed || matches!(ahead[usize::from(end)..], [b',', b'0'..=b'9', ..]);
                 if !listed && strong && !small
                     || !listed
@@ -241,6 +269,13 @@ impl Row {
                     .is_some_and(|three| self.begins.contains(&letters(three)))
             })
     }
+}
+
+/// Whether the parts of a number are all separated alike.
+fn has_one_sign(written: &[u8]) -> bool {
+    let mut signs = written.iter().filter(|byte| !byte.is_ascii_alphanumeric());
+    let first = signs.next();
+    signs.all(|sign| Some(sign) == first)
 }
 
 /// Five bits of each: the case of letters is not among them.

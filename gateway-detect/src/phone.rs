@@ -4,17 +4,50 @@
 //! Left alone: times in seconds, serial numbers and other runs of digits without separators; what stands in a longer number.
 //! Sources: ITU-T E.164 and its list of country codes; the North American numbering plan.
 
+mod words;
+
+use words::{VERBS, WORDS};
+
 use super::Detector;
-use super::place::{ALPHANUMERIC, Class, Place, Verdict, last, run};
+use super::place::{ALPHANUMERIC, Class, Place, Verdict, last_words, run};
 use super::table::Table;
 use super::words::Words;
+
+/// The words that announce a number, and those that do so only right before it: what one does with a telephone is done with more.
+#[derive(Debug)]
+pub(super) struct Announcing {
+    names: Vec<usize>,
+    verbs: Vec<usize>,
+}
+
+impl Announcing {
+    pub(super) fn new(words: &mut Words) -> Self {
+        let mut numbers = |all: &[&str]| all.iter().map(|word| words.number(word)).collect();
+        Self {
+            names: numbers(&WORDS),
+            verbs: numbers(&VERBS),
+        }
+    }
+
+    fn announce(&self, place: Place<'_>, words: &Words) -> bool {
+        let spoken = matches!(place.behind(), [.., before, b' '] if before.is_ascii_alphanumeric() || b":,".contains(before))
+            || matches!(place.behind(), [.., b':' | b'@']);
+        words
+            .said(last_words(place.behind(), NEAR))
+            .any(&self.names)
+            || spoken
+                && words
+                    .said(last_words(place.behind(), NEAR_VERB))
+                    .any(&self.verbs)
+    }
+}
 
 /// The telephone number that stands here: at `+`, `(` or the first digit.
 pub(super) fn at(
     place: Place<'_>,
     detector: Detector,
     (words, table): (&Words, &mut Table),
-    said: &[usize],
+    said: &Announcing,
 ) -> Verdict {
     let ahead = place.ahead();
     if place.follows(|byte| byte.is_ascii_alphanumeric() || b"-.+/_#$&".contains(&byte)) {
@@ -22,8 +55,8 @@ pub(super) fn at(
     }
     let mut near = None;
     let mut announced = |length: usize| {
-        *near.get_or_insert_with(|| words.said(last(place.behind(), NEAR)).any(said))
-            || table.said(place, length, words).any(said)
+        *near.get_or_insert_with(|| said.announce(place, words))
+            || table.said(place, length, words).any(&said.names)
     };
     let mut number = Number::default();
     let mut found = Verdict::No;
@@ -194,6 +227,9 @@ impl Number {
         if self.open || self.count < 7 || same || nobodys {
             return Standing::None;
         }
+        if self.is_other() {
+            return Standing::None;
+        }
         if self.plus {
             return if is_international(digits) {
                 Standing::Alone
@@ -214,7 +250,9 @@ impl Number {
         };
         match *groups {
             [3, 3, 4] | [1, 3, 3, 4]
-                if american && (self.brackets || self.separator != b' ') && !self.mixed =>
+                if american
+                    && (self.brackets || !matches!(self.separator, b' ' | b'/'))
+                    && !self.mixed =>
             {
                 Standing::Alone
             }
@@ -236,6 +274,20 @@ impl Number {
                 Standing::Apart
             }
             _ => Standing::Announced,
+        }
+    }
+}
+
+impl Number {
+    /// Whether it is written as a decimal, an address of a network, or the first and the last of some years.
+    fn is_other(&self) -> bool {
+        let groups = &self.groups[..=self.group.min(self.groups.len() - 1)];
+        let year = |at: usize| matches!(self.digits[at..at + 2], [1, 9] | [2, 0]);
+        match *groups {
+            [whole, _] if self.separator == b'.' => self.plus && whole > 3,
+            [1..=3, 1..=3, 1..=3, 1..=3] => self.separator == b'.' && !self.mixed && !self.plus,
+            [4, 4] => self.separator == b'-' && year(0) && year(4),
+            _ => false,
         }
     }
 }
@@ -288,6 +340,7 @@ const TWO: [u16; 44] = [
 const LONGEST: usize = 26;
 const LONGEST_EXTENSION: usize = 6;
 const NEAR: usize = 40;
+const NEAR_VERB: usize = 24;
 
 /// What a number may be called behind it, and what stands between the two.
 const NAMES: [&[u8]; 11] = [
@@ -305,48 +358,6 @@ const NAMES: [&[u8]; 11] = [
 ];
 const LONGEST_NAME: usize = 9;
 static GAP: Class = Class::from(b" -(");
-
-/// What announces a number.
-pub(super) const WORDS: [&str; 38] = [
-    "phone",
-    "phones",
-    "telephone",
-    "tel",
-    "tel.",
-    "mobile",
-    "cell",
-    "call",
-    "fax",
-    "whatsapp",
-    "sms",
-    "text me",
-    "dial",
-    "telefon",
-    "telefono",
-    "teléfono",
-    "téléphone",
-    "handy",
-    "mobil",
-    "celular",
-    "telefone",
-    "numéro",
-    "phone number",
-    "contact number",
-    "calling",
-    "ph",
-    "reach me",
-    "reached at",
-    "answering at",
-    "messages to",
-    "message to",
-    "text to",
-    "landline",
-    "desk",
-    "hotline",
-    "ring",
-    "电话",
-    "電話",
-];
 
 #[cfg(test)]
 mod tests;

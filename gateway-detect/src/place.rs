@@ -183,6 +183,14 @@ pub(super) fn last(text: &[u8], count: usize) -> &[u8] {
     &text[text.len().saturating_sub(count)..]
 }
 
+/// The last bytes of a text, without the rest of a word that begins before them.
+pub(super) fn last_words(text: &[u8], count: usize) -> &[u8] {
+    let end = last(text, count);
+    let cut = end.len() < text.len() && text[text.len() - end.len() - 1].is_ascii_alphanumeric();
+    let word = end.iter().take_while(|byte| byte.is_ascii_alphanumeric());
+    &end[if cut { word.count() } else { 0 }..]
+}
+
 /// Membership of every byte in a class.
 #[derive(Debug)]
 pub(super) struct Class([bool; 256]);

@@ -1,11 +1,13 @@
 //! Every row of the tables: what it describes is found, in a stream cut anywhere too, and what nearly is so is not.
 
 mod disguise;
+mod languages;
 mod published;
 
 use proptest::prelude::*;
 
 use super::catalogue::CATALOGUE;
+use super::people::ANY_SIGN;
 use super::place::{Place, Verdict};
 use super::proof::github_checksum;
 use super::{Detector, Detectors, Piece, Scanner, built_in, scan};
@@ -167,6 +169,7 @@ fn every_number_is_found_and_with_another_check_digit_it_is_not() {
                 row.accepts(written.as_bytes(), &plain)
             };
             let draw = |dice: &mut Dice| -> String {
+                let sign = char::from(b" -./"[dice.roll() % 4]);
                 let one = |&byte: &u8| match byte {
                     b'd' => char::from(b'0' + (dice.roll() % 10) as u8),
                     b'A' => char::from(b'A' + (dice.roll() % 26) as u8),
@@ -174,6 +177,7 @@ fn every_number_is_found_and_with_another_check_digit_it_is_not() {
                         char::from(b'A' + (dice.roll() % 26) as u8)
                     }
                     b'X' => char::from(b'0' + (dice.roll() % 10) as u8),
+                    ANY_SIGN => sign,
                     other => char::from(other),
                 };
                 mask.text.iter().map(one).collect()

@@ -29,6 +29,7 @@ pub(super) fn named(name: &str) -> Option<Check> {
         },
         "curp" => |_, text| curp(text),
         "rfc" => |_, text| is_year_month_day(&text[4..10]),
+        "mxnss" => |_, text| luhn(text) && !is_uniform(text),
         "clabe" => |_, text| clabe(text),
         "cuit" => |_, text| cuit(text),
         "rut" => |_, text| rut(text),

@@ -56,6 +56,8 @@ pub(super) fn named(name: &str) -> Option<Check> {
             let rest = weighted(text, &[6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2]) % 11;
             !is_uniform(text) && (if rest <= 1 { 0 } else { 11 - rest }) == last(text)
         },
+        // Province, century and sex, year of birth.
+        "vnid" => |_, text| (1..=96).contains(&number(&text[..3])) && text[3] <= b'3',
         _ => return None,
     };
     Some(check)

@@ -1,7 +1,7 @@
 //! Numbers of Europe.
 //!
 //! Sources: HMRC, NHS and DVLA; BZSt and the Deutsche Rentenversicherung; INSEE; the Spanish interior ministry; Agenzia delle Entrate; the
-//! Polish, Nordic, Baltic and Balkan population registers; Rijksdienst voor Identiteitsgegevens; ZAS; SVNR of the Austrian Dachverband.
+//! Polish, Nordic, Baltic and Balkan population registers; the Russian pension fund and tax service, the Ukrainian tax service; Rijksdienst voor Identiteitsgegevens; ZAS; SVNR of the Austrian Dachverband.
 
 use super::{
     Check, is_date, is_day_month_year, is_uniform, is_year_month_day, last, luhn, mod11_10, number,
@@ -73,6 +73,17 @@ pub(super) fn named(name: &str) -> Option<Check> {
         "rc" => |_, text| birth_number(text),
         "cnp" => |_, text| cnp(text),
         "egn" => |_, text| egn(text),
+        "snils" => |_, text| {
+            let sum = weighted(&text[..9], &[9, 8, 7, 6, 5, 4, 3, 2, 1]);
+            u64::from(sum % 101 % 100) == number(&text[9..]) && !is_uniform(&text[..9])
+        },
+        "inn" => |_, text| inn(text),
+        "rnokpp" => |_, text| {
+            let rest = [5, 7, 9, 4, 6, 10, 5, 7];
+            // The first weight is -1; 10 is as much, in eleven.
+            (value(text[0]) * 10 + weighted(&text[1..9], &rest)) % 11 % 10 == last(text)
+                && !is_uniform(text)
+        },
         "oib" => |_, text| mod11_10(text) && !is_uniform(text),
         "emso" => |_, text| emso(text),
         "amka" => |_, text| is_day_month_year(text) && luhn(text),
@@ -142,6 +153,19 @@ fn de_card(text: &[u8]) -> bool {
         && b"CFGHJKLMNPRTVWXYZ".contains(&text[0])
         && text.iter().filter(|byte| byte.is_ascii_digit()).count() > 3;
     plain && (text.len() == 9 || weighted(text, &[7, 3, 1, 7, 3, 1, 7, 3, 1]) % 10 == last(text))
+}
+
+/// Of a company the tenth digit checks nine, of a person the eleventh and twelfth check those before them.
+fn inn(text: &[u8]) -> bool {
+    const WEIGHTS: [u32; 11] = [3, 7, 2, 4, 10, 3, 5, 9, 4, 6, 8];
+    let checks = |at: usize| {
+        weighted(&text[..at], &WEIGHTS[WEIGHTS.len() - at..]) % 11 % 10 == value(text[at])
+    };
+    !is_uniform(text)
+        && match text.len() {
+            10 => checks(9),
+            _ => checks(10) && checks(11),
+        }
 }
 
 fn nir(text: &[u8]) -> bool {

@@ -14,7 +14,10 @@ pub(super) type Check = fn(&[u8], &[u8]) -> bool;
 /// The rule of this name.
 pub(super) fn named(name: &str) -> Option<Check> {
     let check: Check = match name {
-        "any" => |_, text| !is_uniform(text),
+        "any" | "stnr" | "plate" => |_, text| !is_uniform(text),
+        "mixed" => |_, text| {
+            text.iter().filter(|byte| byte.is_ascii_digit()).count() >= 4 && !is_uniform(text)
+        },
         "dob" => |written, _| is_date_written(written),
         "ddmmyy" => |_, text| is_day_month_year(text),
         "luhn9" => |_, text| luhn(text) && !is_uniform(text),

@@ -1,0 +1,126 @@
+//! Numbers behind their words in other languages, and with other signs between their parts. All are drawn by hand.
+
+use super::{found, is_found_however_cut};
+
+/// Each text has the number behind its last colon.
+fn is_found(text: &str, detector: &str) {
+    let (_, number) = text.rsplit_once(": ").unwrap_or_default();
+    let expected = [(detector.to_owned(), number.to_owned())];
+    assert_eq!(found(text), expected, "{text}");
+    is_found_however_cut(text);
+}
+
+#[test]
+fn words_of_many_languages_announce_numbers() {
+    for (text, detector) in [
+        ("Steuernummer: 21/815/08150", "de-tax-number"),
+        ("St.-Nr.: 2893081508152", "de-tax-number"),
+        ("Steuer-Identifikationsnummer: 65 929 970 489", "de-tax-id"),
+        ("Führerscheinnummer: B072RRE2I55", "de-driver-licence"),
+        (
+            "numéro de carte d'identité: 880692310285",
+            "fr-identity-card",
+        ),
+        ("carta d'identità: CA12345AA", "it-identity-card"),
+        ("patente di guida: U1H70B123C", "it-driver-licence"),
+        ("СНИЛС: 123-456-789 64", "ru-snils"),
+        ("ИНН: 1234567894", "ru-inn"),
+        ("инн: 123456789047", "ru-inn"),
+        ("Паспорт: 45 08 123456", "ru-passport"),
+        ("ІПН: 1234567899", "ua-tax-id"),
+        ("RG: 12.345.678-9", "br-rg"),
+        ("cédula de ciudadanía: 1.234.567.890", "co-cedula"),
+        ("căn cước công dân: 001099012345", "vn-id"),
+        ("운전면허: 11-22-123456-12", "kr-driver-license"),
+        ("护照号码: E12345678", "passport-number"),
+        ("パスポート: TK1234567", "passport-number"),
+        ("née le: 12/03/1985", "date-of-birth"),
+        ("дата рождения: 12.03.1985", "date-of-birth"),
+        ("出生日期: 1985-03-12", "date-of-birth"),
+        ("Kennzeichen: M-XY 123", "license-plate"),
+        ("plaka: 34 ABC 1234", "license-plate"),
+        ("Kontonummer: 532013000", "us-bank-account"),
+    ] {
+        is_found(text, detector);
+    }
+}
+
+#[test]
+fn telephones_have_names_in_many_languages() {
+    for text in [
+        "Handynummer: 0151 23456789",
+        "Mobilnummer: 015123456789",
+        "tél : 0612345678",
+        "portable: 06.12.34.56.78",
+        "móvil: 612345678",
+        "cellulare: 3471234567",
+        "telemóvel: 912345678",
+        "telefoonnummer: 06-12345678",
+        "puhelin: 040 1234567",
+        "Телефон: 8 (912) 345-67-89",
+        "手机号: 13812345678",
+        "携帯: 09012345678",
+        "연락처: 010-1234-5678",
+        "هاتف: 0501234567",
+        "τηλέφωνο: 6912345678",
+    ] {
+        is_found(&text.replace(" : ", ": "), "phone-number");
+    }
+}
+
+#[test]
+fn parts_may_be_separated_by_any_sign_behind_a_word_but_all_by_the_same() {
+    for (text, detector) in [
+        ("BSN: 1112.22.333", "nl-bsn"),
+        ("SSN: 536/90/4399", "us-ssn"),
+        ("NHS number: 943.476.5919", "uk-nhs"),
+        ("card: 4111.1111.1111.1111", "credit-card"),
+        ("card: 4111  1111  1111  1111", "credit-card"),
+        ("card: 4111 - 1111 - 1111 - 1111", "credit-card"),
+        ("IBAN: DE89.3704.0044.0532.0130.00", "iban"),
+        ("IBAN: DE89 37040044 0532013000", "iban"),
+        ("IBAN: de89370400440532013000", "iban"),
+    ] {
+        is_found(text, detector);
+    }
+    for text in [
+        "SSN: 536/90.4399",
+        "it is 536/90/4399",
+        "it is 4111.1111.1111.1111",
+        "it is 4111  1111  1111  1111",
+        "henkilötunnus: 131052/308T",
+        "IBAN: De89 3704 0044 0532 0130 00",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+    }
+}
+
+#[test]
+fn what_counts_or_computes_is_no_number_of_anybody() {
+    for text in [
+        // What one does with a telephone is done with more.
+        "pub const XDP_PGOFF_TX_RING: u32 = 2147483648;",
+        "pub const VHOST_SET_CALL: u32 = 1074048887;",
+        "use the ring_buf ([`8887014`](https://a.example/c/8887014))",
+        "call_args = call(\n    assert '93.184.215' in args",
+        "the label:ab\na=ssrc:2339516144",
+        "mslabel:realtimeapi\na=ssrc:2339516144",
+        "Nippon Telegraph and Telephone Corporation, 2012-2022",
+        "dimensions 256/384/1024",
+        "p(b\"+255959.999\")",
+        "Decimal('+35236450.6')",
+        // Parts of a text, and releases.
+        "see sections 8.2.4.44 and §7.10.4.101",
+        "firmware version 113.0.5672.92",
+    ] {
+        let all = found(text);
+        let other = |(id, _): &&(String, String)| id == "phone-number" || id == "ip-address";
+        assert_eq!(all.iter().find(other), None, "{text}");
+    }
+    for (text, detector) in [
+        ("please call me at: 5551234567", "phone-number"),
+        ("the server is: 93.184.215.14", "ip-address"),
+    ] {
+        is_found(text, detector);
+    }
+}
