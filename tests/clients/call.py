@@ -440,16 +440,64 @@ async def cohere_measured(call):
 
 
 async def mistral(call):
-    from mistralai.client import Mistral
+    return await mistral_chat(call, mistral_client().chat, said(call))
 
-    chat = once("mistral", lambda: Mistral(api_key="agent-key")).chat
+
+async def mistral_chat(call, api, asked):
     timeout = {"timeout_ms": 1000 * call["timeout"]} if call.get("timeout") else {}
-    ask, ask_later = (chat.stream, chat.stream_async) if call.get("stream") else (chat.complete, chat.complete_async)
-    answer = (ask_later if call.get("async") else ask)(**said(call), **timeout)
+    answer = getattr(api, ("stream" if call.get("stream") else "complete") + ("_async" if call.get("async") else ""))(**asked, **timeout)
     answer = await answer if call.get("async") else answer
     if not call.get("stream"):
         return completed(answer)
     return joined([event.data async for event in answer] if call.get("async") else [event.data for event in answer])
+
+
+def mistral_client():
+    from mistralai.client import Mistral
+
+    return once("mistral", lambda: Mistral(api_key="agent-key"))
+
+
+async def mistral_fim(call):
+    return await mistral_chat(call, mistral_client().fim, {"model": call["model"], "prompt": call["prompt"], "suffix": "return x"})
+
+
+async def mistral_agent(call):
+    asked = said(call)
+    return await mistral_chat(call, mistral_client().agents, {"agent_id": asked.pop("model"), **asked})
+
+
+async def mistral_conversation(call, kept=None):
+    """An answer in a conversation: its first, or one in a conversation that is kept."""
+    api = mistral_client().beta.conversations
+    asked = {"inputs": call["prompt"], **({"conversation_id": kept} if kept else {"model": call["model"]})}
+    if call.get("tools"):
+        asked["tools"] = said(call)["tools"]
+    if call.get("timeout"):
+        asked["timeout_ms"] = 1000 * call["timeout"]
+    name = ("append" if kept else "start") + ("_stream" if call.get("stream") else "") + ("_async" if call.get("async") else "")
+    answer = getattr(api, name)(**asked)
+    answer = await answer if call.get("async") else answer
+    if call.get("stream"):
+        events = [event.data async for event in answer] if call.get("async") else [event.data for event in answer]
+        text = "".join(event.content for event in events if event.type == "message.output.delta")
+        calls = [event for event in events if event.type == "function.call.delta"]
+        tools = [[calls[0].name, "".join(event.arguments for event in calls)]] if calls else []
+        usage = events[-1].usage
+    else:
+        text = "".join(output.content for output in answer.outputs if output.type == "message.output")
+        tools = [[output.name, output.arguments] for output in answer.outputs if output.type == "function.call"]
+        usage = answer.usage
+    return shown(text, tools, usage.prompt_tokens, usage.completion_tokens)
+
+
+async def mistral_kept(call):
+    """What is done with a conversation that the provider keeps."""
+    api = mistral_client().beta.conversations
+    answers = [(await mistral_conversation({"prompt": "hello", "stream": stream}, kept=call["id"]))["text"] for stream in (False, True)]
+    entries = [entry.content for entry in api.get_history(conversation_id=call["id"]).entries]
+    api.delete(conversation_id=call["id"])
+    return {"answers": answers, "entries": entries}
 
 
 async def groq(call):
@@ -629,8 +677,8 @@ def shown(text, tools, used, made):
 
 
 CHAT = (openai, openai_azure, openai_responses, openai_completions, anthropic, langchain_openai, langchain_responses, langchain_anthropic, langgraph)
-FAMILIES = (google_genai, google_vertex, google_measured, ollama, ollama_generate, ollama_embed, langchain_google_genai, langchain_ollama, cohere, cohere_older, cohere_measured, mistral, groq, openrouter, boto3_converse, boto3_invoke, boto3_count, langchain_aws)
-OTHER = (openai_realtime, openai_embeddings, openai_models, openai_kept, anthropic_count, anthropic_models, langchain_embeddings)
+FAMILIES = (google_genai, google_vertex, google_measured, ollama, ollama_generate, ollama_embed, langchain_google_genai, langchain_ollama, cohere, cohere_older, cohere_measured, mistral, mistral_conversation, groq, openrouter, boto3_converse, boto3_invoke, boto3_count, langchain_aws)
+OTHER = (mistral_fim, mistral_agent, mistral_kept, openai_realtime, openai_embeddings, openai_models, openai_kept, anthropic_count, anthropic_models, langchain_embeddings)
 PLAIN = (requests, websockets, httpx, httpx2, aiohttp, urllib3, urllib, grpc)
 KNOWN = {f.__name__.replace("_", "-"): f for f in CHAT + FAMILIES + OTHER + PLAIN}
 

@@ -1,11 +1,12 @@
 //! What one event of a stream carries: pieces of texts that go on in later events, texts of its own, ends of texts.
 //!
 //! Sources: OpenAI chat completion and completion chunks; OpenAI response stream events and the server's events of its realtime API; Anthropic message stream events; the streams of
-//! Gemini, Ollama, Cohere and Amazon Bedrock.
+//! Gemini, Ollama, Cohere, Mistral and Amazon Bedrock.
 
 mod bedrock;
 mod cohere;
 mod documents;
+mod mistral;
 mod responses;
 
 use std::ops::Range;
@@ -93,6 +94,7 @@ pub(super) fn read(
         Shape::Gemini => event.gemini(set, found),
         Shape::Ollama => event.ollama(set, found),
         Shape::Cohere => event.cohere(set, found),
+        Shape::Mistral => event.mistral(set, found),
         Shape::Bedrock => event.bedrock(set, found),
         _ => event.chat(set, found),
     }

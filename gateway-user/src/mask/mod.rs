@@ -71,6 +71,8 @@ pub enum Shape {
     Ollama,
     /// Cohere: one JSON document, events, or lines.
     Cohere,
+    /// Mistral's conversations: one JSON document, or events.
+    Mistral,
     /// Amazon Bedrock, in any model's format: one JSON document, or messages.
     Bedrock,
     /// An answer with vectors: one JSON document.

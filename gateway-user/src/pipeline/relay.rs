@@ -62,6 +62,7 @@ pub(super) fn shape_of(family: Family) -> Shape {
         Family::Gemini => Shape::Gemini,
         Family::Ollama => Shape::Ollama,
         Family::Cohere => Shape::Cohere,
+        Family::MistralConversations => Shape::Mistral,
         Family::BedrockConverse | Family::BedrockInvoke => Shape::Bedrock,
         Family::OpenAiModels | Family::AnthropicModels => Shape::Json,
     }

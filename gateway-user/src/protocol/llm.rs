@@ -3,7 +3,7 @@
 //! In: a request head, then its whole body. Out: an [`Endpoint`], and for a request that carries a prompt a [`Call`], or a [`LlmError`] for
 //! a body that two parsers could read differently. Paths are known on any host; elsewhere than at a listed provider the body has to
 //! look the part too ([`agrees`]), for other services have paths that end the same.
-//! Sources: the OpenAI, Anthropic, Gemini, Vertex, Ollama, Cohere and Bedrock API references; Azure's paths of deployments.
+//! Sources: the OpenAI, Anthropic, Gemini, Vertex, Ollama, Cohere, Mistral and Bedrock API references; Azure's paths of deployments.
 
 pub mod bedrock;
 mod call;
@@ -11,6 +11,7 @@ mod cohere;
 mod counts;
 mod google;
 mod input;
+mod mistral;
 pub mod realtime;
 pub mod risks;
 mod tool;
@@ -50,6 +51,8 @@ pub enum Family {
     Ollama,
     /// Cohere: chats, vectors, rankings.
     Cohere,
+    /// Mistral's conversations, which it keeps.
+    MistralConversations,
     /// Amazon Bedrock's format for all models, and its count of tokens.
     BedrockConverse,
     /// A model's own format at Amazon Bedrock.
@@ -84,6 +87,7 @@ impl Family {
             Self::Gemini => "gemini",
             Self::Ollama => "ollama",
             Self::Cohere => "cohere",
+            Self::MistralConversations => "mistral-conversations",
             Self::BedrockConverse => "bedrock-converse",
             Self::BedrockInvoke => "bedrock-invoke",
         }
@@ -116,7 +120,8 @@ pub fn recognise(head: &Head, headers: &HeaderMap, listed: bool) -> Option<Endpo
     let found = google::called(&head.method, &segments);
     let found = found
         .or_else(|| bedrock::called(&head.method, &segments))
-        .or_else(|| cohere::called(&head.method, &segments));
+        .or_else(|| cohere::called(&head.method, &segments))
+        .or_else(|| mistral::called(head, &segments));
     if let Some(found) = found {
         return Some(found);
     }

@@ -188,6 +188,12 @@ impl Refusal {
                 let data = json!({"type": "message-end", "id": self.id, "delta": delta});
                 format!("event: message-end\ndata: {data}\n\n")
             }
+            // The provider's own event has the fields at the top and a type; its library raises for what has none.
+            Family::MistralConversations => {
+                let code = self.why.status().as_u16();
+                let data = json!({"message": self.message, "code": code, "error": data["error"]});
+                format!("event: conversation.response.error\ndata: {data}\n\n")
+            }
             Family::AnthropicMessages | Family::AnthropicModels => {
                 format!("event: error\ndata: {data}\n\n")
             }
@@ -270,7 +276,8 @@ impl Refusal {
             | Family::OpenAiCompletions
             | Family::OpenAiEmbeddings
             | Family::OpenAiModels
-            | Family::OpenAiRealtime => {
+            | Family::OpenAiRealtime
+            | Family::MistralConversations => {
                 json!({"error": {"message": message, "type": self.why.kind(), "param": null, "code": code, "id": self.id}})
             }
         }

@@ -9,6 +9,7 @@ mod anthropic;
 mod bedrock;
 mod cohere;
 mod gemini;
+mod mistral;
 mod ollama;
 mod openai;
 mod openrouter;
@@ -192,6 +193,7 @@ impl Collector {
             Family::Ollama => ollama::read(&value, &mut self.answer),
             Family::OpenRouterChat => openrouter::read(&value, &mut self.answer),
             Family::Cohere => cohere::event(&value, &mut self.answer),
+            Family::MistralConversations => mistral::event(&value, &mut self.answer),
             Family::BedrockConverse | Family::BedrockInvoke => {
                 bedrock::event(&value, &mut self.answer);
             }
@@ -207,6 +209,7 @@ impl Collector {
             Family::Ollama => ollama::read(value, &mut self.answer),
             Family::OpenRouterChat => openrouter::read(value, &mut self.answer),
             Family::Cohere => cohere::document(value, &mut self.answer),
+            Family::MistralConversations => mistral::document(value, &mut self.answer),
             Family::BedrockConverse | Family::BedrockInvoke => {
                 bedrock::document(value, &mut self.answer);
             }

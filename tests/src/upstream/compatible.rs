@@ -20,7 +20,10 @@ impl Provider {
     /// The provider with such a path, at such a name.
     pub(super) fn of(path: &str, name: Option<&str>) -> Option<Self> {
         match (path, name) {
-            ("/v1/chat/completions", Some("api.mistral.ai")) => Some(Self::Mistral),
+            (
+                "/v1/chat/completions" | "/v1/fim/completions" | "/v1/agents/completions",
+                Some("api.mistral.ai"),
+            ) => Some(Self::Mistral),
             ("/openai/v1/chat/completions", _) => Some(Self::Groq),
             ("/api/v1/chat/completions", _) => Some(Self::OpenRouter),
             _ => None,

@@ -12,6 +12,7 @@ mod compatible;
 mod completions;
 mod embeddings;
 mod gemini;
+mod mistral;
 mod model;
 mod ollama;
 mod openai;

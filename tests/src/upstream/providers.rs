@@ -10,8 +10,8 @@ use super::model::{Conversation, doubled};
 use super::pieces::Pieces;
 use super::serve::{json as document, stream, streamed};
 use super::{
-    anthropic, bedrock, cohere, compatible::Provider, completions, embeddings, gemini, ollama,
-    openai, responses,
+    anthropic, bedrock, cohere, compatible::Provider, completions, embeddings, gemini, mistral,
+    ollama, openai, responses,
 };
 
 /// The answer to a request of a provider's API; `None` to any other.
@@ -32,7 +32,12 @@ pub(super) fn answer(
         return google(method, uri, &body, pace);
     }
     if let Some(provider) = Provider::of(path, name) {
-        return compatible(provider, &body, pace);
+        return compatible(provider, path, &body, pace);
+    }
+    if name == Some("api.mistral.ai")
+        && let Some(answer) = conversation(method, path, &body, pace)
+    {
+        return Some(answer);
     }
     if path.starts_with("/api/") {
         return local(method, path, &body, pace);
@@ -132,8 +137,18 @@ fn google(method: &Method, uri: &Uri, body: &Value, pace: Duration) -> Option<Re
 }
 
 /// OpenAI's chat completions at another provider.
-fn compatible(provider: Provider, body: &Value, pace: Duration) -> Option<Response<Pieces>> {
-    let Some(asked) = openai::read(body) else {
+fn compatible(
+    provider: Provider,
+    path: &str,
+    body: &Value,
+    pace: Duration,
+) -> Option<Response<Pieces>> {
+    let asked = match path {
+        "/v1/fim/completions" => mistral::code(body),
+        "/v1/agents/completions" => mistral::agents(body),
+        _ => openai::read(body),
+    };
+    let Some(asked) = asked else {
         let error = openai::error("model and messages are required");
         return Some(document(StatusCode::BAD_REQUEST, &error));
     };
@@ -147,6 +162,31 @@ fn compatible(provider: Provider, body: &Value, pace: Duration) -> Option<Respon
         false => events,
     };
     Some(stream(events, pace))
+}
+
+/// Mistral's conversations.
+fn conversation(
+    method: &Method,
+    path: &str,
+    body: &Value,
+    pace: Duration,
+) -> Option<Response<Pieces>> {
+    let rest = path.strip_prefix("/v1/conversations")?;
+    let rest = rest.strip_prefix('/').unwrap_or(rest);
+    let rest = rest.strip_prefix(mistral::ID).unwrap_or(rest);
+    match (method.as_str(), rest) {
+        ("GET", "/history") => Some(document(StatusCode::OK, &mistral::history())),
+        ("DELETE", "") => Some(document(StatusCode::NO_CONTENT, &Value::Null)),
+        ("POST", "" | "/restart") => Some(match mistral::read(body) {
+            None => document(StatusCode::UNPROCESSABLE_ENTITY, &openai::error("inputs")),
+            Some(asked) if !asked.stream => document(StatusCode::OK, &mistral::whole(&asked)),
+            Some(asked) if asked.prompt.contains("twice") => {
+                stream(doubled(mistral::events(&asked)), pace)
+            }
+            Some(asked) => stream(mistral::events(&asked), pace),
+        }),
+        _ => None,
+    }
 }
 
 /// Cohere, in both versions of its API.

@@ -43,6 +43,7 @@ pub(crate) const FAMILIES: &[(&str, &str)] = &[
     ("cohere", "command-a-03-2025"),
     ("cohere-older", "command-a-03-2025"),
     ("mistral", "mistral-small-latest"),
+    ("mistral-conversation", "mistral-medium-latest"),
     ("groq", "llama-3.3-70b-versatile"),
     ("openrouter", "openai/gpt-5-mini"),
     ("boto3-converse", NOVA),
@@ -73,7 +74,7 @@ pub(crate) fn provider(client: &str) -> &'static str {
         _ if client.contains("google") => "gemini",
         _ if client.contains("ollama") => "ollama",
         _ if client.contains("cohere") => "cohere",
-        "mistral" => "mistral",
+        _ if client.starts_with("mistral") => "mistral",
         "groq" => "groq",
         "openrouter" => "openrouter",
         _ if is_amazons(client) => "bedrock",
@@ -98,10 +99,14 @@ pub(crate) fn is_refusal(call: &Value, result: &Value, inside: bool) -> bool {
             (error, status) == ("ForbiddenError", Some(403))
         }
         (client, true) if client.starts_with("cohere") => error == "ApiError",
-        ("mistral", false) => (error, status) == ("SDKError", Some(403)),
+        (client, false) if client.starts_with("mistral") => {
+            (error, status) == ("SDKError", Some(403))
+        }
         ("openrouter", false) => (error, status) == ("ForbiddenResponseError", Some(403)),
         // What is no chunk of theirs fails; `body` has it.
-        ("mistral" | "openrouter", true) => error == "ResponseValidationError",
+        (client, true) if client.starts_with("mistral") || client == "openrouter" => {
+            error == "ResponseValidationError"
+        }
         // It asks for a stream, whatever it is asked.
         ("langchain-ollama", _) => error == "ResponseError",
         ("langchain-google-genai", _) => error == "GooglePermissionDeniedError",

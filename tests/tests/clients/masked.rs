@@ -170,6 +170,38 @@ fn what_the_provider_keeps_is_masked_when_it_is_read() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_conversation_that_mistral_keeps_is_decided_by_its_id_and_masked_when_it_is_read()
+-> anyhow::Result<()> {
+    let world = World::new()?;
+    let script = Script::families()?;
+    let calls = [json!({"client": "mistral-kept", "id": "conv_0123456789"})];
+    let mut control = world.untagged(&script, &calls)?;
+    let kept = control[0]["entries"][1].as_str().unwrap_or_default();
+    assert!(kept.contains(LEAKED_CARD), "{control:#?}");
+    control[0]["entries"][1] = json!(kept.replace(LEAKED_CARD, CARD));
+    assert_eq!(
+        world.tagged(&script, &calls)?,
+        control,
+        "{}",
+        world.daemon.log()
+    );
+    let exchanges = world.daemon.ended_after(0, 4)?;
+    let told = |exchange: &Value| [exchange["action"].clone(), exchange["model"].clone()];
+    let told: Vec<_> = exchanges.iter().map(told).collect();
+    let model = json!("conv_0123456789");
+    assert_eq!(
+        told,
+        [
+            [json!("llm.generate"), model.clone()],
+            [json!("llm.generate"), model],
+            [json!("llm.read"), Value::Null],
+            [json!("llm.write"), Value::Null],
+        ]
+    );
+    Ok(())
+}
+
 fn found(exchange: &Value, detector: &str) {
     let findings = exchange["findings"]
         .as_array()

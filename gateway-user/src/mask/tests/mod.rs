@@ -9,6 +9,7 @@ mod corpus;
 mod documents;
 mod exports;
 mod families;
+mod mistral;
 mod random;
 mod realtime;
 

@@ -14,6 +14,7 @@ mod cohere;
 mod facts;
 mod gemini;
 mod messages;
+mod mistral;
 mod ollama;
 mod realtime;
 mod responses;
@@ -76,6 +77,7 @@ pub fn has_calls(family: Family) -> bool {
             | Family::Gemini
             | Family::Ollama
             | Family::Cohere
+            | Family::MistralConversations
             | Family::BedrockConverse
             | Family::BedrockInvoke
     )
@@ -105,6 +107,7 @@ pub fn of_body(
         Family::Gemini => gemini::document(&document, &mut calls)?,
         Family::Ollama => ollama::document(&document, &mut calls),
         Family::Cohere => cohere::document(&document, &mut calls),
+        Family::MistralConversations => mistral::document(&document, &mut calls),
         Family::BedrockConverse | Family::BedrockInvoke => {
             bedrock::document(&document, &mut calls)?;
         }
@@ -174,6 +177,7 @@ fn read(family: Family, event: &Value) -> Result<Reading, CallsError> {
         Family::Gemini => gemini::event(event)?,
         Family::Ollama => ollama::event(event),
         Family::Cohere => cohere::event(event),
+        Family::MistralConversations => mistral::event(event),
         Family::BedrockConverse | Family::BedrockInvoke => bedrock::event(event)?,
         _ => chat::event(event),
     })

@@ -4,6 +4,7 @@
 mod bedrock;
 mod cohere;
 mod documents;
+mod mistral;
 mod realtime;
 
 use bytes::BytesMut;

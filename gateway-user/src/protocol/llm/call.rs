@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 
 use super::input::Input;
 use super::tool::{Named, Tool};
-use super::{Endpoint, Family, GENERATE, bedrock, cohere, google, realtime};
+use super::{Endpoint, Family, GENERATE, bedrock, cohere, google, mistral, realtime};
 use crate::protocol::frames::Framing;
 use crate::protocol::http::{Head, with_request};
 use crate::protocol::{Action, Fact, Facts};
@@ -84,7 +84,7 @@ impl Said {
 /// Whether a body is one of a call: elsewhere than at a listed provider, where only the path says so.
 #[must_use]
 pub fn agrees(endpoint: Endpoint, head: &Head, body: &[u8]) -> bool {
-    if endpoint.family == Family::OpenAiRealtime {
+    if [Family::OpenAiRealtime, Family::MistralConversations].contains(&endpoint.family) {
         // Its head has told.
         return true;
     }
@@ -114,6 +114,9 @@ pub fn read(endpoint: Endpoint, head: &Head, body: &[u8], facts: Facts) -> Resul
     }
     if family == Family::Cohere {
         return cohere::read(endpoint, head, body, facts);
+    }
+    if family == Family::MistralConversations {
+        return mistral::read(endpoint, head, body, facts);
     }
     if family == Family::OpenAiRealtime {
         return realtime::read(endpoint, head, facts);

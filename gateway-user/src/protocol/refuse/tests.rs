@@ -12,7 +12,7 @@ fn refusal() -> Refusal {
     }
 }
 
-const FAMILIES: [Family; 14] = [
+const FAMILIES: [Family; 15] = [
     Family::OpenAiChat,
     Family::OpenRouterChat,
     Family::OpenAiResponses,
@@ -25,6 +25,7 @@ const FAMILIES: [Family; 14] = [
     Family::Gemini,
     Family::Ollama,
     Family::Cohere,
+    Family::MistralConversations,
     Family::BedrockConverse,
     Family::BedrockInvoke,
 ];

@@ -5,6 +5,7 @@
 mod bedrock;
 mod cohere;
 mod compatible;
+mod mistral;
 mod realtime;
 
 use serde_json::json;
