@@ -44,6 +44,8 @@ pub(super) enum Said {
     /// A password behind its variable of the environment: `DB_PASSWORD=`.
     Variable,
     Bearer,
+    /// Some key, of which only what cannot be anything else counts.
+    Key,
     /// A user and a password in base 64.
     Basic,
 }
@@ -77,6 +79,7 @@ pub(super) fn at(place: Place<'_>, kinds: Kinds) -> Verdict {
         (Said::Argument, quote) => password(place, quote, kinds.password, 6, is_argument),
         (Said::Variable, quote) => password(place, quote, kinds.password, 6, is_variable),
         (Said::Secret, quote) => token(place, quote, SHORTEST_TOKEN, kinds.secret),
+        (Said::Key, quote) => token(place, quote, 24, kinds.secret),
         (Said::Basic, quote) => token(place, quote, usize::MAX, kinds.basic),
         (Said::Bearer, quote) => token(place, quote, 14, kinds.bearer),
     }
@@ -212,6 +215,27 @@ fn in_url(place: Place<'_>, kinds: Kinds) -> Verdict {
     .iter()
     .any(|web| scheme.ends_with(web));
     Verdict::Match(if web { kinds.url } else { kinds.connection }, length)
+}
+
+/// The token that is the user of a URL: between `scheme://` and `@host`.
+pub(super) fn user(place: Place<'_>, kinds: Kinds) -> Verdict {
+    static USER: Class = Class::alphanumeric_and(b"_-");
+    let ahead = place.ahead();
+    let length = run(&ahead[..ahead.len().min(LONGEST_PASSWORD + 1)], &USER);
+    match ahead.get(length) {
+        _ if !place.behind().ends_with(b"://") => Verdict::No,
+        None if !place.whole && length <= LONGEST_PASSWORD => Verdict::More,
+        Some(b'@') if length >= 20 && is_token(&ahead[..length], true) => {
+            Verdict::Match(kinds.url, length)
+        }
+        _ => Verdict::No,
+    }
+}
+
+/// Whether what stands here is the user of a URL, or what its password ends in.
+pub(super) fn is_in_url(behind: &[u8]) -> bool {
+    behind.ends_with(b"://") && !behind.ends_with(b"mailto://")
+        || behind.ends_with(b":") && scheme(behind).is_some()
 }
 
 /// The text before `://` and the user, where a URL with both goes up to a colon.

@@ -75,12 +75,13 @@ impl<'a> Cursor<'a> {
             return Verdict::More;
         }
         let mut verdict = Verdict::No;
-        // The password of a URL is no mailbox at its host.
+        // The password of a URL is no mailbox at its host, nor is a token for its user.
         let in_url = matches!(assigned, Verdict::Match(found, _)
             if [ids.assigned.url, ids.assigned.connection].contains(&found));
         if !in_url && why.has(Why::MAIL) {
             let said = || words.said(last(place.behind(), NEAR_MAIL)).any(mail_words);
             verdict = email::at(place, &mut self.word, ids.email, said);
+            verdict.add(|| assign::user(place, ids.assigned));
         }
         if why.has(Why::BEGINS) && secrets.may_begin(place.text, place.at, place.whole) {
             verdict.add(|| secrets.prefixed(place, words));

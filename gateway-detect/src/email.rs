@@ -1,15 +1,15 @@
 //! E-mail addresses: at most 64 characters, `@`, and a domain under a top-level domain that is in use, or under any other behind a
 //! word for mail or in angle brackets: new ones are made, and private networks have their own.
 //!
-//! What only looks like one is left alone: `git@github.com`, `icon@2x.png`, `getty@tty1.service`, `pkg@1.0.0-rc.one`, `by@app.route`.
+//! What only looks like one is left alone: users and passwords of web addresses, `git@github.com`, `icon@2x.png`, `getty@tty1.service`, `pkg@1.0.0-rc.one`, `by@app.route`.
 //! Lengths: RFC 5321 section 4.5.3.1. Of the characters of RFC 5322 only those that mailboxes use: a quote or a slash before an
 //! address is no part of it.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use super::Detector;
 use super::place::{Class, Place, Verdict};
+use super::{Detector, assign};
 
 /// The run of local-part characters a place stands in. All its places share one `@` and one domain, so it is read once per run:
 /// reading it again from each place would take a long run quadratic time.
@@ -81,12 +81,17 @@ fn read(text: &[u8], at: usize, whole: bool) -> Word {
     let domain = match text.get(end) {
         None if whole => Domain::No,
         None => Domain::More,
-        Some(b'@') if !is_service_account(&text[..end]) => match domain(&text[end + 1..], whole) {
-            Domain::Until(length) if is_nobodys(&text[end + 1..][..length]) => Domain::No,
-            Domain::Until(length) => Domain::Until(end + 1 + length),
-            Domain::Unknown(length) => Domain::Unknown(end + 1 + length),
-            undecided => undecided,
-        },
+        Some(b'@')
+            if !is_service_account(&text[..end])
+                && !assign::is_in_url(&text[..local_start(text, end)]) =>
+        {
+            match domain(&text[end + 1..], whole) {
+                Domain::Until(length) if is_nobodys(&text[end + 1..][..length]) => Domain::No,
+                Domain::Until(length) => Domain::Until(end + 1 + length),
+                Domain::Unknown(length) => Domain::Unknown(end + 1 + length),
+                undecided => undecided,
+            }
+        }
         Some(_) => Domain::No,
     };
     Word { end, domain }

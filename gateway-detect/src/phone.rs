@@ -29,16 +29,18 @@ impl Announcing {
         }
     }
 
-    fn announce(&self, place: Place<'_>, words: &Words) -> bool {
-        let spoken = matches!(place.behind(), [.., before, b' '] if before.is_ascii_alphanumeric() || b":,".contains(before))
-            || matches!(place.behind(), [.., b':' | b'@']);
-        words
-            .said(last_words(place.behind(), NEAR))
-            .any(&self.names)
-            || spoken
-                && words
-                    .said(last_words(place.behind(), NEAR_VERB))
-                    .any(&self.verbs)
+    /// What a word says of a number here that is written as such, and of some plain digits.
+    fn announce(&self, place: Place<'_>, words: &Words) -> (bool, bool) {
+        let behind = place.behind();
+        let spoken = match behind {
+            [.., before, b' '] => before.is_ascii_alphanumeric() || b":,".contains(before),
+            [.., before] => b":@".contains(before),
+            [] => false,
+        };
+        let near = words.said(last_words(behind, NEAR_VERB));
+        let named = near.any(&self.names);
+        let far = || words.said(last_words(behind, NEAR)).any(&self.names);
+        (named || spoken && near.any(&self.verbs) || far(), named)
     }
 }
 
@@ -54,9 +56,10 @@ pub(super) fn at(
         return Verdict::No;
     }
     let mut near = None;
-    let mut announced = |length: usize| {
-        *near.get_or_insert_with(|| said.announce(place, words))
-            || table.said(place, length, words).any(&said.names)
+    let mut announced = |length: usize, digits: bool| {
+        let (written, plain) = *near.get_or_insert_with(|| said.announce(place, words));
+        let told = if digits { plain } else { written };
+        told || table.said(place, length, words).any(&said.names)
     };
     let mut number = Number::default();
     let mut found = Verdict::No;
@@ -92,7 +95,7 @@ pub(super) fn at(
         let counts = match standing {
             Standing::Alone => Some(true),
             Standing::Apart if apart() => Some(true),
-            _ if announced(length) => Some(true),
+            _ if announced(length, number.is_plain()) => Some(true),
             _ => is_named(rest, place.whole),
         };
         match counts {
@@ -256,6 +259,15 @@ impl Number {
             {
                 Standing::Alone
             }
+            // The prefix of calls abroad, before the code of a country.
+            [2..=6, _, ..]
+                if digits.starts_with(&[0, 0])
+                    && !self.mixed
+                    && self.separator == b' '
+                    && is_international(&digits[2..]) =>
+            {
+                Standing::Apart
+            }
             // A date.
             [4, 2, 2] if self.separator == b'-' => Standing::None,
             // A trunk prefix: with a place for the area code, or in three groups or more.
@@ -279,6 +291,12 @@ impl Number {
 }
 
 impl Number {
+    /// Whether it is no more than some digits, as many as anything is counted by.
+    fn is_plain(&self) -> bool {
+        let signs = self.plus || self.brackets || self.separator != 0;
+        !signs && self.count < 10 && self.digits[0] != 0
+    }
+
     /// Whether it is written as a decimal, an address of a network, or the first and the last of some years.
     fn is_other(&self) -> bool {
         let groups = &self.groups[..=self.group.min(self.groups.len() - 1)];

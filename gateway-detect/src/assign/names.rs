@@ -39,6 +39,11 @@ pub(super) fn names(name: &[u8]) -> Said {
         Said::Password
     } else if among(&SECRETS) || variable && !is_other() {
         Said::Secret
+    } else if matches!(
+        written,
+        [.., b'_' | b'-', b'k', b'e', b'y'] | [.., b'a'..=b'z', b'K', b'e', b'y']
+    ) {
+        Said::Key
     } else {
         return Said::Nothing;
     };
@@ -47,7 +52,13 @@ pub(super) fn names(name: &[u8]) -> Said {
     let is_none = NOT_SECRET
         .iter()
         .any(|word| told.windows(word.len()).any(|part| part == word.as_bytes()));
-    if is_none || variable && holds(&NOT_KEY) {
+    let key = variable || said == Said::Key;
+    let part = |word: &&str| {
+        name.windows(word.len())
+            .any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    let is_part = said == Said::Key && NOT_PART.iter().any(part);
+    if is_none || is_part || key && holds(&NOT_KEY) {
         Said::Nothing
     } else {
         said

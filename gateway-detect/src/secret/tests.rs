@@ -124,14 +124,14 @@ fn keys_glued_to_a_word_need_stronger_proof() {
 }
 
 #[test]
-fn a_token_that_carries_a_checksum_is_one_only_if_it_is_right() {
+fn a_token_that_carries_a_checksum_is_one_if_it_is_right_or_a_word_says_so() {
     let wrong = BODY.replace('m', "n");
     for prefix in ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "npm_"] {
         assert_eq!(found(&format!("it is {prefix}{BODY} here")).len(), 1);
         assert_eq!(found(&format!("it is {prefix}{wrong} here")), []);
         // What something is called counts more.
         let text = format!("token = {prefix}{wrong}");
-        assert_eq!(found(&text)[0].0, "generic-secret", "{text}");
+        assert!(found(&text)[0].0.ends_with("-token"), "{text}");
     }
     // Of other lengths and forms the vendors promise nothing.
     for token in [

@@ -39,6 +39,8 @@ fn words_of_many_languages_announce_numbers() {
         ("出生日期: 1985-03-12", "date-of-birth"),
         ("Kennzeichen: M-XY 123", "license-plate"),
         ("plaka: 34 ABC 1234", "license-plate"),
+        ("driver's license: F255-9215-0094", "us-driver-license"),
+        ("DL: D1234567", "us-driver-license"),
         ("Kontonummer: 532013000", "us-bank-account"),
     ] {
         is_found(text, detector);
@@ -109,6 +111,10 @@ fn what_counts_or_computes_is_no_number_of_anybody() {
         "dimensions 256/384/1024",
         "p(b\"+255959.999\")",
         "Decimal('+35236450.6')",
+        "call 12345678 bytes back",
+        "the cell A1 contains 20240501",
+        "mobile app version 2.15, build number 1024567",
+        "a ring buffer of 1048576 bytes",
         // Parts of a text, and releases.
         "see sections 8.2.4.44 and §7.10.4.101",
         "firmware version 113.0.5672.92",

@@ -111,3 +111,47 @@ fn shorter_tokens_have_all_kinds_of_characters() {
     }
     is_found("token-secret: @", "f395accd245ae53d", "generic-secret");
 }
+
+#[test]
+fn a_token_may_be_the_user_of_an_address() {
+    for text in [
+        "git clone https://@@code.internal/app.git",
+        "GIT_URL=https://@@code.internal/app",
+    ] {
+        let token = "8f3b2c9d41e07a65b8f3b2c9d41e07a65b8f3b2c";
+        let text = text.replacen("@@", &format!("{token}@"), 1);
+        assert_eq!(
+            found(&text),
+            [("url-password".to_owned(), token.to_owned())],
+            "{text}"
+        );
+        is_found_however_cut(&text);
+    }
+    for text in [
+        "ssh://git@code.internal/app.git",
+        "https://ada@code.internal.example.com/app",
+        "postgres://reporting-service-account@db.internal/app",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+    }
+}
+
+#[test]
+fn what_is_called_some_key_is_one_if_it_is_long_and_random() {
+    for text in ["vendor_key: \"@\"", "vendorKey = '@'", "x-vendor-key: @"] {
+        let text = text.replace('@', "q7Zk2mWv9Rt4Lx8Bn3Hc5Jp6");
+        assert_eq!(found(&text)[0].0, "generic-secret", "{text}");
+        is_found_however_cut(&text);
+    }
+    for text in [
+        "vendor_key: q7Zk2mWv9Rt4Lx8Bn3Hc",
+        "key: q7Zk2mWv9Rt4Lx8Bn3Hc5Jp6",
+        "cache_key: q7Zk2mWv9Rt4Lx8Bn3Hc5Jp6",
+        "objectKey = 'q7Zk2mWv9Rt4Lx8Bn3Hc5Jp6'",
+        "sort-key: q7Zk2mWv9Rt4Lx8Bn3Hc5Jp6",
+        "publicKey: q7Zk2mWv9Rt4Lx8Bn3Hc5Jp6",
+        "monkey: q7Zk2mWv9Rt4Lx8Bn3Hc5Jp6",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+    }
+}
