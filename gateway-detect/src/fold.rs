@@ -122,7 +122,6 @@ impl Folded {
                 }
                 Step::Put(length, byte) => {
                     self.text.push(char::from(byte));
-                    self.mark(here, from, from);
                     self.mark(here + 1, from + length, from + length);
                     done += length;
                     self.hidden = 0;

@@ -47,10 +47,12 @@ pub(super) struct Secrets {
 /// The first one, two and three characters that a literal beginning may have, as sets that say too much yes.
 #[derive(Debug)]
 struct Begins {
-    three: Vec<u64>,
+    three: Box<Bits>,
     /// Of a text that is not longer so far.
-    fewer: Vec<u64>,
+    fewer: Box<Bits>,
 }
+
+type Bits = [u64; 1024];
 
 impl Secrets {
     /// Reads a row of the table: the words before and the options, see `secrets.txt`.
@@ -140,7 +142,7 @@ impl Secrets {
     }
 
     /// Whether a literal beginning may stand here.
-    #[inline]
+    #[inline(always)]
     pub(super) fn may_begin(&self, text: &[u8], at: usize, whole: bool) -> bool {
         let inside = at > 0 && text[at - 1].is_ascii_alphanumeric();
         let begins = if inside { &self.glued } else { &self.begins };
@@ -268,20 +270,25 @@ fn in_base64(place: Place<'_>) -> bool {
 
 /// Whether one of [`KEY_WORDS`] is in a text, maybe within another word.
 fn may_name_key(text: &[u8]) -> bool {
-    const LETTERS: usize = 1 << 15;
     const fn three(text: &[u8], at: usize) -> usize {
         (text[at] as usize & 31) << 10
             | (text[at + 1] as usize & 31) << 5
             | text[at + 2] as usize & 31
     }
-    static BEGINNINGS: [bool; LETTERS] = {
-        let mut all = [false; LETTERS];
+    // A bit each: a table that is often looked into has to be small.
+    static BEGINNINGS: [u64; 512] = {
+        let mut all = [0; 512];
         let mut at = 0;
         while at < KEY_WORDS.len() {
-            all[three(KEY_WORDS[at].as_bytes(), 0)] = true;
+            let letters = three(KEY_WORDS[at].as_bytes(), 0);
+            all[letters / 64] |= 1 << (letters % 64);
             at += 1;
         }
         all
+    };
+    let may_begin = |at: usize| {
+        let letters = three(text, at);
+        BEGINNINGS[letters / 64] >> (letters % 64) & 1 == 1
     };
     let begins = |from: usize| {
         let rest = &text[from..];
@@ -289,19 +296,19 @@ fn may_name_key(text: &[u8]) -> bool {
             rest.len() >= word.len() && rest[..word.len()].eq_ignore_ascii_case(word.as_bytes())
         })
     };
-    (2..text.len()).any(|end| BEGINNINGS[three(text, end - 2)] && begins(end - 2))
+    (2..text.len()).any(|end| may_begin(end - 2) && begins(end - 2))
 }
 
 impl Begins {
     fn new() -> Self {
         Self {
-            three: vec![0; 1024],
-            fewer: vec![0; 1024],
+            three: Box::new([0; 1024]),
+            fewer: Box::new([0; 1024]),
         }
     }
 
     fn insert(&mut self, [a, b, c]: [u8; 3]) {
-        let add = |all: &mut Vec<u64>, bit: usize| all[bit / 64] |= 1 << (bit % 64);
+        let add = |all: &mut Bits, bit: usize| all[bit / 64] |= 1 << (bit % 64);
         add(&mut self.three, bit([a, b, c]));
         add(&mut self.fewer, bit([a, b, 0]));
         add(&mut self.fewer, bit([a, 0, 0]));
@@ -309,10 +316,9 @@ impl Begins {
 }
 
 #[inline]
-fn has(all: &[u64], three: [u8; 3]) -> bool {
+fn has(all: &Bits, three: [u8; 3]) -> bool {
     let bit = bit(three);
-    all.get(bit / 64)
-        .is_some_and(|bits| bits >> (bit % 64) & 1 == 1)
+    all[bit / 64] >> (bit % 64) & 1 == 1
 }
 
 /// 16 bits of the three.

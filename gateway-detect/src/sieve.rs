@@ -99,8 +99,10 @@ const BEHIND: usize = 4;
 /// The places from here on are judged with the next window: these are what they look ahead at.
 const JUDGED: usize = 58;
 const STRIDE: usize = JUDGED - BEHIND;
-/// No key with a beginning of its own has fewer characters of those that keys are made of; one that counts behind a letter has 16.
+/// No key with a beginning of its own has fewer characters of those that keys are made of, and none that counts behind a letter or digit;
+/// such a one begins with a letter.
 pub(super) const SHORTEST: u32 = 12;
+pub(super) const SHORTEST_GLUED: u32 = 20;
 const ORDER: [Why; 14] = [
     Why::ASSIGNED,
     Why::BEGINS,
@@ -238,9 +240,18 @@ impl Sieve {
         // Words start where no letter or digit stands before.
         let words = !(here.alphanumeric << 1);
         let starts = here.alphanumeric & words;
+        let letters = here.alphanumeric & !here.digit;
         let reach = long(|all| all.reach, 16);
-        let begins = reach & !words | words & long(|all| all.reach, SHORTEST);
-        let number = runs(here.number, 0, 6);
+        let glued = letters & !words & long(|all| all.reach, SHORTEST_GLUED);
+        let begins = glued | words & long(|all| all.reach, SHORTEST);
+        // Behind a hyphen of a word only cards begin.
+        let parted = here.alphanumeric << 2 & here.hyphen << 1;
+        let card = match here.digit & starts {
+            0 => 0,
+            begins => begins & long(|all| all.digit | all.space | all.hyphen, 12),
+        };
+        let number = (here.digit | here.upper) & starts & !parted | here.open & words;
+        let number = number & runs(here.number, 0, 6) | card;
         let small = match here.digit {
             0 => 0,
             _ => small(here) & starts & !(here.joint << 1),
@@ -253,7 +264,6 @@ impl Sieve {
             0 => 0,
             begins => begins & runs(here.hex | here.colon, 0, 6),
         };
-        let letters = here.alphanumeric & !here.digit;
         // What is made of fewer characters has no longer runs.
         let longer = |class: fn(&Classes) -> u64, count| match reach {
             0 => 0,
@@ -271,7 +281,7 @@ impl Sieve {
             values,
             begins,
             self.mail(question),
-            number & ((here.digit | here.upper) & starts | here.open & words),
+            number,
             small,
             starts & letters & letters >> 1 & here.digit >> 2 & here.digit >> 3,
             mac | v6,

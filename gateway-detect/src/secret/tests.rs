@@ -1,6 +1,8 @@
 //! What is a key and what only looks like one.
 
+use crate::catalogue::CATALOGUE;
 use crate::proof::has_github_checksum;
+use crate::sieve::{SHORTEST, SHORTEST_GLUED};
 use crate::{Detectors, Name};
 
 /// The last six characters check the others, as GitHub and npm write it.
@@ -106,6 +108,21 @@ fn a_beginning_without_a_sign_is_none_in_the_middle_of_base_64() {
     let noise = "h1zNms1Fo9QsfKgAGMyCkzuhMSeFh408shBSOZo1FYtYbtdTd3dASRjAhdJ";
     for sign in ["+", "/"] {
         assert_eq!(found(&format!("{noise}{sign}{token}")), []);
+    }
+}
+
+#[test]
+fn keys_are_as_long_as_the_sieve_takes_them_to_be() {
+    for form in &CATALOGUE.secrets.forms {
+        let (literal, shortest) = (form.pattern.literal(), form.pattern.shortest());
+        assert!(
+            literal.is_empty() || shortest >= SHORTEST as usize,
+            "{form:?}"
+        );
+        if form.is_glued() {
+            assert!(literal[0].is_ascii_alphabetic(), "{form:?}");
+            assert!(shortest >= SHORTEST_GLUED as usize, "{form:?}");
+        }
     }
 }
 
