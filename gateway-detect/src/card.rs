@@ -142,7 +142,7 @@ impl Number {
     fn is_card(&self, odd: bool, announced: impl FnOnce() -> bool) -> bool {
         self.is_printed_so()
             && luhn(&self.digits[..self.length])
-            && (!odd && self.has_issuer() && !self.is_article()
+            && (!odd && self.has_issuer() && !self.is_article() && !self.is_identifier()
                 || self.may_be_issued() && announced())
     }
 
@@ -177,6 +177,11 @@ impl Number {
             && !nobodys
             && !digits.starts_with(b"89")
             && digits.iter().any(|digit| *digit != digits[0])
+    }
+
+    /// Longer numbers in one piece are drawn by programs more often than they are printed on cards.
+    fn is_identifier(&self) -> bool {
+        matches!(self.groups[..self.count], [all] if all > 16)
     }
 
     /// The number on an article's bar code (GS1 General Specifications, section 7.9) has 12 or 13 digits and a check digit of its own.

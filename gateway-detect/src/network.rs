@@ -6,7 +6,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Detector;
-use super::place::{Class, Place, Verdict, run};
+use super::place::{Class, Place, Verdict, last_words, run};
 
 /// The IPv4 address that stands here, at the start of a number.
 pub(super) fn v4(place: Place<'_>, detector: Detector) -> Verdict {
@@ -37,7 +37,8 @@ pub(super) fn v4(place: Place<'_>, detector: Detector) -> Verdict {
             if (!before || place.behind().ends_with(b"//"))
                 && !after
                 && is_public_v4(address)
-                && !is_section(place.behind()) =>
+                && !is_counted(place.behind(), &ahead[length..])
+                && (address.octets()[3] != 0 || ahead.get(length) != Some(&b'/')) =>
         {
             Verdict::Match(detector, written.len())
         }
@@ -45,17 +46,39 @@ pub(super) fn v4(place: Place<'_>, detector: Detector) -> Verdict {
     }
 }
 
-/// Whether what stands before a number says that it counts parts of a text, or releases.
-fn is_section(behind: &[u8]) -> bool {
-    let behind = behind.trim_ascii_end();
-    let word = behind.iter().rposition(|byte| !byte.is_ascii_alphabetic());
-    let word = &behind[word.map_or(0, |at| at + 1)..];
-    behind.ends_with("§".as_bytes()) || COUNTED.iter().any(|name| word.eq_ignore_ascii_case(name))
+/// Whether what stands around a number says that it counts parts of a text or releases, or that it is two decimals in a row of them.
+fn is_counted(behind: &[u8], rest: &[u8]) -> bool {
+    let before = behind.trim_ascii_end();
+    let before = match before {
+        [before @ .., b'"' | b'\'' | b'(' | b'`'] => before.trim_ascii_end(),
+        before => before,
+    };
+    let near = last_words(behind, NEAR_RELEASE).to_ascii_lowercase();
+    let says = |all: &[&[u8]]| {
+        all.iter()
+            .any(|word| near.windows(word.len()).any(|part| part == *word))
+    };
+    let word = before.iter().rposition(|byte| !byte.is_ascii_alphabetic());
+    let word = &before[word.map_or(0, |at| at + 1)..];
+    before.ends_with("§".as_bytes())
+        || COUNTED.iter().any(|name| word.eq_ignore_ascii_case(name))
+        || says(&RELEASED) && !says(&HOSTS)
+        || behind.ends_with(b" ") && rest.starts_with(b" ") && ends_in_decimal(before)
+}
+
+/// Whether a text ends in a number with one full stop or two.
+fn ends_in_decimal(text: &[u8]) -> bool {
+    static NUMBER: Class = Class::from(b"0123456789.");
+    let from = text.iter().rposition(|byte| !NUMBER.has(*byte));
+    let number = &text[from.map_or(0, |at| at + 1)..];
+    let dots = number.iter().filter(|byte| **byte == b'.').count();
+    matches!(dots, 1 | 2) && number.last().is_some_and(u8::is_ascii_digit)
 }
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, d] = address.octets();
-    let special = address.is_private()
+    let special = [a; 3] == [b, c, d]
+        || address.is_private()
         || address.is_loopback()
         || address.is_link_local()
         || address.is_documentation()
@@ -109,7 +132,10 @@ pub(super) fn v6(place: Place<'_>, detector: Detector) -> Verdict {
     // Of the ranges in use only 2000::/3 is public; eight written groups say by themselves what they are.
     match address.map(|address| address.segments()) {
         Some([first @ 0x2000..0x4000, second, ..])
-            if (first, second) != (0x2001, 0xdb8) && first != 0x3fff =>
+            if (first, second) != (0x2001, 0xdb8)
+                && first != 0x3fff
+                // What is left out at the end is that of a network.
+                && !written.ends_with(b"::") =>
         {
             Verdict::Match(detector, written.len())
         }
@@ -178,6 +204,21 @@ const COUNTED: [&[u8]; 14] = [
     b"build",
     b"driver",
 ];
+/// What is done with releases, and what has addresses.
+const RELEASED: [&[u8]; 7] = [
+    b"upgrade",
+    b"update",
+    b"bump",
+    b"patch",
+    b"release",
+    b"version",
+    b"downgrade",
+];
+const HOSTS: [&[u8]; 8] = [
+    b"ip", b"addr", b"host", b"server", b"dns", b"record", b"node", b"peer",
+];
+/// So far before a number stands what is done with it.
+const NEAR_RELEASE: usize = 32;
 const LONGEST_V4: usize = 15;
 const LONGEST_V6: usize = 39;
 const MAC: usize = 17;

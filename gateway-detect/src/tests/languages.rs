@@ -117,7 +117,13 @@ fn what_counts_or_computes_is_no_number_of_anybody() {
         "a ring buffer of 1048576 bytes",
         // Parts of a text, and releases.
         "see sections 8.2.4.44 and §7.10.4.101",
+        "see sections \"8.2.4.44 Comments\" and section \"8.2.4.45\"",
         "firmware version 113.0.5672.92",
+        "deps: upgrade V8 to 4.5.103.35 (from 4.5.103.30)",
+        "<path d=\"1.52-.87 2.83-2.12 3.51.98.32 2.03.5 3.11\"/>",
+        "isInRange(ip(\"222.222.222.0/24\"))",
+        "IPv6Network('2001:4:112::/48')",
+        "ping 123.123.123.123",
     ] {
         let all = found(text);
         let other = |(id, _): &&(String, String)| id == "phone-number" || id == "ip-address";
@@ -126,6 +132,26 @@ fn what_counts_or_computes_is_no_number_of_anybody() {
     for (text, detector) in [
         ("please call me at: 5551234567", "phone-number"),
         ("the server is: 93.184.215.14", "ip-address"),
+        ("update the A record to: 93.184.215.14", "ip-address"),
+        ("GET 200: 93.184.215.14", "ip-address"),
+        ("peer: 2606:2800:21f:cb07::14", "ip-address"),
+    ] {
+        is_found(text, detector);
+    }
+}
+
+#[test]
+fn numbers_of_programs_are_no_cards_and_languages_no_banks() {
+    for text in [
+        "[4951948911778577463, 2037035976334486086]",
+        "LANGUAGES: RUST, SWIFT, AGNOSTIC",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+    }
+    for (text, detector) in [
+        ("card: 4951948911778577463", "credit-card"),
+        ("SWIFT: DEUTDEFF", "bic"),
+        ("the SWIFT of the bank: DEUTDEFF500", "bic"),
     ] {
         is_found(text, detector);
     }
