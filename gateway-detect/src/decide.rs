@@ -37,6 +37,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Whether the place that cannot be decided is one as long as its word goes on.
+    pub(super) fn waits_for_word(&self, place: Place<'_>) -> bool {
+        self.word.is_open(place.text, place.at)
+    }
+
     /// The first place from `from` on where something may stand, and what.
     pub(super) fn next(&mut self, text: &[u8], from: usize, whole: bool) -> Option<(usize, Why)> {
         let question = Question {

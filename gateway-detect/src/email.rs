@@ -19,6 +19,22 @@ pub(super) struct Word {
     domain: Domain,
 }
 
+impl Word {
+    /// Whether an address may start at this place whose `@` has not come.
+    pub(super) fn is_open(self, text: &[u8], at: usize) -> bool {
+        let here = at..self.end;
+        self.domain == Domain::More
+            && self.end == text.len()
+            && (1..=LOCAL).contains(&here.len())
+            && may_start(text, at)
+    }
+}
+
+/// Whether such a place is still one when all behind the first `known` bytes of its word has come.
+pub(super) fn stays_open(word: &[u8], known: usize) -> bool {
+    word.len() <= LOCAL && word[known..].iter().all(|byte| is_local(*byte))
+}
+
 /// What follows a run of local-part characters.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Domain {

@@ -5,6 +5,7 @@
 //! rest is counted, not kept, and becomes part of the same finding.
 
 use super::decide::Cursor;
+use super::email;
 use super::fold::{self, Fold, Folded};
 use super::place::{LOOKBEHIND, Place, Tail, Verdict};
 use super::table::Table;
@@ -94,6 +95,8 @@ pub struct Scanner {
     table: Option<Box<Table>>,
     /// The finding that `at` is still inside of.
     open: Option<Open>,
+    /// Nothing is decided before the word that `at` is in ends, or is too long for an address.
+    in_word: bool,
 }
 
 /// A confirmed match without an end so far.
@@ -115,8 +118,12 @@ impl Scanner {
 
     /// Takes the next part of the text and appends what is decided now to `out`.
     pub fn push(&mut self, text: &str, detectors: &Detectors, out: &mut Vec<Piece>) {
+        let known = self.fold.folded.text.len() - self.at;
         self.fold.push(text);
-        self.advance(false, detectors, out);
+        let word = &self.fold.folded.text.as_bytes()[self.at..];
+        if !self.in_word || !email::stays_open(word, known) {
+            self.advance(false, detectors, out);
+        }
     }
 
     /// Ends the text: appends what was held to `out`. The scanner is then at the beginning of a new text.
@@ -140,6 +147,7 @@ impl Scanner {
             .window
             .and_then(|window| window.checked_sub(self.fold.folded.base));
         cursor.table = self.table.take();
+        self.in_word = false;
         loop {
             if let Some(mut open) = self.open.take() {
                 let (length, over) = open.tail.run(&self.fold.folded.text.as_bytes()[self.at..]);
@@ -168,7 +176,10 @@ impl Scanner {
             self.at = at;
             match cursor.decide(Place::new(bytes, at, whole), why) {
                 Verdict::No => self.at = at + 1,
-                Verdict::More => break,
+                Verdict::More => {
+                    self.in_word = cursor.waits_for_word(Place::new(bytes, at, whole));
+                    break;
+                }
                 Verdict::Match(detector, length) => {
                     let (start, end) = (self.at, self.at + length);
                     let range = self.fold.folded.start(start)..self.fold.folded.end(end);
