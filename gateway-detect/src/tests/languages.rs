@@ -42,6 +42,10 @@ fn words_of_many_languages_announce_numbers() {
         ("driver's license: F255-9215-0094", "us-driver-license"),
         ("DL: D1234567", "us-driver-license"),
         ("Kontonummer: 532013000", "us-bank-account"),
+        // Words that are of no language's own.
+        ("national_id: 44051401359", "pl-pesel"),
+        ("personalId: 39001010077", "ee-isikukood"),
+        ("insurance_id: A123456780", "de-health-insurance"),
     ] {
         is_found(text, detector);
     }
