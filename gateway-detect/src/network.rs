@@ -130,7 +130,9 @@ pub(super) fn v6(place: Place<'_>, detector: Detector) -> Verdict {
         .ok()
         .and_then(|text| text.parse::<Ipv6Addr>().ok());
     // Of the ranges in use only 2000::/3 is public; eight written groups say by themselves what they are.
+    let resolver = |prefix: &[u16; 3], segments: &[u16]| segments.starts_with(prefix);
     match address.map(|address| address.segments()) {
+        Some(segments) if RESOLVERS.iter().any(|prefix| resolver(prefix, &segments)) => Verdict::No,
         Some([first @ 0x2000..0x4000, second, ..])
             if (first, second) != (0x2001, 0xdb8)
                 && first != 0x3fff
@@ -187,6 +189,12 @@ pub(super) fn mac(place: Place<'_>, detector: Detector) -> Verdict {
     }
 }
 
+/// Networks of well-known resolvers.
+const RESOLVERS: [[u16; 3]; 3] = [
+    [0x2001, 0x4860, 0x4860],
+    [0x2606, 0x4700, 0x4700],
+    [0x2620, 0xfe, 0],
+];
 /// What is counted by numbers of four parts.
 const COUNTED: [&[u8]; 14] = [
     b"section",

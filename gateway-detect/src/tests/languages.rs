@@ -127,6 +127,7 @@ fn what_counts_or_computes_is_no_number_of_anybody() {
         "<path d=\"1.52-.87 2.83-2.12 3.51.98.32 2.03.5 3.11\"/>",
         "isInRange(ip(\"222.222.222.0/24\"))",
         "IPv6Network('2001:4:112::/48')",
+        "nameserver 2001:4860:4860::8888 or 2606:4700:4700::1111",
         "ping 123.123.123.123",
     ] {
         let all = found(text);
