@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::crypto::aws_lc_rs::{Ticketer, sign};
+use rustls::crypto::aws_lc_rs::sign;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::ProducesTickets;
 use rustls::sign::CertifiedKey;
 
 use super::line::Line;
@@ -23,7 +22,6 @@ pub struct Authority {
     signing: usize,
     /// Until when this holds.
     change: i64,
-    tickets: Arc<dyn ProducesTickets>,
     leaves: Arc<Mutex<HashMap<ServerName<'static>, Cached>>>,
 }
 
@@ -93,21 +91,23 @@ impl Authority {
         workload: &str,
         answer: Authorities,
     ) -> Result<Self, KeeperError> {
-        let tickets = Ticketer::new()?;
-        Self::with(line, workload, answer, tickets, Arc::default())
+        Self::with(line, workload, answer, Arc::default())
     }
 
-    /// The same with other CAs. What was sealed and signed before still counts.
+    /// The same with other CAs. What was signed before still counts.
     pub(super) fn changed(&self, answer: Authorities) -> Result<Self, KeeperError> {
-        let (tickets, leaves) = (self.tickets.clone(), self.leaves.clone());
-        Self::with(self.line.clone(), &self.workload, answer, tickets, leaves)
+        Self::with(
+            self.line.clone(),
+            &self.workload,
+            answer,
+            self.leaves.clone(),
+        )
     }
 
     fn with(
         line: Line,
         workload: &str,
         answer: Authorities,
-        tickets: Arc<dyn ProducesTickets>,
         leaves: Arc<Mutex<HashMap<ServerName<'static>, Cached>>>,
     ) -> Result<Self, KeeperError> {
         let certificates = answer.certificates.into_iter().zip(answer.from);
@@ -121,7 +121,6 @@ impl Authority {
             cas,
             signing: answer.signing,
             change: answer.change,
-            tickets,
             leaves,
         })
     }
@@ -150,11 +149,6 @@ impl Authority {
     pub fn is_limited(&self, name: &str) -> bool {
         let name = ServerName::try_from(name);
         name.is_ok_and(|name| !self.cas.iter().any(|ca| ca.scope.permits(&name)))
-    }
-
-    /// The key that seals session tickets. Tickets of one workload mean nothing to another.
-    pub fn tickets(&self) -> Arc<dyn ProducesTickets> {
-        self.tickets.clone()
     }
 
     /// A leaf for a name or an address, signed now or earlier, with at least half of its life left.

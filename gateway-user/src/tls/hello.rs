@@ -82,7 +82,8 @@ where
             .map_err(TlsError::Handshake)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(leaf)));
-        config.ticketer = authority.tickets();
+        // Tickets of TLS 1.3 come right after the handshake: from this near, while the client writes its request. OpenSSL reads them in one
+        // thread (Python's `websockets` has one for it) and refuses to write in another meanwhile, or never ends.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         // The library prefers by its own order, so that it is given one choice where there is one. Given all, it says by alert
         // that none fits.
