@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::{MaskError, Set, Shape, head, otlp, parts, protobuf};
 use crate::detect::{self, Finding};
 use crate::protocol::json::{self, JsonError, Keys, Kind, Step};
+pub(super) use crate::protocol::json::{Edit, splice};
 
 /// A masked body.
 #[derive(Debug)]
@@ -16,13 +17,6 @@ pub struct Masked {
     pub bytes: Bytes,
     /// What was masked.
     pub findings: Vec<Finding>,
-}
-
-/// New text for a range of the old one.
-#[derive(Debug)]
-pub(super) struct Edit {
-    pub(super) range: Range<usize>,
-    pub(super) new: String,
 }
 
 /// What of a set is found in a body: in its decoded strings and keys, in those of JSON documents that are strings themselves, in numbers.
@@ -284,20 +278,6 @@ pub(super) fn lines<E>(
         out.push_str(&line[inside.len()..]);
     }
     Ok(changed.then_some(out))
-}
-
-/// Applies edits that do not overlap.
-pub(super) fn splice(text: &str, mut edits: Vec<Edit>) -> String {
-    edits.sort_by_key(|edit| edit.range.start);
-    let mut out = String::with_capacity(text.len());
-    let mut at = 0;
-    for Edit { range, new } in edits {
-        out.push_str(&text[at..range.start]);
-        out.push_str(&new);
-        at = range.end;
-    }
-    out.push_str(&text[at..]);
-    out
 }
 
 /// The likelihoods of a choice spell its text token by token.

@@ -179,6 +179,7 @@ async fn governed(
         model: ready.call.as_ref().map(|call| call.model.clone()),
         stream: ready.call.as_ref().map(|call| call.stream),
         findings: ready.findings.clone(),
+        patched: Vec::new(),
         policies: Arc::clone(&ready.policies),
         digest: digest(&ready),
         hold,

@@ -83,6 +83,7 @@ where
         model: None,
         stream: None,
         findings: Vec::new(),
+        patched: Vec::new(),
         policies: connection.gateway.policies.load_full(),
         digest,
         hold: HOLD,

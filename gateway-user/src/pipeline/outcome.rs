@@ -23,6 +23,8 @@ pub(super) struct Asked<'a> {
     pub(super) model: Option<String>,
     pub(super) stream: Option<bool>,
     pub(super) findings: Vec<Finding>,
+    /// What was put into it before, as obligations.
+    pub(super) patched: Vec<String>,
     /// The set to decide by: the one whose detectors made the findings.
     pub(super) policies: Arc<PolicySet>,
     /// What an approval is bound to.
@@ -224,7 +226,7 @@ pub(super) fn exchange_start(
     version: &str,
 ) -> Result<ExchangeStart, LedgerError> {
     let facts = asked.shown.as_ref().unwrap_or(&asked.action.facts);
-    let (word, policies, obligations, reason) = match decision {
+    let (word, policies, mut obligations, reason) = match decision {
         policy::Decision::Permit(permit) => (
             crate::record::Decision::Permit,
             permit.policies().to_vec(),
@@ -244,6 +246,12 @@ pub(super) fn exchange_start(
             Some(denial.reason.clone()),
         ),
     };
+    // The policy that put it in need not be one that permits the result.
+    for label in &asked.patched {
+        if !obligations.contains(label) {
+            obligations.push(label.clone());
+        }
+    }
     Ok(ExchangeStart {
         protocol: asked.protocol.to_owned(),
         action: asked.action.name.to_owned(),

@@ -194,11 +194,17 @@ pub(super) async fn start(
     };
     let counted = family.filter(|_| record.charge.counts() && streamed);
     let whole = counted.map(|family| (Whole::new(framing, without_counts), family));
-    if whole.is_some() || tools.is_some() {
+    if whole.is_some() {
         parts.headers.remove(header::CONTENT_LENGTH);
     }
     let upstream = match tools {
-        Some(tools) => Upstream::Judged(Box::new(Judged::new(upstream, framing, tools))),
+        Some(tools) => {
+            // A call may go on with other arguments.
+            for name in CHANGED_BY_EDITS {
+                parts.headers.remove(*name);
+            }
+            Upstream::Judged(Box::new(Judged::new(upstream, framing, tools)))
+        }
         None => upstream,
     };
     let mut watch = None;

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use cedar_policy::{ActionConstraint, Effect, Policy};
 
-use super::Style;
 use super::error::Fault;
+use super::patch::Patch;
+use super::{Style, TOOL_CALL};
 use crate::detect::Detectors;
 use crate::nearest::nearest;
 
@@ -31,6 +32,8 @@ pub(super) struct Terms {
     pub(super) message: Option<String>,
     /// For how long what it lets in counts as untrusted.
     pub(super) taints: Option<Duration>,
+    /// What it puts into the arguments of a call.
+    pub(super) patch: Patch,
     /// A label for the ledger.
     pub(super) record: Option<String>,
     /// The credential to send.
@@ -94,8 +97,12 @@ pub(super) fn read(policy: &Policy, detectors: &Detectors) -> Result<Terms, Faul
     if let Some(name) = reversible.iter().find(|name| detectors.is_secret(name)) {
         return Err(Fault::Secret { name: name.clone() });
     }
-    if !restores.is_empty() && !names_requests(policy) {
+    if !restores.is_empty() && !names_only(policy, RESTORED) {
         return Err(Fault::RestoreWhere);
+    }
+    let patch = on("patch", Effect::Permit)?.map(Patch::read).transpose()?;
+    if patch.is_some() && !names_only(policy, &[TOOL_CALL]) {
+        return Err(Fault::PatchWhere);
     }
     let approvers = on("approvers", Effect::Forbid)?
         .map_or(Ok(Vec::new()), |value| names("approvers", value))?;
@@ -118,6 +125,7 @@ pub(super) fn read(policy: &Policy, detectors: &Detectors) -> Result<Terms, Faul
         within: within.unwrap_or(WITHIN),
         message: text("message", policy.annotation("message"))?,
         taints,
+        patch: patch.unwrap_or_default(),
         record: text("record", on("record", Effect::Permit)?)?,
         credential: text("credential", on("credential", Effect::Permit)?)?,
     })
@@ -147,6 +155,9 @@ impl fmt::Display for Terms {
         }
         if let Some(taints) = self.taints {
             write!(f, " @taints(\"{}\")", short(taints))?;
+        }
+        if !self.patch.is_empty() {
+            write!(f, " @patch(\"{}\")", self.patch)?;
         }
         for (name, value) in [
             ("record", &self.record),
@@ -188,9 +199,9 @@ fn style(value: &str) -> Result<Style, Fault> {
     })
 }
 
-/// Whether a policy names nothing but requests that are no calls of models: only there a value may be restored.
-fn names_requests(policy: &Policy) -> bool {
-    let is = |action: &cedar_policy::EntityUid| RESTORED.contains(&action.id().unescaped());
+/// Whether a policy names none but these actions.
+fn names_only(policy: &Policy, actions: &[&str]) -> bool {
+    let is = |action: &cedar_policy::EntityUid| actions.contains(&action.id().unescaped());
     match policy.action_constraint() {
         ActionConstraint::Any => false,
         ActionConstraint::Eq(action) => is(&action),
@@ -265,7 +276,7 @@ const WITHIN_A_DAY: (Duration, &str) = (
     "use a duration such as 30s, 10m or 1h, a day at most",
 );
 
-/// Where values may be restored. A WebSocket is in the group, and its messages keep their surrogates.
+/// Where values may be restored: requests that are no calls of models. A WebSocket is in the group, and its messages keep their surrogates.
 const RESTORED: &[&str] = &["http", "http.read", "http.write"];
 
 /// Every annotation there is.
@@ -275,6 +286,7 @@ pub(super) const ANNOTATIONS: &[&str] = &[
     "style",
     "restore",
     "taints",
+    "patch",
     "approvers",
     "within",
     "message",

@@ -3,20 +3,19 @@
 //! In: `cases/*.toml` below the policy folder, a set, and what the configuration knows of identities and services. Out: an
 //! [`Outcome`] per case. A case that cannot be asked as written is an error, not a failed case.
 
+mod query;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
-use toml::{Spanned, Value};
+use toml::Spanned;
 
 use super::error::hint;
-use super::evaluate::FILLED;
-use super::vocabulary::{self, FactType, Kind, Vocabulary};
-use super::{Decision, Place, PolicyError, PolicySet, Query, TOOL_CALL, load};
-use crate::nearest::nearest;
-use crate::protocol::transcript::ToolCall;
-use crate::protocol::{Fact, Facts, calls};
+use super::vocabulary;
+use super::{Decision, Place, PolicyError, PolicySet, load};
+use query::{patched, query};
 
 /// How one case went.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,8 +80,8 @@ pub enum CaseFault {
     MissingFact { action: String, name: String },
     #[error("fact \"arguments\": {0}")]
     Arguments(String),
-    #[error("mask says what a permit masks: leave it out with expect = \"deny\"")]
-    MaskOfDenial,
+    #[error("mask and patched say what goes on: leave them out with expect = \"deny\"")]
+    OfDenial,
 }
 
 /// Runs every case below `dir`. `services` gives the groups of a service, `identities` those of an identity that exists.
@@ -111,12 +110,12 @@ pub fn run(
             };
             let case = case.into_inner();
             let name = case.name.clone();
-            let query = query(&case, &vocabulary, services, identities).map_err(|fault| {
-                CaseError::Case {
-                    place,
-                    case: name.clone(),
-                    fault: Box::new(fault),
-                }
+            let asked = query(&case, &vocabulary, services, identities);
+            let patched = asked.and_then(|query| patched(&case, query, set));
+            let query = patched.map_err(|fault| CaseError::Case {
+                place,
+                case: name.clone(),
+                fault: Box::new(fault),
             })?;
             let decision = set.decide(query);
             let wrong = case.judge(&decision);
@@ -150,6 +149,7 @@ struct Case {
     policy: Option<String>,
     mask: Option<BTreeSet<String>>,
     restore: Option<BTreeSet<String>>,
+    patched: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -196,11 +196,21 @@ impl Case {
         if let Some(expected) = restores.filter(|expected| Some(*expected) != restored) {
             return Some(format!("restores {expected:?}"));
         }
-        let expected = self
-            .mask
-            .as_ref()
-            .filter(|expected| Some(*expected) != masks.as_ref())?;
-        Some(format!("masks {expected:?}"))
+        let masked = self.mask.as_ref();
+        if let Some(expected) = masked.filter(|expected| Some(*expected) != masks.as_ref()) {
+            return Some(format!("masks {expected:?}"));
+        }
+        let arguments = match decision {
+            Decision::Permit(permit) => permit.query().facts.text("arguments"),
+            Decision::Ask(question) => question.query().facts.text("arguments"),
+            Decision::Deny(_) => None,
+        };
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+        let expected = self.patched.as_ref()?;
+        let same = arguments
+            .and_then(read)
+            .is_some_and(|arguments| Some(arguments) == read(expected));
+        (!same).then(|| format!("arguments {expected}"))
     }
 }
 
@@ -250,137 +260,3 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Spanned<Case>>, CaseError> {
     })?;
     Ok(file.case)
 }
-
-/// The query that a case stands for.
-fn query(
-    case: &Case,
-    vocabulary: &Vocabulary,
-    services: &dyn Fn(&str) -> Vec<String>,
-    identities: &dyn Fn(&str) -> Option<Vec<String>>,
-) -> Result<Query, CaseFault> {
-    let actions = &vocabulary.0;
-    let known = actions.get(&case.action).ok_or_else(|| CaseFault::Action {
-        name: case.action.clone(),
-        nearest: nearest(&case.action, actions.keys().map(String::as_str)),
-    })?;
-    if case.mask.is_some() && case.expect == Expect::Deny {
-        return Err(CaseFault::MaskOfDenial);
-    }
-    let groups =
-        identities(&case.identity).ok_or_else(|| CaseFault::Identity(case.identity.clone()))?;
-    let mut facts = defaults(case);
-    facts.0.retain(|name, _| known.contains_key(name));
-    for (name, value) in &case.facts {
-        if FILLED.contains(&name.as_str()) {
-            return Err(CaseFault::Reserved(name.clone()));
-        }
-        let of = known.get(name).ok_or_else(|| CaseFault::UnknownFact {
-            action: case.action.clone(),
-            name: name.clone(),
-            nearest: nearest(name, known.keys().map(String::as_str)),
-        })?;
-        facts.0.insert(name.clone(), fact(name, *of, value)?);
-    }
-    if case.action == TOOL_CALL {
-        said(case, &mut facts)?;
-    }
-    let needed = |(name, of): &(&String, &FactType)| {
-        !of.optional && !FILLED.contains(&name.as_str()) && !facts.0.contains_key(*name)
-    };
-    if let Some((name, _)) = known.iter().find(needed) {
-        return Err(CaseFault::MissingFact {
-            action: case.action.clone(),
-            name: name.clone(),
-        });
-    }
-    Ok(Query {
-        identity: case.identity.clone(),
-        groups,
-        action: case.action.clone(),
-        service_groups: services(&case.service),
-        service: case.service.clone(),
-        facts,
-    })
-}
-
-/// Adds what the arguments of a call say, unless the case says so itself.
-fn said(case: &Case, facts: &mut Facts) -> Result<(), CaseFault> {
-    let call = ToolCall {
-        name: facts.text("tool").unwrap_or_default().to_owned(),
-        arguments: facts.text("arguments").unwrap_or("{}").to_owned(),
-    };
-    let mut read = Facts::default();
-    calls::facts(&call, &mut read).map_err(|error| CaseFault::Arguments(error.to_string()))?;
-    for (name, fact) in read.0 {
-        if !case.facts.contains_key(&name) && name != "tool" {
-            facts.0.insert(name, fact);
-        }
-    }
-    Ok(())
-}
-
-/// What a plain request to that service looks like; a case states what matters to it.
-fn defaults(case: &Case) -> Facts {
-    let (host, port) = match case.service.rsplit_once(':') {
-        Some((host, port)) => (host, port.parse::<u16>().unwrap_or(HTTPS)),
-        None => (case.service.as_str(), HTTPS),
-    };
-    let mut facts = Facts::default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    facts.set("host", host);
-    facts.set("address", host);
-    facts.set("port", i64::from(port));
-    facts.set("tls", case.action != "net.listen");
-    facts.set("credential", "none");
-    facts.set("findings", Fact::Set(BTreeSet::new()));
-    facts.set("name", host);
-    facts.set("type", "A");
-    let (method, path) = match case.action.as_str() {
-        "http.read" | "http.websocket" => ("GET", "/"),
-        "llm.generate" | TOOL_CALL => ("POST", "/v1/chat/completions"),
-        "llm.embed" => ("POST", "/v1/embeddings"),
-        "llm.count" => ("POST", "/v1/messages/count_tokens"),
-        "llm.read" => ("GET", "/v1/models"),
-        "llm.write" => ("DELETE", "/v1/responses/resp_1"),
-        _ => ("POST", "/"),
-    };
-    facts.set("method", method);
-    facts.set("path", path);
-    facts.set("stream", false);
-    facts.set("distrusted", false);
-    facts.set("tainted", false);
-    for none in ["risks", "moved"] {
-        facts.set(none, Fact::Set(BTreeSet::new()));
-    }
-    facts.set("tools", Fact::Set(BTreeSet::new()));
-    facts.set("messages", 1);
-    facts.set("spent_today_cents", 0);
-    facts.set("spent_month_cents", 0);
-    facts
-}
-
-fn fact(name: &str, of: FactType, value: &Value) -> Result<Fact, CaseFault> {
-    let (fact, expected) = match of.kind {
-        Kind::Bool => (value.as_bool().map(Fact::Bool), "true or false"),
-        Kind::Long => (value.as_integer().map(Fact::Long), "a whole number"),
-        Kind::Text => (value.as_str().map(Fact::from), "a string"),
-        Kind::Set => (
-            value.as_array().and_then(|names| texts(names)),
-            "a list of strings",
-        ),
-    };
-    fact.ok_or(CaseFault::FactType {
-        name: name.to_owned(),
-        expected,
-    })
-}
-
-fn texts(names: &[Value]) -> Option<Fact> {
-    names
-        .iter()
-        .map(|name| name.as_str().map(str::to_owned))
-        .collect::<Option<BTreeSet<_>>>()
-        .map(Fact::Set)
-}
-
-const HTTPS: u16 = 443;

@@ -13,9 +13,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use permit::{additions, patch};
+
 pub use permit::taint;
 
 use super::evaluate::{EvaluateError, Prepared, Verdict};
+use super::patch::Patch;
 use super::question::{Ask, Question};
 use super::{Masks, PolicySet, RESOLVE, Rule, TOOL_CALL};
 use crate::detect::Detectors;
@@ -61,6 +64,7 @@ pub struct Permit {
     approvals: BTreeSet<String>,
     records: BTreeSet<String>,
     credential: Option<String>,
+    patch: Patch,
     version: String,
     detectors: Arc<Detectors>,
 }
@@ -84,6 +88,25 @@ impl PolicySet {
         resolve(self, query, &BTreeSet::new())
     }
 
+    /// What the permits that apply to a call, were it not forbidden, put into its arguments. Empty where they contradict each other: then the
+    /// decision on it is a denial.
+    #[must_use]
+    pub fn patch(&self, query: &Query) -> Patch {
+        let slice = self.slices.get(&query.action);
+        let Some(slice) = slice.filter(|slice| !slice.patching.is_empty()) else {
+            return Patch::default();
+        };
+        let none = BTreeSet::new();
+        let applying = Prepared::new(self, query).and_then(|mut prepared| {
+            prepared.policies = &slice.patching;
+            prepared.evaluate(&none, &none)
+        });
+        match applying {
+            Ok(Verdict::Allow(permits)) => patch(self, &permits).unwrap_or_default(),
+            _ => Patch::default(),
+        }
+    }
+
     /// A permit without obligations, whatever the set says of the query: for workloads that are only observed.
     #[must_use]
     pub fn observe(&self, query: Query) -> Permit {
@@ -96,6 +119,7 @@ impl PolicySet {
             approvals: BTreeSet::new(),
             records: BTreeSet::new(),
             credential: None,
+            patch: Patch::default(),
             // No set has allowed it: should the workload be enforced later, it has to be decided.
             version: String::new(),
             detectors: Arc::clone(&self.detectors),
@@ -171,7 +195,7 @@ fn try_resolve(
     match prepared.evaluate(&masked, &fulfilled.approvals)? {
         Verdict::Deny(forbids) => Ok(Decision::Deny(denial(set, &query, forbids))),
         // What would be permitted is asked for; a contradiction among the permits is told at once, not after the approval.
-        Verdict::Allow(permits) => Ok(match credential(set, &permits) {
+        Verdict::Allow(permits) => Ok(match additions(set, &permits) {
             Err(denial) => Decision::Deny(denial),
             Ok(_) => Decision::Ask(Question {
                 asks: asks(set, &held),
@@ -197,8 +221,8 @@ fn permit(
     permits: BTreeSet<String>,
     fulfilled: Fulfilled,
 ) -> Decision {
-    let credential = match credential(set, &permits) {
-        Ok(credential) => credential,
+    let (credential, patch) = match additions(set, &permits) {
+        Ok(additions) => additions,
         Err(denial) => return Decision::Deny(denial),
     };
     Decision::Permit(Permit {
@@ -216,32 +240,10 @@ fn permit(
         masks: fulfilled.masks,
         approvals: fulfilled.approvals,
         credential,
+        patch,
         version: set.version.clone(),
         detectors: Arc::clone(&set.detectors),
     })
-}
-
-/// The credential that the determining permits name, if they agree.
-fn credential(set: &PolicySet, permits: &BTreeSet<String>) -> Result<Option<String>, Denial> {
-    let named: BTreeSet<&String> = rules(set, permits)
-        .filter_map(|(_, rule)| rule.terms.credential.as_ref())
-        .collect();
-    if named.len() > 1 {
-        let policies: Vec<String> = rules(set, permits)
-            .filter(|(_, rule)| rule.terms.credential.is_some())
-            .map(|(id, _)| id.clone())
-            .collect();
-        return Err(Denial {
-            reason: "the policies that permit it name different credentials".to_owned(),
-            detail: Some(format!(
-                "{} send different credentials",
-                policies.join(", ")
-            )),
-            policies,
-            error: true,
-        });
-    }
-    Ok(named.into_iter().next().cloned())
 }
 
 fn denial(set: &PolicySet, query: &Query, forbids: BTreeSet<String>) -> Denial {

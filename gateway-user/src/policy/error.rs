@@ -98,6 +98,8 @@ pub enum Fault {
         "@restore works on requests that are no calls of models: write action == Action::\"http.read\" or Action::\"http.write\", or action in Action::\"http\""
     )]
     RestoreWhere,
+    #[error("@patch works on calls of tools: write action == Action::\"llm.tool_call\"")]
+    PatchWhere,
     #[error("\"{name}\" is neither a detector nor a class: there are {}, and those of `tollgate detect --list`", known.join(", "))]
     UnknownDetector { name: String, known: Vec<String> },
     #[error("{message}")]

@@ -16,6 +16,7 @@ mod evaluate;
 mod live;
 mod load;
 mod lookup;
+mod patch;
 mod question;
 mod shape;
 mod slice;
@@ -34,6 +35,7 @@ pub use decide::{Decision, Denial, Permit, Query, taint};
 pub use error::{Fault, Place, PolicyError, Problem};
 pub use live::{Live, Standing};
 pub use lookup::{Lookup, RESOLVE};
+pub use patch::Patch;
 pub use question::{Ask, Question};
 pub use style::{Masks, Style};
 
@@ -90,6 +92,8 @@ struct Slice {
     /// The action with its ancestors, for `action in`.
     entity: Entity,
     set: cedar_policy::PolicySet,
+    /// Those of them that put something into a call.
+    patching: cedar_policy::PolicySet,
     /// The facts of the action.
     facts: Vec<String>,
     /// The resources of those that need whole bodies.
@@ -232,6 +236,13 @@ impl PolicySet {
     pub fn decides_calls(&self, service: &str, service_groups: &[String]) -> bool {
         let reached = self.reaches(TOOL_CALL, service, service_groups, |slice| &slice.named);
         reached.unwrap_or(true)
+    }
+
+    /// Whether some policy puts something into calls of tools.
+    #[must_use]
+    pub fn patches(&self) -> bool {
+        let slice = self.slices.get(TOOL_CALL);
+        slice.is_some_and(|slice| !slice.patching.is_empty())
     }
 
     /// Whether one of these scopes of an action has a service in these groups; `None` for an action nobody knows.

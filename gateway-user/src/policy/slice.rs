@@ -43,6 +43,7 @@ pub(super) fn by_action(
         let mut set = cedar_policy::PolicySet::new();
         let (mut read_whole, mut read_risks, mut named) = (Vec::new(), Vec::new(), Vec::new());
         let (mut permits, mut restore) = (BTreeSet::new(), Vec::new());
+        let mut patching = cedar_policy::PolicySet::new();
         for policy in all.policies() {
             let (applies, names) = match policy.action_constraint() {
                 ActionConstraint::Any => (true, false),
@@ -73,6 +74,14 @@ pub(super) fn by_action(
             if rules.get(id).is_none_or(|rule| rule.needs_risks) {
                 read_risks.push(policy.resource_constraint());
             }
+            if rules
+                .get(id)
+                .is_some_and(|rule| !rule.terms.patch.is_empty())
+            {
+                patching
+                    .add(policy.clone())
+                    .map_err(|error| broken(&error))?;
+            }
             set.add(policy.clone()).map_err(|error| broken(&error))?;
         }
         let entity = entity.clone();
@@ -82,6 +91,7 @@ pub(super) fn by_action(
                 action,
                 entity,
                 set,
+                patching,
                 facts,
                 read_whole,
                 restore,

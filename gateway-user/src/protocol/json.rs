@@ -5,11 +5,15 @@
 //! Fails on anything else, and where asked on an object that has one key twice, which two parsers read differently.
 //! Sources: RFC 8259.
 
+mod edit;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 
 use serde::de::IgnoredAny;
+
+pub use edit::{Edit, merge, splice};
 
 /// One step from a document's root to a value.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -208,7 +208,24 @@ impl Event {
         }
     }
 
-    /// The same event with other data: every other line stays as it is, and so do the line endings.
+    /// The same event, with other data in it.
+    #[must_use]
+    pub fn edited(self, data: String) -> Self {
+        let raw = self.with_data(&data);
+        let layout = match self.layout {
+            Layout::Document(at) => Layout::Document(at.start..at.start + data.len()),
+            layout => layout,
+        };
+        let (data, name) = (Some(data), self.name);
+        Self {
+            raw,
+            name,
+            data,
+            layout,
+        }
+    }
+
+    /// The bytes of the event with other data: every other line stays as it is, and so do the line endings.
     #[must_use]
     pub fn with_data(&self, data: &str) -> Bytes {
         let text = str::from_utf8(&self.raw).unwrap_or_default();

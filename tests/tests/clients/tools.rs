@@ -14,6 +14,11 @@ permit (principal, action == Action::"llm.tool_call", resource in ServiceGroup::
 @message("nobody goes there")
 forbid (principal, action == Action::"llm.tool_call", resource)
 when { context.tool == "weather" && context.text like "*Atlantis*" };
+
+@id("elsewhere")
+@patch("{\"city\": \"Porto\"}")
+permit (principal, action == Action::"llm.tool_call", resource in ServiceGroup::"llm")
+when { context.tool == "weather" && context.text like "*Brest*" };
 "#;
 
 #[test]
@@ -86,6 +91,31 @@ fn a_permitted_call_arrives_as_without_tollgate() -> anyhow::Result<()> {
             exchange["action"] == "llm.tool_call" && exchange["decision"] == "permit"
         });
         assert_eq!(permitted.count(), calls.len(), "{exchanges:#?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_call_arrives_as_policy_edits_it() -> anyhow::Result<()> {
+    let world = world()?;
+    for (script, clients) in chats()? {
+        let control = world.untagged(&script, &calls(clients, "weather in Porto"))?;
+        let calls = calls(clients, "weather in Brest");
+        for result in &world.untagged(&script, &calls)? {
+            assert!(text_of_tools(result).contains("Brest"), "{result:#}");
+        }
+        let seen = world.daemon.exchanges()?.len();
+        let results = world.tagged(&script, &calls)?;
+        assert_eq!(results, control, "{}", world.daemon.log());
+        let exchanges = world.daemon.exchanges()?.split_off(seen);
+        let of_calls = exchanges
+            .iter()
+            .filter(|exchange| exchange["action"] == "llm.tool_call");
+        let edited = of_calls.filter(|exchange| {
+            let obligations = exchange["obligations"].to_string();
+            exchange["outcome"] == "completed" && obligations.contains("patch:city")
+        });
+        assert_eq!(edited.count(), calls.len(), "{exchanges:#?}");
     }
     Ok(())
 }

@@ -24,6 +24,7 @@ mod malformed;
 mod moved;
 mod names;
 mod observe;
+mod patched;
 mod person;
 mod realtime;
 mod redirected;

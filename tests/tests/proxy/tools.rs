@@ -28,20 +28,14 @@ when { context.programs.contains("rm") };
 forbid (principal, action == Action::"llm.tool_call", resource)
 when { context.programs.contains("make") }
 unless { context.approvals.contains("oncall") };
-
-@id("masked-calls")
-@mask("secrets")
-forbid (principal, action == Action::"llm.tool_call", resource)
-when { context.programs.contains("login") }
-unless { context.masked.contains("secrets") };
 "#;
 
-const CHAT: &str = "/v1/chat/completions";
-const MESSAGES: &str = "/v1/messages";
+pub(crate) const CHAT: &str = "/v1/chat/completions";
+pub(crate) const MESSAGES: &str = "/v1/messages";
 const RESPONSES: &str = "/v1/responses";
 
 /// A request whose answer is a call of a tool with `word` as its command.
-fn asking(path: &str, tool: &str, word: &str, stream: bool) -> String {
+pub(crate) fn asking(path: &str, tool: &str, word: &str, stream: bool) -> String {
     let schema = json!({"type": "object", "properties": {"command": {"type": "string"}}});
     let prompt = format!("now {word}");
     let tool = match path {
@@ -59,13 +53,13 @@ fn asking(path: &str, tool: &str, word: &str, stream: bool) -> String {
 }
 
 /// Every path, in one piece and as a stream.
-fn ways() -> impl Iterator<Item = (&'static str, bool)> {
+pub(crate) fn ways() -> impl Iterator<Item = (&'static str, bool)> {
     let paths = [CHAT, MESSAGES, RESPONSES].into_iter();
     paths.flat_map(|path| [(path, false), (path, true)])
 }
 
 /// The record of the answer, and that of the call in it.
-async fn recorded(proxy: &Proxy, seen: usize) -> anyhow::Result<(Value, Value)> {
+pub(crate) async fn recorded(proxy: &Proxy, seen: usize) -> anyhow::Result<(Value, Value)> {
     let mut exchanges = proxy.ended(seen + 2).await?.split_off(seen);
     ensure!(exchanges.len() == 2, "{exchanges:#?}");
     let call = exchanges.pop().context("no call")?;
@@ -229,17 +223,6 @@ async fn a_stream_is_kept_alive_while_a_person_decides_on_its_call() -> anyhow::
     let events = read.split_inclusive("\n\n");
     let said: String = events.filter(|event| !event.starts_with(':')).collect();
     assert_eq!(said, control);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_mask_that_the_answer_does_not_have_refuses_the_call() -> anyhow::Result<()> {
-    let proxy = Proxy::governed_by(POLICIES).await?;
-    let body = asking(CHAT, "shell", "login", true);
-    let (_, _, answer) = governed(&proxy, "http/1.1", CHAT, body).await?;
-    assert!(answer.contains("not masked in the answers"), "{answer}");
-    let (_, call) = recorded(&proxy, 0).await?;
-    assert_eq!(call["outcome"], "refused", "{call:#}");
     Ok(())
 }
 

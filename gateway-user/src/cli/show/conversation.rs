@@ -37,6 +37,9 @@ pub(super) fn response(body: &str) -> Option<Vec<Turn>> {
         push(&mut turns, "assistant", said);
     }
     for call in array(&answer, "tool_calls") {
+        if let Some(written) = text(call, "written") {
+            push(&mut turns, "before policy edited it", written);
+        }
         let arguments = text(call, "arguments").unwrap_or_default();
         push(
             &mut turns,

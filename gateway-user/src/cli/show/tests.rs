@@ -113,10 +113,11 @@ fn time_left_is_short() {
 #[test]
 fn an_answer_is_shown_in_its_parts() {
     let answer = json!({ "text": "Cold.", "reasoning": "hm", "model": "m",
-        "tool_calls": [{ "name": "weather", "arguments": "{\"city\":\"Oslo\"}" }], "usage": { "input": 1, "output": 2 } });
+        "tool_calls": [{ "name": "weather", "arguments": "{\"city\":\"Oslo\"}", "written": "{}" }], "usage": { "input": 1, "output": 2 } });
     let expected = turns(&[
         ("assistant thinks", "hm"),
         ("assistant", "Cold."),
+        ("before policy edited it", "{}"),
         ("assistant calls weather", "{\"city\":\"Oslo\"}"),
     ]);
     assert_eq!(conversation::response(&answer.to_string()), expected);

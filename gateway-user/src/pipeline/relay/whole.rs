@@ -61,14 +61,19 @@ pub(super) async fn answer(
             scrub_values(&scrub, trailers);
         }
     }
+    let mut edited = !masks.is_empty();
     if let Some(tools) = tools {
         let judged = tokio::select! {
             biased;
             reason = &mut revoked => return fail(record, family, &reason).await,
-            judged = tools.judge_body(&whole) => judged?,
+            judged = tools.judge_body(whole.clone()) => judged?,
         };
-        if let Err(blocked) = judged {
-            return refuse(record, *blocked, &whole).await;
+        match judged {
+            Ok(goes_on) => {
+                edited |= goes_on != whole;
+                whole = goes_on;
+            }
+            Err(blocked) => return refuse(record, *blocked, &whole).await,
         }
     }
     let (bytes, findings) = if masks.is_empty() && !masks.tells() {
@@ -79,7 +84,7 @@ pub(super) async fn answer(
             Err(error) => return fail(record, family, &unmaskable(&error)).await,
         }
     };
-    if !masks.is_empty() {
+    if edited {
         for name in CHANGED_BY_EDITS {
             parts.headers.remove(*name);
         }

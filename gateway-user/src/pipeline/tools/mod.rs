@@ -1,9 +1,11 @@
 //! Calls of tools in a model's answer: each is decided by policy, and on record, before any of it reaches the agent.
 //!
 //! In: an answer that is permitted. Out: nothing where no policy names such calls; else a verdict for each. Invariants: a call is decided
-//! with the policies of that moment; what a person has to say is asked for as for any request, bound to the tool and its arguments; a mask that
-//! policy wants of a call is there only where the whole answer has it, else the call is refused. An observed workload's calls all pass.
+//! with the policies of that moment, as it goes on: what permits put into its arguments is in them by then; what a person has to say is asked for as
+//! for any request, bound to the tool and its arguments; what policy wants masked is masked in the arguments where the whole answer does not have
+//! it masked. An observed workload's calls all pass as they are.
 
+mod edit;
 mod stream;
 
 use std::sync::Arc;
@@ -19,16 +21,14 @@ use super::outcome::{self, Asked, Refused, Verdict};
 use super::resource::Resource;
 use super::{Connection, ConnectionError, observe};
 use crate::approve::{Digest, MAX_WITHIN};
-use crate::detect;
-use crate::keeper::Scrub;
-use crate::mask::{self, Shape};
-use crate::policy::{Masks, Permit, PolicySet, Standing, TOOL_CALL};
+use crate::policy::{Masks, Permit, Standing, TOOL_CALL};
 use crate::protocol::calls::{self, CallsError};
 use crate::protocol::llm::Family;
 use crate::protocol::transcript::ToolCall;
-use crate::protocol::{Action, Fact, Facts, Refusal, Why};
+use crate::protocol::{Facts, Refusal, Why};
 use crate::record::{Closed, ExchangeEntry, Id, Outcome};
 
+use edit::Patched;
 pub(super) use stream::Judged;
 
 /// What the calls of one answer are judged by.
@@ -58,8 +58,8 @@ pub(super) struct Blocked {
     pub(super) reason: String,
 }
 
-/// Whether a call may go on.
-pub(super) type Judgement = Result<(), Box<Blocked>>;
+/// Whether calls may go on, and which of them with other arguments.
+pub(super) type Judgement = Result<Vec<calls::Edit>, Box<Blocked>>;
 
 impl Tools {
     /// The judge of the answer to this request; none where no policy has a say in its calls.
@@ -99,13 +99,22 @@ impl Tools {
         }))
     }
 
-    /// Judges the calls of an answer that is there in one piece.
-    pub(super) async fn judge_body(&self, body: &[u8]) -> Result<Judgement, ConnectionError> {
-        match calls::of_body(self.family, None, body) {
-            Ok(calls) => self.judge(calls, self.hold, None).await,
-            Err(_) if self.connection.observes() => Ok(Ok(())),
-            Err(error) => Ok(Err(self.unreadable(&error))),
-        }
+    /// Judges the calls of an answer that is there in one piece; the answer that goes on.
+    pub(super) async fn judge_body(
+        &self,
+        body: Bytes,
+    ) -> Result<Result<Bytes, Box<Blocked>>, ConnectionError> {
+        let calls = match calls::of_body(self.family, None, &body) {
+            Ok(calls) => calls,
+            Err(_) if self.connection.observes() => return Ok(Ok(body)),
+            Err(error) => return Ok(Err(self.unreadable(&error))),
+        };
+        let judged = self.judge(calls, self.hold, None).await?;
+        Ok(judged.and_then(|edits| match edits.is_empty() {
+            true => Ok(body),
+            false => calls::edited(self.family, None, &body, &edits)
+                .map_err(|error| self.unreadable(&error)),
+        }))
     }
 
     /// Judges calls in a conversation, which waits as long as a question can.
@@ -123,49 +132,47 @@ impl Tools {
         hold: Duration,
         told: Option<&Told>,
     ) -> Result<Judgement, ConnectionError> {
+        let mut edits = Vec::new();
         for call in calls {
-            if let Err(blocked) = self.judge_one(&call, hold, told).await? {
-                return Ok(Err(blocked));
+            match self.judge_one(call.clone(), hold, told).await? {
+                Ok(goes_on) if goes_on == call.arguments => {}
+                Ok(arguments) => edits.push(calls::Edit { call, arguments }),
+                Err(blocked) => return Ok(Err(blocked)),
             }
         }
-        Ok(Ok(()))
+        Ok(Ok(edits))
     }
 
+    /// The arguments with which a call goes on.
     async fn judge_one(
         &self,
-        call: &ToolCall,
+        call: ToolCall,
         hold: Duration,
         told: Option<&Told>,
-    ) -> Result<Judgement, ConnectionError> {
+    ) -> Result<Result<String, Box<Blocked>>, ConnectionError> {
         let connection = &self.connection;
         let policies = connection.gateway.policies.load_full();
-        let call = self.without_credential(call)?;
-        let (findings, shown) = examined(&call, &policies);
-        let (mut facts, mut kept) = (self.facts.clone(), self.facts.clone());
-        let read = calls::facts(&call, &mut facts).and_then(|()| calls::facts(&shown, &mut kept));
-        let names = findings
-            .iter()
-            .flat_map(|finding| [finding.detector.to_string(), finding.class.to_string()]);
-        let names: Fact = names.collect();
-        facts.set("findings", names.clone());
-        kept.set("findings", names);
+        let Patched {
+            call,
+            written,
+            labels,
+        } = self.patched(call, &policies)?;
+        let known = self.known(&call, &policies)?;
         let asked = Asked {
             resource: &self.resource,
-            action: Action {
-                name: TOOL_CALL,
-                facts,
-            },
-            shown: Some(kept),
+            action: known.action,
+            shown: Some(known.kept),
             protocol: self.family.name(),
             model: self.model.clone(),
             stream: self.stream,
-            findings: counted(&findings),
+            findings: counted(&known.findings),
+            patched: labels,
             policies,
-            digest: self.digest(&call),
+            digest: self.digest(&known.call),
             hold,
             told: told.cloned(),
         };
-        let verdict = match read {
+        let verdict = match known.read {
             Ok(()) => outcome::decide(connection, asked).await?,
             Err(error) if connection.observes() => {
                 observe::permit_unfit(connection, &asked, &error.to_string()).await?
@@ -174,16 +181,21 @@ impl Tools {
         };
         let refused = match verdict {
             Verdict::Permit(mut entry, permit) => {
-                self.note(&mut entry, &shown);
-                if connection.observes() || self.masks.cover(permit.masks()) {
-                    entry.close(closed(Outcome::Completed)).await?;
-                    return Ok(Ok(()));
+                self.note(&mut entry, &known.shown, written.as_ref());
+                match self.goes_on(&call, &permit) {
+                    Ok(arguments) => {
+                        entry.close(closed(Outcome::Completed)).await?;
+                        return Ok(Ok(arguments));
+                    }
+                    Err(reason) => {
+                        let described =
+                            outcome::Described::of(TOOL_CALL, &self.resource, &call.name);
+                        Refused::new(entry, connection, &described, Why::Policy, &reason)
+                    }
                 }
-                let described = outcome::Described::of(TOOL_CALL, &self.resource, &call.name);
-                Refused::new(entry, connection, &described, Why::Policy, MASKS)
             }
             Verdict::Refused(mut refused) => {
-                self.note(refused.entry(), &shown);
+                self.note(refused.entry(), &known.shown, written.as_ref());
                 refused
             }
         };
@@ -215,18 +227,6 @@ impl Tools {
         })
     }
 
-    /// What an upstream echoes of the held credential is in no record.
-    fn without_credential(&self, call: &ToolCall) -> Result<ToolCall, ConnectionError> {
-        let (keeper, service) = (&self.connection.gateway.keeper, &self.resource.name);
-        let mut call = call.clone();
-        if keeper.holds(service) {
-            let scrub: Scrub = keeper.scrub(service)?;
-            let scrubbed = scrub.whole(call.arguments.as_bytes());
-            call.arguments = String::from_utf8_lossy(&scrubbed).into_owned();
-        }
-        Ok(call)
-    }
-
     /// What an approval is bound to: the tool, its arguments, and where they come from.
     fn digest(&self, call: &ToolCall) -> [u8; 32] {
         Digest::new("tool")
@@ -236,9 +236,12 @@ impl Tools {
             .finish()
     }
 
-    /// Puts a call into its record, as it may be shown.
-    fn note(&self, entry: &mut ExchangeEntry, shown: &ToolCall) {
-        let call = json!({ "name": shown.name, "arguments": shown.arguments });
+    /// Puts a call into its record, as it may be shown, and how the model wrote it where it goes on otherwise.
+    fn note(&self, entry: &mut ExchangeEntry, shown: &ToolCall, written: Option<&ToolCall>) {
+        let mut call = json!({ "name": shown.name, "arguments": shown.arguments });
+        if let Some(written) = written {
+            call["written"] = json!(written.arguments);
+        }
         let said =
             json!({ "text": "", "tool_calls": [call], "exchange": self.exchange.to_string() });
         entry.response(said.to_string().as_bytes());
@@ -256,23 +259,6 @@ pub(super) fn standing(
     } else {
         permit.standing()
     }
-}
-
-/// What detectors find in a call, and the call without any of it.
-fn examined(call: &ToolCall, policies: &PolicySet) -> (Vec<detect::Finding>, ToolCall) {
-    let everything = mask::Set::all().with(policies.detectors());
-    let bytes = Bytes::copy_from_slice(call.arguments.as_bytes());
-    let masked = mask::body(&bytes, Shape::Json, &everything)
-        .or_else(|_| mask::body(&bytes, Shape::Text, &everything));
-    let (arguments, findings) = match masked {
-        Ok(masked) => (
-            String::from_utf8_lossy(&masked.bytes).into_owned(),
-            masked.findings,
-        ),
-        Err(_) => ("[withheld]".to_owned(), Vec::new()),
-    };
-    let name = call.name.clone();
-    (findings, ToolCall { name, arguments })
 }
 
 fn closed(outcome: Outcome) -> Closed {
@@ -304,5 +290,3 @@ const OF_REQUEST: &[&str] = &[
     "model",
     "stream",
 ];
-const MASKS: &str =
-    "policy wants something masked in this call that is not masked in the answers of this action";

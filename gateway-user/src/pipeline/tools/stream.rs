@@ -93,8 +93,8 @@ impl Judged {
                 };
                 self.judging = None;
                 match verdict {
-                    Ok(Ok(())) => {
-                        let step = self.calls.permit(&mut self.out);
+                    Ok(Ok(edits)) => {
+                        let step = self.calls.permit(&edits, &mut self.out);
                         self.go_on(step)?;
                     }
                     Ok(Err(blocked)) => return self.fail(blocked),

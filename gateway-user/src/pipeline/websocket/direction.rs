@@ -17,6 +17,7 @@ use crate::mask::{self, Shape};
 use crate::pipeline::body::Share;
 use crate::pipeline::inspect::counted;
 use crate::pipeline::shape::reads_as_json;
+use crate::protocol::calls;
 use crate::protocol::websocket::{
     self, Close, FrameError, Head, Opcode, Peer, Piece, Reader, toggle,
 };
@@ -118,9 +119,13 @@ impl Direction {
     }
 
     /// That is permitted.
-    pub(super) fn permitted(&mut self, out: &mut BytesMut) -> Result<(), Stop> {
+    pub(super) fn permitted(
+        &mut self,
+        edits: &[calls::Edit],
+        out: &mut BytesMut,
+    ) -> Result<(), Stop> {
         match &mut self.answering {
-            Some(answering) => answering.permitted(out),
+            Some(answering) => answering.permitted(edits, out),
             None => Ok(()),
         }
     }

@@ -102,7 +102,7 @@ impl Leg {
         let went_on = match self.next().await {
             Next::Read(Ok(0) | Err(_)) => return Step::Gone,
             Next::Read(Ok(_)) => self.direction.accept(&self.input, &mut self.out),
-            Next::Judged(Ok(Ok(()))) => self.direction.permitted(&mut self.out),
+            Next::Judged(Ok(Ok(edits))) => self.direction.permitted(&edits, &mut self.out),
             Next::Judged(Ok(Err(blocked))) => Err(blocked.into()),
             Next::Judged(Err(error)) => Err(Stop::unavailable(&error.to_string())),
         };

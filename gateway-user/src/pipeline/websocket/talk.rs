@@ -256,11 +256,15 @@ impl Answering {
         }
     }
 
-    /// The calls that were to be judged are permitted.
-    pub(super) fn permitted(&mut self, out: &mut BytesMut) -> Result<(), Stop> {
+    /// The calls that were to be judged are permitted, some of them with other arguments.
+    pub(super) fn permitted(
+        &mut self,
+        edits: &[calls::Edit],
+        out: &mut BytesMut,
+    ) -> Result<(), Stop> {
         self.waits = Waits::Nothing;
         if let Some(calls) = &mut self.calls {
-            let step = calls.permit(&mut self.between);
+            let step = calls.permit(edits, &mut self.between);
             self.go_on(step)?;
         }
         self.pass(out)

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Decision, Permit, Query, labels, resolve};
+use super::{Decision, Denial, Permit, Query, labels, resolve, rules};
 use crate::detect::Detectors;
 use crate::policy::annotation::{read_short, short};
+use crate::policy::patch::Patch;
 use crate::policy::shape::TAINTED;
-use crate::policy::{Masks, PolicySet};
+use crate::policy::{Masks, PolicySet, Rule};
 use crate::protocol::Facts;
 
 impl Permit {
@@ -76,13 +77,21 @@ impl Permit {
         self.credential.as_deref()
     }
 
-    /// What comes with it, for the record: `mask:pii`, `restore:email`, `taint:30m`, `approval:dba`, `record:audit`, `credential:team-key`.
+    /// What it puts into the arguments of a call.
+    #[must_use]
+    pub fn patch(&self) -> &Patch {
+        &self.patch
+    }
+
+    /// What comes with it, for the record: `mask:pii`, `restore:email`, `taint:30m`, `patch:dry_run`, `approval:dba`, `record:audit`,
+    /// `credential:team-key`.
     #[must_use]
     pub fn obligations(&self) -> Vec<String> {
         self.masks
             .labels()
             .chain(labels("restore", &self.restores))
             .chain(self.taints.map(|lasts| format!("{TAINT}{}", short(lasts))))
+            .chain(self.patch.labels())
             .chain(labels("approval", &self.approvals))
             .chain(labels("record", &self.records))
             .chain(labels("credential", &self.credential))
@@ -97,6 +106,54 @@ pub fn taint(obligations: &[String]) -> Option<Duration> {
     labels
         .filter_map(|label| read_short(label.strip_prefix(TAINT)?))
         .max()
+}
+
+/// What the determining permits add, each of which all of them have to agree on.
+pub(super) fn additions(
+    set: &PolicySet,
+    permits: &BTreeSet<String>,
+) -> Result<(Option<String>, Patch), Denial> {
+    Ok((credential(set, permits)?, patch(set, permits)?))
+}
+
+fn credential(set: &PolicySet, permits: &BTreeSet<String>) -> Result<Option<String>, Denial> {
+    let named: BTreeSet<&String> = rules(set, permits)
+        .filter_map(|(_, rule)| rule.terms.credential.as_ref())
+        .collect();
+    if named.len() > 1 {
+        let names = |rule: &Rule| rule.terms.credential.is_some();
+        let reason = "the policies that permit it name different credentials";
+        return Err(contradiction(set, permits, names, reason));
+    }
+    Ok(named.into_iter().next().cloned())
+}
+
+pub(super) fn patch(set: &PolicySet, permits: &BTreeSet<String>) -> Result<Patch, Denial> {
+    let patches = rules(set, permits).map(|(_, rule)| &rule.terms.patch);
+    Patch::joined(patches).ok_or_else(|| {
+        let patches = |rule: &Rule| !rule.terms.patch.is_empty();
+        let reason = "the policies that permit it put different values into it";
+        contradiction(set, permits, patches, reason)
+    })
+}
+
+/// Permits that apply together and cannot.
+fn contradiction(
+    set: &PolicySet,
+    permits: &BTreeSet<String>,
+    contradicts: fn(&Rule) -> bool,
+    reason: &str,
+) -> Denial {
+    let policies: Vec<String> = rules(set, permits)
+        .filter(|(_, rule)| contradicts(rule))
+        .map(|(id, _)| id.clone())
+        .collect();
+    Denial {
+        reason: reason.to_owned(),
+        detail: Some(format!("{} contradict each other", policies.join(", "))),
+        policies,
+        error: true,
+    }
 }
 
 /// What its label begins with.

@@ -170,7 +170,7 @@ fn bad_case_files_are_errors_with_their_place() {
         ),
         (
             llm("model = \"m\"", "expect = \"deny\"\nmask = []"),
-            "leave it out",
+            "leave them out",
         ),
         (
             llm("model = \"m\"", "expect = \"denied\""),
@@ -254,7 +254,7 @@ fn the_documentation_names_every_action_fact_and_annotation() {
 fn the_examples_answer_their_cases() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/examples");
     let outcomes = run_in(&dir).unwrap();
-    assert_eq!(outcomes.len(), 21);
+    assert_eq!(outcomes.len(), 22);
     for outcome in outcomes {
         assert_eq!(outcome.wrong, None, "{}: got {}", outcome.name, outcome.got);
     }

@@ -8,6 +8,7 @@ mod depth;
 mod detectors;
 mod live;
 mod lookups;
+mod patches;
 mod rules;
 mod slices;
 

@@ -11,6 +11,7 @@
 mod bedrock;
 mod chat;
 mod cohere;
+mod edit;
 mod facts;
 mod gemini;
 mod messages;
@@ -24,6 +25,7 @@ mod stream;
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::frames::Framing;
@@ -32,6 +34,7 @@ use super::llm::Family;
 use super::sse::SseError;
 use super::transcript::ToolCall;
 
+pub use edit::Edit;
 pub use facts::facts;
 pub use stream::{Step, Stream};
 
@@ -59,6 +62,9 @@ pub enum CallsError {
     /// A call without an end in sight.
     #[error("a call of a tool is longer than {} MiB", stream::MAX_HELD >> 20)]
     TooLong,
+    /// Arguments that stand where nothing can take their place.
+    #[error("other arguments cannot be put into a call of this form")]
+    Fixed,
     /// More than policy can look at.
     #[error("the arguments name more than {} things", facts::MAX_NAMES)]
     TooMany,
@@ -92,11 +98,9 @@ pub fn of_body(
     framing: Option<Framing>,
     body: &[u8],
 ) -> Result<Vec<ToolCall>, CallsError> {
-    if let Some(framing) = framing {
-        return stream::of_events(family, framing, body);
-    }
-    if !matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')) {
-        return stream::of_events(family, Framing::Events, body);
+    if let Some(framing) = events(framing, body) {
+        let (calls, _) = stream::through(family, framing, body, &[])?;
+        return Ok(calls);
     }
     let text = std::str::from_utf8(body).map_err(|_| CallsError::NotUtf8)?;
     let document = parse(text)?;
@@ -116,6 +120,42 @@ pub fn of_body(
     let mut told = HashSet::new();
     calls.retain(|call| told.insert(identity(call)));
     Ok(calls)
+}
+
+/// The same answer, with other arguments for calls in it.
+///
+/// # Errors
+/// [`CallsError`] where readers could find other calls then than those that were permitted.
+pub fn edited(
+    family: Family,
+    framing: Option<Framing>,
+    body: &[u8],
+    edits: &[Edit],
+) -> Result<Bytes, CallsError> {
+    let new = match events(framing, body) {
+        Some(framing) => stream::through(family, framing, body, edits)?.1.freeze(),
+        None => {
+            let text = std::str::from_utf8(body).map_err(|_| CallsError::NotUtf8)?;
+            let new = edit::repeated(text, edits.iter())?.ok_or(CallsError::Fixed)?;
+            Bytes::from(new)
+        }
+    };
+    let expected = of_body(family, framing, body)?.into_iter().map(|call| {
+        let edit = edits.iter().find(|edit| edit.call == call);
+        edit.map_or(call, Edit::edited)
+    });
+    let expected: HashSet<_> = expected.map(|call| identity(&call)).collect();
+    let found: HashSet<_> = of_body(family, framing, &new)?
+        .iter()
+        .map(identity)
+        .collect();
+    (found == expected).then_some(new).ok_or(CallsError::Fixed)
+}
+
+/// How the events of an answer are framed, unless it is a document.
+fn events(framing: Option<Framing>, body: &[u8]) -> Option<Framing> {
+    let document = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
+    framing.or((!document).then_some(Framing::Events))
 }
 
 /// The arguments of a call in one form: without white space between tokens. What is no JSON stays as it is.

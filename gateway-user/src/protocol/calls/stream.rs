@@ -1,10 +1,12 @@
 //! A stream of events whose calls are held until they are permitted.
 
+mod edited;
+
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use bytes::BytesMut;
 
-use super::{CallsError, Ends, Key, Reading, identity, parse, read};
+use super::{CallsError, Edit, Ends, Key, Reading, identity, parse, read};
 use crate::protocol::frames::{Framer, Framing};
 use crate::protocol::llm::Family;
 use crate::protocol::sse::Event;
@@ -24,6 +26,8 @@ pub struct Stream {
     /// What has to be permitted before anything goes on.
     asked: Vec<Asked>,
     permitted: HashSet<Known>,
+    /// Calls that go on with other arguments, wherever they are told again.
+    edits: Vec<(u64, Edit)>,
     /// Items of answers that are over, to be forgotten.
     past: Vec<u64>,
     begun: bool,
@@ -65,6 +69,7 @@ impl Stream {
             calls: BTreeMap::new(),
             asked: Vec::new(),
             permitted: HashSet::new(),
+            edits: Vec::new(),
             past: Vec::new(),
             begun: false,
             over: false,
@@ -84,12 +89,21 @@ impl Stream {
         Ok(step)
     }
 
-    /// What was to be decided is permitted: appends to `out` what may go on now.
+    /// What was to be decided is permitted, some of it with other arguments: appends to `out` what may go on now.
     ///
     /// # Errors
-    /// As [`Stream::push`].
-    pub fn permit(&mut self, out: &mut BytesMut) -> Result<Step, CallsError> {
-        self.permitted.extend(self.asked.drain(..).map(known));
+    /// As [`Stream::push`]; and where a call cannot be told with its new arguments.
+    pub fn permit(&mut self, edits: &[Edit], out: &mut BytesMut) -> Result<Step, CallsError> {
+        let first = self.edits.len();
+        for (item, call) in std::mem::take(&mut self.asked) {
+            let edit = edits.iter().find(|edit| edit.call == call);
+            let goes_on = edit.map_or(call, Edit::edited);
+            self.permitted.insert(known((item, goes_on)));
+            self.edits.extend(edit.map(|edit| (item, edit.clone())));
+        }
+        if first < self.edits.len() {
+            self.edit(first)?;
+        }
         self.forget();
         self.release(out);
         self.go_on(out)
@@ -143,6 +157,7 @@ impl Stream {
 
     fn accept(&mut self, event: Event, out: &mut BytesMut) -> Result<(), CallsError> {
         let begins = !std::mem::replace(&mut self.begun, true);
+        let event = self.retold(event)?;
         let reading = match event.data.as_deref().map(str::trim) {
             None if begins && event.raw.trim_ascii_start().starts_with(b"{") => {
                 return Err(CallsError::Document);
@@ -151,7 +166,7 @@ impl Stream {
                 ends: Ends::All,
                 ..Reading::default()
             },
-            Some(data) if data.starts_with(['{', '[']) => read(self.family, &parse(data)?)?,
+            Some(data) if is_json(data) => read(self.family, &parse(data)?)?,
             _ => Reading::default(),
         };
         let text = reading.text;
@@ -207,28 +222,36 @@ impl Stream {
             return;
         }
         let mut ended = Vec::new();
-        for ((part, _), open) in &mut self.calls {
-            if open.whole || !over(*part) {
+        for (key, open) in &mut self.calls {
+            if open.whole || !over(key.0) {
                 continue;
             }
             open.whole = true;
             if open.given && open.call.arguments.is_empty() {
                 continue;
             }
-            ended.push((*part, open.call.clone()));
+            ended.push((*key, open.call.arguments.clone()));
         }
-        for (part, mut call) in ended {
-            // What repeats a call need not repeat its name.
-            if call.name.is_empty() {
-                let first = self.calls.get(&(part, 0));
-                call.name = first.map_or_else(String::new, |first| first.call.name.clone());
-            }
+        for (key, arguments) in ended {
+            let name = self.name(key).to_owned();
+            let call = ToolCall { name, arguments };
+            let (part, _) = key;
             let item = match self.family {
                 Family::OpenAiRealtime => part,
                 _ => ANY,
             };
             self.ask((item, call));
         }
+    }
+
+    /// The tool of a call that comes in pieces. What repeats a call need not repeat its name.
+    fn name(&self, (part, place): Key) -> &str {
+        let mut told = [place, 0].into_iter();
+        let named = told.find_map(|place| {
+            let name = &self.calls.get(&(part, place))?.call.name;
+            (!name.is_empty()).then_some(&**name)
+        });
+        named.unwrap_or_default()
     }
 
     fn ask(&mut self, call: Asked) {
@@ -248,16 +271,18 @@ impl Stream {
             let past = std::mem::take(&mut self.past);
             self.calls.retain(|(part, _), _| !past.contains(part));
             self.permitted.retain(|(item, _)| !past.contains(item));
+            self.edits.retain(|(item, _)| !past.contains(item));
         }
         if self.permitted.len() > MAX_KNOWN {
             self.permitted.clear();
+            self.edits.clear();
             self.calls.retain(|_, open| !open.whole);
         }
     }
 
     #[cfg(test)]
     pub(super) fn remembers(&self) -> usize {
-        self.calls.len() + self.permitted.len() + self.past.len()
+        self.calls.len() + self.permitted.len() + self.past.len() + self.edits.len()
     }
 
     fn is_open(&self) -> bool {
@@ -275,16 +300,21 @@ impl Stream {
     }
 }
 
+fn is_json(data: &str) -> bool {
+    data.trim() != DONE && data.trim_start().starts_with(['{', '['])
+}
+
 fn known((item, call): Asked) -> Known {
     (item, identity(&call))
 }
 
-/// The calls of a whole stream.
-pub(super) fn of_events(
+/// The calls of a whole stream, and the stream with other arguments for some.
+pub(super) fn through(
     family: Family,
     framing: Framing,
     body: &[u8],
-) -> Result<Vec<ToolCall>, CallsError> {
+    edits: &[Edit],
+) -> Result<(Vec<ToolCall>, BytesMut), CallsError> {
     let mut stream = Stream::new(family, framing);
     let (mut out, mut calls) = (BytesMut::new(), Vec::new());
     let mut step = stream.push(body, &mut out)?;
@@ -292,9 +322,9 @@ pub(super) fn of_events(
         match step {
             Step::Decide(asked) => {
                 calls.extend(asked);
-                step = stream.permit(&mut out)?;
+                step = stream.permit(edits, &mut out)?;
             }
-            Step::More if stream.over => return Ok(calls),
+            Step::More if stream.over => return Ok((calls, out)),
             Step::More => step = stream.finish(&mut out)?,
         }
     }

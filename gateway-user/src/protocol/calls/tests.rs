@@ -4,6 +4,7 @@
 mod bedrock;
 mod cohere;
 mod documents;
+mod edited;
 mod mistral;
 mod realtime;
 
@@ -109,7 +110,7 @@ fn run_framed(
                     .into_iter()
                     .map(|call| format!("{} {}", call.name, call.arguments)),
             );
-            step = stream.permit(&mut out)?;
+            step = stream.permit(&[], &mut out)?;
         }
     }
     outs.push(String::from_utf8(out.to_vec()).unwrap());

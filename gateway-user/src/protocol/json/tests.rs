@@ -97,3 +97,37 @@ proptest! {
         prop_assert_eq!(decode(&theirs), text);
     }
 }
+
+/// The cases of RFC 7396, appendix A, but for those of arrays and values that are patched with no object.
+#[test]
+fn a_merge_patch_changes_what_it_names_and_nothing_else() {
+    for (document, patch, merged) in [
+        (r#"{"a":"b"}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
+        (r#"{"a":"b"}"#, r#"{"b":"c"}"#, r#"{"a":"b","b":"c"}"#),
+        (r#"{"a":"b"}"#, r#"{"a":null}"#, "{}"),
+        (r#"{"a":"b","b":"c"}"#, r#"{"a":null}"#, r#"{"b":"c"}"#),
+        (r#"{"a":["b"]}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
+        (r#"{"a":"c"}"#, r#"{"a":["b"]}"#, r#"{"a":["b"]}"#),
+        (
+            r#"{"a":{"b":"c"}}"#,
+            r#"{"a":{"b":"d","c":null}}"#,
+            r#"{"a":{"b":"d"}}"#,
+        ),
+        (r#"{"a":[{"b":"c"}]}"#, r#"{"a":[1]}"#, r#"{"a":[1]}"#),
+        (r#"["a","b"]"#, r#"["c","d"]"#, r#"["c","d"]"#),
+        (r#"{"e":null}"#, r#"{"a":1}"#, r#"{"e":null,"a":1}"#),
+        (r#"[1,2]"#, r#"{"a":"b","c":null}"#, r#"{"a":"b"}"#),
+        ("{}", r#"{"a":{"bb":{"ccc":null}}}"#, r#"{"a":{"bb":{}}}"#),
+        (
+            r#"{ "n": 1.50, "big": 123456789012345678901234567890, "s": "\u0041" }"#,
+            r#"{"b": true}"#,
+            r#"{"n":1.50,"big":123456789012345678901234567890,"s":"\u0041","b":true}"#,
+        ),
+    ] {
+        let patch = serde_json::from_str(patch).unwrap();
+        assert_eq!(merge(document, &patch).unwrap(), merged, "{document}");
+    }
+    let patch = serde_json::json!({"a": 1});
+    assert!(merge(r#"{"a":1,"a":2}"#, &patch).is_err());
+    assert!(merge("prose", &patch).is_err());
+}

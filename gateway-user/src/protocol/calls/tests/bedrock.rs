@@ -9,7 +9,7 @@ fn chunk(document: &str) -> bytes::Bytes {
     event("chunk", &format!("{{\"bytes\":\"{bytes}\"}}"))
 }
 
-fn converse() -> Vec<bytes::Bytes> {
+pub(super) fn converse() -> Vec<bytes::Bytes> {
     let start = |part: u64, more: &str| {
         event(
             "contentBlockStart",
@@ -51,7 +51,7 @@ fn converse() -> Vec<bytes::Bytes> {
 }
 
 /// The documents of events that the other families have.
-fn chunks(stream: &str) -> Vec<bytes::Bytes> {
+pub(super) fn chunks(stream: &str) -> Vec<bytes::Bytes> {
     let data = stream
         .lines()
         .filter_map(|line| line.strip_prefix("data: "));
@@ -74,7 +74,7 @@ fn run(family: Family, pieces: &[&[u8]]) -> Result<Ran, CallsError> {
                 .iter()
                 .map(|call| format!("{} {}", call.name, call.arguments));
             asked.extend(said.map(|said| (out.len(), said)));
-            step = stream.permit(&mut out)?;
+            step = stream.permit(&[], &mut out)?;
         }
     }
     Ok((out.to_vec(), asked))

@@ -3,7 +3,7 @@
 use super::*;
 use crate::protocol::frames::Framing;
 
-const EVENTS: &str = concat!(
+pub(super) const EVENTS: &str = concat!(
     "event: tool-plan-delta\ndata: {\"type\":\"tool-plan-delta\",\"delta\":{\"message\":{\"tool_plan\":\"Let me \"}}}\n\n",
     "event: tool-call-start\ndata: {\"type\":\"tool-call-start\",\"index\":0,\"delta\":{\"message\":{\"tool_calls\":{\"id\":\"t\",\"type\":\"function\",\"function\":{\"name\":\"shell\",\"arguments\":\"\"}}}}}\n\n",
     "event: tool-call-delta\ndata: {\"type\":\"tool-call-delta\",\"index\":0,\"delta\":{\"message\":{\"tool_calls\":{\"function\":{\"arguments\":\"{\\\"command\\\":\"}}}}}\n\n",
@@ -13,7 +13,7 @@ const EVENTS: &str = concat!(
     "event: message-end\ndata: {\"type\":\"message-end\",\"delta\":{\"finish_reason\":\"TOOL_CALL\"}}\n\n",
 );
 
-const LINES: &str = concat!(
+pub(super) const LINES: &str = concat!(
     "{\"event_type\":\"text-generation\",\"text\":\"Let me \"}\n",
     "{\"event_type\":\"tool-calls-chunk\",\"tool_call_delta\":{\"name\":\"shell\",\"index\":0}}\n",
     "{\"event_type\":\"tool-calls-chunk\",\"tool_call_delta\":{\"parameters\":\"{\\\"command\\\":\\\"ls\\\"}\",\"index\":0}}\n",

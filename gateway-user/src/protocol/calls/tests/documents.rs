@@ -20,7 +20,7 @@ const LINES: &str = concat!(
     "{\"message\":{\"content\":\"\",\"tool_calls\":[{\"function\":{\"name\":\"now\"}}]},\"done\":true}\n",
 );
 
-const STREAMS: [(Family, Framing, &str); 3] = [
+pub(super) const STREAMS: [(Family, Framing, &str); 3] = [
     (Family::Gemini, Framing::Events, EVENTS),
     (Family::Gemini, Framing::Array, ARRAY),
     (Family::Ollama, Framing::Lines, LINES),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::protocol::frames::Framing;
 
-const EVENTS: &str = concat!(
+pub(super) const EVENTS: &str = concat!(
     "event: conversation.response.started\ndata: {\"type\":\"conversation.response.started\",\"conversation_id\":\"conv_1\"}\n\n",
     "event: message.output.delta\ndata: {\"type\":\"message.output.delta\",\"output_index\":0,\"content\":\"Let me \"}\n\n",
     "event: tool.execution.started\ndata: {\"type\":\"tool.execution.started\",\"output_index\":1,\"name\":\"web_search\",\"arguments\":\"{}\"}\n\n",

@@ -35,7 +35,7 @@ fn run(came: &[u8], pieces: &[&[u8]]) -> (Vec<usize>, Vec<String>) {
             counts.push(count(&out));
             let calls = calls.iter();
             asked.extend(calls.map(|call| format!("{} {}", call.name, call.arguments)));
-            step = stream.permit(&mut out).unwrap();
+            step = stream.permit(&[], &mut out).unwrap();
         }
     }
     assert_eq!(&out[..], came);
@@ -43,11 +43,11 @@ fn run(came: &[u8], pieces: &[&[u8]]) -> (Vec<usize>, Vec<String>) {
     (counts, asked)
 }
 
-#[test]
-fn no_part_of_a_call_passes_before_it_is_whole_and_each_is_asked_once() {
+/// Two answers, each with a call.
+pub(super) fn conversation() -> Vec<u8> {
     let delta = |id: &str, text: &str| json!({"type": "response.function_call_arguments.delta", "response_id": "r", "item_id": id, "delta": text});
     let ls = "{\"command\":\"ls\"}";
-    let events = [
+    frames(&[
         json!({"type": "response.created", "response": {"id": "r", "output": []}}),
         json!({"type": "response.output_item.added", "response_id": "r", "item": begun("i1", "shell")}),
         json!({"type": "conversation.item.added", "item": begun("i1", "shell")}),
@@ -63,8 +63,12 @@ fn no_part_of_a_call_passes_before_it_is_whole_and_each_is_asked_once() {
         json!({"type": "response.output_item.done", "response_id": "r", "item": whole("i1", "shell", ls)}),
         json!({"type": "response.done", "response": {"id": "r", "output": [whole("i1", "shell", ls)]}}),
         json!({"type": "response.output_text.delta", "response_id": "t", "item_id": "i3", "delta": "x"}),
-    ];
-    let came = frames(&events);
+    ])
+}
+
+#[test]
+fn no_part_of_a_call_passes_before_it_is_whole_and_each_is_asked_once() {
+    let came = conversation();
     let expected = run(&came, &[&came]);
     assert_eq!(expected.0, [1, 1, 14]);
     assert_eq!(expected.1, ["now {}", "shell {\"command\":\"ls\"}"]);
@@ -124,7 +128,7 @@ fn a_long_conversation_is_not_remembered() {
         ];
         let step = stream.push(&frames(&events), &mut out).unwrap();
         assert!(matches!(step, Step::Decide(calls) if calls.len() == 1));
-        assert_eq!(stream.permit(&mut out).unwrap(), Step::More);
+        assert_eq!(stream.permit(&[], &mut out).unwrap(), Step::More);
         assert_eq!(stream.remembers(), 0);
     }
 }
