@@ -6,43 +6,12 @@
 
 mod words;
 
-use words::{VERBS, WORDS};
+pub(super) use words::Announcing;
 
 use super::Detector;
-use super::place::{ALPHANUMERIC, Class, Place, Verdict, last_words, run};
+use super::place::{ALPHANUMERIC, Class, Place, Verdict, run};
 use super::table::Table;
 use super::words::Words;
-
-/// The words that announce a number, and those that do so only right before it: what one does with a telephone is done with more.
-#[derive(Debug)]
-pub(super) struct Announcing {
-    names: Vec<usize>,
-    verbs: Vec<usize>,
-}
-
-impl Announcing {
-    pub(super) fn new(words: &mut Words) -> Self {
-        let mut numbers = |all: &[&str]| all.iter().map(|word| words.number(word)).collect();
-        Self {
-            names: numbers(&WORDS),
-            verbs: numbers(&VERBS),
-        }
-    }
-
-    /// What a word says of a number here that is written as such, and of some plain digits.
-    fn announce(&self, place: Place<'_>, words: &Words) -> (bool, bool) {
-        let behind = place.behind();
-        let spoken = match behind {
-            [.., before, b' '] => before.is_ascii_alphanumeric() || b":,".contains(before),
-            [.., before] => b":@".contains(before),
-            [] => false,
-        };
-        let near = words.said(last_words(behind, NEAR_VERB));
-        let named = near.any(&self.names);
-        let far = || words.said(last_words(behind, NEAR)).any(&self.names);
-        (named || spoken && near.any(&self.verbs) || far(), named)
-    }
-}
 
 /// The telephone number that stands here: at `+`, `(` or the first digit.
 pub(super) fn at(
@@ -305,6 +274,10 @@ impl Number {
             [whole, _] if self.separator == b'.' => self.plus && whole > 3,
             [1..=3, 1..=3, 1..=3, 1..=3] => self.separator == b'.' && !self.mixed && !self.plus,
             [4, 4] => self.separator == b'-' && year(0) && year(4),
+            // A day in one piece.
+            [8] => {
+                year(0) && matches!(self.digits[4..6], [0, _] | [1, 0..=2]) && self.digits[6] < 4
+            }
             _ => false,
         }
     }
@@ -357,8 +330,6 @@ const TWO: [u16; 44] = [
 /// Fifteen digits with separators.
 const LONGEST: usize = 26;
 const LONGEST_EXTENSION: usize = 6;
-const NEAR: usize = 40;
-const NEAR_VERB: usize = 24;
 
 /// What a number may be called behind it, and what stands between the two.
 const NAMES: [&[u8]; 11] = [

@@ -328,7 +328,7 @@ const NOT_SECRET: [&str; 20] = [
     "impasse",
 ];
 /// Values that hold these are none.
-pub(super) const PLACEHOLDERS: [&str; 24] = [
+pub(super) const PLACEHOLDERS: [&str; 25] = [
     "example",
     "placeholder",
     "changeme",
@@ -351,6 +351,7 @@ pub(super) const PLACEHOLDERS: [&str; 24] = [
     "getenv",
     "todo",
     "undefined",
+    "hmac-sha",
     "${",
     "{{",
 ];

@@ -46,6 +46,7 @@ fn is_code(value: &[u8]) -> bool {
     constant
         || chain
         || value.starts_with(b":")
+        || matches!(value, [b'!', tag @ ..] if tag.iter().all(u8::is_ascii_alphabetic))
         || has(b"::")
         || has(b"&quot")
         || matches!(value, [b'*', b'c' | b'm', ..] if value == b"*const" || value == b"*mut")

@@ -119,6 +119,11 @@ fn what_counts_or_computes_is_no_number_of_anybody() {
         "the cell A1 contains 20240501",
         "mobile app version 2.15, build number 1024567",
         "a ring buffer of 1048576 bytes",
+        "the portable build 7240501 of it",
+        "the mobile release 20240501",
+        "mobile users grew to 12345678",
+        "the fax machine model 123456789",
+        "numéro de commande 12345678",
         // Parts of a text, and releases.
         "see sections 8.2.4.44 and §7.10.4.101",
         "see sections \"8.2.4.44 Comments\" and section \"8.2.4.45\"",

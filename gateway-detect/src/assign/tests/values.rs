@@ -90,6 +90,8 @@ fn types_paths_and_versions_are_no_passwords() {
         "Auth::Password => \"caching_sha2_password\"",
         "printf(&quot;Password is right.&quot;)",
         "password = \"user_%d\" % number",
+        "password: !vault |",
+        "Authorization: AWS4-HMAC-SHA256 Credential=",
     ] {
         assert_eq!(found(text), [], "{text}");
     }
