@@ -18,6 +18,7 @@ pub mod forward;
 pub mod identity;
 pub mod keeper;
 pub mod kernel;
+mod latest;
 pub mod listener;
 pub mod load;
 pub mod mask;

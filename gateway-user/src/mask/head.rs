@@ -13,22 +13,47 @@ use crate::protocol::{credentials, form};
 
 /// Masks path and query of a target; `None` where nothing is to be masked. A value cannot leave its segment or parameter.
 pub fn target(target: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
-    let (path, query) = match target.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (target, None),
-    };
-    let Ok(new_path) = form::edited(path, form::PATH, |segment, _| {
+    let target = Target::of(target);
+    let Ok(path) = form::edited(target.path, form::PATH, |segment, _| {
         Ok::<_, Infallible>(any(segment, set, found))
     });
-    let new_query = query.and_then(|query| parameters(query, credentials::carries, set, found));
-    if new_path.is_none() && new_query.is_none() {
-        return None;
+    let query = target
+        .query
+        .and_then(|query| parameters(query, credentials::carries, set, found));
+    target.with(path, query)
+}
+
+/// The two parts of a request target, which are written otherwise.
+pub(super) struct Target<'t> {
+    pub(super) path: &'t str,
+    pub(super) query: Option<&'t str>,
+}
+
+impl<'t> Target<'t> {
+    pub(super) fn of(target: &'t str) -> Self {
+        match target.split_once('?') {
+            Some((path, query)) => Self {
+                path,
+                query: Some(query),
+            },
+            None => Self {
+                path: target,
+                query: None,
+            },
+        }
     }
-    let path = new_path.as_deref().unwrap_or(path);
-    Some(match new_query.as_deref().or(query) {
-        Some(query) => format!("{path}?{query}"),
-        None => path.to_owned(),
-    })
+
+    /// The target with another path or query; `None` where neither is another.
+    pub(super) fn with(&self, path: Option<String>, query: Option<String>) -> Option<String> {
+        if path.is_none() && query.is_none() {
+            return None;
+        }
+        let path = path.as_deref().unwrap_or(self.path);
+        Some(match query.as_deref().or(self.query) {
+            Some(query) => format!("{path}?{query}"),
+            None => path.to_owned(),
+        })
+    }
 }
 
 /// Masks names and values, each behind its name, which tells what it is; not the parameters whose name `stays`.

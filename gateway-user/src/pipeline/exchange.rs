@@ -112,14 +112,15 @@ async fn answered(
         Resource::of(&connection.gateway, scheme, &head.host, connection.origin)
     };
     let endpoint = llm::recognise(&head, &parts.headers, resource.is_provider());
-    let described = Described {
+    let mut described = Described {
         action: endpoint.map_or(protocol::name(&head), |found| found.action),
         service: resource.name.clone(),
         method: Some(head.method.to_string()),
-        path: Some(shown(connection, &head.path)),
+        path: None,
         tool: None,
     };
     if let Some(reason) = too_much {
+        described.path = Some(shown(connection, &head.path));
         let (why, reason) = (Why::Overloaded, reason.to_owned());
         let family = endpoint.map(|found| found.family);
         return unfit_answer(&context, described, family, &Unfit { why, reason }).await;
@@ -130,7 +131,11 @@ async fn answered(
         (Source::Once(body), None)
     };
     let family = endpoint.map(|found| found.family);
-    let prepared = prepare(&context, resource, head, parts, body, endpoint).await;
+    let path = head.path.clone();
+    let mut prepared = prepare(&context, resource, head, parts, body, endpoint).await;
+    let searched = prepared.as_mut().ok();
+    let searched = searched.and_then(|ready| ready.shown.take());
+    described.path = Some(searched.unwrap_or_else(|| shown(connection, &path)));
     let mut ready = match (prepared, spare) {
         (Ok(ready), _) => ready,
         (Err(why), Some(spare)) => {

@@ -54,6 +54,8 @@ pub(super) struct Ready {
     pub(super) family: Option<Family>,
     pub(super) call: Option<Call>,
     pub(super) findings: Vec<Finding>,
+    /// The path as the record keeps it, where it was searched for policy.
+    pub(super) shown: Option<String>,
     /// Why it would be refused before policy is asked, if it passes only because its workload is observed.
     pub(super) unfit: Option<String>,
     /// The set whose detectors were used.
@@ -110,6 +112,7 @@ pub(super) async fn prepare(
             family: endpoint.map(|found| found.family),
             call: None,
             findings: Vec::new(),
+            shown: None,
             unfit: None,
             policies: connection.gateway.policies.load_full(),
         });
@@ -126,7 +129,10 @@ pub(super) async fn prepare(
     let witness = carried.clone().map(|carried| carried as Arc<dyn Witness>);
     let everything = mask::Set::all().with(policies.detectors()).told(witness);
     let mut found = mask::head::found(&headers, head.websocket, &everything);
-    mask::head::target(&head.target, &everything, &mut found);
+    let masked = mask::head::target(&head.target, &everything, &mut found);
+    let path = |target: &str| target.split('?').next().map(str::to_owned);
+    let shown = path(masked.as_deref().unwrap_or(&head.target))
+        .filter(|_| path(&head.target).as_ref() == Some(&head.path));
     if let Payload::Whole(Held {
         trailers: Some(trailers),
         ..
@@ -186,6 +192,7 @@ pub(super) async fn prepare(
             tally(risks.into_iter().map(|name| (name, risks::CLASS))),
         ]
         .concat(),
+        shown,
         unfit: None,
         policies,
     })

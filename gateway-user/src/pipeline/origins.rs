@@ -5,7 +5,7 @@
 //! policy asked.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,19 +13,14 @@ use aws_lc_rs::hmac;
 
 use super::Connection;
 use crate::detect::Finding;
+use crate::latest::Latest;
 use crate::mask::{Witness, canonical};
 
 /// What one identity was brought.
 pub(super) struct Origins {
     key: hmac::Key,
-    known: Mutex<Known>,
-}
-
-#[derive(Default)]
-struct Known {
-    services: HashMap<Digest, Vec<Arc<str>>>,
-    /// The oldest first.
-    order: VecDeque<Digest>,
+    /// Which services brought a value.
+    known: Mutex<Latest<Digest, Vec<Arc<str>>>>,
 }
 
 type Digest = [u8; 16];
@@ -35,7 +30,7 @@ impl Origins {
     pub(super) fn new(key: &[u8]) -> Self {
         Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, key),
-            known: Mutex::default(),
+            known: Mutex::new(Latest::new(MOST)),
         }
     }
 
@@ -51,26 +46,20 @@ impl Origins {
     fn bring(&self, value: &str, service: &Arc<str>) {
         let digest = self.digest(value);
         let known = &mut *self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(services) = known.services.get_mut(&digest) {
+        if let Some(services) = known.get_mut(&digest) {
             if services.len() < MOST_SERVICES && !services.contains(service) {
                 services.push(Arc::clone(service));
             }
             return;
         }
-        if known.services.len() == MOST
-            && let Some(oldest) = known.order.pop_front()
-        {
-            known.services.remove(&oldest);
-        }
-        known.services.insert(digest, vec![Arc::clone(service)]);
-        known.order.push_back(digest);
+        known.insert(digest, vec![Arc::clone(service)]);
     }
 
     /// Whether others brought this value, and this service did not.
     fn is_elsewhere(&self, value: &str, service: &str) -> bool {
         let digest = self.digest(value);
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let services = known.services.get(&digest);
+        let services = known.get(&digest);
         services.is_some_and(|services| !services.iter().any(|from| **from == *service))
     }
 }

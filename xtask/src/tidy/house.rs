@@ -30,6 +30,10 @@ pub(super) const MODULES: &[Rule] = &[
         may_use: &[],
     },
     Rule {
+        module: "latest",
+        may_use: &[],
+    },
+    Rule {
         module: "base64",
         may_use: &[],
     },
@@ -105,7 +109,7 @@ pub(super) const MODULES: &[Rule] = &[
     },
     Rule {
         module: "mask",
-        may_use: &["detect", "policy", "protocol"],
+        may_use: &["detect", "latest", "policy", "protocol"],
     },
     Rule {
         module: "record",
@@ -155,6 +159,7 @@ pub(super) const MODULES: &[Rule] = &[
             "identity",
             "keeper",
             "kernel",
+            "latest",
             "load",
             "mask",
             "policy",

@@ -14,7 +14,6 @@ mod sealed;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,6 +21,7 @@ use aws_lc_rs::hmac;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::detect::{Finding, Name};
+use crate::latest::Latest;
 pub use forms::canonical;
 pub use restore::{Restored, Unrestored, Written};
 use sealed::Seal;
@@ -32,14 +32,7 @@ pub struct Surrogates {
     key: hmac::Key,
     /// How what they stand for outlives this process; of tests, not.
     seal: Option<Seal>,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    known: HashMap<Arc<str>, Known>,
-    /// The oldest first.
-    order: VecDeque<Arc<str>>,
+    known: Mutex<Latest<Arc<str>, Known>>,
 }
 
 /// What a surrogate stands for.
@@ -57,7 +50,7 @@ impl Surrogates {
         Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, key),
             seal: None,
-            state: Mutex::default(),
+            known: Mutex::new(Latest::new(MOST)),
         }
     }
 
@@ -65,16 +58,16 @@ impl Surrogates {
     #[must_use]
     pub fn kept(self, key: &[u8], keep: Arc<dyn Keep>, all: Vec<Sealed>) -> Self {
         let seal = Seal::new(key, keep);
-        let mut state = State::default();
+        let mut latest = Latest::new(MOST);
         for sealed in all {
             match seal.as_ref().and_then(|seal| seal.open(sealed)) {
-                Some((surrogate, known)) => state.remember(surrogate.into(), known),
+                Some((surrogate, known)) => latest.insert(surrogate.into(), known),
                 None => tracing::error!("what a surrogate stands for does not open"),
             }
         }
         Self {
             seal,
-            state: Mutex::new(state),
+            known: Mutex::new(latest),
             ..self
         }
     }
@@ -84,22 +77,22 @@ impl Surrogates {
         if value.len() > LONGEST {
             return None;
         }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut latest = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         // An operator's own detector may find one: it stands for itself.
         let compact = forms::compact(value);
-        if state.known.contains_key(value) || state.known.contains_key(compact.as_str()) {
+        if latest.get(value).is_some() || latest.get(compact.as_str()).is_some() {
             return Some(value.to_owned());
         }
         let free = |attempt| {
             let random = self.tag(&finding.detector, &forms::canonical(value), attempt);
             let minted = forms::surrogate(&finding.detector, value, &random);
-            let known = state.known.get(minted.key.as_str());
+            let known = latest.get(minted.key.as_str());
             let fits = known.is_none_or(|known| known.value.expose_secret() == minted.value);
             fits.then_some(minted)
         };
         // Of two values that fall on one surrogate, the later one takes the next.
         let minted = (0..ATTEMPTS).find_map(free)?;
-        if !state.known.contains_key(minted.key.as_str()) {
+        if latest.get(minted.key.as_str()).is_none() {
             let known = Known {
                 value: minted.value.into(),
                 detector: finding.detector.clone(),
@@ -112,7 +105,7 @@ impl Surrogates {
             if kept == Some(false) {
                 return None;
             }
-            state.remember(minted.key.into(), known);
+            latest.insert(minted.key.into(), known);
         }
         Some(minted.written)
     }
@@ -138,20 +131,8 @@ impl Surrogates {
     }
 
     fn known(&self, surrogate: &str) -> Option<Known> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.known.get(surrogate).cloned()
-    }
-}
-
-impl State {
-    fn remember(&mut self, surrogate: Arc<str>, known: Known) {
-        if self.known.len() == MOST
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-        self.order.push_back(Arc::clone(&surrogate));
-        self.known.insert(surrogate, known);
+        let latest = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.get(surrogate).cloned()
     }
 }
 

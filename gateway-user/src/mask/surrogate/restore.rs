@@ -13,6 +13,7 @@ use super::look::look;
 use super::{Surrogates, forms};
 use crate::detect::Name;
 use crate::mask::document::{Edit, NESTED, lines, splice};
+use crate::mask::head::Target;
 use crate::protocol::form;
 use crate::protocol::json::{self, JsonError, Keys, Kind};
 
@@ -139,20 +140,13 @@ impl Surrogates {
         restored: &mut Restored,
     ) -> Result<Cow<'t, str>, Unrestored> {
         let mut restoring = self.restoring(names, restored);
-        let (path, query) = match target.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (target, None),
-        };
-        let new_path = restoring.path(path)?;
-        let new_query = query.map_or(Ok(None), |query| restoring.form(query))?;
-        if new_path.is_none() && new_query.is_none() {
-            return Ok(Cow::Borrowed(target));
-        }
-        let path = new_path.as_deref().unwrap_or(path);
-        Ok(Cow::Owned(match (new_query.as_deref(), query) {
-            (Some(query), _) | (None, Some(query)) => format!("{path}?{query}"),
-            (None, None) => path.to_owned(),
-        }))
+        let parts = Target::of(target);
+        let path = restoring.path(parts.path)?;
+        let query = parts
+            .query
+            .map_or(Ok(None), |query| restoring.form(query))?;
+        let new = parts.with(path, query);
+        Ok(new.map_or(Cow::Borrowed(target), Cow::Owned))
     }
 
     fn restoring<'a>(

@@ -10,7 +10,7 @@ use http::Method;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::call::{Call, LlmError, Said};
+use super::call::{Call, LlmError, Said, document};
 use super::input::Input;
 use super::tool::Tool;
 use super::{COUNT, EMBED, Endpoint, Family, GENERATE};
@@ -115,8 +115,7 @@ pub(super) fn read(
 ) -> Result<Call, LlmError> {
     let family = endpoint.family;
     let missing = |field| LlmError::Missing { family, field };
-    let mut raw: Raw =
-        serde_json::from_slice(body).map_err(|source| LlmError::Body { family, source })?;
+    let mut raw: Raw = document(family, body)?;
     if endpoint.action == COUNT {
         // The other kind has a body in base64.
         let mut input = raw.input.take().unwrap_or_default();

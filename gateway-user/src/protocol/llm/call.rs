@@ -121,8 +121,7 @@ pub fn read(endpoint: Endpoint, head: &Head, body: &[u8], facts: Facts) -> Resul
     if family == Family::OpenAiRealtime {
         return realtime::read(endpoint, head, facts);
     }
-    let mut raw: Raw =
-        serde_json::from_slice(body).map_err(|source| LlmError::Body { family, source })?;
+    let mut raw: Raw = document(family, body)?;
     // Google's assistants for code put it one level deeper.
     if let Some(inner) = raw.request.take().filter(|_| family == Family::Gemini) {
         raw = Raw {
@@ -190,6 +189,14 @@ pub fn read(endpoint: Endpoint, head: &Head, body: &[u8], facts: Facts) -> Resul
         answers: asked.saturating_mul(prompts as u64),
     };
     Ok(said.into_call(endpoint, head, facts))
+}
+
+/// The document that a body, or a message, is.
+pub(super) fn document<'a, T: Deserialize<'a>>(
+    family: Family,
+    body: &'a [u8],
+) -> Result<T, LlmError> {
+    serde_json::from_slice(body).map_err(|source| LlmError::Body { family, source })
 }
 
 impl Call {

@@ -8,7 +8,7 @@ use http::Method;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::call::{Call, LlmError, Said};
+use super::call::{Call, LlmError, Said, document};
 use super::input::Input;
 use super::tool::Tool;
 use super::{EMBED, Endpoint, Family, GENERATE};
@@ -52,8 +52,7 @@ pub(super) fn read(
     facts: Facts,
 ) -> Result<Call, LlmError> {
     let family = endpoint.family;
-    let raw: Raw =
-        serde_json::from_slice(body).map_err(|source| LlmError::Body { family, source })?;
+    let raw: Raw = document(family, body)?;
     let missing = |field| LlmError::Missing { family, field };
     let model = raw.model.clone();
     let model = model.or(is_older(&head.path).then(String::new));

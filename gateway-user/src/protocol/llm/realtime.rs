@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::call::{Call, LlmError, Said};
+use super::call::{Call, LlmError, Said, document};
 use super::input::Input;
 use super::tool::Tool;
 use super::{Endpoint, Family, GENERATE};
@@ -90,9 +90,7 @@ pub(super) fn read(endpoint: Endpoint, head: &Head, facts: Facts) -> Result<Call
 /// # Errors
 /// [`LlmError`] when it is no such event.
 pub fn event(message: &[u8]) -> Result<Event, LlmError> {
-    let family = Family::OpenAiRealtime;
-    let raw: Raw =
-        serde_json::from_slice(message).map_err(|source| LlmError::Body { family, source })?;
+    let raw: Raw = document(Family::OpenAiRealtime, message)?;
     let mut event = Event {
         texts: usize::from(raw.item.is_some()),
         answers: raw.kind == CREATE,
