@@ -27,8 +27,8 @@ pub(super) struct Row {
     /// The check proves something: small letters count as capitals, behind a word.
     proves: bool,
     pub(super) words: Vec<usize>,
-    /// The first three letters of its words, where each has so many.
-    begins: Vec<u16>,
+    /// The first three letters of its words, where each has so many, as a set that says too much yes.
+    begins: Option<[u64; 16]>,
 }
 
 /// One way to write it.
@@ -113,8 +113,13 @@ impl People {
         let begins = said.split(',').map(|word| word.as_bytes().first_chunk());
         let begins = begins
             .map(|three| three.filter(|three| !three.contains(&b' ')).map(letters))
-            .collect::<Option<_>>()
-            .unwrap_or_default();
+            .collect::<Option<Vec<_>>>();
+        let begins = begins.map(|all| {
+            all.into_iter().fold([0; 16], |mut set, letters| {
+                set[letters / 64] |= 1 << (letters % 64);
+                set
+            })
+        });
         let words = said.split(',').map(|word| words.number(word)).collect();
         rows.push(Row {
             detector,
@@ -263,11 +268,12 @@ impl Row {
     /// Whether three letters shortly before a place are the first of one of its words: it is cheaper to see that they are not.
     fn may_be_said(&self, place: Place<'_>) -> bool {
         let near = last(place.behind(), NEAR);
-        self.begins.is_empty()
-            || near.windows(3).any(|part| {
-                part.first_chunk()
-                    .is_some_and(|three| self.begins.contains(&letters(three)))
+        self.begins.is_none_or(|begins| {
+            near.windows(3).any(|part| {
+                let letters = part.first_chunk().map_or(0, letters);
+                begins[letters / 64] >> (letters % 64) & 1 == 1
             })
+        })
     }
 }
 
@@ -278,10 +284,10 @@ fn has_one_sign(written: &[u8]) -> bool {
     signs.all(|sign| Some(sign) == first)
 }
 
-/// Five bits of each: the case of letters is not among them.
-fn letters(three: &[u8; 3]) -> u16 {
-    let [one, next, last] = three.map(|byte| u16::from(byte & 31));
-    one << 10 | next << 5 | last
+/// Ten bits of five of each: the case of letters is not among them.
+fn letters(three: &[u8; 3]) -> usize {
+    let [one, next, last] = three.map(|byte| usize::from(byte & 31));
+    one << 5 ^ next << 3 ^ last
 }
 
 #[cfg(test)]
