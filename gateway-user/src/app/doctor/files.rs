@@ -14,7 +14,7 @@ use crate::tls::{Roots, Upstream};
 
 pub(super) fn all(config: &Config, daemon: bool) -> Vec<Finding> {
     let counted = format!(
-        "{} identities, {} workloads",
+        "{} [[identity]], {} [[workload]]",
         config.identities.len(),
         config.workloads.len()
     );
