@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use http::Method;
 use serde::Deserialize;
 
-use super::call::{Call, LlmError, Said};
+use super::call::{Call, LlmError, Said, document};
 use super::input::Input;
 use super::tool::Tool;
 use super::{Endpoint, Family, GENERATE, READ, WRITE};
@@ -43,8 +43,7 @@ pub(super) fn read(
     facts: Facts,
 ) -> Result<Call, LlmError> {
     let family = endpoint.family;
-    let raw: Raw =
-        serde_json::from_slice(body).map_err(|source| LlmError::Body { family, source })?;
+    let raw: Raw = document(family, body)?;
     let missing = |field| LlmError::Missing { family, field };
     let model = raw.model.clone().or(raw.agent_id.clone());
     let model = model.or_else(|| conversation(&head.path));
