@@ -582,6 +582,19 @@ async def boto3_count(call):
     return {"tokens": boto3_client(call).count_tokens(modelId=call["model"], input=asked)["inputTokens"]}
 
 
+async def boto3_count_own(call):
+    """Of a call in the model's own format."""
+    body = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 100, "messages": [{"role": "user", "content": call["prompt"]}]}
+    asked = {"invokeModel": {"body": json.dumps(body)}}
+    return {"tokens": boto3_client(call).count_tokens(modelId=call["model"], input=asked)["inputTokens"]}
+
+
+async def boto3_guardrail(call):
+    content = [{"text": {"text": call["prompt"]}}]
+    answer = boto3_client(call).apply_guardrail(guardrailIdentifier=call["model"], guardrailVersion="1", source="INPUT", content=content)
+    return {"action": answer["action"], "outputs": [output["text"] for output in answer["outputs"]]}
+
+
 async def langchain_aws(call):
     from langchain_aws import ChatBedrockConverse
 
@@ -677,7 +690,7 @@ def shown(text, tools, used, made):
 
 
 CHAT = (openai, openai_azure, openai_responses, openai_completions, anthropic, langchain_openai, langchain_responses, langchain_anthropic, langgraph)
-FAMILIES = (google_genai, google_vertex, google_measured, ollama, ollama_generate, ollama_embed, langchain_google_genai, langchain_ollama, cohere, cohere_older, cohere_measured, mistral, mistral_conversation, groq, openrouter, boto3_converse, boto3_invoke, boto3_count, langchain_aws)
+FAMILIES = (google_genai, google_vertex, google_measured, ollama, ollama_generate, ollama_embed, langchain_google_genai, langchain_ollama, cohere, cohere_older, cohere_measured, mistral, mistral_conversation, groq, openrouter, boto3_converse, boto3_invoke, boto3_count, boto3_count_own, boto3_guardrail, langchain_aws)
 OTHER = (mistral_fim, mistral_agent, mistral_kept, openai_realtime, openai_embeddings, openai_models, openai_kept, anthropic_count, anthropic_models, langchain_embeddings)
 PLAIN = (requests, websockets, httpx, httpx2, aiohttp, urllib3, urllib, grpc)
 KNOWN = {f.__name__.replace("_", "-"): f for f in CHAT + FAMILIES + OTHER + PLAIN}

@@ -5,7 +5,9 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::places::{coded, is_likelihoods, is_sound, is_vector};
 use super::{MaskError, Set, Shape, head, otlp, parts, protobuf};
+use crate::base64;
 use crate::detect::{self, Finding};
 use crate::protocol::json::{self, JsonError, Keys, Kind, Step};
 pub(super) use crate::protocol::json::{Edit, splice};
@@ -141,6 +143,7 @@ fn document(
         Keys::Any
     };
     let (mut edits, mut likelihoods, mut renamed) = (Vec::new(), Vec::new(), HashMap::new());
+    let mut failed = None;
     json::walk(text, keys, |path, kind, range| {
         if kind == Kind::Container && is_likelihoods(shape, path) {
             likelihoods.push(range);
@@ -151,6 +154,18 @@ fn document(
             // No text is in it that anybody would read.
         } else if shape == Shape::Vectors && is_vector(path) {
             // Numbers, or their bytes in base64: nothing of it is text.
+        } else if let Some(inside) = coded(&text[range.clone()], path, kind, shape) {
+            match document(&inside, shape, nested, set, found) {
+                Ok(Some(new)) => {
+                    let new = String::from_utf8_lossy(&base64::padded(new.as_bytes())).into_owned();
+                    edits.push(Edit {
+                        range,
+                        new: json::encode(&new),
+                    });
+                }
+                Ok(None) => {}
+                Err(error) => failed = Some(error),
+            }
         } else if let Some(mut new) = literal(&text[range.clone()], path, kind, nested, set, found)
         {
             if kind == Kind::Key {
@@ -159,6 +174,9 @@ fn document(
             edits.push(Edit { range, new });
         }
     })?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
     if edits.is_empty() {
         return Ok(None);
     }
@@ -280,80 +298,6 @@ pub(super) fn lines<E>(
     Ok(changed.then_some(out))
 }
 
-/// The likelihoods of a choice spell its text token by token.
-pub(super) fn is_logprobs(path: &[Step<'_>]) -> bool {
-    matches!(path, [.., Step::Key(choices), Step::Index(_), Step::Key(logprobs)]
-        if choices == "choices" && logprobs == "logprobs")
-}
-
-/// The likelihoods of a part of a response do, too: in its item, in an event by itself, or beside a delta.
-pub(super) fn is_part_logprobs(path: &[Step<'_>]) -> bool {
-    let [before @ .., Step::Key(logprobs)] = path else {
-        return false;
-    };
-    logprobs == "logprobs"
-        && match before {
-            [] => true,
-            [Step::Key(part)] => part == "part",
-            [.., Step::Key(content), Step::Index(_)] => content == "content",
-            _ => false,
-        }
-}
-
-/// Those of a candidate of Gemini.
-pub(super) fn is_candidate_logprobs(path: &[Step<'_>]) -> bool {
-    matches!(path, [.., Step::Key(candidates), Step::Index(_), Step::Key(result)]
-        if candidates == "candidates" && (result == "logprobsResult" || result == "logprobs_result"))
-}
-
-/// Those of Ollama and Cohere.
-pub(super) fn is_top_logprobs(path: &[Step<'_>]) -> bool {
-    matches!(path, [Step::Key(logprobs)] if logprobs == "logprobs")
-}
-
-fn is_likelihoods(shape: Shape, path: &[Step<'_>]) -> bool {
-    match shape {
-        Shape::OpenAiChat | Shape::Bedrock => is_logprobs(path),
-        Shape::OpenAiResponses | Shape::OpenAiRealtime => is_part_logprobs(path),
-        Shape::Gemini => is_candidate_logprobs(path),
-        Shape::Ollama | Shape::Cohere => is_top_logprobs(path),
-        _ => false,
-    }
-}
-
-/// Sound in base64: of the microphone, or of an item of a conversation.
-pub(super) fn is_sound(path: &[Step<'_>], written: &str) -> bool {
-    let [before @ .., Step::Key(audio)] = path else {
-        return false;
-    };
-    let place = match before {
-        [] => true,
-        [.., Step::Key(content), Step::Index(_)] => content == "content",
-        _ => false,
-    };
-    let inside = written.trim_matches('"').trim_end_matches('=');
-    let base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/".contains(&byte);
-    audio == "audio" && place && inside.len() >= SHORTEST_SOUND && inside.bytes().all(base64)
-}
-
-fn is_vector(path: &[Step<'_>]) -> bool {
-    match path {
-        [Step::Key(data), Step::Index(_), Step::Key(embedding), ..] if data == "data" => {
-            embedding == "embedding"
-        }
-        // Vertex's.
-        [
-            Step::Key(predictions),
-            Step::Index(_),
-            Step::Key(embeddings),
-            Step::Key(values),
-            ..,
-        ] if predictions == "predictions" => embeddings == "embeddings" && values == "values",
-        [Step::Key(one), ..] => one == "embedding" || one == "embeddings",
-        _ => false,
-    }
-}
-
 fn masked<'a>(text: &'a str, set: &'a Set) -> impl Iterator<Item = Finding> + use<'a> {
     let found = detect::scan(text, set.detectors()).into_iter();
     found.filter(move |finding| set.takes(finding, || text[finding.range.clone()].to_owned()))
@@ -370,7 +314,5 @@ fn edit(text: &str, finding: Finding, set: &Set, found: &mut Vec<Finding>) -> Ed
 pub(super) const NESTED: u8 = 4;
 /// Names that tell what a value is are shorter; a stream keeps no more of a key.
 pub(super) const LONGEST_KEY: usize = 64;
-/// What is shorter may be something else: it is a thousandth of a second.
-const SHORTEST_SOUND: usize = 100;
 /// No shorter number is a card or an account.
 const SHORTEST_NUMBER: usize = 9;

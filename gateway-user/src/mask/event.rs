@@ -11,7 +11,8 @@ mod responses;
 
 use std::ops::Range;
 
-use super::document::{Edit, NESTED, is_logprobs, literal};
+use super::document::{Edit, NESTED, literal};
+use super::places::is_logprobs;
 use super::{MaskError, Set, Shape};
 use crate::detect::Finding;
 use crate::protocol::json::{self, Keys, Kind, Step};

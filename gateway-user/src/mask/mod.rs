@@ -23,6 +23,7 @@ mod event;
 pub mod head;
 mod otlp;
 mod parts;
+mod places;
 mod protobuf;
 mod queue;
 mod stream;

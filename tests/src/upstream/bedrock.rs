@@ -174,6 +174,31 @@ pub(super) fn is_titan(model: &str) -> bool {
     model.contains("titan")
 }
 
+/// Reads a call whose tokens are to be counted: of Converse, or in a model's own format, which comes in base64.
+pub(super) fn to_count(input: &Value, model: &str) -> Option<Conversation> {
+    let Some(coded) = input["invokeModel"]["body"].as_str() else {
+        return read(&input["converse"], model, false);
+    };
+    read_own(
+        &serde_json::from_slice(&unbase64(coded)?).ok()?,
+        model,
+        false,
+    )
+}
+
+/// What a guardrail finds in texts, and makes of them.
+pub(super) fn judged(body: &Value) -> Option<Value> {
+    body["source"].as_str()?;
+    let texts = body["content"].as_array()?.iter();
+    let outputs: Vec<Value> = texts
+        .map(|part| json!({"text": format!("Checked: {}", part["text"]["text"].as_str().unwrap_or_default())}))
+        .collect();
+    let usage = json!({"topicPolicyUnits": 1, "contentPolicyUnits": 1, "wordPolicyUnits": 1, "sensitiveInformationPolicyUnits": 1, "sensitiveInformationPolicyFreeUnits": 0, "contextualGroundingPolicyUnits": 0});
+    Some(
+        json!({"usage": usage, "action": "GUARDRAIL_INTERVENED", "outputs": outputs, "assessments": []}),
+    )
+}
+
 /// The tokens of a text.
 pub(super) fn counted(asked: &Conversation) -> Value {
     json!({"inputTokens": asked.words})
@@ -290,6 +315,22 @@ fn base64(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+fn unbase64(text: &str) -> Option<Vec<u8>> {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut bytes = Vec::new();
+    let (mut bits, mut held) = (0_u32, 0);
+    for digit in text.trim_end_matches('=').bytes() {
+        bits = bits << 6 | DIGITS.iter().position(|known| *known == digit)? as u32;
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held) as u8);
+            bits &= (1 << held) - 1;
+        }
+    }
+    Some(bytes)
 }
 
 const CALL: &str = "tooluse_0123456789";

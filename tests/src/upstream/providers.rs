@@ -28,6 +28,9 @@ pub(super) fn answer(
     if let Some(called) = path.strip_prefix("/model/") {
         return amazon(called, &body, pace);
     }
+    if path.starts_with("/guardrail/") {
+        return bedrock::judged(&body).map(|judged| document(StatusCode::OK, &judged));
+    }
     if path.starts_with("/v1beta") || path.contains(':') {
         return google(method, uri, &body, pace);
     }
@@ -229,8 +232,9 @@ fn amazon(called: &str, body: &Value, pace: Duration) -> Option<Response<Pieces>
         "converse-stream" => {
             bedrock::read(body, model, true).map(|asked| messages(bedrock::messages(&asked)))
         }
-        "count-tokens" => bedrock::read(&body["input"]["converse"], model, false)
-            .map(|asked| found(bedrock::counted(&asked))),
+        "count-tokens" => {
+            bedrock::to_count(&body["input"], model).map(|asked| found(bedrock::counted(&asked)))
+        }
         "invoke" if model.contains("embed") => bedrock::vector(body).map(found),
         "invoke" => bedrock::read_own(body, model, false).map(|asked| {
             let answer = found(bedrock::own(&asked, titan));

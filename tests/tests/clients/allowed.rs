@@ -238,6 +238,7 @@ fn action(path: &str) -> &'static str {
         "/v1/messages/count_tokens" => "llm.count",
         path if path.starts_with("/v1/models") && !path.contains(':') => "llm.read",
         "/api/embed" | "/v2/embed" | "/v2/rerank" => "llm.embed",
+        path if path.starts_with("/guardrail/") => "llm.embed",
         path if path.contains(":embedContent") || path.contains(":batchEmbed") => "llm.embed",
         path if path.ends_with(":countTokens") || path.ends_with("/count-tokens") => "llm.count",
         path if ["/v1", "/v2/chat", "/openai/", "/api/", "/model/"]

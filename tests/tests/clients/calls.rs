@@ -199,6 +199,8 @@ pub(crate) fn embedded(model: Option<&str>, prompt: &str) -> Vec<Value> {
         ("ollama-embed", "embeddinggemma"),
         ("cohere-measured", "embed-v4.0"),
         ("boto3-count", NOVA),
+        ("boto3-count-own", HAIKU),
+        ("boto3-guardrail", "gr0123456789"),
     ];
     let both = [false, true].into_iter().flat_map(|asynchronous| {
         clients.map(|(client, permitted)| {

@@ -1,13 +1,16 @@
 //! Personal data is masked on its way out and on its way back, in streams too, and is nowhere on record.
 
 use serde_json::{Value, json};
-use tests::upstream::{LEAKED_CARD, LEAKED_EMAIL};
+use tests::upstream::{LEAKED_CARD, LEAKED_EMAIL, Received};
 
-use crate::calls::{chats, measured, texts};
+use crate::calls::{chats, embedded, measured, texts};
 use crate::world::{Script, World, text};
 
 const CARD: &str = "[REDACTED:credit-card]";
 const EMAIL: &str = "[REDACTED:email]";
+
+/// Calls for such a model, with such a prompt.
+type Measured = fn(Option<&str>, &str) -> Vec<Value>;
 
 #[test]
 fn answers_are_masked_in_one_piece_and_in_streams() -> anyhow::Result<()> {
@@ -125,23 +128,29 @@ fn prompts_are_masked(
 #[test]
 fn what_becomes_a_vector_or_is_counted_is_masked_too() -> anyhow::Result<()> {
     let world = World::new()?;
-    let script = Script::python()?;
-    let calls = measured(None, &format!("charge {LEAKED_CARD} now"));
-    let masked = measured(None, &format!("charge {CARD} now"));
-    let control = world.untagged(&script, &masked)?;
-    assert_ne!(control, world.untagged(&script, &calls)?);
-    world.upstream.take();
-    assert_eq!(
-        world.tagged(&script, &calls)?,
-        control,
-        "{}",
-        world.daemon.log()
-    );
-    for request in world.upstream.take() {
-        nothing_leaks(&request.text());
-    }
-    for exchange in world.daemon.ended_after(0, calls.len())? {
-        found(&exchange, "credit-card");
+    let programs: [(Script, Measured); 2] = [
+        (Script::python()?, measured),
+        (Script::families()?, embedded),
+    ];
+    for (script, measured) in programs {
+        let seen = world.daemon.exchanges()?.len();
+        let calls = measured(None, &format!("charge {LEAKED_CARD} now"));
+        let masked = measured(None, &format!("charge {CARD} now"));
+        let control = world.untagged(&script, &masked)?;
+        let expected: Vec<String> = world.upstream.take().iter().map(Received::text).collect();
+        assert_ne!(control, world.untagged(&script, &calls)?);
+        world.upstream.take();
+        assert_eq!(
+            world.tagged(&script, &calls)?,
+            control,
+            "{}",
+            world.daemon.log()
+        );
+        let sent: Vec<String> = world.upstream.take().iter().map(Received::text).collect();
+        assert_eq!(sent, expected);
+        for exchange in world.daemon.ended_after(seen, sent.len())? {
+            found(&exchange, "credit-card");
+        }
     }
     Ok(())
 }

@@ -108,8 +108,9 @@ fn action(client: &str) -> &'static str {
         | "langchain-embeddings"
         | "google-measured"
         | "ollama-embed"
-        | "cohere-measured" => "llm.embed",
-        "anthropic-count" | "boto3-count" => "llm.count",
+        | "cohere-measured"
+        | "boto3-guardrail" => "llm.embed",
+        "anthropic-count" | "boto3-count" | "boto3-count-own" => "llm.count",
         _ => "llm.generate",
     }
 }

@@ -109,7 +109,7 @@ pub(super) const MODULES: &[Rule] = &[
     },
     Rule {
         module: "mask",
-        may_use: &["detect", "latest", "policy", "protocol"],
+        may_use: &["base64", "detect", "latest", "policy", "protocol"],
     },
     Rule {
         module: "record",

@@ -4,7 +4,7 @@
 
 use super::{Document, End, Field, Key, Reading};
 use crate::detect::Finding;
-use crate::mask::document::is_top_logprobs;
+use crate::mask::places::is_top_logprobs;
 use crate::mask::{MaskError, Set};
 use crate::protocol::json::{self, Kind, Step};
 

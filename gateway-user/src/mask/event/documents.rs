@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::{Document, End, Field, Key, Reading};
 use crate::detect::Finding;
-use crate::mask::document::{is_candidate_logprobs, is_top_logprobs};
+use crate::mask::places::{is_candidate_logprobs, is_top_logprobs};
 use crate::mask::{MaskError, Set};
 use crate::protocol::json::{Kind, Step};
 

@@ -8,7 +8,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::{Document, End, Field, Key, Reading, Token};
 use crate::detect::Finding;
 use crate::mask::content::whole;
-use crate::mask::document::{Edit, is_part_logprobs, is_sound};
+use crate::mask::document::Edit;
+use crate::mask::places::{is_part_logprobs, is_sound};
 use crate::mask::{MaskError, Set, Shape};
 use crate::protocol::json::{self, Kind, Step};
 

@@ -254,3 +254,23 @@ fn unknown_events_and_exceptions_are_masked_too() {
         "no [REDACTED:email] here"
     );
 }
+
+#[test]
+fn a_call_whose_tokens_are_counted_is_masked_in_its_base64() {
+    let counted = |inside: &str| {
+        let coded = String::from_utf8(base64::padded(inside.as_bytes())).unwrap();
+        format!(r#"{{"input":{{"invokeModel":{{"body":"{coded}"}}}}}}"#)
+    };
+    let masked = |text: String| {
+        let body = Bytes::from(text);
+        crate::mask::body(&body, Shape::Bedrock, &Set::all()).map(|masked| masked.bytes)
+    };
+    let own = r#"{"messages":[{"content":"write to bob@corp.com é"}]}"#;
+    let expected = counted(&own.replace("bob@corp.com", "[REDACTED:email]"));
+    assert_eq!(masked(counted(own)).unwrap(), expected);
+    let clean = counted(r#"{"messages":[]}"#);
+    assert_eq!(masked(clean.clone()).unwrap(), clean);
+    for wrong in ["write to bob@corp.com", r#"{"a":1,"a":"bob@corp.com"}"#] {
+        assert!(masked(counted(wrong)).is_err(), "{wrong}");
+    }
+}

@@ -14,6 +14,7 @@ use super::call::{Call, LlmError, Said, document};
 use super::input::Input;
 use super::tool::Tool;
 use super::{COUNT, EMBED, Endpoint, Family, GENERATE};
+use crate::base64;
 use crate::protocol::form;
 use crate::protocol::http::Head;
 use crate::protocol::{Fact, Facts};
@@ -75,10 +76,13 @@ pub fn normal_path(path: &str) -> Option<String> {
 
 /// A call of a model by its path, in lower case and cut into segments.
 pub(super) fn called(method: &Method, segments: &[&str]) -> Option<Endpoint> {
-    let [.., "model", id, operation] = segments else {
-        return None;
+    let (id, (family, action, stream)) = match segments {
+        [.., "guardrail", id, "version", _, "apply"] => {
+            (id, (Family::BedrockConverse, EMBED, false))
+        }
+        [.., "model", id, operation] => (id, operation_of(operation)?),
+        _ => return None,
     };
-    let (family, action, stream) = operation_of(operation)?;
     // No other model answers with vectors.
     let embeds = ["amazon.titan-embed", "cohere.embed"];
     let embeds = family == Family::BedrockInvoke
@@ -91,17 +95,24 @@ pub(super) fn called(method: &Method, segments: &[&str]) -> Option<Endpoint> {
     })
 }
 
-/// The model that such a path names.
+/// The model that such a path names, or the guardrail that is to judge.
 pub(super) fn model(path: &str) -> Option<String> {
-    let mut segments = path.rsplit('/').filter(|segment| !segment.is_empty());
-    segments.next()?;
-    decoded(segments.next()?)
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
+    let segments: Vec<&str> = segments.collect();
+    let is = |segment: &str, name: &str| segment.eq_ignore_ascii_case(name);
+    match segments[..] {
+        [.., guardrail, id, _, _, apply] if is(guardrail, "guardrail") && is(apply, "apply") => {
+            decoded(id)
+        }
+        [.., id, _] => decoded(id),
+        _ => None,
+    }
 }
 
 /// Whether a body looks like one of these calls.
 pub(super) fn looks_the_part(family: Family, has: impl Fn(&str) -> bool) -> bool {
     match family {
-        Family::BedrockConverse => has("messages") || has("input"),
+        Family::BedrockConverse => has("messages") || has("input") || has("content"),
         _ => PROMPTS.iter().any(|name| has(name)),
     }
 }
@@ -117,11 +128,18 @@ pub(super) fn read(
     let missing = |field| LlmError::Missing { family, field };
     let mut raw: Raw = document(family, body)?;
     if endpoint.action == COUNT {
-        // The other kind has a body in base64.
-        let mut input = raw.input.take().unwrap_or_default();
-        let converse = input.get_mut("converse").map(serde_json::Value::take);
-        let converse = converse.ok_or(missing("input.converse"))?;
-        raw = Raw::deserialize(converse).map_err(|source| LlmError::Body { family, source })?;
+        let input = raw.input.take().ok_or(missing("input"))?;
+        let input = Counted::deserialize(input);
+        let input = input.map_err(|source| LlmError::Body { family, source })?;
+        raw = match (input.converse, input.invoke) {
+            (Some(converse), None) => Raw::deserialize(converse),
+            (None, Some(invoke)) => {
+                let body = base64::decode(invoke.body.as_bytes());
+                serde_json::from_slice(&body.ok_or(missing("input.invokeModel.body in base64"))?)
+            }
+            _ => return Err(missing("input.converse, or input.invokeModel alone")),
+        }
+        .map_err(|source| LlmError::Body { family, source })?;
     }
     let model = model(&head.path).ok_or(missing("model"))?;
     let texts = raw.texts();
@@ -167,6 +185,8 @@ struct Raw {
     inputs: Option<Vec<IgnoredAny>>,
     /// Of a count of tokens.
     input: Option<serde_json::Value>,
+    /// What a guardrail judges.
+    content: Option<Input>,
     #[serde(rename = "inferenceConfig")]
     inference: Option<Limits>,
     #[serde(rename = "textGenerationConfig")]
@@ -183,6 +203,19 @@ struct Raw {
     mcp_servers: Option<Vec<IgnoredAny>>,
     #[serde(rename = "additionalModelRequestFields")]
     additional: Option<serde_json::Value>,
+}
+
+/// A call whose tokens are counted.
+#[derive(Deserialize)]
+struct Counted {
+    converse: Option<serde_json::Value>,
+    #[serde(rename = "invokeModel")]
+    invoke: Option<Invoke>,
+}
+
+#[derive(Deserialize)]
+struct Invoke {
+    body: String,
 }
 
 #[derive(Deserialize)]
@@ -226,6 +259,7 @@ impl Raw {
         let count = counts.into_iter().flatten().map(Vec::len).next();
         let listed = count.map(Input::texts);
         let said = self.prompt.take().or(self.input_text.take());
+        let said = said.or(self.content.take());
         listed.or(said).unwrap_or_default()
     }
 

@@ -3,6 +3,7 @@
 use super::super::bedrock;
 use super::*;
 use crate::amazon;
+use crate::base64;
 use crate::protocol::frames::Framing;
 
 const HAIKU: &str = "anthropic.claude-haiku-4-5-20251001-v1%3A0";
@@ -31,7 +32,7 @@ fn amazon_says_the_model_and_the_stream_in_the_path() {
     let count = call(&path, &counted).unwrap();
     assert_eq!((count.action.name, count.stream), ("llm.count", false));
     assert_eq!(tools(&path, &counted), expected);
-    let hidden = r#"{"input":{"invokeModel":{"body":"e30="}}}"#;
+    let hidden = r#"{"input":{"invokeModel":{"body":"e30"}}}"#;
     assert!(call(&path, hidden).is_err());
 }
 
@@ -61,6 +62,7 @@ fn bodies_of_every_maker_are_read() {
             None,
         ),
         (r#"{"message":"hi","chat_history":[]}"#, 0, None),
+        (r#"{"inputs":[1],"input":"x","content":"y"}"#, 1, None),
     ] {
         let call = call(&path, body).unwrap();
         assert_eq!((call.family, call.stream), (Family::BedrockInvoke, true));
@@ -102,7 +104,37 @@ fn bodies_of_every_maker_are_read() {
         ),
         None
     );
-    assert_eq!(found("POST", "/guardrail/g/version/1/apply", true), None);
+    assert_eq!(found("GET", "/guardrail/g/version/1/apply", true), None);
+    let judged = call(
+        "/guardrail/gr1Ab/version/DRAFT/apply",
+        r#"{"source":"INPUT","content":[{"text":{"text":"a"}},{"text":{"text":"b"}}]}"#,
+    )
+    .unwrap();
+    assert_eq!(
+        (judged.action.name, judged.model.as_str()),
+        ("llm.embed", "gr1Ab")
+    );
+    assert_eq!(judged.action.facts.0["messages"], Fact::Long(2));
+}
+
+#[test]
+fn tokens_of_a_call_in_a_models_own_format_are_counted() {
+    let path = format!("/model/{HAIKU}/count-tokens");
+    let own = r#"{"anthropic_version":"x","messages":[{},{}],"tools":[{"name":"f"}]}"#;
+    let coded = String::from_utf8(base64::padded(own.as_bytes())).unwrap();
+    let body = format!(r#"{{"input":{{"invokeModel":{{"body":"{coded}"}}}}}}"#);
+    let counted = call(&path, &body).unwrap();
+    assert_eq!(counted.action.name, "llm.count");
+    assert_eq!(counted.action.facts.0["messages"], Fact::Long(2));
+    assert_eq!(tools(&path, &body), ["f"]);
+    for wrong in [
+        r#"{"input":{"invokeModel":{"body":"?"}}}"#.to_owned(),
+        r#"{"input":{"invokeModel":{"body":"aGk="}}}"#.to_owned(),
+        format!(r#"{{"input":{{"converse":{{}},"invokeModel":{{"body":"{coded}"}}}}}}"#),
+        r#"{"input":{}}"#.to_owned(),
+    ] {
+        assert!(call(&path, &wrong).is_err(), "{wrong}");
+    }
 }
 
 #[test]
