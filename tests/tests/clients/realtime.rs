@@ -20,6 +20,10 @@ permit (principal, action == Action::"llm.tool_call", resource == Service::"open
 @message("nobody goes there")
 forbid (principal, action == Action::"llm.tool_call", resource)
 when { context.tool == "weather" && context.text like "*Atlantis*" };
+
+@id("elsewhere") @patch("{\"city\": \"Porto\"}")
+permit (principal, action == Action::"llm.tool_call", resource == Service::"openai")
+when { context.tool == "weather" && context.text like "*Brest*" };
 "#;
 
 fn world() -> anyhow::Result<World> {
@@ -73,6 +77,17 @@ fn a_conversation_is_what_it_is_without_tollgate() -> anyhow::Result<()> {
         let usage = json!([exchange["usage"]["input"], exchange["usage"]["output"]]);
         assert_eq!(usage, result["usage"], "{exchange:#}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_call_in_a_conversation_arrives_as_policy_edits_it() -> anyhow::Result<()> {
+    let world = world()?;
+    let talks = |city: &str| talks("gpt-realtime", &format!("weather in {city}"), true);
+    let expected = world.untagged(&Script::python()?, &talks("Porto"))?;
+    let (control, results) = both(&world, &talks("Brest"))?;
+    assert!(text(&control[0], "text").contains("sunny in Brest"));
+    assert_eq!(results, expected, "{}", world.daemon.log());
     Ok(())
 }
 
