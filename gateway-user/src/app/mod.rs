@@ -30,6 +30,7 @@ mod watch;
 mod workloads;
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -248,13 +249,18 @@ fn announce(daemon: &Daemon, policies: usize) -> Result<(), UpError> {
     let count = |number: usize, one: &str, many: &str| {
         format!("{number} {}", if number == 1 { one } else { many })
     };
-    println!(
+    // Whoever started it may have gone; it governs all the same.
+    let told = writeln!(
+        std::io::stdout(),
         "ready: {}, {}, {}, control {}",
         count(daemon.workloads.governed()?.len(), "workload", "workloads"),
         count(daemon.config.catalog.configured(), "service", "services"),
         count(policies, "policy", "policies"),
         daemon.config.paths.socket().display()
     );
+    if let Err(error) = told {
+        tracing::warn!(%error, "nobody reads standard output");
+    }
     systemd::notify("READY=1");
     Ok(())
 }

@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::daemon::{lines, paint, text, typed};
-use super::{Common, Failure, show};
+use super::{Common, Failure, out, show};
 use crate::control::{ClientError, Request, call};
 
 #[derive(Args)]
@@ -57,9 +57,9 @@ pub(super) fn approvals(common: &Common, flags: &List) -> Result<ExitCode, Failu
     }
     let items = call(&socket, &Request::Approvals)?;
     if flags.json {
-        lines(&items);
+        lines(&items)?;
     } else {
-        print!("{}", show::approvals(&typed(items)?, paint()));
+        out::print(show::approvals(&typed(items)?, paint()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -83,7 +83,7 @@ fn follow(socket: &Path, json: bool) -> Result<ExitCode, Failure> {
             }
             Err(ClientError::NoDaemon { .. }) if began => {
                 if !std::mem::replace(&mut away, true) {
-                    eprintln!("tollgate: the daemon has ended; waiting for the next");
+                    out::complain("the daemon has ended; waiting for the next");
                 }
             }
             Err(error) => return Err(error.into()),
@@ -132,7 +132,7 @@ pub(super) fn deny(common: &Common, flags: &Deny) -> Result<ExitCode, Failure> {
         false => flags.ids.clone(),
     };
     if ids.is_empty() {
-        println!("Nothing waits for approval.");
+        out::line("Nothing waits for approval.")?;
     }
     answer(&socket, &ids, "denied", |id| Request::Deny {
         id,
@@ -158,9 +158,9 @@ fn answer(
     let mut code = ExitCode::SUCCESS;
     for id in ids {
         match call(socket, &request(id.clone())) {
-            Ok(_) => println!("{word} {id}"),
+            Ok(_) => out::line(format_args!("{word} {id}"))?,
             Err(ClientError::Refused { code: why, message }) => {
-                eprintln!("tollgate: {message}");
+                out::complain(message);
                 code = ExitCode::from(why);
             }
             Err(error) => return Err(error.into()),

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::show::{self, Paint};
-use super::{Common, Failure, logs};
+use super::{Common, Failure, logs, out};
 use crate::app;
 use crate::config::{Mode, Offer};
 use crate::control::{ClientError, Request, What, call, call_within};
@@ -115,14 +115,14 @@ pub(super) fn down(common: &Common) -> Result<ExitCode, Failure> {
     match call(&common.socket()?, &Request::Down) {
         Ok(_) => {
             wait_until_gone(common)?;
-            println!("down: nothing is governed any more");
+            out::line("down: nothing is governed any more")?;
         }
         // A dead daemon leaves everything closed; this opens it.
         Err(ClientError::NoDaemon { .. })
             if nix::unistd::Uid::effective().is_root() && common.config.exists() =>
         {
             app::remove_leftovers(&common.load()?.paths)?;
-            println!("down: no daemon was running; what it left in the kernel is gone");
+            out::line("down: no daemon was running; what it left in the kernel is gone")?;
         }
         Err(error) => return Err(error.into()),
     }
@@ -159,9 +159,9 @@ pub(super) fn status(common: &Common, flags: &Status) -> Result<ExitCode, Failur
         }
     };
     if flags.json {
-        println!("{status}")
+        out::line(status)?;
     } else {
-        print!("{}", status_text(&status))
+        out::print(status_text(&status))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -215,7 +215,7 @@ pub(super) fn tag(common: &Common, flags: Tag) -> Result<ExitCode, Failure> {
         },
     )?;
     if let Some(tagged) = items.first() {
-        print!("{}", show::status::tagged(tagged));
+        out::print(show::status::tagged(tagged))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -224,7 +224,7 @@ pub(super) fn untag(common: &Common, flags: Untag) -> Result<ExitCode, Failure> 
     let what = what(flags.target)?;
     let items = call(&common.socket()?, &Request::Untag { what })?;
     for item in &items {
-        println!("no longer governed: {}", text(item, "cgroup"));
+        out::line(format_args!("no longer governed: {}", text(item, "cgroup")))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -240,9 +240,9 @@ fn what(target: Target) -> Result<What, Failure> {
 pub(super) fn sessions(common: &Common, flags: &Sessions) -> Result<ExitCode, Failure> {
     let items = call(&common.socket()?, &Request::Sessions { limit: flags.limit })?;
     if flags.json {
-        lines(&items)
+        lines(&items)?;
     } else {
-        print!("{}", show::sessions(&typed(items)?, paint()))
+        out::print(show::sessions(&typed(items)?, paint()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -250,10 +250,10 @@ pub(super) fn sessions(common: &Common, flags: &Sessions) -> Result<ExitCode, Fa
 pub(super) fn replay(common: &Common, flags: Replay) -> Result<ExitCode, Failure> {
     let items = call(&common.socket()?, &Request::Replay { id: flags.id })?;
     if flags.json {
-        lines(&items);
+        lines(&items)?;
     } else {
         for replay in typed(items)? {
-            print!("{}", show::replay(&replay, paint()));
+            out::print(show::replay(&replay, paint()))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -276,10 +276,8 @@ pub(super) fn paint() -> Paint {
     }
 }
 
-pub(super) fn lines(items: &[Value]) {
-    for item in items {
-        println!("{item}");
-    }
+pub(super) fn lines(items: &[Value]) -> Result<(), Failure> {
+    items.iter().try_for_each(out::line)
 }
 
 pub(super) fn text<'a>(object: &'a Value, key: &str) -> &'a str {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::json;
 
-use super::Failure;
+use super::{Failure, out};
 use crate::detect::{self, Detectors, Finding};
 use crate::policy::PolicySet;
 
@@ -141,13 +141,7 @@ fn list(detectors: &Detectors, json: bool, out: &mut impl Write) -> io::Result<E
 
 /// A reader that has enough is no failure.
 fn broken(error: io::Error) -> Result<ExitCode, Failure> {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        _ => Err(Failure {
-            code: 1,
-            message: format!("standard output: {error}"),
-        }),
-    }
+    out::taken(Err(error)).map(|()| ExitCode::SUCCESS)
 }
 
 pub(super) const AFTER: &str = "\

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::daemon::paint;
-use super::{Common, Failure, show};
+use super::{Common, Failure, out, show};
 use crate::app::doctor::escapes::{self, EscapeError, Scene};
 use crate::app::doctor::{Finding, State, examine};
 use crate::control::{Request, call_within};
@@ -38,10 +38,10 @@ pub(super) fn doctor(common: &Common, flags: &Doctor) -> Result<ExitCode, Failur
     let findings = examine(&common.config, &status(common));
     if flags.json {
         for finding in &findings {
-            println!("{}", json!(finding));
+            out::line(json!(finding))?;
         }
     } else {
-        print!("{}", show::findings(&findings, paint()));
+        out::print(show::findings(&findings, paint()))?;
     }
     let failed = |finding: &Finding| finding.state == State::Fail;
     Ok(match findings.iter().any(failed) {
@@ -80,12 +80,12 @@ fn try_escapes(common: &Common, flags: &Doctor) -> Result<ExitCode, Failure> {
         },
     })?;
     if flags.json {
-        println!("{}", json!(report.head));
+        out::line(json!(report.head))?;
         for row in &report.rows {
-            println!("{}", json!(row));
+            out::line(json!(row))?;
         }
     } else {
-        print!("{}", show::escapes(&report, paint()));
+        out::print(show::escapes(&report, paint()))?;
     }
     Ok(match report.escaped() {
         true => ExitCode::FAILURE,

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::daemon::{lines, paint, typed};
-use super::{Common, Failure, show};
+use super::{Common, Failure, out, show};
 use crate::control::{ClientError, Request, call, follow};
 use crate::record::Change;
 
@@ -26,9 +26,9 @@ pub(super) fn flows(common: &Common, flags: &Flows) -> Result<ExitCode, Failure>
     if !flags.follow {
         let items = call(&socket, &Request::Flows { follow: false })?;
         if flags.json {
-            lines(&items);
+            lines(&items)?;
         } else {
-            print!("{}", show::flows(&typed(items)?, paint()));
+            out::print(show::flows(&typed(items)?, paint()))?;
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -43,7 +43,7 @@ pub(super) fn flows(common: &Common, flags: &Flows) -> Result<ExitCode, Failure>
     });
     match printed {
         Ok(()) => {
-            eprintln!("tollgate: the daemon has ended");
+            out::complain("the daemon has ended");
             Ok(ExitCode::SUCCESS)
         }
         // Whoever reads has seen enough.
@@ -65,7 +65,7 @@ fn described(item: Value) -> io::Result<String> {
 pub(super) fn metrics(common: &Common) -> Result<ExitCode, Failure> {
     let items = call(&common.socket()?, &Request::Metrics)?;
     for item in items {
-        print!("{}", item.as_str().unwrap_or_default());
+        out::print(item.as_str().unwrap_or_default())?;
     }
     Ok(ExitCode::SUCCESS)
 }

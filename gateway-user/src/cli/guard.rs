@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::{Common, Failure};
+use super::{Common, Failure, out};
 use crate::app::{GuardError, Guarded, guard as close};
 
 pub(super) const AFTER: &str = "\
@@ -27,16 +27,16 @@ pub(super) fn guard(common: &Common) -> Result<ExitCode, Failure> {
         message: format!("no async runtime: {error}"),
     })?;
     let guarded = runtime.block_on(close(&common.config));
-    print!("{}", said(&guarded, &common.config));
+    let told = out::print(said(&guarded, &common.config));
     let mut failures = guarded.failures.into_iter().map(|error| match error {
         GuardError::Config(error) => Failure::from(error),
         GuardError::Up(error) => Failure::from(error),
     });
     let Some(first) = failures.next() else {
-        return Ok(ExitCode::SUCCESS);
+        return told.map(|()| ExitCode::SUCCESS);
     };
     for failure in failures {
-        eprintln!("tollgate: {}", failure.message);
+        out::complain(failure.message);
     }
     Err(first)
 }

@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 1 failed check, 2 usage, 3 config, 4 policy, 5 privilege, 6 kernel, 7 already running, 8 no daemon, 9 not found.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)] // They panic where the reader has gone: `out` does not.
+
 mod approvals;
 mod daemon;
 mod detect;
@@ -11,6 +13,7 @@ mod flows;
 mod guard;
 mod launch;
 mod logs;
+mod out;
 mod policies;
 mod policy;
 mod reference;
@@ -198,7 +201,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) => {
             if !failure.message.is_empty() {
-                eprintln!("tollgate: {}", failure.message);
+                out::complain(failure.message);
             }
             ExitCode::from(failure.code)
         }
@@ -236,9 +239,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
 
 fn init(common: &Common) -> Result<ExitCode, Failure> {
     for file in crate::config::init(&common.config, crate::policy::DEFAULTS)? {
-        println!("wrote {}", file.display());
+        out::line(format_args!("wrote {}", file.display()))?;
     }
-    println!("next: edit it, then `tollgate policy test` and `sudo tollgate up`");
+    out::line("next: edit it, then `tollgate policy test` and `sudo tollgate up`")?;
     Ok(ExitCode::SUCCESS)
 }
 

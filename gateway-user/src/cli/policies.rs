@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 
 use super::explain::Explained;
-use super::{Common, Failure, policy};
+use super::{Common, Failure, out, policy};
 use crate::config::Config;
 use crate::control::{Request, call};
 use crate::policy::{PolicyError, PolicySet, Query};
@@ -54,10 +54,9 @@ pub(super) fn run(common: &Common, command: Command) -> Result<ExitCode, Failure
     match command {
         Command::Check(flags) => {
             let config = common.load()?;
-            print!(
-                "{}",
-                policy::check(&flags.policies.unwrap_or(config.paths.policies))?
-            );
+            out::print(policy::check(
+                &flags.policies.unwrap_or(config.paths.policies),
+            )?)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Test(flags) => {
@@ -73,7 +72,7 @@ pub(super) fn run(common: &Common, command: Command) -> Result<ExitCode, Failure
 fn reload(common: &Common) -> Result<ExitCode, Failure> {
     let items = call(&common.socket()?, &Request::Reload)?;
     let loaded = items.into_iter().next().unwrap_or_default();
-    println!(
+    out::line(format_args!(
         "{}: {} policies, version {}",
         if loaded["new"] == true {
             "reloaded"
@@ -82,7 +81,7 @@ fn reload(common: &Common) -> Result<ExitCode, Failure> {
         },
         loaded["policies"],
         loaded["policy_version"].as_str().unwrap_or_default()
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -96,7 +95,7 @@ fn test(config: &Config, folder: &std::path::Path) -> Result<ExitCode, Failure> 
         code: 4,
         message: error.to_string(),
     })?;
-    print!("{}", tested.text);
+    out::print(tested.text)?;
     Ok(if tested.failed == 0 {
         ExitCode::SUCCESS
     } else {
@@ -131,9 +130,9 @@ fn explain(common: &Common, config: &Config, flags: Explain) -> Result<ExitCode,
             code: 1,
             message: error.to_string(),
         })?;
-        println!("{text}");
+        out::line(text)?;
     } else {
-        print!("{}", explained.text());
+        out::print(explained.text())?;
     }
     Ok(ExitCode::SUCCESS)
 }

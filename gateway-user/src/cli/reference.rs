@@ -3,14 +3,13 @@
 //! In: a shell's name, or a folder. Out: a script on standard output, or `tollgate.1` and a page for each command. Needs no
 //! configuration, no daemon and no root. Fails when the folder cannot be written.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::{Cli, Failure};
+use super::{Cli, Failure, out};
 
 #[derive(Args)]
 pub(super) struct Completions {
@@ -29,14 +28,8 @@ pub(super) struct Man {
 pub(super) fn completions(flags: &Completions) -> Result<ExitCode, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(flags.shell, &mut Cli::command(), "tollgate", &mut script);
-    // A shell that reads only the beginning is no failure of ours.
-    match io::stdout().write_all(&script) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure {
-            code: 1,
-            message: format!("cannot write the script: {error}"),
-        }),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    out::print(String::from_utf8_lossy(&script))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn man(flags: &Man) -> Result<ExitCode, Failure> {
@@ -49,7 +42,7 @@ pub(super) fn man(flags: &Man) -> Result<ExitCode, Failure> {
             flags.dir.display()
         ),
     })?;
-    println!("wrote the manual to {}", flags.dir.display());
+    out::line(format_args!("wrote the manual to {}", flags.dir.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::daemon::{lines, paint, typed};
-use super::{Common, Failure, show};
+use super::{Common, Failure, out, show};
 use crate::control::{Request, call};
 use crate::record::Time;
 
@@ -36,9 +36,9 @@ pub(super) fn spend(common: &Common, flags: &Spend) -> Result<ExitCode, Failure>
     let since = flags.since;
     let items = call(&common.socket()?, &Request::Spend { since })?;
     if flags.json {
-        lines(&items);
+        lines(&items)?;
     } else {
-        print!("{}", show::spending(typed(items)?, paint()));
+        out::print(show::spending(typed(items)?, paint()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -26,6 +26,7 @@ mod names;
 mod observe;
 mod patched;
 mod person;
+mod printed;
 mod realtime;
 mod redirected;
 mod reload;

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::{Common, Failure};
+use super::super::{Common, Failure, out};
 use super::{BUNDLE, ca, failure};
 use crate::control::{Request, call};
 use crate::trust::adopt::{self, Target};
@@ -41,10 +41,10 @@ pub(crate) fn hook(common: &Common) -> Result<ExitCode, Failure> {
         Ok(mut items) => items.pop().unwrap_or_default(),
         // Without a daemon a governed container reaches nothing anyway, and others are none of our business.
         Err(error) => {
-            eprintln!(
-                "tollgate: container {} begins without the CA: {error}",
+            out::complain(format_args!(
+                "container {} begins without the CA: {error}",
                 state.id
-            );
+            ));
             return Ok(ExitCode::SUCCESS);
         }
     };
@@ -67,7 +67,10 @@ pub(crate) fn hook(common: &Common) -> Result<ExitCode, Failure> {
     let adopted =
         adopted.map_err(|error| failure(1, format!("container {}: {error}", state.id)))?;
     for (path, error) in adopted.left {
-        eprintln!("tollgate: {} stays without the CA: {error}", path.display());
+        out::complain(format_args!(
+            "{} stays without the CA: {error}",
+            path.display()
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -107,7 +110,7 @@ fn governing<'a>(status: &'a Value, cgroup: &str) -> Option<&'a Value> {
 /// Prints the specification.
 pub(super) fn cdi() -> Result<ExitCode, Failure> {
     let program = std::env::current_exe().map_err(|error| failure(1, error.to_string()))?;
-    println!("{:#}", specification(&program));
+    out::line(format_args!("{:#}", specification(&program)))?;
     Ok(ExitCode::SUCCESS)
 }
 

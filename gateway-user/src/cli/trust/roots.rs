@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::super::daemon::{lines, paint, text};
-use super::super::{Common, Failure, show};
+use super::super::{Common, Failure, out, show};
 use super::failure;
 use crate::control::{Request, call};
 
@@ -56,12 +56,12 @@ pub(super) fn import(common: &Common, flags: Import) -> Result<ExitCode, Failure
         reason: flags.reason,
     };
     for root in call(&common.socket()?, &request)? {
-        println!(
+        out::line(format_args!(
             "{}  {} vouches for {}",
             text(&root, "id"),
             text(&root, "subject"),
             text(&root, "service")
-        );
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -69,9 +69,9 @@ pub(super) fn import(common: &Common, flags: Import) -> Result<ExitCode, Failure
 pub(super) fn imported(common: &Common, flags: &Imported) -> Result<ExitCode, Failure> {
     let roots = call(&common.socket()?, &Request::ImportedRoots)?;
     if flags.json {
-        lines(&roots);
+        lines(&roots)?;
     } else {
-        print!("{}", table(&roots));
+        out::print(table(&roots))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -79,11 +79,11 @@ pub(super) fn imported(common: &Common, flags: &Imported) -> Result<ExitCode, Fa
 pub(super) fn withdraw(common: &Common, flags: Withdraw) -> Result<ExitCode, Failure> {
     let request = Request::WithdrawRoot { id: flags.id };
     for root in call(&common.socket()?, &request)? {
-        println!(
+        out::line(format_args!(
             "{} vouches for {} no more",
             text(&root, "subject"),
             text(&root, "service")
-        );
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::super::daemon::{paint, typed};
-use super::super::{Common, Failure, show};
+use super::super::{Common, Failure, out, show};
 use super::{failure, opened};
 use crate::control::{Request, call};
 use crate::record::{Outcome, Session};
@@ -54,9 +54,9 @@ pub(super) fn status(common: &Common, flags: &Status) -> Result<ExitCode, Failur
         .flat_map(|workload| rows(workload, &sessions))
         .collect();
     if flags.json {
-        cas.iter().chain(&rows).for_each(|row| println!("{row}"));
+        cas.iter().chain(&rows).try_for_each(out::line)?;
     } else {
-        println!("{}\n{}", authority_table(&cas), table(&rows));
+        out::line(format_args!("{}\n{}", authority_table(&cas), table(&rows)))?;
     }
     Ok(ExitCode::SUCCESS)
 }

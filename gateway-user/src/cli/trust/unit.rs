@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::super::{Common, Failure};
+use super::super::{Common, Failure, out};
 use super::{BUNDLE, failure};
 use crate::trust::variables_naming;
 
@@ -42,15 +42,17 @@ pub(super) fn unit(_common: &Common, flags: &Unit) -> Result<ExitCode, Failure> 
     }
     let text = drop_in();
     if !flags.write {
-        print!("{text}");
+        out::print(text)?;
         return Ok(ExitCode::SUCCESS);
     }
     let folder = flags.folder.join(format!("{name}.d"));
     let path = folder.join(FILE);
     let written = fs::create_dir_all(&folder).and_then(|()| fs::write(&path, text));
     written.map_err(|error| failure(5, format!("cannot write {}: {error}", path.display())))?;
-    println!("wrote {}", path.display());
-    println!("next: systemctl daemon-reload && systemctl restart {name}");
+    out::line(format_args!("wrote {}", path.display()))?;
+    out::line(format_args!(
+        "next: systemctl daemon-reload && systemctl restart {name}"
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
