@@ -119,10 +119,16 @@ pub fn run(
             })?;
             let decision = set.decide(query);
             let wrong = case.judge(&decision);
+            let got = match (arguments(&decision), &case.patched, &wrong) {
+                (Some(arguments), Some(_), Some(_)) => {
+                    format!("{decision} with arguments {arguments}")
+                }
+                _ => decision.to_string(),
+            };
             outcomes.push(Outcome {
                 file: file.clone(),
                 name,
-                got: decision.to_string(),
+                got,
                 wrong,
             });
         }
@@ -174,8 +180,10 @@ impl Case {
                 question.policies(),
                 Some(question.masks().names()),
             ),
-            // An author who expects a denial does not mean a policy that breaks.
-            Decision::Deny(denial) if denial.error => return Some("a decision".to_owned()),
+            // An author who expects a denial does not mean a policy that breaks. Permits that contradict each other are refused as ever.
+            Decision::Deny(denial) if denial.error && !denial.is_contradiction() => {
+                return Some("a decision".to_owned());
+            }
             Decision::Deny(denial) => (Expect::Deny, denial.policies.as_slice(), None),
         };
         if kind != self.expect {
@@ -200,17 +208,21 @@ impl Case {
         if let Some(expected) = masked.filter(|expected| Some(*expected) != masks.as_ref()) {
             return Some(format!("masks {expected:?}"));
         }
-        let arguments = match decision {
-            Decision::Permit(permit) => permit.query().facts.text("arguments"),
-            Decision::Ask(question) => question.query().facts.text("arguments"),
-            Decision::Deny(_) => None,
-        };
         let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
         let expected = self.patched.as_ref()?;
-        let same = arguments
+        let same = arguments(decision)
             .and_then(read)
             .is_some_and(|arguments| Some(arguments) == read(expected));
         (!same).then(|| format!("arguments {expected}"))
+    }
+}
+
+/// Those of a call that goes on.
+fn arguments(decision: &Decision) -> Option<&str> {
+    match decision {
+        Decision::Permit(permit) => permit.query().facts.text("arguments"),
+        Decision::Ask(question) => question.query().facts.text("arguments"),
+        Decision::Deny(_) => None,
     }
 }
 

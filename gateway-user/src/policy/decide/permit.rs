@@ -83,6 +83,13 @@ impl Permit {
         &self.patch
     }
 
+    /// Whether what it puts into the arguments of a call is in those that it permits.
+    #[must_use]
+    pub fn is_applied(&self) -> bool {
+        let arguments = self.query.facts.text("arguments").unwrap_or_default();
+        matches!(self.patch.apply(arguments), Ok(None))
+    }
+
     /// What comes with it, for the record: `mask:pii`, `restore:email`, `taint:30m`, `patch:dry_run`, `approval:dba`, `record:audit`,
     /// `credential:team-key`.
     #[must_use]
@@ -96,6 +103,14 @@ impl Permit {
             .chain(labels("record", &self.records))
             .chain(labels("credential", &self.credential))
             .collect()
+    }
+}
+
+impl Denial {
+    /// Whether it is for permits that apply together and cannot, rather than for a policy that could not be evaluated.
+    #[must_use]
+    pub fn is_contradiction(&self) -> bool {
+        self.error && !self.policies.is_empty()
     }
 }
 

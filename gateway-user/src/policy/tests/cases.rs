@@ -330,3 +330,55 @@ fn what_passes_unopened_is_permitted_by_name_alone() {
         );
     }
 }
+
+#[test]
+fn permits_that_contradict_each_other_are_a_denial_and_an_edit_that_differs_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("cases")).unwrap();
+    let permit = |id: &str, annotation: &str, tool: &str| {
+        format!(
+            "@id(\"{id}\") {annotation} permit (principal, action == Action::\"llm.tool_call\", resource) when {{ context.tool == \"{tool}\" }};\n"
+        )
+    };
+    let policies = [
+        permit("dry", r#"@patch("{\"dry_run\": true}")"#, "deploy"),
+        permit("wet", r#"@patch("{\"dry_run\": false}")"#, "deploy"),
+        permit("once", r#"@patch("{\"times\": 1}")"#, "make"),
+        r#"@id("a") @credential("a") permit (principal, action == Action::"llm.embed", resource);
+           @id("b") @credential("b") permit (principal, action == Action::"llm.embed", resource);"#
+            .to_owned(),
+    ];
+    std::fs::write(dir.path().join("p.cedar"), policies.concat()).unwrap();
+    let case = |action: &str, facts: &str, rest: &str| {
+        format!(
+            "[[case]]\nname = \"c\"\nidentity = \"research-agent\"\naction = \"{action}\"\nservice = \"openai\"\nfacts = {{ {facts} }}\n{rest}\n"
+        )
+    };
+    let deploy = "model = \"m\", tool = \"deploy\", arguments = '{}'";
+    let make = "model = \"m\", tool = \"make\", arguments = '{}'";
+    let cases = [
+        case(
+            "llm.tool_call",
+            deploy,
+            "expect = \"deny\"\npolicy = \"wet\"",
+        ),
+        case("llm.embed", "model = \"m\"", "expect = \"deny\""),
+        case(
+            "llm.tool_call",
+            make,
+            "expect = \"permit\"\npatched = '{\"times\": 2}'",
+        ),
+    ];
+    std::fs::write(dir.path().join("cases/c.toml"), cases.concat()).unwrap();
+    let outcomes = run_in(dir.path()).unwrap();
+    let wrong: Vec<_> = outcomes.iter().map(|case| case.wrong.as_deref()).collect();
+    assert_eq!(
+        wrong,
+        [None, None, Some("arguments {\"times\": 2}")],
+        "{outcomes:#?}"
+    );
+    assert_eq!(
+        outcomes[2].got,
+        "permit (once; patch:times) with arguments {\"times\":1}"
+    );
+}
