@@ -1,21 +1,45 @@
 //! `tollgate policy explain`: what policies decide on a recorded exchange now, and what a proposed set would change.
 //!
-//! In: the query as it was recorded, the set in the folder, and perhaps a proposed one. Out: text, or the same as JSON.
+//! In: the query as it was recorded, the set in the folder, and perhaps a proposed one. Out: text, or the same as JSON. A call of a tool is put to
+//! each set as the model wrote it, for each to edit by itself; what detectors found is what was recorded.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::policy::{Decision, PolicySet, Query};
+
+/// What the daemon has on record.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Record {
+    exchange: String,
+    /// `permit`, `ask` or `deny`.
+    decision: String,
+    /// How it ended; it can be refused for another reason than policy, such as a budget.
+    outcome: Option<String>,
+    reason: Option<String>,
+    obligations: Vec<String>,
+    /// The arguments of a call as the model wrote them, where policy has edited them.
+    written: Option<String>,
+}
 
 /// A recorded exchange and what becomes of it.
 #[derive(Debug, Serialize)]
 pub(super) struct Explained {
     exchange: String,
+    /// Of a call: as the model wrote it, if that is on record.
     query: Query,
     /// The decision on record: `permit`, `ask` or `deny`.
     recorded: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// What keeps this from being the question that would be put.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'static str>,
     decision: Answer,
     #[serde(skip_serializing_if = "Option::is_none")]
     proposed: Option<Answer>,
@@ -31,6 +55,9 @@ struct Answer {
     reason: Option<String>,
     policies: BTreeSet<String>,
     obligations: BTreeSet<String>,
+    /// Those of a call that the set edits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arguments: Option<String>,
     version: String,
     /// One line for each policy.
     #[serde(skip)]
@@ -40,17 +67,33 @@ struct Answer {
 impl Explained {
     /// Decides anew.
     pub(super) fn new(
-        exchange: &str,
-        recorded: &str,
+        record: Record,
         query: Query,
         set: &Arc<PolicySet>,
         proposed: Option<&Arc<PolicySet>>,
     ) -> Self {
+        let (query, note) = match &record.written {
+            Some(written) => match query.clone().with_arguments(written) {
+                Ok(query) => (query, None),
+                Err(_) => (query, Some(NOT_WRITTEN)),
+            },
+            None if record
+                .obligations
+                .iter()
+                .any(|label| label.starts_with(PATCH)) =>
+            {
+                (query, Some(NOT_WRITTEN))
+            }
+            None => (query, None),
+        };
         let decision = Answer::new(set, query.clone());
         let proposed = proposed.map(|proposed| Answer::new(proposed, query.clone()));
         Self {
-            exchange: exchange.to_owned(),
-            recorded: recorded.to_owned(),
+            exchange: record.exchange,
+            recorded: record.decision,
+            outcome: record.outcome,
+            reason: record.reason,
+            note,
             differs: proposed
                 .as_ref()
                 .map(|proposed| decision.difference(proposed)),
@@ -85,6 +128,9 @@ impl Explained {
             format!("  fact       {name} = {fact}")
         }));
         lines.push(format!("recorded     {}", self.recorded));
+        lines.extend(self.outcome.iter().map(|how| format!("  outcome    {how}")));
+        lines.extend(self.reason.iter().map(|why| format!("  reason     {why}")));
+        lines.extend(self.note.map(|note| format!("note         {note}")));
         self.decision.lines("decision", &mut lines);
         if let Some(proposed) = &self.proposed {
             proposed.lines("proposed", &mut lines);
@@ -100,20 +146,36 @@ impl Explained {
 
 impl Answer {
     fn new(set: &Arc<PolicySet>, query: Query) -> Self {
-        let (kind, reason, policies, obligations) = match set.decide(query) {
-            Decision::Permit(permit) => (
+        let before = query.facts.text("arguments").map(str::to_owned);
+        let (decision, arguments) = match set.edited(query) {
+            Ok(query) => {
+                let after = query.facts.text("arguments").map(str::to_owned);
+                let edited = after != before;
+                (Ok(set.decide(query)), after.filter(|_| edited))
+            }
+            Err(error) => (Err(error.to_string()), None),
+        };
+        let (kind, reason, policies, obligations) = match decision {
+            Err(reason) => ("deny", Some(reason), Vec::new(), Vec::new()),
+            Ok(Decision::Permit(permit)) if !permit.is_applied() => (
+                "deny",
+                Some(TURNS.to_owned()),
+                permit.policies().to_vec(),
+                Vec::new(),
+            ),
+            Ok(Decision::Permit(permit)) => (
                 "permit",
                 None,
                 permit.policies().to_vec(),
                 permit.obligations(),
             ),
-            Decision::Ask(question) => (
+            Ok(Decision::Ask(question)) => (
                 "ask",
                 None,
                 question.policies().to_vec(),
                 question.obligations(),
             ),
-            Decision::Deny(denial) => {
+            Ok(Decision::Deny(denial)) => {
                 let reason = match denial.detail {
                     Some(detail) => format!("{}: {detail}", denial.reason),
                     None => denial.reason,
@@ -132,6 +194,7 @@ impl Answer {
             described: described.collect(),
             policies,
             obligations: obligations.into_iter().collect(),
+            arguments,
             version: set.version().to_owned(),
         }
     }
@@ -149,6 +212,8 @@ impl Answer {
         lines.extend(policies.map(|policy| format!("  policy     {policy}")));
         let obligations = self.obligations.iter();
         lines.extend(obligations.map(|obligation| format!("  obligation {obligation}")));
+        let arguments = self.arguments.iter();
+        lines.extend(arguments.map(|arguments| format!("  arguments  {arguments}")));
     }
 
     fn difference(&self, then: &Self) -> String {
@@ -167,6 +232,9 @@ impl Answer {
                 parts.push(format!("{what} {}", changes.join(" ")));
             }
         }
+        if self.arguments != then.arguments {
+            parts.push("the arguments".to_owned());
+        }
         if parts.is_empty() && self.reason != then.reason {
             parts.push("the reason".to_owned());
         }
@@ -178,110 +246,12 @@ impl Answer {
     }
 }
 
+/// The record of what the model wrote is cut, or it is not kept.
+const NOT_WRITTEN: &str =
+    "policy has edited this call, and what the model wrote is not on record: decided as edited";
+const TURNS: &str = "what its permits put into its arguments is not in them as it would go on";
+/// What an obligation to edit begins with.
+const PATCH: &str = "patch:";
+
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-    use super::*;
-    use crate::protocol::{Fact, Facts};
-
-    const CHAT: &str = r#"@id("chat")
-permit (principal in Group::"agents", action == Action::"llm.generate", resource == Service::"openai")
-when { context.model == "gpt-5-mini" };
-"#;
-    const MASK: &str = r#"@id("mask-pii") @mask("pii")
-forbid (principal, action in Action::"llm", resource) unless { context.masked.contains("pii") };
-"#;
-
-    fn query() -> Query {
-        let mut facts = Facts::default();
-        for (name, text) in [
-            ("host", "h"),
-            ("credential", "none"),
-            ("method", "POST"),
-            ("path", "/"),
-            ("model", "gpt-5-mini"),
-        ] {
-            facts.set(name, text);
-        }
-        for name in ["findings", "tools"] {
-            facts.set(name, Fact::Set(BTreeSet::new()));
-        }
-        facts.set("port", 443);
-        for name in ["messages", "spent_today_cents", "spent_month_cents"] {
-            facts.set(name, 1);
-        }
-        facts.set("tls", true);
-        facts.set("tainted", false);
-        facts.set("stream", false);
-        Query {
-            identity: "research-agent".into(),
-            groups: vec!["agents".into()],
-            action: "llm.generate".into(),
-            service: "openai".into(),
-            service_groups: vec!["llm".into()],
-            facts,
-        }
-    }
-
-    #[test]
-    fn explain_shows_why_and_what_a_proposed_set_changes() {
-        let load = |policies: &str| {
-            let folder = tempfile::tempdir().unwrap();
-            std::fs::write(folder.path().join("chat.cedar"), policies).unwrap();
-            Arc::new(PolicySet::load(folder.path()).unwrap())
-        };
-        let text = |set: &Arc<PolicySet>, proposed: Option<&Arc<PolicySet>>| {
-            Explained::new("01", "deny", query(), set, proposed).text()
-        };
-        let now = load(&[CHAT, MASK].concat());
-        let shown = text(&now, None);
-        for part in [
-            "identity     research-agent in agents\n",
-            "  fact       model = \"gpt-5-mini\"\n",
-            "recorded     deny\n",
-            "decision     permit (policies version ",
-            "  policy     chat: permit at ",
-            "  policy     mask-pii: forbid at ",
-            "chat.cedar:4 @mask(\"pii\")\n",
-            "  obligation mask:pii\n",
-        ] {
-            assert!(shown.contains(part), "{part}\n{shown}");
-        }
-        let approve = MASK
-            .replace("@mask(\"pii\")", "@approvers(\"dba\")")
-            .replace("mask-pii", "needs-dba")
-            .replace("masked.contains(\"pii\")", "approvals.contains(\"dba\")");
-        let differs = |proposed: &str| {
-            let shown = text(&now, Some(&load(proposed)));
-            shown.lines().last().unwrap().to_owned()
-        };
-        assert_eq!(
-            differs(&[CHAT, &approve].concat()),
-            "differs      permit becomes ask; policies -chat -mask-pii +needs-dba; obligations -mask:pii +approval:dba"
-        );
-        assert_eq!(differs(&[MASK, CHAT].concat()), "differs      in nothing");
-        assert_eq!(
-            differs(MASK),
-            "differs      permit becomes deny; policies -chat -mask-pii; obligations -mask:pii"
-        );
-        let denied = text(&load(MASK), None);
-        assert!(
-            denied.contains("decision     deny: no policy permits model \"gpt-5-mini\""),
-            "{denied}"
-        );
-    }
-
-    #[test]
-    fn the_same_is_there_for_programs() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("chat.cedar"), CHAT).unwrap();
-        let set = Arc::new(PolicySet::load(folder.path()).unwrap());
-        let explained = Explained::new("01", "permit", query(), &set, Some(&set));
-        let json = serde_json::to_value(explained).unwrap();
-        assert_eq!(json["recorded"], "permit");
-        assert_eq!(json["decision"]["policies"], serde_json::json!(["chat"]));
-        assert_eq!(json["query"]["facts"]["model"], "gpt-5-mini");
-        assert_eq!(json["differs"], "in nothing");
-    }
-}
+mod tests;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
-use super::explain::Explained;
+use super::explain::{Explained, Record};
 use super::{Common, Failure, out, policy};
 use crate::config::Config;
-use crate::control::{Request, call};
+use crate::control::{ClientError, Request, call};
 use crate::policy::{PolicyError, PolicySet, Query};
 
 #[derive(Subcommand)]
@@ -112,19 +112,13 @@ fn explain(common: &Common, config: &Config, flags: Explain) -> Result<ExitCode,
             message: "this exchange was never put to policy".to_owned(),
         })?;
     query.complete();
+    let record: Record = serde_json::from_value(recorded).map_err(ClientError::Answer)?;
     let set = Arc::new(PolicySet::load(&config.paths.policies)?);
     let proposed = flags
         .policies
         .map(|folder| PolicySet::load(&folder).map(Arc::new))
         .transpose()?;
-    let told = |field: &str| recorded[field].as_str().unwrap_or_default().to_owned();
-    let explained = Explained::new(
-        &told("exchange"),
-        &told("decision"),
-        query,
-        &set,
-        proposed.as_ref(),
-    );
+    let explained = Explained::new(record, query, &set, proposed.as_ref());
     if flags.json {
         let text = serde_json::to_string(&explained).map_err(|error| Failure {
             code: 1,

@@ -6,6 +6,7 @@
 //! set does not load (the caller keeps the one it has). Sources: the Cedar language reference (authorization, strict validation).
 
 mod annotation;
+mod call;
 pub mod cases;
 mod decide;
 mod depth;

@@ -1,11 +1,10 @@
-//! Reading the ledger: lists of sessions, one session with everything said in it, one exchange to decide again.
+//! Reading the ledger: lists of sessions, one session with everything said in it.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{Row, query};
 
@@ -40,19 +39,6 @@ pub struct Filter {
     pub open: bool,
     /// Only those with an exchange that was decided so.
     pub decision: Option<Decision>,
-}
-
-/// A recorded question to policy.
-#[derive(Clone, Debug)]
-pub struct Explained {
-    /// The exchange.
-    pub exchange: Id,
-    /// What was decided then.
-    pub decision: Decision,
-    /// By which version of the policy set.
-    pub policy_version: String,
-    /// The question as `ExchangeStart::query` had it.
-    pub query: Value,
 }
 
 impl Default for Filter {
@@ -158,37 +144,6 @@ impl Reader {
         let focus = (fits == 1 && first != session).then_some(first);
         let session = self.whole(session).await?;
         Ok(Replay { session, focus })
-    }
-
-    /// The question that was put to policy for one exchange.
-    ///
-    /// # Errors
-    /// No exchange or several have an id that begins so, or the ledger cannot be read.
-    pub async fn explained(&self, prefix: &str) -> Result<Explained, LookupError> {
-        let prefix: Prefix = prefix.parse()?;
-        let rows = query(
-            "SELECT id, decision, policy_version, query FROM exchange
-             WHERE id >= ?1 AND id < ?1 || '~' ORDER BY id LIMIT ?2",
-        )
-        .bind(prefix.as_str())
-        .bind(CANDIDATES)
-        .fetch_all(self.store().await)
-        .await
-        .map_err(failed)?;
-        match rows.as_slice() {
-            [] => Err(LookupError::NotFound(prefix.as_str().to_owned())),
-            [row] => Ok(Explained {
-                exchange: id(row, "id")?,
-                decision: word(row, "decision", Decision::from_word)?
-                    .ok_or_else(|| damaged(row, "decision"))?,
-                policy_version: get(row, "policy_version")?,
-                query: json(row, "query")?,
-            }),
-            rows => {
-                let ids = rows.iter().map(|row| id(row, "id"));
-                Err(ambiguous(&prefix, ids.collect::<Result<Vec<_>, _>>()?))
-            }
-        }
     }
 
     async fn whole(&self, wanted: Id) -> Result<Session, LedgerError> {
@@ -309,7 +264,7 @@ pub(super) fn approval(row: &SqliteRow) -> Result<Option<Approval>, LedgerError>
     }))
 }
 
-fn said(row: &SqliteRow) -> Result<Text, LedgerError> {
+pub(super) fn said(row: &SqliteRow) -> Result<Text, LedgerError> {
     let zstd: Vec<u8> = get(row, "zstd")?;
     Ok(Text {
         text: transcript::text(&zstd, &get::<String>(row, "id")?)?,
@@ -370,7 +325,7 @@ pub(super) fn failed(error: sqlx::Error) -> LedgerError {
     LedgerError::Read(Arc::new(error))
 }
 
-fn ambiguous(prefix: &Prefix, ids: impl IntoIterator<Item = Id>) -> LookupError {
+pub(super) fn ambiguous(prefix: &Prefix, ids: impl IntoIterator<Item = Id>) -> LookupError {
     LookupError::Ambiguous {
         prefix: prefix.as_str().to_owned(),
         ids: ids.into_iter().collect(),
@@ -378,4 +333,4 @@ fn ambiguous(prefix: &Prefix, ids: impl IntoIterator<Item = Id>) -> LookupError 
 }
 
 /// Enough to see what an ambiguous prefix fits.
-const CANDIDATES: u32 = 10;
+pub(super) const CANDIDATES: u32 = 10;

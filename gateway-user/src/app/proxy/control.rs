@@ -8,7 +8,7 @@ use super::Proxying;
 use crate::app::control::{Refused, to_value};
 use crate::approve::{ApproveError, Approver};
 use crate::control::{Answer, Handler, Passed, Peer, Request};
-use crate::record::{Change, Event, Filter, LookupError};
+use crate::record::{Change, Event, Explained, Filter, LookupError};
 
 /// Answers for the proxy; the guard has looked at who asks.
 pub(super) struct Asked(pub(super) Arc<Proxying>);
@@ -99,9 +99,7 @@ impl Proxying {
                     .explained(&id)
                     .await
                     .map_err(|error| lookup(&error))?;
-                Ok(vec![
-                    json!({"exchange": explained.exchange, "decision": explained.decision, "query": explained.query}),
-                ])
+                Ok(vec![recorded(explained)])
             }
             Request::Reload => {
                 let loaded = self
@@ -177,6 +175,22 @@ impl Proxying {
             changes: Some(changes),
         })
     }
+}
+
+/// What `tollgate policy explain` is told.
+fn recorded(of: Explained) -> Value {
+    let said = of.response.map(|said| said.text);
+    let said: Option<Value> = said.and_then(|text| serde_json::from_str(&text).ok());
+    json!({
+        "exchange": of.exchange,
+        "decision": of.decision,
+        "outcome": of.outcome,
+        "reason": of.reason,
+        "obligations": of.obligations,
+        "query": of.query,
+        // Where policy has edited a call: its arguments as the model wrote them.
+        "written": said.map(|said| said["tool_calls"][0]["written"].clone()),
+    })
 }
 
 fn approver(peer: Peer) -> Approver {

@@ -66,6 +66,12 @@ async fn a_session_prints_the_agreed_fields() {
         .await
         .unwrap();
     assert_eq!(explained.query, json!({ "action": "llm.generate" }));
+    assert_eq!(explained.obligations, ["mask:pii"]);
+    assert_eq!(
+        (explained.outcome, explained.reason),
+        (Some(Outcome::Completed), None)
+    );
+    assert_eq!(explained.response.unwrap().text, "hello");
 
     let text = serde_json::to_string(&replay).unwrap();
     assert_eq!(serde_json::from_str::<Replay>(&text).unwrap(), replay);
