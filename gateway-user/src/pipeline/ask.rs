@@ -75,7 +75,7 @@ pub(super) async fn ask(
                 policies = gateway.policies.load_full();
                 match question.grant(&policies, &granted) {
                     policy::Decision::Permit(permit) => {
-                        entry.decided(permitted(&permit)).await?;
+                        entry.decided(permitted(asked, &permit)).await?;
                         return Ok(Verdict::Permit(entry, permit));
                     }
                     policy::Decision::Ask(next) => {
@@ -182,11 +182,11 @@ fn approvers(question: &Question) -> String {
     groups.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-fn permitted(permit: &Permit) -> Decided {
+fn permitted(asked: &Asked<'_>, permit: &Permit) -> Decided {
     Decided {
         decision: Decision::Permit,
         policies: permit.policies().to_vec(),
-        obligations: permit.obligations(),
+        obligations: asked.obligations(permit.obligations()),
         reason: None,
     }
 }

@@ -35,6 +35,16 @@ pub(super) struct Asked<'a> {
     pub(super) told: Option<Told>,
 }
 
+impl Asked<'_> {
+    /// What comes with a decision and what was put in before: the policy that did need not be one that permits the result.
+    pub(super) fn obligations(&self, mut decided: Vec<String>) -> Vec<String> {
+        let before = self.patched.iter().filter(|label| !decided.contains(label));
+        let before: Vec<String> = before.cloned().collect();
+        decided.extend(before);
+        decided
+    }
+}
+
 /// The end of asking.
 pub(super) enum Verdict {
     /// It may go out; the record says so already.
@@ -226,7 +236,7 @@ pub(super) fn exchange_start(
     version: &str,
 ) -> Result<ExchangeStart, LedgerError> {
     let facts = asked.shown.as_ref().unwrap_or(&asked.action.facts);
-    let (word, policies, mut obligations, reason) = match decision {
+    let (word, policies, obligations, reason) = match decision {
         policy::Decision::Permit(permit) => (
             crate::record::Decision::Permit,
             permit.policies().to_vec(),
@@ -246,12 +256,6 @@ pub(super) fn exchange_start(
             Some(denial.reason.clone()),
         ),
     };
-    // The policy that put it in need not be one that permits the result.
-    for label in &asked.patched {
-        if !obligations.contains(label) {
-            obligations.push(label.clone());
-        }
-    }
     Ok(ExchangeStart {
         protocol: asked.protocol.to_owned(),
         action: asked.action.name.to_owned(),
@@ -263,7 +267,7 @@ pub(super) fn exchange_start(
         decision: word,
         would: None,
         policies,
-        obligations,
+        obligations: asked.obligations(obligations),
         findings: asked.findings.clone(),
         reason,
         policy_version: version.to_owned(),

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::error::Fault;
-use crate::protocol::json::{self, JsonError, Keys};
+use crate::protocol::calls::canonical;
+use crate::protocol::json::{self, JsonError, Keys, Kind};
 
 /// Members of the arguments: their new values, or `null` where they are taken out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,14 +13,19 @@ pub struct Patch(Map<String, Value>);
 impl Patch {
     /// Reads an annotation.
     pub(super) fn read(value: &str) -> Result<Self, Fault> {
-        let unique = json::walk(value, Keys::Unique, |_, _, _| {}).is_ok();
+        let mut exact = true;
+        let walked = json::walk(value, Keys::Unique, |_, kind, range| {
+            let number = &value[range];
+            exact &= kind != Kind::Number || json::is_exact(number);
+        });
         let read = serde_json::from_str(value).ok();
-        match read.filter(|map: &Map<String, Value>| unique && !map.is_empty()) {
+        let read = read.filter(|_| exact && walked.is_ok());
+        match read.filter(|map: &Map<String, Value>| !map.is_empty()) {
             Some(map) => Ok(Self(map)),
             None => Err(Fault::Value {
                 annotation: "patch",
                 value: value.escape_debug().to_string(),
-                expected: "write an object of JSON, each member once: its value is put in, null takes it out",
+                expected: "write an object of JSON, each member once, numbers in their shortest form: its value is put in, null takes it out",
             }),
         }
     }
@@ -54,10 +60,9 @@ impl Patch {
             "" => "{}",
             _ => arguments,
         };
-        let before: Map<String, Value> = serde_json::from_str(written)?;
+        serde_json::from_str::<Map<String, Value>>(written)?;
         let new = json::merge(written, &Value::Object(self.0.clone()))?;
-        let after: Map<String, Value> = serde_json::from_str(&new)?;
-        Ok((before != after).then_some(new))
+        Ok((canonical(written) != canonical(&new)).then_some(new))
     }
 
     /// For the record: `patch:dry_run`, by the names of members.

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use serde::de::IgnoredAny;
 
-pub use edit::{Edit, merge, splice};
+pub use edit::{Edit, is_exact, merge, splice};
 
 /// One step from a document's root to a value.
 #[derive(Clone, Debug, PartialEq, Eq)]

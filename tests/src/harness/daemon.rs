@@ -340,10 +340,13 @@ fn log(lab: &Lab) -> anyhow::Result<File> {
 
 const LOG: &str = "daemon.log";
 
-/// Whether a process has not ended; one that nobody has waited for has.
+/// Whether a process has not ended; one that nobody has waited for has. Its files are closed with its last thread, not with its first.
 fn runs(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
-    stat.is_ok_and(|stat| !stat.contains(") Z "))
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    threads.into_iter().flatten().flatten().any(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat"));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    })
 }
 
 /// One JSON value a line.

@@ -153,11 +153,11 @@ impl Tools {
         let connection = &self.connection;
         let policies = connection.gateway.policies.load_full();
         let Patched {
-            call,
+            call: patched,
             written,
             labels,
-        } = self.patched(call, &policies)?;
-        let known = self.known(&call, &policies)?;
+        } = self.patched(call.clone(), &policies)?;
+        let known = self.known(&patched, &policies)?;
         let asked = Asked {
             resource: &self.resource,
             action: known.action,
@@ -181,8 +181,16 @@ impl Tools {
         };
         let refused = match verdict {
             Verdict::Permit(mut entry, permit) => {
-                self.note(&mut entry, &known.shown, written.as_ref());
-                match self.goes_on(&call, &permit) {
+                // An observed workload got what the model wrote.
+                match (&written, connection.observes()) {
+                    (Some(written), true) => self.note(&mut entry, written, None),
+                    (written, _) => self.note(&mut entry, &known.shown, written.as_ref()),
+                }
+                let goes_on = match connection.observes() {
+                    true => Ok(call.arguments.clone()),
+                    false => self.goes_on(&patched, &permit),
+                };
+                match goes_on {
                     Ok(arguments) => {
                         entry.close(closed(Outcome::Completed)).await?;
                         return Ok(Ok(arguments));

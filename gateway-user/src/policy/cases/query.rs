@@ -90,7 +90,8 @@ fn said(case: &Case, facts: &mut Facts) -> Result<(), CaseFault> {
     let mut read = Facts::default();
     calls::facts(&call, &mut read).map_err(|error| CaseFault::Arguments(error.to_string()))?;
     for (name, fact) in read.0 {
-        if !case.facts.contains_key(&name) && name != "tool" {
+        // As the gateway writes them, whatever the case has between their tokens.
+        if name == "arguments" || (!case.facts.contains_key(&name) && name != "tool") {
             facts.0.insert(name, fact);
         }
     }

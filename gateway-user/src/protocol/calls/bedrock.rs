@@ -50,6 +50,7 @@ fn converse(event: &Value) -> Reading {
                     name: Some(text(&call["name"])),
                     arguments: written(&call["input"]),
                     given,
+                    full: false,
                 }));
             }
             "contentBlockDelta" => {
@@ -61,6 +62,7 @@ fn converse(event: &Value) -> Reading {
                         name: None,
                         arguments: written(fragment),
                         given: false,
+                        full: false,
                     });
                 }
             }

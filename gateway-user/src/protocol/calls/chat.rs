@@ -48,6 +48,7 @@ fn piece(key: Key, call: ToolCall) -> Piece {
         name: Some(call.name).filter(|name| !name.is_empty()),
         arguments: call.arguments,
         given: false,
+        full: false,
     }
 }
 

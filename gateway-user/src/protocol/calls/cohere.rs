@@ -26,6 +26,7 @@ pub(super) fn event(event: &Value) -> Reading {
                 name: Some(call.name),
                 arguments: call.arguments,
                 given: false,
+                full: false,
             });
         }
         "tool-call-end" => reading.ends = Ends::Parts(vec![part]),
@@ -39,12 +40,17 @@ pub(super) fn event(event: &Value) -> Reading {
                     arguments: written(&call["parameters"]),
                     // It is told in full, with its name, before anything goes on.
                     given: true,
+                    full: false,
                 });
             }
         }
-        "tool-calls-generation" => document(event, &mut reading.whole),
+        "tool-calls-generation" => {
+            let mut calls = Vec::new();
+            document(event, &mut calls);
+            reading.items = (0..).zip(calls).collect();
+        }
         "stream-end" => {
-            document(&event["response"], &mut reading.whole);
+            document(&event["response"], &mut reading.retold);
             reading.ends = Ends::All;
         }
         _ if call.is_object() => reading.pieces.push(Piece {
@@ -52,6 +58,7 @@ pub(super) fn event(event: &Value) -> Reading {
             name: None,
             arguments: of(call).arguments,
             given: false,
+            full: false,
         }),
         _ => {}
     }

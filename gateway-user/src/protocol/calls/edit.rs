@@ -61,15 +61,13 @@ impl Put {
         }
     }
 
-    pub(super) fn is_done(&self) -> bool {
-        self.done
-    }
-
-    /// What the next piece says, a literal of JSON.
-    fn next(&mut self) -> String {
-        match std::mem::replace(&mut self.done, true) {
-            true => json::encode(""),
-            false => json::encode(&self.arguments),
+    /// What the next piece says: a literal of JSON, or where that is no string a document.
+    fn next(&mut self, string: bool) -> String {
+        match (std::mem::replace(&mut self.done, true), string) {
+            (true, true) => json::encode(""),
+            (true, false) => "{}".to_owned(),
+            (false, true) => json::encode(&self.arguments),
+            (false, false) => self.arguments.clone(),
         }
     }
 }
@@ -85,6 +83,11 @@ pub(super) fn repeated<'a>(
         let [object @ .., Step::Key(key)] = path else {
             return;
         };
+        // What tools there are is no call of one.
+        let defined = |step: &Step<'_>| matches!(step, Step::Key(key) if key == "tools");
+        if object.iter().any(defined) {
+            return;
+        }
         let string = kind == Kind::String;
         if string && (key == "name" || key == "type") {
             let name = json::decode(&data[range]);
@@ -134,12 +137,12 @@ pub(super) fn in_pieces(
     if !pieces.iter().any(|piece| pending.contains_key(&piece.key)) {
         return Ok(None);
     }
-    let mut places: Vec<Range<usize>> = Vec::new();
+    let mut places: Vec<(bool, Range<usize>)> = Vec::new();
     json::walk(data, Keys::Unique, |path, kind, range| {
-        if let (Some(Step::Key(key)), Kind::String) = (path.last(), kind)
+        if let (Some(Step::Key(key)), Kind::String | Kind::Container) = (path.last(), kind)
             && PIECES.contains(&key.as_ref())
         {
-            places.push(range);
+            places.push((kind == Kind::String, range));
         }
     })?;
     let mut places = places.into_iter();
@@ -147,14 +150,17 @@ pub(super) fn in_pieces(
     for Piece { key, arguments, .. } in pieces {
         // Both are in the order of the document.
         let mut rest = places.clone();
-        let found = rest.find(|place| json::decode(&data[place.clone()]) == *arguments);
-        let Some(range) = found else {
+        let found = rest.find(|(string, place)| match string {
+            true => json::decode(&data[place.clone()]) == *arguments,
+            false => canonical(&data[place.clone()]) == arguments,
+        });
+        let Some((string, range)) = found else {
             continue;
         };
         places = rest;
         let put = pending.get_mut(&key);
         if let Some(put) = put.filter(|put| put.empty == arguments.is_empty()) {
-            let new = put.next();
+            let new = put.next(string);
             changes.push(json::Edit { range, new });
         }
     }

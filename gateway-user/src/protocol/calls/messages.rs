@@ -29,6 +29,7 @@ pub(super) fn event(event: &Value) -> Reading {
                     name: Some(text(&block["name"])),
                     arguments: String::new(),
                     given: !empty,
+                    full: false,
                 });
             }
         }
@@ -41,6 +42,7 @@ pub(super) fn event(event: &Value) -> Reading {
                     name: None,
                     arguments: text(fragment),
                     given: false,
+                    full: false,
                 });
             }
         }

@@ -28,6 +28,7 @@ pub(super) fn event(event: &Value) -> Reading {
                 name: event["name"].as_str().map(str::to_owned),
                 arguments: written(&event["arguments"]),
                 given: false,
+                full: false,
             });
         }
         "conversation.response.done" | "conversation.response.error" => reading.ends = Ends::All,

@@ -12,6 +12,7 @@ mod bedrock;
 mod chat;
 mod cohere;
 mod edit;
+mod exact;
 mod facts;
 mod gemini;
 mod messages;
@@ -29,7 +30,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::frames::Framing;
-use super::json::{self, JsonError, Keys};
+use super::json::JsonError;
 use super::llm::Family;
 use super::sse::SseError;
 use super::transcript::ToolCall;
@@ -65,6 +66,9 @@ pub enum CallsError {
     /// Arguments that stand where nothing can take their place.
     #[error("other arguments cannot be put into a call of this form")]
     Fixed,
+    /// More than anybody decides on at once.
+    #[error("an answer has more than {MAX_CALLS} calls of tools at once")]
+    Many,
     /// More than policy can look at.
     #[error("the arguments name more than {} things", facts::MAX_NAMES)]
     TooMany,
@@ -117,9 +121,10 @@ pub fn of_body(
         }
         _ => chat::document(&document, &mut calls),
     }
-    let mut told = HashSet::new();
-    calls.retain(|call| told.insert(identity(call)));
-    Ok(calls)
+    match calls.len() {
+        0..=MAX_CALLS => Ok(calls),
+        _ => Err(CallsError::Many),
+    }
 }
 
 /// The same answer, with other arguments for calls in it.
@@ -152,17 +157,27 @@ pub fn edited(
     (found == expected).then_some(new).ok_or(CallsError::Fixed)
 }
 
-/// How the events of an answer are framed, unless it is a document.
+/// How the events of an answer are framed, unless it is a document: what does not begin as events do.
 fn events(framing: Option<Framing>, body: &[u8]) -> Option<Framing> {
-    let document = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
-    framing.or((!document).then_some(Framing::Events))
+    framing.or(begins_as_events(body).then_some(Framing::Events))
 }
 
-/// The arguments of a call in one form: without white space between tokens. What is no JSON stays as it is.
+/// Whether clients read bytes as server-sent events, and not as a document in whatever coding of characters.
+fn begins_as_events(body: &[u8]) -> bool {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let body = body.trim_ascii_start();
+    body.is_empty()
+        || EVENTS
+            .iter()
+            .any(|field| body.starts_with(field.as_bytes()))
+}
+
+/// The arguments of a call in one form: without white space between tokens, numbers as they are written. What is no JSON, or has a key twice,
+/// stays as it is.
 #[must_use]
 pub fn canonical(arguments: &str) -> String {
-    match serde_json::from_str::<Value>(arguments) {
-        Ok(value) => value.to_string(),
+    match parse(arguments) {
+        Ok(value) => exact::written(&value),
         Err(_) => arguments.to_owned(),
     }
 }
@@ -171,10 +186,12 @@ pub fn canonical(arguments: &str) -> String {
 #[derive(Debug, Default)]
 struct Reading {
     pieces: Vec<Piece>,
-    /// Calls that are there in full.
+    /// Calls that are there in full and nowhere else.
     whole: Vec<ToolCall>,
-    /// The same in a conversation, each with its item.
+    /// Those that belong to an item, which tells them in other events as well.
     items: Vec<(u64, ToolCall)>,
+    /// Those that earlier events have told, all of them at once.
+    retold: Vec<ToolCall>,
     /// Items of which no more is said.
     past: Vec<u64>,
     ends: Ends,
@@ -190,6 +207,8 @@ struct Piece {
     arguments: String,
     /// The event has the arguments in full, too: that none follow means nothing.
     given: bool,
+    /// It is no piece: it says in full what pieces have said.
+    full: bool,
 }
 
 /// Which call a piece belongs to: the choice, content block or output item, and the place in it.
@@ -223,10 +242,9 @@ fn read(family: Family, event: &Value) -> Result<Reading, CallsError> {
     })
 }
 
-/// JSON that every parser reads alike.
+/// JSON that every parser reads alike, with its numbers as they are written.
 fn parse(text: &str) -> Result<Value, CallsError> {
-    json::walk(text, Keys::Unique, |_, _, _| {})?;
-    serde_json::from_str(text).map_err(|error| JsonError::from(error).into())
+    exact::read(text)
 }
 
 /// What makes two calls the same.
@@ -243,9 +261,15 @@ fn written(arguments: &Value) -> String {
     match arguments {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
-        other => other.to_string(),
+        other => exact::written(other),
     }
 }
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// How a stream of server-sent events begins.
+const EVENTS: &[&str] = &["data", "event", "id", "retry", ":"];
+/// A model calls a few tools at once.
+const MAX_CALLS: usize = 128;
 
 fn elements(array: &Value) -> &[Value] {
     array.as_array().map(Vec::as_slice).unwrap_or_default()

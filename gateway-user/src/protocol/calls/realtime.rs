@@ -21,6 +21,7 @@ pub(super) fn event(event: &Value) -> Reading {
         name,
         arguments,
         given: false,
+        full: false,
     };
     match event["type"].as_str().unwrap_or_default() {
         "response.output_item.added" if is_call(item) => {
@@ -41,7 +42,10 @@ pub(super) fn event(event: &Value) -> Reading {
         "response.function_call_arguments.done" => {
             let name = event["name"].as_str().map(str::to_owned);
             let full = written(&event["arguments"]);
-            reading.pieces.push(piece(REPEATED, name, full));
+            reading.pieces.push(Piece {
+                full: true,
+                ..piece(REPEATED, name, full)
+            });
         }
         "response.output_item.done" => {
             if is_call(item) {

@@ -20,14 +20,18 @@ pub(super) fn event(event: &Value) -> Reading {
         name,
         arguments,
         given: false,
+        full: false,
     };
     match kind {
         "response.output_item.added" if is_call(&event["item"]) => {
             let item = &event["item"];
-            let given = &item[PIECEWISE
-                .into_iter()
-                .find(|field| item[field].is_string())
-                .unwrap_or("")];
+            let field = PIECEWISE.into_iter().find(|field| item[field].is_string());
+            let given = &item[field.unwrap_or("")];
+            let call = of(item);
+            // It comes in one piece: nothing more may be said of it.
+            if field.is_none() && !call.arguments.is_empty() {
+                reading.items.push((part, call));
+            }
             reading.pieces.push(Piece {
                 given: given.as_str().is_none_or(|given| !given.is_empty()),
                 ..piece(DELTAS, Some(of(item).name), written(given))
@@ -35,7 +39,7 @@ pub(super) fn event(event: &Value) -> Reading {
         }
         "response.output_item.done" => {
             if is_call(&event["item"]) {
-                reading.whole.push(of(&event["item"]));
+                reading.items.push((part, of(&event["item"])));
             }
             reading.ends = Ends::Parts(vec![part]);
         }
@@ -54,10 +58,13 @@ pub(super) fn event(event: &Value) -> Reading {
                         .into_iter()
                         .map(|field| &event[field])
                         .map(written);
-                    reading.pieces.push(piece(REPEATED, None, full.collect()));
+                    reading.pieces.push(Piece {
+                        full: true,
+                        ..piece(REPEATED, None, full.collect())
+                    });
                 }
                 _ if event["response"].is_object() => {
-                    document(&event["response"], &mut reading.whole);
+                    document(&event["response"], &mut reading.retold);
                     if ["completed", "incomplete", "failed", "cancelled"].contains(&stage) {
                         reading.ends = Ends::All;
                     }

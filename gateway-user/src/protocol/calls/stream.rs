@@ -3,14 +3,19 @@
 mod edited;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::BytesMut;
 
-use super::{CallsError, Edit, Ends, Key, Reading, identity, parse, read};
+use super::{
+    CallsError, Edit, Ends, Key, MAX_CALLS, Reading, begins_as_events, identity, parse, read,
+};
 use crate::protocol::frames::{Framer, Framing};
 use crate::protocol::llm::Family;
 use crate::protocol::sse::Event;
 use crate::protocol::transcript::ToolCall;
+
+pub(super) use edited::through;
 
 /// Holds events back until the calls in them are permitted.
 #[derive(Debug)]
@@ -27,9 +32,12 @@ pub struct Stream {
     asked: Vec<Asked>,
     permitted: HashSet<Known>,
     /// Calls that go on with other arguments, wherever they are told again.
-    edits: Vec<(u64, Edit)>,
+    edits: Vec<(Item, Edit)>,
     /// Items of answers that are over, to be forgotten.
-    past: Vec<u64>,
+    past: Vec<Item>,
+    /// How many calls were told in one piece, and how many are decided on before anything goes on.
+    told: u64,
+    waiting: usize,
     begun: bool,
     over: bool,
 }
@@ -42,10 +50,21 @@ struct Open {
     whole: bool,
 }
 
-/// A call, and the item that it is where a stream goes on behind its answer: there the same call of another item is another act.
-type Asked = (u64, ToolCall);
+/// A call, and which one it is: the same call of another item is another act.
+type Asked = (Item, ToolCall);
 /// What makes two of them the same.
-type Known = (u64, (String, String));
+type Known = (Item, (String, String));
+
+/// Which call of an answer, or of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Item {
+    /// The one of this choice, block or item.
+    Of(u64),
+    /// The one that was told so many calls ago, in one piece.
+    Nth(u64),
+    /// One that is told again at the end; that it was told before is known by what it says.
+    Any,
+}
 
 /// How a stream goes on.
 #[derive(Debug, PartialEq, Eq)]
@@ -71,6 +90,8 @@ impl Stream {
             permitted: HashSet::new(),
             edits: Vec::new(),
             past: Vec::new(),
+            told: 0,
+            waiting: 0,
             begun: false,
             over: false,
         }
@@ -157,9 +178,9 @@ impl Stream {
 
     fn accept(&mut self, event: Event, out: &mut BytesMut) -> Result<(), CallsError> {
         let begins = !std::mem::replace(&mut self.begun, true);
-        let event = self.retold(event)?;
+        let event = self.retold(event, false)?;
         let reading = match event.data.as_deref().map(str::trim) {
-            None if begins && event.raw.trim_ascii_start().starts_with(b"{") => {
+            None if begins && !self.is_framed() && !begins_as_events(&event.raw) => {
                 return Err(CallsError::Document);
             }
             Some(DONE) => Reading {
@@ -170,7 +191,7 @@ impl Stream {
             _ => Reading::default(),
         };
         let text = reading.text;
-        self.note(reading);
+        self.note(reading)?;
         self.forget();
         let waits = !self.asked.is_empty() || self.is_open() || !self.held.is_empty();
         if text || !waits {
@@ -187,7 +208,7 @@ impl Stream {
     }
 
     /// Adds what an event says to the calls that are open.
-    fn note(&mut self, reading: Reading) {
+    fn note(&mut self, reading: Reading) -> Result<(), CallsError> {
         for piece in reading.pieces {
             // A fragment of what has not begun as a call belongs to a tool that the provider runs; elsewhere a stream may be resumed in the
             // middle of a call.
@@ -195,22 +216,50 @@ impl Stream {
             if !begun && ALL_BEGIN.contains(&self.family) {
                 continue;
             }
+            let item = self.item(piece.key);
             let open = self.calls.entry(piece.key).or_default();
-            if open.call.name.is_empty() {
-                open.call.name = piece.name.unwrap_or_default();
+            let name = piece.name.unwrap_or_default();
+            match open.call.name.as_str() {
+                "" => open.call.name = name,
+                // Clients put the two together, or keep either.
+                other if !name.is_empty() && name != other => return Err(CallsError::Strange),
+                _ => {}
+            }
+            if piece.full {
+                open.call.arguments = piece.arguments;
+                open.whole = true;
+                let name = self.name(piece.key).to_owned();
+                let arguments = self.calls[&piece.key].call.arguments.clone();
+                self.ask((item, ToolCall { name, arguments }));
+                continue;
             }
             open.call.arguments.push_str(&piece.arguments);
             open.given |= piece.given;
             open.whole = false;
         }
         for call in reading.whole {
-            self.ask((ANY, call));
+            self.told += 1;
+            self.ask((Item::Nth(self.told), call));
         }
-        for item in reading.items {
-            self.ask(item);
+        for (item, call) in reading.items {
+            self.ask((Item::Of(item), call));
+        }
+        for call in reading.retold {
+            let said = identity(&call);
+            let mut known_before = self.permitted.iter();
+            let mut asked = self.asked.iter();
+            if !known_before.any(|(_, known)| *known == said)
+                && !asked.any(|(_, call)| identity(call) == said)
+            {
+                self.ask((Item::Any, call));
+            }
         }
         self.end(reading.ends);
-        self.past.extend(reading.past);
+        self.past.extend(reading.past.into_iter().map(Item::Of));
+        if self.waiting > MAX_CALLS {
+            return Err(CallsError::Many);
+        }
+        Ok(())
     }
 
     fn end(&mut self, ends: Ends) {
@@ -235,18 +284,29 @@ impl Stream {
         for (key, arguments) in ended {
             let name = self.name(key).to_owned();
             let call = ToolCall { name, arguments };
-            let (part, _) = key;
-            let item = match self.family {
-                Family::OpenAiRealtime => part,
-                _ => ANY,
-            };
-            self.ask((item, call));
+            self.ask((self.item(key), call));
         }
     }
 
-    /// The tool of a call that comes in pieces. What repeats a call need not repeat its name.
+    /// Which call pieces belong to. Some formats tell one in pieces and again in full.
+    fn item(&self, key: Key) -> Item {
+        Item::Of(match self.family {
+            Family::OpenAiRealtime | Family::OpenAiResponses | Family::Cohere => key.0,
+            _ => {
+                let mut place = DefaultHasher::new();
+                key.hash(&mut place);
+                place.finish()
+            }
+        })
+    }
+
+    /// The tool of a call that comes in pieces. What says them in full need not repeat its name.
     fn name(&self, (part, place): Key) -> &str {
-        let mut told = [place, 0].into_iter();
+        let again = matches!(
+            self.family,
+            Family::OpenAiResponses | Family::OpenAiRealtime
+        );
+        let mut told = [place, if again { 0 } else { place }].into_iter();
         let named = told.find_map(|place| {
             let name = &self.calls.get(&(part, place))?.call.name;
             (!name.is_empty()).then_some(&**name)
@@ -258,6 +318,7 @@ impl Stream {
         let new = known(call.clone());
         let is_new = |asked: &Asked| known(asked.clone()) != new;
         if !self.permitted.contains(&new) && self.asked.iter().all(is_new) {
+            self.waiting += 1;
             self.asked.push(call);
         }
     }
@@ -269,7 +330,8 @@ impl Stream {
         }
         if !self.past.is_empty() {
             let past = std::mem::take(&mut self.past);
-            self.calls.retain(|(part, _), _| !past.contains(part));
+            self.calls
+                .retain(|(part, _), _| !past.contains(&Item::Of(*part)));
             self.permitted.retain(|(item, _)| !past.contains(item));
             self.edits.retain(|(item, _)| !past.contains(item));
         }
@@ -285,6 +347,14 @@ impl Stream {
         self.calls.len() + self.permitted.len() + self.past.len() + self.edits.len()
     }
 
+    /// Whether what is no event is told by the framing itself.
+    fn is_framed(&self) -> bool {
+        matches!(
+            self.family,
+            Family::BedrockConverse | Family::BedrockInvoke | Family::OpenAiRealtime
+        )
+    }
+
     fn is_open(&self) -> bool {
         self.calls.values().any(|open| !open.whole)
     }
@@ -295,7 +365,7 @@ impl Stream {
             for event in self.held.drain(..) {
                 out.extend_from_slice(&event.raw);
             }
-            self.bytes = 0;
+            (self.bytes, self.waiting) = (0, 0);
         }
     }
 }
@@ -308,28 +378,6 @@ fn known((item, call): Asked) -> Known {
     (item, identity(&call))
 }
 
-/// The calls of a whole stream, and the stream with other arguments for some.
-pub(super) fn through(
-    family: Family,
-    framing: Framing,
-    body: &[u8],
-    edits: &[Edit],
-) -> Result<(Vec<ToolCall>, BytesMut), CallsError> {
-    let mut stream = Stream::new(family, framing);
-    let (mut out, mut calls) = (BytesMut::new(), Vec::new());
-    let mut step = stream.push(body, &mut out)?;
-    loop {
-        match step {
-            Step::Decide(asked) => {
-                calls.extend(asked);
-                step = stream.permit(edits, &mut out)?;
-            }
-            Step::More if stream.over => return Ok((calls, out)),
-            Step::More => step = stream.finish(&mut out)?,
-        }
-    }
-}
-
 /// Families whose calls all begin with their name in the stream.
 const ALL_BEGIN: &[Family] = &[
     Family::AnthropicMessages,
@@ -337,8 +385,6 @@ const ALL_BEGIN: &[Family] = &[
     Family::BedrockConverse,
     Family::BedrockInvoke,
 ];
-/// The item of every call where a stream is one answer, in which what is told twice is one call.
-const ANY: u64 = 0;
 /// So many calls of one answer, or beside the answers of a conversation, are remembered.
 const MAX_KNOWN: usize = 4096;
 const DONE: &str = "[DONE]";

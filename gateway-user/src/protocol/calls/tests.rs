@@ -5,6 +5,7 @@ mod bedrock;
 mod cohere;
 mod documents;
 mod edited;
+mod hostile;
 mod mistral;
 mod realtime;
 

@@ -56,6 +56,13 @@ pub fn merge(document: &str, patch: &Value) -> Result<String, JsonError> {
     Ok(format!("{{{}}}", members.collect::<Vec<_>>().join(",")))
 }
 
+/// Whether a number is written as serde_json writes it: one that a double does not hold is not.
+#[must_use]
+pub fn is_exact(number: &str) -> bool {
+    let read = serde_json::from_str::<serde_json::Number>(number);
+    read.is_ok_and(|read| read.to_string() == number)
+}
+
 /// The members of an object; none of anything else.
 fn members(document: &str) -> Result<Vec<(String, String)>, JsonError> {
     let mut members = Vec::new();
