@@ -141,7 +141,7 @@ pub enum KeeperError {
         /// What the certificate library said.
         error: rcgen::Error,
     },
-    /// A leaf's key or the ticket key is not usable by the TLS library.
+    /// A leaf's key is not usable by the TLS library.
     #[error("the TLS library refused a fresh key: {0}")]
     Key(#[from] rustls::Error),
     /// The system gave no random bytes.

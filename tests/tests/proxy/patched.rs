@@ -228,6 +228,7 @@ async fn what_cannot_be_edited_is_refused() -> anyhow::Result<()> {
 async fn an_observed_workloads_calls_are_not_edited() -> anyhow::Result<()> {
     let proxy = Proxy::governed_by(POLICIES).await?;
     proxy.switch(Mode::Observe)?;
+    let mut seen = 0;
     for (path, stream) in ways() {
         let control = direct(
             &proxy.upstream,
@@ -238,6 +239,15 @@ async fn an_observed_workloads_calls_are_not_edited() -> anyhow::Result<()> {
         let body = asking(path, "shell", "deploy", stream);
         let (status, _, answer) = governed(&proxy, "http/1.1", path, body).await?;
         assert_eq!((status, answer), (200, control), "{path}");
+        // What would go on is permitted, though what the model wrote is not.
+        let (_, call) = recorded(&proxy, seen).await?;
+        seen += 2;
+        assert_ne!(call["would"], "deny", "{call:#}");
+        let transcript = proxy.transcript(&call).await?.replace('\\', "");
+        assert!(
+            transcript.contains(r#""arguments":"{"command":"deploy"}""#),
+            "{transcript}"
+        );
     }
     Ok(())
 }

@@ -72,10 +72,12 @@ impl Put {
     }
 }
 
-/// Puts the arguments of calls where they are told in full beside the name of the tool; `None` where none is.
+/// Puts the arguments of calls where they are told in full beside the name of the tool; `None` where none is. In a `document` none can be
+/// all that there are.
 pub(super) fn repeated<'a>(
     data: &str,
     edits: impl Iterator<Item = &'a Edit> + Clone,
+    document: bool,
 ) -> Result<Option<String>, CallsError> {
     let mut names: Vec<(Vec<Step<'_>>, Cow<'_, str>)> = Vec::new();
     let mut told: Vec<(Vec<Step<'_>>, bool, Range<usize>)> = Vec::new();
@@ -112,7 +114,7 @@ pub(super) fn repeated<'a>(
         };
         let edit = edits.clone().find(|edit| {
             let mut names = own.clone();
-            !written.is_empty() && names.any(|(_, name)| edit.is_of(name, &written))
+            (document || !written.is_empty()) && names.any(|(_, name)| edit.is_of(name, &written))
         });
         if let Some(edit) = edit {
             let new = match string {

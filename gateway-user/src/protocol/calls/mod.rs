@@ -141,7 +141,7 @@ pub fn edited(
         Some(framing) => stream::through(family, framing, body, edits)?.1.freeze(),
         None => {
             let text = std::str::from_utf8(body).map_err(|_| CallsError::NotUtf8)?;
-            let new = edit::repeated(text, edits.iter())?.ok_or(CallsError::Fixed)?;
+            let new = edit::repeated(text, edits.iter(), true)?.ok_or(CallsError::Fixed)?;
             Bytes::from(new)
         }
     };

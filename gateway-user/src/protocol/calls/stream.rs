@@ -31,6 +31,8 @@ pub struct Stream {
     /// What has to be permitted before anything goes on.
     asked: Vec<Asked>,
     permitted: HashSet<Known>,
+    /// The arguments of those, in bytes.
+    known: usize,
     /// Calls that go on with other arguments, wherever they are told again.
     edits: Vec<(Item, Edit)>,
     /// Items of answers that are over, to be forgotten.
@@ -88,6 +90,7 @@ impl Stream {
             calls: BTreeMap::new(),
             asked: Vec::new(),
             permitted: HashSet::new(),
+            known: 0,
             edits: Vec::new(),
             past: Vec::new(),
             told: 0,
@@ -119,6 +122,7 @@ impl Stream {
         for (item, call) in std::mem::take(&mut self.asked) {
             let edit = edits.iter().find(|edit| edit.call == call);
             let goes_on = edit.map_or(call, Edit::edited);
+            self.known += goes_on.arguments.len();
             self.permitted.insert(known((item, goes_on)));
             self.edits.extend(edit.map(|edit| (item, edit.clone())));
         }
@@ -335,7 +339,8 @@ impl Stream {
             self.permitted.retain(|(item, _)| !past.contains(item));
             self.edits.retain(|(item, _)| !past.contains(item));
         }
-        if self.permitted.len() > MAX_KNOWN {
+        if self.permitted.len() > MAX_KNOWN || self.known > MAX_HELD {
+            self.known = 0;
             self.permitted.clear();
             self.edits.clear();
             self.calls.retain(|_, open| !open.whole);

@@ -88,10 +88,12 @@ impl Stream {
         let items: HashSet<Item> = pieces.chain(items).collect();
         let edits = self.edits.iter();
         let edits = edits.filter(|(item, _)| all || items.contains(item));
-        Ok(match edit::repeated(data, edits.map(|(_, edit)| edit))? {
-            Some(new) => event.edited(new),
-            None => event,
-        })
+        Ok(
+            match edit::repeated(data, edits.map(|(_, edit)| edit), false)? {
+                Some(new) => event.edited(new),
+                None => event,
+            },
+        )
     }
 }
 

@@ -161,6 +161,18 @@ fn an_answer_in_one_piece_has_its_new_arguments_and_keeps_the_rest() {
 }
 
 #[test]
+fn arguments_that_are_an_empty_text_take_new_ones() {
+    let body =
+        r#"{"choices":[{"message":{"tool_calls":[{"function":{"name":"now","arguments":""}}]}}]}"#;
+    let edits = [edit("now", "", "{}")];
+    let new = edited(Family::OpenAiChat, None, body.as_bytes(), &edits).unwrap();
+    assert_eq!(
+        new,
+        body.replace("\"arguments\":\"\"", "\"arguments\":\"{}\"")
+    );
+}
+
+#[test]
 fn what_has_no_place_for_new_arguments_does_not_go_on() {
     let edits = [edit("now", "", "{\"zone\":\"UTC\"}")];
     // No event has an argument of this call, not even an empty one.
