@@ -248,6 +248,7 @@ mod tests {
             "tollgate_held_seconds_sum 7.0",
             "tollgate_held_seconds_bucket{le=\"5.0\"} 0",
             "tollgate_held_seconds_bucket{le=\"15.0\"} 1",
+            "tollgate_held_seconds_bucket{le=\"+Inf\"} 1",
             "tollgate_approvals_pending 3",
             "tollgate_ledger_broken 1",
             "tollgate_kernel_redirects_total 11",

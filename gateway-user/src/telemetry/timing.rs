@@ -56,7 +56,10 @@ impl EncodeMetric for Timing {
             .iter()
             .map(|count| count.load(Ordering::Relaxed))
             .collect();
-        let bounds = bounds.iter().map(Duration::as_secs_f64).chain([f64::MAX]);
+        let bounds = bounds
+            .iter()
+            .map(Duration::as_secs_f64)
+            .chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds.zip(counts.iter().copied()).collect();
         let sum = Duration::from_micros(microseconds.load(Ordering::Relaxed)).as_secs_f64();
         encoder.encode_histogram::<NoLabelSet>(sum, counts.iter().sum(), &buckets, None)
