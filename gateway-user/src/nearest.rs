@@ -33,3 +33,14 @@ pub(crate) fn unknown_key(message: &str) -> Option<(&str, Vec<&str>)> {
         .step_by(2);
     Some((quoted.next()?, quoted.collect()))
 }
+
+/// What a parser of TOML said, of an unknown key with the one that was meant.
+pub(crate) fn syntax(message: &str) -> String {
+    let Some((key, known)) = unknown_key(message) else {
+        return message.to_owned();
+    };
+    match nearest(key, known.iter().copied()) {
+        Some(near) => format!("unknown key `{key}`; did you mean `{near}`?"),
+        None => format!("unknown key `{key}` (known: `{}`)", known.join("`, `")),
+    }
+}

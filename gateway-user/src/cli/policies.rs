@@ -11,6 +11,7 @@ use super::{Common, Failure, out, policy};
 use crate::config::Config;
 use crate::control::{ClientError, Request, call};
 use crate::policy::{PolicyError, PolicySet, Query};
+use crate::spend::Prices;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -54,6 +55,11 @@ pub(super) fn run(common: &Common, command: Command) -> Result<ExitCode, Failure
     match command {
         Command::Check(flags) => {
             let config = common.load()?;
+            // They are read at start like the policies, and stop it like them.
+            Prices::load(config.prices.as_deref()).map_err(|error| Failure {
+                code: 4,
+                message: error.to_string(),
+            })?;
             out::print(policy::check(
                 &flags.policies.unwrap_or(config.paths.policies),
             )?)?;

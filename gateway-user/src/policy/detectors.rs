@@ -10,7 +10,7 @@ use toml::Spanned;
 use super::error::{Fault, Place, Problem};
 use super::load::line_at;
 use crate::detect::{Detectors, Rule, Spec};
-use crate::nearest::{nearest, unknown_key};
+use crate::nearest::syntax;
 
 /// The file's name in the policy folder.
 pub(super) const FILE: &str = "detectors.toml";
@@ -135,15 +135,5 @@ fn spec(raw: Detector) -> Spec {
         keywords: raw.keywords,
         context: raw.context,
         validator: raw.validator,
-    }
-}
-
-fn syntax(message: &str) -> String {
-    let Some((key, known)) = unknown_key(message) else {
-        return message.to_owned();
-    };
-    match nearest(key, known.iter().copied()) {
-        Some(near) => format!("unknown key `{key}`; did you mean `{near}`?"),
-        None => format!("unknown key `{key}` (known: `{}`)", known.join("`, `")),
     }
 }

@@ -4,11 +4,15 @@
 //! without a price is not guessed at. A price of the file is dollars for a million tokens; here it is picodollars for one.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use toml::Spanned;
 
 use crate::amazon;
+use crate::nearest::syntax;
 
 /// What models cost.
 #[derive(Debug)]
@@ -51,8 +55,12 @@ pub enum PriceError {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("{}: not a file of prices: {error}", path.display())]
-    Syntax { path: PathBuf, error: String },
+    #[error("{}:{line}: {message}", path.display())]
+    Syntax {
+        path: PathBuf,
+        line: usize,
+        message: String,
+    },
 }
 
 /// Picodollars for a token.
@@ -71,11 +79,9 @@ struct Models {
     begun: Vec<(String, Price)>,
 }
 
-#[derive(Deserialize)]
 struct File {
     date: String,
-    #[serde(flatten)]
-    providers: BTreeMap<String, BTreeMap<String, Entry>>,
+    providers: BTreeMap<String, BTreeMap<String, Spanned<Entry>>>,
 }
 
 #[derive(Deserialize)]
@@ -106,9 +112,10 @@ impl Prices {
     /// # Errors
     /// The file cannot be read, or is no file of prices.
     pub fn load(path: Option<&Path>) -> Result<Self, PriceError> {
-        let syntax = |path: &Path, error: String| PriceError::Syntax {
+        let syntax = |path: &Path, (line, message)| PriceError::Syntax {
             path: path.to_owned(),
-            error,
+            line,
+            message,
         };
         let built_in = Path::new("the built-in prices");
         let mut prices = Self::parse(BUILT_IN).map_err(|error| syntax(built_in, error))?;
@@ -126,15 +133,21 @@ impl Prices {
         Ok(prices)
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
-        let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+    /// The error is a line and what is wrong in it.
+    fn parse(text: &str) -> Result<Self, (usize, String)> {
+        let line = |at: usize| text[..at].matches('\n').count() + 1;
+        let file: File = toml::from_str(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            (line(at), syntax(error.message()))
+        })?;
         let mut providers = HashMap::new();
         for (provider, entries) in file.providers {
             let mut models = Models::default();
             for (name, entry) in entries {
-                let price = entry
-                    .check()
-                    .map_err(|error| format!("{provider}: \"{name}\": {error}"))?;
+                let at = entry.span().start;
+                let price = entry.into_inner().check();
+                let price = price
+                    .map_err(|error| (line(at), format!("{provider}: \"{name}\": {error}")))?;
                 match name.strip_suffix('*') {
                     Some(begin) => models.begun.push((begin.to_owned(), price)),
                     None => {
@@ -164,6 +177,36 @@ impl Prices {
     #[must_use]
     pub fn date(&self) -> &str {
         &self.date
+    }
+}
+
+impl<'de> Deserialize<'de> for File {
+    /// By hand: what is flattened into a map loses its place.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Tables;
+        impl<'de> Visitor<'de> for Tables {
+            type Value = File;
+
+            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                to.write_str("a date, and a table of prices for each service")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<File, A::Error> {
+                let (mut date, mut providers) = (None, BTreeMap::new());
+                while let Some(key) = map.next_key::<String>()? {
+                    if key == "date" {
+                        date = Some(map.next_value()?);
+                    } else {
+                        providers.insert(key, map.next_value()?);
+                    }
+                }
+                let missing =
+                    || A::Error::custom("add `date = \"YYYY-MM-DD\"`: when these are the prices");
+                let date = date.ok_or_else(missing)?;
+                Ok(File { date, providers })
+            }
+        }
+        deserializer.deserialize_map(Tables)
     }
 }
 

@@ -10,6 +10,7 @@ use super::{Finding, State};
 use crate::app::parts::proxy_user;
 use crate::config::{Config, Paths};
 use crate::policy::PolicySet;
+use crate::spend::Prices;
 use crate::tls::{Roots, Upstream};
 
 pub(super) fn all(config: &Config, daemon: bool) -> Vec<Finding> {
@@ -31,6 +32,7 @@ pub(super) fn all(config: &Config, daemon: bool) -> Vec<Finding> {
             "mend them; `tollgate policy check` says more",
         ),
     });
+    findings.extend(config.prices.as_deref().map(prices));
     findings.extend(folders(&config.paths));
     findings.push(space(&config.paths.state));
     findings.extend(leftovers(&config.paths, daemon));
@@ -43,6 +45,19 @@ pub(super) fn all(config: &Config, daemon: bool) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// What `[spend] prices` names.
+fn prices(path: &Path) -> Finding {
+    match Prices::load(Some(path)) {
+        Ok(prices) => Finding::ok("prices", format!("{}: {}", path.display(), prices.date())),
+        Err(error) => Finding::new(
+            "prices",
+            State::Fail,
+            error.to_string(),
+            "mend the file that [spend] prices names: no daemon starts with it",
+        ),
+    }
 }
 
 /// What others may do to the folders of the daemon. One that is not there yet is made at start.
@@ -223,6 +238,23 @@ mod tests {
             let found = closed("key", "/k", &metadata(mode), owner, READ | WRITE);
             assert_eq!((found.state, found.remedy), (state, remedy));
         }
+    }
+
+    #[test]
+    fn a_file_of_prices_that_stops_the_daemon_is_told_with_the_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("prices.toml");
+        std::fs::write(&file, "date = \"2026-11-26\"\n[openai]\n").unwrap();
+        let found = prices(&file);
+        assert!(found.state == State::Ok && found.found.contains("2026-11-26"));
+        let misspelt = "date = \"2026-11-26\"\n[openai]\na = { imput = 1 }\n";
+        std::fs::write(&file, misspelt).unwrap();
+        let found = prices(&file);
+        let told = "prices.toml:3: unknown key `imput`; did you mean `input`?";
+        assert!(
+            found.state == State::Fail && found.found.ends_with(told),
+            "{found:?}"
+        );
     }
 
     #[test]

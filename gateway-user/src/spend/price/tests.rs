@@ -120,6 +120,28 @@ fn a_file_of_ones_own_comes_first() {
 }
 
 #[test]
+fn what_is_wrong_in_a_file_is_told_with_its_line_and_the_key_that_was_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("prices.toml");
+    for (text, told) in [
+        (
+            "date = \"x\"\n[openai]\na = { input = 1, ouput = 2 }\n",
+            "prices.toml:3: unknown key `ouput`; did you mean `output`?",
+        ),
+        (
+            "date = \"x\"\n[openai]\na = { input = 1 }\nb = { input = -1 }\n",
+            "prices.toml:4: openai: \"b\": a price is dollars",
+        ),
+        ("date = \"x\"\n[openai\n", "prices.toml:2: "),
+        ("[openai]\na = { input = 1 }\n", "add `date = "),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let error = Prices::load(Some(&path)).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+}
+
+#[test]
 fn a_model_at_bedrock_has_its_price_under_each_of_its_names() {
     let prices = built_in();
     let of = |model| prices.of("bedrock-here", "bedrock", model);
