@@ -3,6 +3,7 @@
 //! In: a response whose body has not been read. Out: a body that streams. Invariants: the last bytes leave after the record is
 //! closed; a body that is dropped early is recorded as aborted; what cannot be masked is not passed.
 
+mod record;
 mod stream;
 mod watch;
 mod whole;
@@ -15,8 +16,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
+use self::record::Record;
 pub(super) use self::stream::BoxError;
-use self::stream::{Edits, Record, Relay};
+use self::stream::{Edits, Relay};
 use self::watch::Watch;
 use self::whole::Editing;
 use super::charge::Charge;

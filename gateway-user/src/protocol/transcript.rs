@@ -146,6 +146,12 @@ impl Collector {
         counted.unwrap_or(0).max(self.answer.bytes / LONG_TOKEN)
     }
 
+    /// Whether the stream has said, in its own terms, that the answer is over: what else comes is the end of the body.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.answer.ended
+    }
+
     /// Ends the answer.
     #[must_use]
     pub fn finish(mut self) -> Summary {
@@ -178,9 +184,13 @@ impl Collector {
     }
 
     fn event(&mut self, event: &Event) {
-        let Some(data) = event.data.as_deref().filter(|data| *data != "[DONE]") else {
+        let Some(data) = event.data.as_deref() else {
             return;
         };
+        if data == "[DONE]" {
+            self.answer.ended = true;
+            return;
+        }
         let Ok(value) = serde_json::from_str::<Value>(data) else {
             self.answer.unreadable += 1;
             return;

@@ -323,7 +323,8 @@ impl ExchangeEntry {
         Ok(())
     }
 
-    fn end(&mut self, closed: Closed) {
+    /// Records how it ended where nothing can be waited for, such as in a drop.
+    pub fn end(&mut self, closed: Closed) {
         let Some(slot) = self.slot.take() else { return };
         let cost = closed.cost.or(self.reserved);
         self.counted.ended(closed.outcome, cost);

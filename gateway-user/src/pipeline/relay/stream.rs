@@ -8,21 +8,20 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
+use super::record::Record;
 use super::watch::Watch;
 use super::{refusal, scrub_values, unmaskable};
 use crate::keeper::Scrub;
 use crate::mask::{self, MaskError};
-use crate::pipeline::charge::Charge;
 use crate::pipeline::coding::Upstream;
 use crate::pipeline::inspect::counted;
 use crate::pipeline::revoke::Revoked;
 use crate::pipeline::tools::Blocked;
+use crate::protocol::Why;
 use crate::protocol::frames::Framing;
 use crate::protocol::llm::Family;
 use crate::protocol::sse::Whole;
-use crate::protocol::transcript::{Collector, Summary};
-use crate::protocol::{self, Why};
-use crate::record::{Closed, ExchangeEntry, Finding, LedgerError, Outcome, Usage};
+use crate::record::{Finding, LedgerError, Outcome};
 
 pub(in crate::pipeline) type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -54,18 +53,6 @@ pub(super) struct Edits {
     pub(super) watch: Option<Watch>,
     /// Only whole events go out, where a budget may end the stream.
     pub(super) whole: Option<(Whole, Family)>,
-}
-
-/// What is kept of the exchange.
-pub(super) struct Record {
-    pub(super) entry: ExchangeEntry,
-    pub(super) collector: Option<Collector>,
-    pub(super) status: u16,
-    /// What the agent gets instead, with the whole answer known.
-    pub(super) told: Option<u16>,
-    /// What is masked in the record: all that can be found.
-    pub(super) everything: mask::Set,
-    pub(super) charge: Charge,
 }
 
 impl Relay {
@@ -301,13 +288,15 @@ impl Relay {
         Some(refusal.last(family, self.framing, begun))
     }
 
+    /// What was masked.
+    fn findings(&self) -> Vec<Finding> {
+        let mask = self.edits.mask.as_ref();
+        mask.map(|(stream, _)| counted(stream.findings()))
+            .unwrap_or_default()
+    }
+
     fn close(&mut self, outcome: Outcome, reason: Option<String>) {
-        let findings = self
-            .edits
-            .mask
-            .as_ref()
-            .map(|(stream, _)| counted(stream.findings()))
-            .unwrap_or_default();
+        let findings = self.findings();
         if let Some(record) = self.record.take() {
             self.closing = Some(Box::pin(async move {
                 record.close(outcome, reason, findings).await?;
@@ -321,77 +310,18 @@ impl Relay {
     }
 }
 
-impl Record {
-    pub(super) fn collect(&mut self, bytes: &[u8]) {
-        if let Some(collector) = &mut self.collector {
-            collector.push(bytes);
-        }
-    }
-
-    pub(super) async fn close(
-        mut self,
-        outcome: Outcome,
-        reason: Option<String>,
-        findings: Vec<Finding>,
-    ) -> Result<(), LedgerError> {
-        let summary = self.summarise().unwrap_or_default();
-        let (counted, charged) = (summary.usage, summary.charged);
-        let cost = self.settle(outcome, counted, charged);
-        let usage = counted.map(|usage| Usage {
-            input: usage.input,
-            output: usage.output,
-        });
-        self.entry
-            .close(Closed {
-                outcome,
-                status: self.told.or(Some(self.status)),
-                usage,
-                findings,
-                reason,
-                cost,
-            })
-            .await
-    }
-
-    /// Tokens that the model has certainly written.
-    fn written(&self) -> u64 {
-        self.collector.as_ref().map_or(0, Collector::written)
-    }
-
-    /// What it cost. An answer that is not whole may have cost all that was reserved; a refusal cost nothing.
-    fn settle(
-        &mut self,
-        outcome: Outcome,
-        counted: Option<protocol::transcript::Usage>,
-        charged: Option<u64>,
-    ) -> Option<u64> {
-        let charge = std::mem::take(&mut self.charge);
-        if self.status >= 400 {
-            return charge.free();
-        }
-        match outcome {
-            Outcome::Completed => charge.settle(counted, charged),
-            Outcome::Refused if self.told.is_some() => charge.settle(counted, charged),
-            _ => None,
-        }
-    }
-
-    /// Puts what was collected into the record, masked for every class.
-    fn summarise(&mut self) -> Option<Summary> {
-        let summary = self.collector.take()?.finish();
-        let text = Bytes::from(summary.to_json().to_string());
-        if let Ok(masked) = mask::body(&text, mask::Shape::Json, &self.everything) {
-            self.entry.response(&masked.bytes);
-        }
-        Some(summary)
-    }
-}
-
 impl Drop for Relay {
-    /// An entry that is dropped is closed as aborted; what was said until then is kept.
+    /// A client may leave as soon as the answer has told its end, ahead of that of the body. Any other entry that is dropped is closed
+    /// as aborted; what was said until then is kept.
     fn drop(&mut self) {
+        let findings = self.findings();
         if let Some(record) = &mut self.record {
-            record.summarise();
+            if record.is_ended() {
+                let closed = record.closed(Outcome::Completed, None, findings);
+                record.entry.end(closed);
+            } else {
+                record.summarise();
+            }
         }
     }
 }

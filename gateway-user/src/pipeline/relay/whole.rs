@@ -8,7 +8,7 @@ use http::{HeaderValue, Response, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Frame;
 
-use super::stream::Record;
+use super::record::Record;
 use super::{Body, CHANGED_BY_EDITS, fail, scrub_values, unmaskable};
 use crate::keeper::Scrub;
 use crate::mask::{self, Shape};

@@ -26,6 +26,8 @@ pub(super) struct Answer {
     pub(super) bytes: u64,
     pub(super) truncated: bool,
     pub(super) unreadable: u64,
+    /// The stream has said, in its own terms, that nothing more of the answer comes.
+    pub(super) ended: bool,
 }
 
 impl Answer {

@@ -28,6 +28,7 @@ pub(super) fn event(value: &Value, answer: &mut Answer) {
             }
         }
         Some("message_delta") => usage(&value["usage"], answer),
+        Some("message_stop") => answer.ended = true,
         _ => answer.fail(&value["error"]),
     }
 }

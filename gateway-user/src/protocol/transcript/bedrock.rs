@@ -51,7 +51,11 @@ fn converse(kind: &str, payload: &Value, answer: &mut Answer) {
     match kind {
         "contentBlockStart" => block(place, &payload["start"], answer),
         "contentBlockDelta" => block(place, &payload["delta"], answer),
-        "metadata" => usage(&payload["usage"], answer),
+        // It comes last, behind `messageStop`.
+        "metadata" => {
+            usage(&payload["usage"], answer);
+            answer.ended = true;
+        }
         _ => {}
     }
 }
@@ -100,6 +104,8 @@ fn usage(usage: &Value, answer: &mut Answer) {
 
 /// What Amazon counted of a stream in a model's own format.
 fn metrics(metrics: &Value, answer: &mut Answer) {
+    // They stand in the last event.
+    answer.ended |= metrics.is_object();
     let names = [
         "inputTokenCount",
         "outputTokenCount",

@@ -37,12 +37,14 @@ pub(super) fn event(value: &Value, answer: &mut Answer) {
     }
     answer.fail(&delta["error"]);
     counts(delta, answer);
+    answer.ended |= value["type"] == "message-end";
     match value["event_type"].as_str() {
         Some("text-generation") => answer.say(0, &value["text"]),
         Some("tool-calls-generation") => older(value, answer),
         Some("stream-end") => {
             answer.fail(&value["error"]);
             counts(&value["response"], answer);
+            answer.ended = true;
         }
         _ => {}
     }

@@ -16,6 +16,11 @@ pub(super) fn read(value: &Value, answer: &mut Answer) {
     usage(&value["usageMetadata"], answer);
     predicted(&value["predictions"], answer);
     let candidates = value["candidates"].as_array();
+    // It has no event of its own for the end: the last piece says why it is the last, and has all counts.
+    let finished = |candidate: &Value| candidate["finishReason"].is_string();
+    if let Some(candidates) = candidates.filter(|candidates| !candidates.is_empty()) {
+        answer.ended = value["usageMetadata"].is_object() && candidates.iter().all(finished);
+    }
     for (place, candidate) in (0..).zip(candidates.into_iter().flatten()) {
         let choice = candidate["index"].as_u64().unwrap_or(place);
         let parts = candidate["content"]["parts"].as_array();

@@ -20,7 +20,10 @@ pub(super) fn document(value: &Value, answer: &mut Answer) {
 
 pub(super) fn event(value: &Value, answer: &mut Answer) {
     match value["type"].as_str() {
-        Some("conversation.response.done") => counts(&value["usage"], answer),
+        Some("conversation.response.done") => {
+            counts(&value["usage"], answer);
+            answer.ended = true;
+        }
         Some("conversation.response.error") => answer.fail(&value["message"]),
         // An error in the envelope of another protocol.
         None => answer.fail(&value["error"]),

@@ -17,6 +17,7 @@ pub(super) fn read(value: &Value, answer: &mut Answer) {
         let function = &call["function"];
         answer.whole_call(0, &function["name"], &function["arguments"]);
     }
+    answer.ended |= value["done"] == true;
     answer.count(Usage {
         input: value["prompt_eval_count"].as_u64(),
         output: value["eval_count"].as_u64(),

@@ -30,7 +30,10 @@ pub(super) fn event(value: &Value, answer: &mut Answer) {
         _ if kind.ends_with(".delta") || kind.contains(".output_item.") => {
             channel(kind, 0, value, answer);
         }
-        _ if value["response"].is_object() => totals(&value["response"], answer),
+        _ if value["response"].is_object() => {
+            totals(&value["response"], answer);
+            answer.ended |= ENDS.contains(&kind);
+        }
         // An error in the envelope of another protocol.
         _ => answer.fail(&value["error"]),
     }
@@ -124,3 +127,9 @@ fn parts<'a>(item: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
 
 /// How the channels of arguments end.
 const CALLED: &[&str] = &["_arguments", "_input", "_code"];
+/// After these nothing comes, and they have the counts.
+const ENDS: &[&str] = &[
+    "response.completed",
+    "response.incomplete",
+    "response.failed",
+];
