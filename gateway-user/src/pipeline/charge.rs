@@ -15,6 +15,8 @@ use crate::spend::{Bound, Hold, NANO, Price, Tokens};
 pub(super) struct Charge {
     price: Option<Price>,
     hold: Option<Hold>,
+    /// What it costs has to be known: a budget or a policy depends on it.
+    counts: bool,
     /// Tokens that the answer may have, where a budget depends on it.
     longest: Option<u64>,
     /// In a conversation, its answers.
@@ -41,13 +43,15 @@ impl Charge {
     ) -> Result<Result<Self, (Why, String)>, ConnectionError> {
         let identity = &connection.caller.identity;
         let (spend, service) = (&connection.gateway.spend, ready.resource.name.as_str());
-        let limited = if connection.observes() {
-            None
+        let (limited, counts) = if connection.observes() {
+            (None, false)
         } else {
             if let Err(refused) = rated(connection, service) {
                 return Ok(Err(refused));
             }
-            spend.book.limits(&identity.id)
+            let limited = spend.book.limits(&identity.id);
+            let asked = connection.gateway.policies.load().asks_for_spent();
+            (limited, limited.is_some() || asked)
         };
         let known = match priced(connection, ready) {
             Ok(known) => known,
@@ -55,43 +59,49 @@ impl Charge {
             Err(_) => None,
         };
         let Some((price, bound, amount)) = known else {
-            return Ok(Ok(Self::default()));
-        };
-        if connection.observes() {
-            return Ok(Ok(Self {
-                price: Some(price),
+            // What the provider says that it charged is charged all the same.
+            let said = ready.call.is_some() && !FREE.contains(&ready.action.name);
+            let reserved = spend.book.reserve(&identity.id, 0, Time::now());
+            let reserved = reserved.map_err(|error| (Why::Budget, error.to_string()));
+            return Ok(reserved.map(|hold| Self {
+                hold: said.then_some(hold),
                 ..Self::default()
             }));
-        }
+        };
+        // Where nothing depends on it, what nobody can say is taken for nothing, in the account as on record.
+        let amount = if counts { amount } else { 0 };
+        let charge = Self {
+            price: Some(price),
+            counts,
+            longest: limited.map(|_| bound.output),
+            ..Self::default()
+        };
         if ready.head.websocket {
+            let turns = Turns {
+                amount,
+                holds: Vec::new(),
+                spent: 0,
+            };
             return Ok(Ok(Self {
-                price: Some(price),
-                longest: limited.map(|_| bound.output),
-                turns: Some(Turns {
-                    amount,
-                    holds: Vec::new(),
-                    spent: 0,
-                }),
-                ..Self::default()
+                turns: Some(turns),
+                ..charge
             }));
         }
         let hold = match spend.book.reserve(&identity.id, amount, Time::now()) {
             Ok(hold) => hold,
             Err(error) => return Ok(Err((Why::Budget, error.to_string()))),
         };
-        if limited.is_some() {
+        if counts {
             entry.reserved(amount).await?;
         }
         Ok(Ok(Self {
-            price: Some(price),
             hold: Some(hold),
-            longest: limited.map(|_| bound.output),
-            ..Self::default()
+            ..charge
         }))
     }
 
     /// Takes an answer's share in a conversation of every rate and budget: the agent asks for it, or, where it is not `asked` for, it
-    /// begins. What all of them can have cost by then, where a budget depends on it.
+    /// begins. What all of them can have cost by then, where something depends on it.
     pub(super) fn begin(
         &mut self,
         connection: &Connection,
@@ -111,7 +121,7 @@ impl Charge {
         let hold = spend.book.reserve(&identity.id, turns.amount, Time::now());
         let hold = hold.map_err(|error| (Why::Budget, error.to_string()))?;
         turns.holds.push(hold);
-        Ok(self.longest.map(|_| turns.total()))
+        Ok(self.counts.then(|| turns.total()))
     }
 
     /// An answer in a conversation is over. Without counts its reservation stays spent.
@@ -132,9 +142,9 @@ impl Charge {
         self.turns.as_ref().map(Turns::total)
     }
 
-    /// Whether a budget depends on what the provider counts.
+    /// Whether a budget or a policy depends on what the provider counts.
     pub(super) fn counts(&self) -> bool {
-        self.longest.is_some()
+        self.counts
     }
 
     /// Whether so many tokens are more than was reserved for.

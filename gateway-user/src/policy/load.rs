@@ -181,6 +181,7 @@ fn compile_here(sources: &[Source]) -> Result<PolicySet, PolicyError> {
     let places = all.policies().flat_map(lookup::places).collect();
     let vouched = all.policies().filter_map(lookup::vouched).collect();
     let needs_origins = rules.values().any(|rule| rule.needs_origins);
+    let needs_spent = rules.values().any(|rule| rule.needs_spent);
     Ok(PolicySet {
         schema,
         types,
@@ -192,6 +193,7 @@ fn compile_here(sources: &[Source]) -> Result<PolicySet, PolicyError> {
         places,
         vouched,
         needs_origins,
+        needs_spent,
     })
 }
 
@@ -282,6 +284,7 @@ fn check(
             || shape::reads(&tree, shape::FINDINGS),
         needs_risks: shape::reads(&tree, shape::RISKS),
         needs_origins: shape::reads(&tree, shape::MOVED),
+        needs_spent: shape::SPENT.iter().any(|fact| shape::reads(&tree, fact)),
         terms,
     })
 }

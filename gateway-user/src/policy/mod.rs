@@ -85,6 +85,7 @@ pub struct PolicySet {
     /// Hosts that a permit is for, by their unlisted destination.
     vouched: BTreeSet<String>,
     needs_origins: bool,
+    needs_spent: bool,
 }
 
 /// The policies that can apply to one action.
@@ -120,6 +121,8 @@ struct Rule {
     needs_risks: bool,
     /// Whether it reads `context.moved`.
     needs_origins: bool,
+    /// Whether it reads `context.spent_today_cents` or `context.spent_month_cents`.
+    needs_spent: bool,
     terms: Terms,
 }
 
@@ -215,6 +218,12 @@ impl PolicySet {
     #[must_use]
     pub fn asks_for_origins(&self) -> bool {
         self.needs_origins
+    }
+
+    /// Whether some policy asks what an identity has spent, so that it has to be known of each call.
+    #[must_use]
+    pub fn asks_for_spent(&self) -> bool {
+        self.needs_spent
     }
 
     /// Whether a permit of `action` at a service in these groups may restore.

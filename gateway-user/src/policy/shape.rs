@@ -291,6 +291,8 @@ const APPROVALS: &str = "approvals";
 pub(super) const FINDINGS: &str = "findings";
 /// What goes where it did not come from.
 pub(super) const MOVED: &str = "moved";
+/// What an identity has spent.
+pub(super) const SPENT: [&str; 2] = ["spent_today_cents", "spent_month_cents"];
 /// Whether untrusted content has reached the workload.
 pub(super) const TAINTED: &str = "tainted";
 /// What in a call is known from attacks on models.

@@ -26,15 +26,16 @@ permit (principal, action in Action::"llm", resource == Service::"site");
 permit (principal, action == Action::"http.write", resource == Service::"openai");
 "#;
 
-const DOLLAR: &str =
+pub(super) const DOLLAR: &str =
     "\n[[budget]]\nname = \"agents\"\ngroup = \"agents\"\nusd = 1\nper = \"day\"\n";
 
 /// What the site says it read and wrote for each call; at gpt-5-mini's price of 0.25 and 2 dollars a million, 0.00225 dollars.
-const COUNTS: &str = r#"{"prompt_tokens":1000,"completion_tokens":1000,"total_tokens":2000}"#;
-const COST: f64 = 0.00225;
+pub(super) const COUNTS: &str =
+    r#"{"prompt_tokens":1000,"completion_tokens":1000,"total_tokens":2000}"#;
+pub(super) const COST: f64 = 0.00225;
 
 /// A model that answers in one piece, or in a stream with its counts where they are asked for.
-async fn model(request: Request<Incoming>) -> Response<Answer> {
+pub(super) async fn model(request: Request<Incoming>) -> Response<Answer> {
     let body = request.into_body().collect().await.unwrap().to_bytes();
     let call: Value = serde_json::from_slice(&body).unwrap();
     if call["stream"] != true {
@@ -76,7 +77,7 @@ async fn model(request: Request<Incoming>) -> Response<Answer> {
     )
 }
 
-async fn governed(site: &Site, limits: &str) -> anyhow::Result<Proxy> {
+pub(super) async fn governed(site: &Site, limits: &str) -> anyhow::Result<Proxy> {
     Proxy::with(Setup {
         policies: POLICIES.to_owned(),
         services: site.service(None)? + limits,
@@ -85,7 +86,7 @@ async fn governed(site: &Site, limits: &str) -> anyhow::Result<Proxy> {
     .await
 }
 
-fn call(
+pub(super) fn call(
     client: &Client,
     site: &Site,
     body: &Value,
@@ -98,7 +99,7 @@ fn call(
     )
 }
 
-fn question(extra: Value) -> Value {
+pub(super) fn question(extra: Value) -> Value {
     let mut body = json!({"model": "gpt-5-mini", "max_tokens": 1000, "messages": [{"role": "user", "content": "some words"}]});
     body.as_object_mut()
         .unwrap()
@@ -107,7 +108,7 @@ fn question(extra: Value) -> Value {
 }
 
 /// Dollars, as the ledger would give them to the next daemon, and as the budget knows them.
-async fn spent(proxy: &Proxy) -> anyhow::Result<(f64, f64)> {
+pub(super) async fn spent(proxy: &Proxy) -> anyhow::Result<(f64, f64)> {
     let days = proxy
         .ledger()
         .reader()
@@ -118,7 +119,7 @@ async fn spent(proxy: &Proxy) -> anyhow::Result<(f64, f64)> {
     Ok((recorded as f64 / 1e9, accounts[0].spent as f64 / 1e9))
 }
 
-fn near(one: f64, other: f64) -> bool {
+pub(super) fn near(one: f64, other: f64) -> bool {
     (one - other).abs() < 1e-9
 }
 

@@ -7,6 +7,7 @@ mod bedrock;
 mod budget;
 mod bytes;
 mod certificates;
+mod charged;
 mod client;
 mod coding;
 mod conformance;
