@@ -76,7 +76,7 @@ pub(super) const MODULES: &[Rule] = &[
     },
     Rule {
         module: "spend",
-        may_use: &["amazon", "config", "record"],
+        may_use: &["amazon", "config", "nearest", "record"],
     },
     // The stages.
     Rule {
