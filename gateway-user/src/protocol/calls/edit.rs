@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::{CallsError, Family, Key, Piece, canonical, parse, read};
+use super::{CallsError, Family, Key, Piece, canonical, identity, parse, read};
 use crate::protocol::json::{self, Keys, Kind, Step, splice};
 use crate::protocol::transcript::ToolCall;
 
@@ -76,11 +76,13 @@ impl Put {
 /// all that there are.
 pub(super) fn repeated<'a>(
     data: &str,
-    edits: impl Iterator<Item = &'a Edit> + Clone,
+    edits: impl Iterator<Item = &'a Edit>,
     document: bool,
 ) -> Result<Option<String>, CallsError> {
-    let mut names: Vec<(Vec<Step<'_>>, Cow<'_, str>)> = Vec::new();
-    let mut told: Vec<(Vec<Step<'_>>, bool, Range<usize>)> = Vec::new();
+    let of = edits.map(|edit| (identity(&edit.call), edit));
+    let of: HashMap<(String, String), &Edit> = of.collect();
+    let mut names: HashMap<String, Vec<String>> = HashMap::new();
+    let mut told: Vec<(String, bool, Range<usize>)> = Vec::new();
     json::walk(data, Keys::Unique, |path, kind, range| {
         let [object @ .., Step::Key(key)] = path else {
             return;
@@ -90,39 +92,46 @@ pub(super) fn repeated<'a>(
         if object.iter().any(defined) {
             return;
         }
+        let place = || format!("{object:?}");
         let string = kind == Kind::String;
         if string && (key == "name" || key == "type") {
             let name = json::decode(&data[range]);
             // A call of a tool that OpenAI has defined goes by its type.
             let name = match key == "type" {
-                true => name
-                    .strip_suffix("_call")
-                    .map(|kind| kind.to_owned().into()),
-                false => Some(name),
+                true => name.strip_suffix("_call"),
+                false => Some(&*name),
             };
-            names.extend(name.map(|name| (object.to_vec(), name)));
+            if let Some(name) = name {
+                names.entry(place()).or_default().push(name.to_owned());
+            }
         } else if (string || kind == Kind::Container) && ARGUMENTS.contains(&key.as_ref()) {
-            told.push((object.to_vec(), string, range));
+            told.push((place(), string, range));
         }
     })?;
     let mut changes: Vec<json::Edit> = Vec::new();
-    for (object, string, range) in told {
-        let own = names.iter().filter(|(of, _)| *of == object);
+    for (place, string, range) in told {
         let written = match string {
             true => json::decode(&data[range.clone()]),
             false => Cow::Borrowed(&data[range.clone()]),
         };
-        let edit = edits.clone().find(|edit| {
-            let mut names = own.clone();
-            (document || !written.is_empty()) && names.any(|(_, name)| edit.is_of(name, &written))
-        });
+        if written.is_empty() && !document {
+            continue;
+        }
+        let arguments = canonical(&written);
+        let mut own = names.get(&place).into_iter().flatten();
+        let edit = own.find_map(|name| of.get(&(name.clone(), arguments.clone())));
         if let Some(edit) = edit {
             let new = match string {
                 true => json::encode(&edit.arguments),
                 false => edit.arguments.clone(),
             };
             // What looks like arguments within arguments goes with them.
-            changes.retain(|inner| inner.range.start < range.start);
+            while changes
+                .last()
+                .is_some_and(|inner| inner.range.start >= range.start)
+            {
+                changes.pop();
+            }
             changes.push(json::Edit { range, new });
         }
     }
@@ -147,21 +156,25 @@ pub(super) fn in_pieces(
             places.push((kind == Kind::String, range));
         }
     })?;
-    let mut places = places.into_iter();
+    let mut rest = &places[..];
     let mut changes = Vec::new();
     for Piece { key, arguments, .. } in pieces {
+        let mut put = pending.get_mut(&key);
+        // An empty piece is looked for only where there is no other.
+        if arguments.is_empty() && !put.as_ref().is_some_and(|put| put.empty) {
+            continue;
+        }
         // Both are in the order of the document.
-        let mut rest = places.clone();
-        let found = rest.find(|(string, place)| match string {
+        let found = rest.iter().position(|(string, place)| match string {
             true => json::decode(&data[place.clone()]) == *arguments,
             false => canonical(&data[place.clone()]) == arguments,
         });
-        let Some((string, range)) = found else {
+        let Some(found) = found else {
             continue;
         };
-        places = rest;
-        let put = pending.get_mut(&key);
-        if let Some(put) = put.filter(|put| put.empty == arguments.is_empty()) {
+        let (string, range) = rest[found].clone();
+        rest = &rest[found + 1..];
+        if let Some(put) = put.as_mut().filter(|put| put.empty == arguments.is_empty()) {
             let new = put.next(string);
             changes.push(json::Edit { range, new });
         }
