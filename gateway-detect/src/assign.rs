@@ -9,10 +9,11 @@ mod names;
 mod said;
 mod value;
 
-use said::said;
+pub(super) use said::STRING;
+use said::{END, said};
 use value::{
-    is_argument, is_basic, is_flag, is_known, is_password, is_placeholder, is_plain, is_strong,
-    is_token, is_variable,
+    is_argument, is_basic, is_flag, is_known, is_password, is_placeholder, is_plain, is_signed,
+    is_strong, is_token, is_variable,
 };
 
 use super::Detector;
@@ -72,16 +73,48 @@ pub(super) fn at(place: Place<'_>, kinds: Kinds) -> Verdict {
         return verdict;
     }
     match said(place.behind()) {
-        (Said::Nothing, _) => Verdict::No,
-        (Said::Password, quote) => password(place, quote, kinds.password, 6, is_password),
-        (Said::Known, quote) => password(place, quote, kinds.password, 4, is_known),
-        (Said::Flag, quote) => password(place, quote, kinds.password, 4, is_flag),
-        (Said::Argument, quote) => password(place, quote, kinds.password, 6, is_argument),
-        (Said::Variable, quote) => password(place, quote, kinds.password, 6, is_variable),
-        (Said::Secret, quote) => token(place, quote, SHORTEST_TOKEN, kinds.secret),
-        (Said::Key, quote) => token(place, quote, 24, kinds.secret),
-        (Said::Basic, quote) => token(place, quote, usize::MAX, kinds.basic),
-        (Said::Bearer, quote) => token(place, quote, 14, kinds.bearer),
+        (said, Some(END)) => string(place, said, kinds),
+        (said, quote) => behind(place, said, quote, kinds),
+    }
+}
+
+/// A value that is all of a string, or the first of its words.
+fn string(place: Place<'_>, said: Said, kinds: Kinds) -> Verdict {
+    let verdict = behind(place, said, Some(END), kinds);
+    if verdict != Verdict::No {
+        return verdict;
+    }
+    let word = behind(place, said, None, kinds);
+    let ahead = place.ahead();
+    let reach = &ahead[..ahead.len().min(LONGEST_PASSWORD + 1)];
+    let few = reach.len() < LONGEST_PASSWORD
+        && reach.iter().filter(|byte| **byte == b' ').count() <= MOST_SPACES
+        && !reach.contains(&b'\n');
+    match word {
+        // What is a password with its first word is one with the others.
+        Verdict::Match(detector, _) if few && detector == kinds.password => {
+            if place.whole {
+                Verdict::Match(detector, ahead.len())
+            } else {
+                Verdict::More
+            }
+        }
+        other => other,
+    }
+}
+
+fn behind(place: Place<'_>, said: Said, quote: Option<u8>, kinds: Kinds) -> Verdict {
+    match said {
+        Said::Nothing => Verdict::No,
+        Said::Password => password(place, quote, kinds.password, 6, is_password),
+        Said::Known => password(place, quote, kinds.password, 4, is_known),
+        Said::Flag => password(place, quote, kinds.password, 4, is_flag),
+        Said::Argument => password(place, quote, kinds.password, 6, is_argument),
+        Said::Variable => password(place, quote, kinds.password, 6, is_variable),
+        Said::Secret => token(place, quote, SHORTEST_TOKEN, kinds.secret),
+        Said::Key => token(place, quote, 24, kinds.secret),
+        Said::Basic => token(place, quote, usize::MAX, kinds.basic),
+        Said::Bearer => token(place, quote, 14, kinds.bearer),
     }
 }
 
@@ -162,6 +195,7 @@ fn token(place: Place<'_>, quote: Option<u8>, shortest: usize, detector: Detecto
         return Verdict::Match(detector, value.len());
     }
     match quote {
+        Some(END) if !ended => password(place, quote, detector, shortest, is_signed),
         Some(_) if !ended => password(place, quote, detector, shortest, is_strong),
         _ => Verdict::No,
     }
@@ -252,6 +286,8 @@ pub(super) static BEFORE: Class = Class::from(b"=:\"'` \t\n>(");
 /// What a value may begin with.
 pub(super) static FIRST: Class = Class::alphanumeric_and(b"!#%&*+-./:=?@^_~$");
 const LONGEST_PASSWORD: usize = 128;
+/// What is of more words says something.
+const MOST_SPACES: usize = 2;
 /// Nothing shorter is drawn by a machine.
 const SHORTEST_TOKEN: usize = 12;
 const LONGEST_TOKEN: usize = 400;

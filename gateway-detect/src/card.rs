@@ -8,7 +8,7 @@
 
 use super::Detector;
 use super::checks::luhn;
-use super::place::{Place, Verdict, last};
+use super::place::{LOOKBEHIND, Place, Verdict, last, unanswered};
 use super::table::Table;
 use super::words::Words;
 
@@ -48,7 +48,9 @@ pub(super) fn at(
     let mut odd = false;
     let mut announced = |length: usize| {
         let says = |near: &super::words::Said| near.any(&said.cards) && !near.any(&said.others);
-        says(&words.said(last(place.behind(), NEAR))) || says(&table.said(place, length, words))
+        let mut room = [0; LOOKBEHIND];
+        let behind = unanswered(place.behind(), &mut room);
+        says(&words.said(last(behind, NEAR))) || says(&table.said(place, length, words))
     };
     loop {
         let group = digits(&ahead[end..]);

@@ -54,6 +54,12 @@ pub use set::{Detectors, Name};
 
 use catalogue::CATALOGUE;
 
+/// What to read before a string that is called by `name`: its value begins behind it and ends with the text, whatever signs are in it.
+#[must_use]
+pub fn string_named(name: &str) -> String {
+    format!("{}{name}: ", char::from(assign::STRING))
+}
+
 /// A stretch of text that a detector recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {

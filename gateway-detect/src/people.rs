@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::Detector;
 use super::checks::{self, Check};
-use super::place::{Place, Verdict, last, last_words};
+use super::place::{LOOKBEHIND, Place, Verdict, last, last_words, unanswered};
 use super::table::Table;
 use super::words::Words;
 
@@ -242,7 +242,11 @@ impl People {
                 if small && !row.proves || uneven || !(row.check)(written, &plain[..length]) {
                     continue;
                 }
-                let near = || words.said(last_words(place.behind(), NEAR));
+                let near = || {
+                    let mut room = [0; LOOKBEHIND];
+                    let behind = unanswered(place.behind(), &mut room);
+                    words.said(last_words(behind, NEAR))
+                };
                 let listed = listed || matches!(ahead[usize::from(end)..], [b',', b'0'..=b'9', ..]);
                 if !listed && strong && !small
                     || !listed

@@ -64,7 +64,9 @@ pub(super) fn at(
         let counts = match standing {
             Standing::Alone => Some(true),
             Standing::Apart if apart() => Some(true),
-            _ if announced(length, number.is_plain()) => Some(true),
+            _ if announced(length, number.is_plain()) => {
+                is_measured(rest, place.whole).map(|measured| !measured)
+            }
             _ => is_named(rest, place.whole),
         };
         match counts {
@@ -123,6 +125,22 @@ fn is_named(rest: &[u8], whole: bool) -> Option<bool> {
         (Some(_), [next, ..]) => Some(!next.is_ascii_alphanumeric()),
         (Some(_), []) => Some(true),
     }
+}
+
+/// Whether `rest` begins with a unit, so that what stands before it measures something; `None` while that is open.
+fn is_measured(rest: &[u8], whole: bool) -> Option<bool> {
+    let Some(after) = rest.strip_prefix(b" ") else {
+        return if rest.is_empty() && !whole {
+            None
+        } else {
+            Some(false)
+        };
+    };
+    let length = run(&after[..after.len().min(LONGEST_UNIT + 1)], &ALPHANUMERIC);
+    if length == after.len() && length <= LONGEST_UNIT && !whole {
+        return None;
+    }
+    Some(UNITS.contains(&&after[..length]))
 }
 
 /// Whether a number may end before `rest`; `None` while that is open.
@@ -346,6 +364,12 @@ const NAMES: [&[u8]; 11] = [
     b"landline",
 ];
 const LONGEST_NAME: usize = 9;
+/// What is measured in ranges, as it is written.
+const UNITS: [&[u8]; 23] = [
+    b"mAh", b"Ah", b"mA", b"mW", b"kW", b"Wh", b"px", b"dpi", b"ppi", b"Hz", b"kHz", b"MHz",
+    b"GHz", b"mm", b"cm", b"km", b"ms", b"kB", b"KB", b"MB", b"GB", b"nits", b"rpm",
+];
+const LONGEST_UNIT: usize = 4;
 static GAP: Class = Class::from(b" -(");
 
 #[cfg(test)]

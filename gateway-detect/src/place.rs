@@ -191,6 +191,33 @@ pub(super) fn last_words(text: &[u8], count: usize) -> &[u8] {
     &end[if cut { word.count() } else { 0 }..]
 }
 
+/// What a text still says of what follows it: without the names that have another value, one without digits, which has ended. Of
+/// `tax_id: null, order_id: ` that is `order_id: `.
+pub(super) fn unanswered<'a>(text: &[u8], room: &'a mut [u8; LOOKBEHIND]) -> &'a [u8] {
+    let text = last(text, LOOKBEHIND);
+    let rest = &mut room[..text.len()];
+    rest.copy_from_slice(text);
+    let mut from = 0;
+    for (at, &byte) in text.iter().enumerate() {
+        let begins = matches!(byte, b'{' | b'[' | b'(');
+        let ends = matches!(byte, b',' | b';' | b'}' | b'\n')
+            || matches!(text[at..], [b'.', b' ', b'A'..=b'Z', ..]);
+        if !begins && !ends {
+            continue;
+        }
+        let part = &text[from..at];
+        let name = part.iter().position(|byte| matches!(byte, b':' | b'='));
+        if let Some(name) = name.filter(|_| ends) {
+            let value = part[name + 1..].trim_ascii();
+            if !value.is_empty() && !value.iter().any(u8::is_ascii_digit) {
+                rest[from..=from + name].fill(b',');
+            }
+        }
+        from = at + 1;
+    }
+    rest
+}
+
 /// Membership of every byte in a class.
 #[derive(Debug)]
 pub(super) struct Class([bool; 256]);

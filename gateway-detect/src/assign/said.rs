@@ -22,7 +22,7 @@ pub(super) fn said(behind: &[u8]) -> (Said, Option<u8>) {
         return (Said::Nothing, None);
     }
     let mut rest = behind;
-    let mut quote = None;
+    let mut quote = is_string(behind).then_some(END);
     while let [before @ .., byte @ (b'"' | b'\'' | b'`')] = rest {
         quote = quote.or(Some(*byte));
         rest = before;
@@ -65,6 +65,15 @@ pub(super) fn said(behind: &[u8]) -> (Said, Option<u8>) {
         _ => Said::Nothing,
     };
     (said, quote)
+}
+
+/// Whether right behind a name a string begins that ends with the text: see [`STRING`].
+fn is_string(behind: &[u8]) -> bool {
+    let Some(front) = behind.strip_suffix(b": ") else {
+        return false;
+    };
+    let from = front.iter().rposition(|byte| *byte == STRING);
+    from.is_some_and(|from| !front[from..].windows(2).any(|part| part == b": "))
 }
 
 /// Whether the name before a value is one of the parameters of a web address.
@@ -194,9 +203,9 @@ fn behind_space(rest: &[u8], gap: &[u8], quote: Option<u8>) -> Said {
     let tight = matches!(gap, [b' ', _]);
     let quoted = tight && quote.is_some();
     if tight
-        && quote == Some(b'\'')
-        && ends_with_word(rest, b"identified by")
-        && holds(rest, b"user")
+        && matches!(quote, Some(b'\'' | b'"'))
+        && ends_with_word(rest, b" by")
+        && is_identified(&rest[..rest.len() - 3])
     {
         return Said::Known;
     }
@@ -230,6 +239,17 @@ fn behind_space(rest: &[u8], gap: &[u8], quote: Option<u8>) -> Said {
     }
 }
 
+/// Whether a statement of SQL says of a user how he is known: `… IDENTIFIED`, `… IDENTIFIED WITH some_plugin`.
+fn is_identified(front: &[u8]) -> bool {
+    let plugin = front.len() - single(front).len();
+    let with = front[..plugin].trim_ascii_end();
+    let known = ends_with_word(front, b" identified") || ends_with_word(with, b" identified with");
+    known
+        && [&b"user"[..], b"grant", b"role"]
+            .iter()
+            .any(|word| holds(front, word))
+}
+
 /// Whether the name before `=` is one of the environment's, at the start of a word.
 fn is_variable(before: &[u8]) -> bool {
     let name = word(before);
@@ -237,8 +257,9 @@ fn is_variable(before: &[u8]) -> bool {
         before[..before.len() - name.len()],
         [] | [.., b' ' | b'\n' | b'\t' | b'"' | b'\'' | b'`']
     );
+    let exported = before[..before.len() - name.len()].ends_with(b"export ");
     apart
-        && name.contains(&b'_')
+        && (name.contains(&b'_') || exported)
         && !name
             .iter()
             .any(|byte| byte.is_ascii_lowercase() || b".-".contains(byte))
@@ -301,6 +322,10 @@ fn holds(text: &[u8], word: &[u8]) -> bool {
         .any(|part| part.eq_ignore_ascii_case(word))
 }
 
+/// Stands before the name of a string that ends with the text: the first byte of what is such a text in ASCII.
+pub(crate) const STRING: u8 = 0x02;
+/// What would end it, in ASCII: no text has it.
+pub(super) const END: u8 = 0x03;
 /// What servers call the cookie of a session.
 const FRAMEWORKS: [&str; 5] = [
     "phpsessid",

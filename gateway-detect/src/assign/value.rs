@@ -11,12 +11,12 @@ pub(super) fn is_password(value: &[u8], quoted: bool) -> bool {
     let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
     let signs = value
         .iter()
-        .filter(|byte| !byte.is_ascii_alphanumeric() && !b"_-.".contains(byte))
+        .filter(|byte| byte.is_ascii_punctuation() && !b"_-.".contains(byte))
         .count();
     let code =
         value.iter().any(|byte| b"(){}[]|".contains(byte)) || (!quoted && is_path_of_names(value));
-    // `"password", "Password:"` is a label.
-    let label = quoted && value.ends_with(b":") && digits == 0 && signs == 1;
+    // `"password", "Password:"` is a label, `"password": "Forgot?"` a question.
+    let label = matches!(value, [.., b':' | b'!' | b'?']) && digits == 0 && signs == 1;
     let enough = (digits > 0 || signs > 0) && !label;
     !code
         && enough
@@ -132,7 +132,7 @@ pub(super) fn is_known(value: &[u8], quoted: bool) -> bool {
         .unwrap_or(value.len());
     let lower = value.to_ascii_lowercase();
     let code = !quoted
-        && (is_path_of_names(&value[..name])
+        && (is_path_of_names(&value[..name]) && !has_all_kinds(&value[..name])
             || lower.ends_with(b"password") && value.iter().all(u8::is_ascii_alphabetic));
     !code
         && !is_placeholder(value)
@@ -164,7 +164,8 @@ pub(super) fn is_variable(value: &[u8], quoted: bool) -> bool {
         ]
         .iter()
         .any(says);
-    word || is_password(value, quoted)
+    let path = is_path_of_names(value) && has_all_kinds(value) && is_known(value, quoted);
+    word || path || is_password(value, quoted)
 }
 
 /// Whether a value in quotes that has signs which tokens have not is a secret by its characters.
@@ -182,6 +183,19 @@ pub(super) fn is_strong(value: &[u8], _quoted: bool) -> bool {
         && !value.contains(&b';')
         && !value.windows(3).any(|part| part == b"://")
         && entropy(value) >= 3.5
+}
+
+/// Whether a whole string that has signs which tokens have not is a secret: by its characters, or without the signs.
+pub(super) fn is_signed(value: &[u8], quoted: bool) -> bool {
+    let sign = |byte: &&u8| b",;:<>'\"".contains(byte);
+    let plain: Vec<u8> = value.iter().filter(|byte| !sign(byte)).copied().collect();
+    let few = value.len() - plain.len() <= 3 && plain.len() >= 16;
+    is_strong(value, quoted)
+        || few
+            && value.iter().all(u8::is_ascii_graphic)
+            && !is_placeholder(value)
+            && !value.windows(3).any(|part| part == b"://")
+            && is_token(&plain, quoted)
 }
 
 /// Whether it is a user and a password in base 64, as clients of registries keep them.
@@ -240,6 +254,7 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
     matches!(value, [b'$' | b'{' | b'<' | b'[' | b'%' | b'@' | b'&', ..])
         || is_filler(value)
         || is_expression(value)
+        || is_reference(&lower)
         || PLACEHOLDERS.iter().any(|word| has(&word.as_bytes()))
         || matches!(value, [.., b'%', b's' | b'd' | b'r'])
         || lower.windows(4).any(|part| {
@@ -249,6 +264,14 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
         || b"0123456789012345678901234567890"
             .windows(value.len().min(31))
             .any(|part| part == value && value.len() > 8)
+}
+
+/// Whether it says where a secret is kept: the address of a store of secrets, a variable, a file.
+fn is_reference(lower: &[u8]) -> bool {
+    STORES.iter().any(|store| {
+        let place = lower.strip_prefix(store.as_bytes());
+        place.is_some_and(|place| place.len() > 1)
+    })
 }
 
 /// Whether it is a regular expression: it has a range of characters, a class of them, or a count.
@@ -271,6 +294,24 @@ fn is_expression(value: &[u8]) -> bool {
     ranges || classes() || counts()
 }
 
+/// What begins the address of a secret.
+const STORES: [&str; 15] = [
+    "op://",
+    "vault:",
+    "ref+",
+    "arn:aws",
+    "env:",
+    "env://",
+    "ssm:",
+    "file:/",
+    "keyring:",
+    "keychain:",
+    "secretsmanager:",
+    "gcp-sm:",
+    "sm://",
+    "awssm:",
+    "akv:",
+];
 /// What stands for a password in manuals.
 const PLAIN: [&[u8]; 7] = [
     b"pass",

@@ -93,3 +93,23 @@ fn other_numbers_are_left_alone() {
         is_found_however_cut(text);
     }
 }
+
+#[test]
+fn what_is_measured_is_no_number() {
+    for text in [
+        "Phone battery 4500-5000 mAh",
+        "Mobile 1024-1280 px",
+        "mobile 5G 3500-3700 MHz",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+        is_found_however_cut(text);
+    }
+    for text in [
+        "Phone 4500-5000",
+        "Mobile 4500-5000 please",
+        "Phone: 4500-5000 m",
+    ] {
+        assert_eq!(numbers(text), ["4500-5000"], "{text}");
+        is_found_however_cut(text);
+    }
+}

@@ -166,3 +166,32 @@ fn numbers_of_programs_are_no_cards_and_languages_no_banks() {
         is_found(text, detector);
     }
 }
+
+#[test]
+fn a_name_with_a_value_of_its_own_announces_no_other_number() {
+    for text in [
+        "{\"tax_id\": null, \"order_id\": 123456789}",
+        "{\"ssn\": \"\", \"account_id\": \"536221847\"}",
+        "bsn: null, id=111222333",
+        "PESEL: brak, nr 44051401359",
+        "pesel: brak\nnr: 44051401359",
+        "Partita IVA: da definire. Codice articolo 12345678903",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+        is_found_however_cut(text);
+    }
+    for (text, number) in [
+        ("{\"type\": \"ssn\", \"value\": \"536221847\"}", "536221847"),
+        ("{\"person\": \"Ada\", \"ssn\": \"536221847\"}", "536221847"),
+        (
+            "{\"ssn\": {\"kind\": \"own\", \"number\": \"536221847\"}}",
+            "536221847",
+        ),
+        ("PESEL: 44051401359", "44051401359"),
+        ("PESEL:\n44051401359", "44051401359"),
+    ] {
+        assert_eq!(found(text).len(), 1, "{text}");
+        assert_eq!(found(text)[0].1, number, "{text}");
+        is_found_however_cut(text);
+    }
+}

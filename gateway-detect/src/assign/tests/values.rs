@@ -1,6 +1,7 @@
 //! Values that are passwords and tokens by where they stand and how they look, and values that are none.
 
 use super::{PASSWORD, is_found};
+use crate::string_named;
 use crate::tests::{found, is_found_however_cut};
 
 #[test]
@@ -153,6 +154,93 @@ fn what_is_called_some_key_is_one_if_it_is_long_and_random() {
         "sort-key: q7Zk2mWv9Rt4Lx8Bn3Hc5Jp6",
         "publicKey: q7Zk2mWv9Rt4Lx8Bn3Hc5Jp6",
         "monkey: q7Zk2mWv9Rt4Lx8Bn3Hc5Jp6",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+    }
+}
+
+#[test]
+fn a_string_behind_its_name_is_all_of_a_password() {
+    for value in [
+        "Pa55w.rd2026",
+        "my.Secret9",
+        "Gr8,Passw0rd!",
+        "ab;cd9!Xq",
+        "Xk9<mQ2>vL7",
+        "pass'w0rd!x",
+        "kq\"w0rd!x",
+        "Passwörter1",
+        "Tr0ub4dor&3 x",
+    ] {
+        let text = string_named("password") + value;
+        assert_eq!(found(&text), [("password".into(), value.into())], "{text}");
+        is_found_however_cut(&text);
+    }
+    let text = string_named("token") + "ab;8YibT2qLw9ZrKx4Vn";
+    assert_eq!(found(&text)[0].1, "ab;8YibT2qLw9ZrKx4Vn");
+    is_found_however_cut(&text);
+    let text = string_named("password") + "Winter77! is what Ada has chosen for it";
+    assert_eq!(found(&text)[0].1, "Winter77!");
+    is_found_however_cut(&text);
+    for value in [
+        "Contraseña",
+        "Hasło",
+        "Forgot?",
+        "Passwort!",
+        "Must have 8 letters",
+        "",
+    ] {
+        let text = string_named("password") + value;
+        assert_eq!(found(&text), [], "{text}");
+    }
+}
+
+#[test]
+fn where_a_secret_is_kept_is_none() {
+    for value in [
+        "op://Prod/db/password1",
+        "vault:secret/data/app2#pw",
+        "ref+vault://secret/app2#/pw",
+        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app-Ab12Cd",
+        "env:DB_PASS1",
+        "ssm:/prod/db2/password",
+        "file:///run/secrets/db2",
+        "keyring:app2",
+        "gcp-sm://app2/db",
+    ] {
+        for text in [
+            format!("password: {value}"),
+            format!("password = \"{value}\""),
+            format!("DB_PASSWORD={value}"),
+            format!("api_token: '{value}'"),
+            string_named("password") + value,
+        ] {
+            assert_eq!(found(&text), [], "{text}");
+        }
+    }
+}
+
+#[test]
+fn signs_of_names_are_in_passwords_where_nothing_else_stands() {
+    for text in [
+        "Server=db;Password=@;",
+        "DB_PASSWORD=@\n",
+        "export PGPASSWORD=@\n",
+    ] {
+        is_found(text, "vR3.kT9.pQ2", "password");
+    }
+    for text in [
+        "GRANT ALL ON app.* TO app IDENTIFIED BY '@';",
+        "CREATE USER app IDENTIFIED BY \"@\";",
+        "ALTER USER app IDENTIFIED WITH native_hash BY '@';",
+    ] {
+        is_found(text, "Winter77", "password");
+    }
+    for text in [
+        "Server=db;Password=settings.db.password;",
+        "DB_PASSWORD=settings.db.password",
+        "rows identified by 'Winter77'",
+        "PASS=true",
     ] {
         assert_eq!(found(text), [], "{text}");
     }
