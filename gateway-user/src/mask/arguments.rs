@@ -5,7 +5,8 @@
 //! strings. A model may write what is not JSON: from there on everything is one text.
 
 use super::Set;
-use super::document::{LONGEST_KEY, announce, number};
+use super::above::Above;
+use super::document::{LONGEST_KEY, number};
 use super::text::{Part, Text, keep};
 use crate::detect::Finding;
 use crate::protocol::json::{self, Unit};
@@ -13,9 +14,11 @@ use crate::protocol::json::{self, Unit};
 /// The arguments of one call.
 pub(super) struct Arguments {
     at: At,
-    /// What the last string says, as far as it can be a key, and whether a colon followed.
+    above: Above,
+    /// What the last string says, as far as it can be a key.
     key: String,
-    colon: bool,
+    /// Whether the next string of the object that is open is a value.
+    value: bool,
 }
 
 enum At {
@@ -33,8 +36,9 @@ impl Arguments {
     pub(super) fn new() -> Self {
         Self {
             at: At::Structure,
+            above: Above::default(),
             key: String::new(),
-            colon: false,
+            value: true,
         }
     }
 
@@ -65,6 +69,11 @@ impl Arguments {
                     if string.ended {
                         text.finish(set, found, out);
                         keep(1, out);
+                        if self.value {
+                            self.above.says(&self.key);
+                        } else {
+                            self.above.key(&self.key);
+                        }
                         rest = &rest[string.end + 1 - before..];
                         self.at = At::Structure;
                     } else {
@@ -74,6 +83,7 @@ impl Arguments {
                 }
                 At::Bare(word) if is_structure(next) => {
                     bare(word, set, found, out);
+                    self.above.says("");
                     self.at = At::Structure;
                 }
                 At::Bare(word) if continues(word, next) => {
@@ -108,18 +118,25 @@ impl Arguments {
     }
 
     fn structure(&mut self, next: char, set: &Set, found: &mut Vec<Finding>) {
-        if next == '"' {
-            let key = if self.colon {
-                announce(&self.key)
-            } else {
-                String::new()
-            };
-            let text = Text::string(&key, set, found);
-            self.at = At::String(Box::new(text), String::new());
-            self.key.clear();
-        }
-        if !is_space(next) {
-            self.colon = next == ':';
+        match next {
+            '"' => {
+                let key = if self.value {
+                    self.above.announce()
+                } else {
+                    String::new()
+                };
+                let text = Text::string(&key, set, found);
+                self.at = At::String(Box::new(text), String::new());
+                self.key.clear();
+            }
+            '{' | '[' => {
+                self.above.open(next == '[');
+                self.value = next == '[';
+            }
+            '}' | ']' => self.above.close(),
+            ':' => self.value = true,
+            ',' => self.value = self.above.is_list(),
+            _ => {}
         }
     }
 }

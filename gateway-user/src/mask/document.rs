@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::above::{Above, announce};
 use super::places::{coded, is_likelihoods, is_sound, is_vector};
 use super::{MaskError, Set, Shape, head, otlp, parts, protobuf};
 use crate::base64;
@@ -143,8 +144,11 @@ fn document(
         Keys::Any
     };
     let (mut edits, mut likelihoods, mut renamed) = (Vec::new(), Vec::new(), HashMap::new());
-    let mut failed = None;
+    let (mut failed, mut above) = (None, Above::default());
     json::walk(text, keys, |path, kind, range| {
+        if kind != Kind::Key {
+            above.place(path);
+        }
         if kind == Kind::Container && is_likelihoods(shape, path) {
             likelihoods.push(range);
         } else if shape == Shape::OpenAiRealtime
@@ -166,12 +170,19 @@ fn document(
                 Ok(None) => {}
                 Err(error) => failed = Some(error),
             }
-        } else if let Some(mut new) = literal(&text[range.clone()], path, kind, nested, set, found)
-        {
-            if kind == Kind::Key {
-                new = distinct(new, path, &mut renamed);
+        } else {
+            let written = &text[range.clone()];
+            if let Some(mut new) = literal(written, &above, kind, nested, set, found) {
+                if kind == Kind::Key {
+                    new = distinct(new, path, &mut renamed);
+                }
+                edits.push(Edit { range, new });
             }
-            edits.push(Edit { range, new });
+            match kind {
+                Kind::String => above.says(&json::decode(written)),
+                Kind::Number | Kind::Word | Kind::Container => above.says(""),
+                Kind::Key => {}
+            }
         }
     })?;
     if let Some(error) = failed {
@@ -204,24 +215,18 @@ fn distinct(
 /// Masks one literal of a JSON text; `None` where it stays as it is.
 pub(super) fn literal(
     written: &str,
-    path: &[Step<'_>],
+    above: &Above,
     kind: Kind,
     nested: u8,
     set: &Set,
     found: &mut Vec<Finding>,
 ) -> Option<String> {
-    match (kind, path.last()) {
-        (Kind::String, Some(Step::Key(key))) => string(written, &announce(key), nested, set, found),
-        (Kind::Key | Kind::String, _) => string(written, "", nested, set, found),
-        (Kind::Number, _) => number(written, set, found),
-        (Kind::Word | Kind::Container, _) => None,
+    match kind {
+        Kind::String => string(written, &above.announce(), nested, set, found),
+        Kind::Key => string(written, "", nested, set, found),
+        Kind::Number => number(written, set, found),
+        Kind::Word | Kind::Container => None,
     }
-}
-
-/// What a detector reads before a value: some values are secret by their name only.
-pub(super) fn announce(key: &str) -> String {
-    let key = &key[..key.floor_char_boundary(LONGEST_KEY)];
-    format!("{key}: ")
 }
 
 /// A number that is a finding becomes a string, unless its surrogate is a number too.

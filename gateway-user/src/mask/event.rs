@@ -11,6 +11,7 @@ mod responses;
 
 use std::ops::Range;
 
+use super::above::Above;
 use super::document::{Edit, NESTED, literal};
 use super::places::is_logprobs;
 use super::{MaskError, Set, Shape};
@@ -189,9 +190,11 @@ impl Document<'_> {
     /// Masks a literal that is a text of its own.
     fn other(&self, token: &Token<'_>, reading: &mut Reading, set: &Set, found: &mut Vec<Finding>) {
         let range = token.range.clone();
+        let mut above = Above::default();
+        above.place(&token.path);
         let new = literal(
             &self.data[range.clone()],
-            &token.path,
+            &above,
             token.kind,
             NESTED,
             set,

@@ -16,6 +16,7 @@ use crate::protocol::json::JsonError;
 use crate::protocol::multipart::Boundary;
 use crate::protocol::sse::SseError;
 
+mod above;
 mod arguments;
 mod content;
 mod document;

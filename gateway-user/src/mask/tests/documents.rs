@@ -316,3 +316,71 @@ fn what_waits_for_a_part_that_does_not_go_on_is_limited() {
     assert_eq!(pushed, [true, true, true, false]);
     assert!(out.is_empty());
 }
+
+#[test]
+fn a_value_is_told_by_what_stands_above_it_and_beside_it() {
+    let drawn = concat!("q7Zk2mWv9Rt4", "Lx8Bn3Hc");
+    for (text, values) in [
+        (r#"{"password":"my.Secret9"}"#, &["my.Secret9"][..]),
+        (r#"{"password":"Xk9<m\"Q2>vL7"}"#, &[r#"Xk9<m\"Q2>vL7"#]),
+        (r#"{"password":"Tr0ub4dor&3 x"}"#, &["Tr0ub4dor&3 x"]),
+        (
+            r#"{"env":[{"name":"A","value":"b"},{"name":"DB_PASSWORD","value":"my.Secret9"}]}"#,
+            &["my.Secret9"],
+        ),
+        (
+            r#"[{"key":"password","value":"Winter,77"}]"#,
+            &["Winter,77"],
+        ),
+        (
+            r#"{"ParameterKey":"DbPassword","ParameterValue":"Winter,77"}"#,
+            &["Winter,77"],
+        ),
+        (r#"{"headers":[{"name":"X-Api-Key","value":"@"}]}"#, &["@"]),
+        (
+            r#"{"password":["Winter,77",{"a":1},"Winter;78"]}"#,
+            &["Winter,77", "Winter;78"],
+        ),
+        (r#"{"api_keys":["@"]}"#, &["@"]),
+        (r#"{"password":{"value":"Winter,77"}}"#, &["Winter,77"]),
+        (r#"{"ssn":["536221847"]}"#, &["536221847"]),
+        (r#"{"phone":{"number":"4155552671"}}"#, &["4155552671"]),
+        (
+            r#"{"cmd":["mysql","--password","Tr0ub4dor3"]}"#,
+            &["Tr0ub4dor3"],
+        ),
+    ] {
+        let text = text.replace('@', drawn);
+        let masked = body_of(&text, Shape::Json);
+        for value in values {
+            let value = value.replace('@', drawn);
+            assert!(
+                text.contains(&value) && !masked.contains(&value),
+                "{masked}"
+            );
+        }
+        assert_eq!(
+            masked.matches("[REDACTED:").count(),
+            values.len(),
+            "{masked}"
+        );
+        assert!(serde_json::from_str::<serde_json::Value>(&masked).is_ok());
+        // In the arguments of a call as well, however they are cut.
+        let pieces: Vec<String> = text.chars().map(String::from).collect();
+        let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+        for pieces in [&pieces[..], &[text.as_str()]] {
+            assert_eq!(arguments(pieces), masked, "{text}");
+        }
+    }
+    for text in [
+        r#"{"name":"DB_PASSWORD","kind":"my.Secret9"}"#,
+        r#"[{"name":"password"},{"value":"Winter,77"}]"#,
+        r#"{"cmd":["--password",7,"Tr0ub4dor3"]}"#,
+        r#"{"cmd":["--password",{},"Tr0ub4dor3"]}"#,
+        r#"{"password":{"rule":"Winter,77"}}"#,
+        r#"{"login":{"password":"Hasło","hint":"Forgot?"}}"#,
+    ] {
+        assert_eq!(body_of(text, Shape::Json), text);
+        assert_eq!(arguments(&[text]), text);
+    }
+}

@@ -1,5 +1,6 @@
 //! Random answers with findings in them, in random deltas, in random network chunks.
 
+use super::super::above::Above;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -170,9 +171,25 @@ fn expected(text: &str, set: &Set) -> String {
 
 /// What a document has to become. `rename` is told each key that is masked, in the order of the document.
 fn expected_value(value: &Value, set: &Set, rename: &mut impl FnMut(String) -> String) -> Value {
+    expected_below(value, &mut Above::default(), set, rename)
+}
+
+fn expected_below(
+    value: &Value,
+    above: &mut Above,
+    set: &Set,
+    rename: &mut impl FnMut(String) -> String,
+) -> Value {
     match value {
-        Value::String(text) => Value::from(expected(text, set)),
+        Value::String(text) => {
+            // A value is read behind what tells what it is.
+            let announced = above.announce();
+            let masked = expected(&(announced.clone() + text), set);
+            above.says(text);
+            Value::from(&masked[expected(&announced, set).len()..])
+        }
         Value::Number(number) => {
+            above.says("");
             let found = detect::scan(&number.to_string(), set.detectors());
             let masked = found.iter().find(|finding| set.takes(finding, String::new));
             masked.map_or_else(
@@ -180,30 +197,33 @@ fn expected_value(value: &Value, set: &Set, rename: &mut impl FnMut(String) -> S
                 |finding| Value::from(super::super::placeholder(finding)),
             )
         }
-        Value::Array(values) => values
-            .iter()
-            .map(|value| expected_value(value, set, rename))
-            .collect(),
+        Value::Array(values) => {
+            above.open(true);
+            let values = values
+                .iter()
+                .map(|value| expected_below(value, above, set, rename))
+                .collect();
+            above.close();
+            values
+        }
         Value::Object(members) => {
+            above.open(false);
             let member = |(key, value): (&String, &Value)| {
                 let mut new = expected(key, set);
                 if new != *key {
                     new = rename(new);
                 }
-                // A value is read behind its key.
-                let announced = super::super::document::announce(key);
-                let value = match value {
-                    Value::String(text) => {
-                        let masked = expected(&(announced.clone() + text), set);
-                        Value::from(&masked[expected(&announced, set).len()..])
-                    }
-                    other => expected_value(other, set, rename),
-                };
-                (new, value)
+                above.key(key);
+                (new, expected_below(value, above, set, rename))
             };
-            members.iter().map(member).collect()
+            let members = members.iter().map(member).collect();
+            above.close();
+            members
         }
-        other => other.clone(),
+        other => {
+            above.says("");
+            other.clone()
+        }
     }
 }
 
