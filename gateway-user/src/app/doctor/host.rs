@@ -54,17 +54,6 @@ pub(super) fn kernel(pins: &Path) -> Vec<Finding> {
         .collect()
 }
 
-/// Nothing rests on it yet.
-pub(super) fn lsm() -> Finding {
-    let list = std::fs::read_to_string("/sys/kernel/security/lsm");
-    let found = match list {
-        Ok(list) if list.trim().split(',').any(|name| name == "bpf") => "available",
-        Ok(_) => "not in the kernel's list",
-        Err(_) => "cannot be told: securityfs is not mounted, or not readable",
-    };
-    Finding::new("LSM programs", State::Note, found, "")
-}
-
 /// A clock that lags behind the files of this installation makes certificates invalid.
 pub(super) fn clock(config: &Path) -> Finding {
     let own = std::env::current_exe().ok();

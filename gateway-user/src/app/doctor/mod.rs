@@ -72,7 +72,6 @@ pub fn examine(path: &Path, status: &Result<Value, String>) -> Vec<Finding> {
     let pins = pins.unwrap_or_else(|_| "/sys/fs/bpf/tollgate".into());
     findings.extend(host::kernel(&pins));
     findings.extend([
-        host::lsm(),
         host::clock(path),
         host::resolvers(
             config
@@ -226,6 +225,13 @@ mod tests {
         ));
         assert!(find(&findings, "kernel").is_some());
         assert!(find(&findings, "daemon").is_some_and(|found| found.state == State::Note));
+        let checks: std::collections::BTreeSet<_> =
+            findings.iter().map(|finding| &finding.check).collect();
+        assert_eq!(
+            checks.len(),
+            findings.len(),
+            "one is there twice: {findings:#?}"
+        );
         for finding in &findings {
             let told = finding.state != State::Fail || !finding.remedy.is_empty();
             assert!(told, "nobody learns what to do about {finding:?}");
