@@ -8,9 +8,9 @@ use clap::{Args, Subcommand};
 
 use super::explain::{Explained, Record};
 use super::{Common, Failure, out, policy};
-use crate::config::Config;
+use crate::config::{Config, LLM_GROUP};
 use crate::control::{ClientError, Request, call};
-use crate::policy::{PolicyError, PolicySet, Query};
+use crate::policy::{Known, PolicyError, PolicySet, Query};
 use crate::spend::Prices;
 
 #[derive(Subcommand)]
@@ -60,8 +60,10 @@ pub(super) fn run(common: &Common, command: Command) -> Result<ExitCode, Failure
                 code: 4,
                 message: error.to_string(),
             })?;
+            let known = known(&config);
             out::print(policy::check(
                 &flags.policies.unwrap_or(config.paths.policies),
+                &known,
             )?)?;
             Ok(ExitCode::SUCCESS)
         }
@@ -72,6 +74,25 @@ pub(super) fn run(common: &Common, command: Command) -> Result<ExitCode, Failure
         }
         Command::Explain(flags) => explain(common, &common.load()?, flags),
         Command::Reload => reload(common),
+    }
+}
+
+/// What policies can name.
+fn known(config: &Config) -> Known {
+    let services = || config.catalog.services();
+    let built_in = [LLM_GROUP, UNLISTED].map(str::to_owned);
+    Known {
+        identities: config.identities.iter().map(|of| of.id.clone()).collect(),
+        groups: config
+            .identities
+            .iter()
+            .flat_map(|of| of.groups.clone())
+            .collect(),
+        services: services().map(|of| of.name.clone()).collect(),
+        service_groups: services()
+            .flat_map(|of| of.groups.clone())
+            .chain(built_in)
+            .collect(),
     }
 }
 
@@ -94,7 +115,7 @@ fn reload(common: &Common) -> Result<ExitCode, Failure> {
 fn test(config: &Config, folder: &std::path::Path) -> Result<ExitCode, Failure> {
     let services = |name: &str| match config.catalog.named(name) {
         Some(service) => service.groups.clone(),
-        None => vec!["unlisted".to_owned()],
+        None => vec![UNLISTED.to_owned()],
     };
     let identities = |id: &str| config.identity(id).map(|identity| identity.groups.clone());
     let tested = policy::test(folder, &services, &identities).map_err(|error| Failure {
@@ -136,6 +157,9 @@ fn explain(common: &Common, config: &Config, flags: Explain) -> Result<ExitCode,
     }
     Ok(ExitCode::SUCCESS)
 }
+
+/// The group of destinations that no service lists.
+const UNLISTED: &str = "unlisted";
 
 impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Self {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::policy::cases::{self, CaseError};
-use crate::policy::{PolicyError, PolicySet};
+use crate::policy::{Known, PolicyError, PolicySet};
 
 /// What `policy test` prints.
 #[derive(Debug)]
@@ -17,11 +17,11 @@ pub(super) struct Tested {
     pub(super) failed: usize,
 }
 
-/// `policy check`: loads the set and says what is in it.
+/// `policy check`: loads the set and says what is in it, and which of its names `known` does not have.
 ///
 /// # Errors
 /// [`PolicyError`] with all problems, by file and line.
-pub(super) fn check(policies_dir: &Path) -> Result<String, PolicyError> {
+pub(super) fn check(policies_dir: &Path, known: &Known) -> Result<String, PolicyError> {
     let set = PolicySet::load(policies_dir)?;
     let mut text = format!(
         "loaded {} from {}, version {}\n",
@@ -49,7 +49,8 @@ pub(super) fn check(policies_dir: &Path) -> Result<String, PolicyError> {
             &format!("  detector {} in class {}", own.id(), own.class()),
         );
     }
-    for warning in set.warnings() {
+    let undefined = set.undefined_names(known);
+    for warning in set.warnings().iter().chain(&undefined) {
         line(&mut text, &format!("warning: {warning}"));
     }
     Ok(text)
@@ -165,11 +166,55 @@ expect = "deny"
         assert_eq!(tested.failed, 1);
     }
 
+    fn known() -> Known {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Known {
+            identities: names(&["research-agent"]),
+            groups: names(&["agents"]),
+            services: names(&["house", "openai"]),
+            service_groups: names(&["llm", "unlisted"]),
+        }
+    }
+
+    #[test]
+    fn check_warns_of_names_that_the_configuration_does_not_define() {
+        let policies = r#"
+@id("scope") permit (principal == Identity::"reserch-agent", action, resource == Service::"hosue");
+@id("groups") permit (principal in Group::"agnts", action, resource in ServiceGroup::"lmm");
+@id("again") forbid (principal in Group::"agnts", action, resource) when { resource == Service::"elsewhere" };
+@id("fine") permit (principal == Identity::"research-agent", action, resource)
+when { resource in [Service::"example.com:8443", Service::"house"] || resource in [ServiceGroup::"unlisted", ServiceGroup::"llm"] };
+"#;
+        let dir = folder(policies, "");
+        let text = check(dir.path(), &known()).unwrap();
+        let mut warned: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("warning: "))
+            .map(|line| line.rsplit_once("chat.cedar:").unwrap().1)
+            .collect();
+        warned.sort_unstable();
+        assert_eq!(
+            warned,
+            [
+                "2: policy \"scope\": the configuration defines no Identity::\"reserch-agent\": did you mean research-agent?",
+                "2: policy \"scope\": the configuration defines no Service::\"hosue\": did you mean house?",
+                "3: policy \"groups\": the configuration defines no Group::\"agnts\": did you mean agents?",
+                "3: policy \"groups\": the configuration defines no ServiceGroup::\"lmm\": did you mean llm?",
+                "4: policy \"again\": the configuration defines no Service::\"elsewhere\"",
+            ]
+        );
+        assert!(
+            !check(folder(CHAT, "").path(), &known())
+                .unwrap()
+                .contains("warning")
+        );
+    }
+
     #[test]
     fn check_counts_policies_by_action_and_shows_warnings() {
         let impossible = "@id(\"odd\")\npermit (principal, action, resource)\nwhen { false };\n";
         let dir = folder(&[CHAT, MASK, impossible].concat(), "");
-        let text = check(dir.path()).unwrap();
+        let text = check(dir.path(), &known()).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].starts_with("loaded 3 policies from "), "{text}");
         assert_eq!(lines[1], "  connect        1 policy");
@@ -181,7 +226,7 @@ expect = "deny"
         );
         let broken = folder("permit (principal, action, resource);", "");
         assert!(
-            check(broken.path())
+            check(broken.path(), &known())
                 .unwrap_err()
                 .to_string()
                 .contains("chat.cedar:1: a policy needs a name")

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, Identity, check_name, raw};
+use super::{Catalog, ConfigError, Identity, check_name, raw};
 
 /// What may be spent on calls of models in a day or a month.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,11 +149,20 @@ pub(super) fn budgets(
 pub(super) fn rates(
     raw: Vec<raw::Rate>,
     identities: &[Arc<Identity>],
+    catalog: &Catalog,
 ) -> Result<Vec<RateLimit>, ConfigError> {
     raw.into_iter()
         .map(|rate| {
             if rate.requests == 0 {
                 return Err(ConfigError::NoRequests);
+            }
+            // A destination that no service lists is its own name, `name:port`.
+            let unknown = |name: &&String| catalog.named(name).is_none() && !name.contains(':');
+            if let Some(name) = rate.service.as_ref().filter(unknown) {
+                return Err(ConfigError::UnknownService {
+                    name: name.clone(),
+                    nearest: catalog.nearest(name),
+                });
             }
             Ok(RateLimit {
                 whose: Whose::check("rate", rate.identity, rate.group, identities)?,

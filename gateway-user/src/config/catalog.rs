@@ -9,6 +9,7 @@ use std::sync::Arc;
 use self::built_in::BUILT_IN;
 pub use self::held::{ClientCertificate, HeldCredential, Presentation};
 use super::{ConfigError, check_name, raw};
+use crate::nearest::nearest;
 
 /// How a destination is spoken to; part of what makes two destinations different.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -166,6 +167,15 @@ impl Catalog {
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Arc<Service>> {
         self.services.iter().find(|service| service.name == name)
+    }
+
+    /// The name of a service that a mistyped one was meant to be.
+    #[must_use]
+    pub fn nearest(&self, name: &str) -> Option<String> {
+        nearest(
+            name,
+            self.services.iter().map(|service| service.name.as_str()),
+        )
     }
 
     /// How many services the configuration itself lists.

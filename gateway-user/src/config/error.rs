@@ -72,6 +72,11 @@ pub enum ConfigError {
     CaName { whose: String, text: String },
     #[error("run = \"{}\" is too long for a socket in it: choose a path below 95 bytes", run.display())]
     RunTooLong { run: PathBuf },
+    #[error("a rate is for service \"{name}\", which neither the configuration nor the built-in catalog has{}", nearest.as_ref().map_or_else(String::new, |known| format!(": did you mean {known}?")))]
+    UnknownService {
+        name: String,
+        nearest: Option<String>,
+    },
     #[error("a {what} is for one identity, for one group, or, with neither, for everybody")]
     Whose { what: &'static str },
     #[error(

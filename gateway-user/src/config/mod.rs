@@ -178,7 +178,7 @@ impl Config {
         workload::check_apart(&workloads)?;
         let catalog = Arc::new(Catalog::new(raw.service, base)?);
         let budgets = budget::budgets(raw.budget, &identities)?;
-        let rates = budget::rates(raw.rate, &identities)?;
+        let rates = budget::rates(raw.rate, &identities, &catalog)?;
         Ok(Self {
             paths,
             metrics: raw.metrics.listen,
@@ -315,6 +315,10 @@ mod tests {
             (
                 "[[identity]]\nid = \"a\"\n[[workload]]\nidentity = \"a\"\nunit = \"x.timer\"\n",
                 "x.timer",
+            ),
+            (
+                "[[rate]]\nservice = \"opnai\"\nrequests = 1\nper = \"minute\"\n",
+                "did you mean openai?",
             ),
             ("[paths\n", "line 1"),
         ] {

@@ -135,6 +135,12 @@ pub enum Fault {
         "when the optional fact {fact} is missing this permits more: test for it in `permit ... when` or `forbid ... unless`"
     )]
     Absence { fact: String },
+    #[error("the configuration defines no {kind}::\"{name}\"{}", hint(nearest.as_deref()))]
+    Undefined {
+        kind: &'static str,
+        name: String,
+        nearest: Option<String>,
+    },
     #[error("the policy applies to no action: for a group of actions write `action in`")]
     NoAction,
 }

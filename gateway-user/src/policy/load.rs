@@ -16,7 +16,7 @@ use cedar_policy::{Policy, PolicyId, ValidationMode, Validator, pst};
 use super::error::{Fault, Place, PolicyError, Problem};
 use super::evaluate::Types;
 use super::vocabulary::{self, SCHEMA, Vocabulary};
-use super::{PolicySet, Rule, annotation, depth, detectors, lookup, shape, slice};
+use super::{PolicySet, Rule, annotation, depth, detectors, lookup, names, shape, slice};
 use crate::detect::Detectors;
 
 /// One policy file.
@@ -45,11 +45,8 @@ pub(super) fn read(dir: &Path) -> Result<Vec<Source>, PolicyError> {
         let hidden = path
             .file_name()
             .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !hidden
-            && path
-                .extension()
-                .is_some_and(|extension| extension == "cedar")
-        {
+        let policies = path.extension().is_some_and(|of| of == "cedar");
+        if policies && !hidden {
             files.push(path);
         }
     }
@@ -148,11 +145,25 @@ fn compile_here(sources: &[Source]) -> Result<PolicySet, PolicyError> {
     }
     let result = Validator::new(schema.clone()).validate(&all, ValidationMode::Strict);
     for error in result.validation_errors() {
-        problems.push(odd(error.policy_id(), &error.into(), &rules, &sources));
+        problems.push(odd(
+            error.policy_id(),
+            &error.into(),
+            &rules,
+            &sources,
+            &vocabulary,
+        ));
     }
     let warnings: Vec<Problem> = result
         .validation_warnings()
-        .map(|warning| odd(warning.policy_id(), &warning.into(), &rules, &sources))
+        .map(|warning| {
+            odd(
+                warning.policy_id(),
+                &warning.into(),
+                &rules,
+                &sources,
+                &vocabulary,
+            )
+        })
         .collect();
     let slices = slice::by_action(&schema, &vocabulary, &all, &rules)?;
     for (id, rule) in &rules {
@@ -285,6 +296,7 @@ fn check(
         needs_risks: shape::reads(&tree, shape::RISKS),
         needs_origins: shape::reads(&tree, shape::MOVED),
         needs_spent: shape::SPENT.iter().any(|fact| shape::reads(&tree, fact)),
+        names: names::of(policy),
         terms,
     })
 }
@@ -307,6 +319,7 @@ fn odd(
     error: &DetailedError,
     rules: &BTreeMap<String, Rule>,
     sources: &[&Source],
+    vocabulary: &Vocabulary,
 ) -> Problem {
     let id = id.to_string();
     let mut place = rules.get(&id).map_or_else(
@@ -324,8 +337,15 @@ fn odd(
     if let (Some(offset), Some(text)) = (offset, text) {
         place.line = line_at(text, offset);
     }
-    if let Fault::Cedar { message, .. } = &mut fault {
+    if let Fault::Cedar { message, help } = &mut fault {
         *message = message.replace(&format!("for policy `{id}`, "), "");
+        // A fact that other actions have is meant, and no other fact.
+        let fact = message.strip_prefix("attribute `");
+        let fact = fact.and_then(|rest| rest.split_once("` in context"));
+        let having = fact.map(|(fact, _)| vocabulary.having(fact));
+        if let Some(actions) = having.filter(|actions| !actions.is_empty()) {
+            *help = Some(format!("the fact is there for {}", actions.join(", ")));
+        }
     }
     Problem {
         place,

@@ -17,6 +17,7 @@ mod evaluate;
 mod live;
 mod load;
 mod lookup;
+mod names;
 mod patch;
 mod question;
 mod shape;
@@ -36,6 +37,7 @@ pub use decide::{Decision, Denial, Permit, Query, taint};
 pub use error::{Fault, Place, PolicyError, Problem};
 pub use live::{Live, Standing};
 pub use lookup::{Lookup, RESOLVE};
+pub use names::Known;
 pub use patch::Patch;
 pub use question::{Ask, Question};
 pub use style::{Masks, Style};
@@ -123,6 +125,8 @@ struct Rule {
     needs_origins: bool,
     /// Whether it reads `context.spent_today_cents` or `context.spent_month_cents`.
     needs_spent: bool,
+    /// The identities, services and groups that it names.
+    names: BTreeSet<names::Named>,
     terms: Terms,
 }
 

@@ -32,6 +32,15 @@ pub(super) enum Kind {
 }
 
 impl Vocabulary {
+    /// The actions that have that fact.
+    pub(super) fn having(&self, fact: &str) -> Vec<&str> {
+        let actions = self.0.iter();
+        actions
+            .filter(|(_, facts)| facts.contains_key(fact))
+            .map(|(action, _)| action.as_str())
+            .collect()
+    }
+
     /// Whether some action has requests without that fact.
     pub(super) fn is_optional(&self, fact: &str) -> bool {
         self.0

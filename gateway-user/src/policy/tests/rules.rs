@@ -201,6 +201,10 @@ fn cedar_errors_have_file_line_and_help() {
             "model",
         ),
         (
+            "@id(\"a\") permit (principal, action in Action::\"llm\", resource) when { context.spent_today_cents < 10 };",
+            "(the fact is there for llm.count, llm.embed, llm.generate)",
+        ),
+        (
             "@id(\"a\") permit (principal == ?principal, action, resource);",
             "?principal and ?resource are not used here",
         ),
