@@ -9,7 +9,7 @@ mod anthropic;
 mod bedrock;
 mod cohere;
 mod gemini;
-mod mistral;
+pub(super) mod mistral;
 mod ollama;
 mod openai;
 mod openrouter;

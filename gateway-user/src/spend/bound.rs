@@ -114,6 +114,9 @@ impl<'de> Visitor<'de> for Names {
                     );
                 }
                 "tools" => found.named |= hosted(&map.next_value::<serde_json::Value>()?),
+                "model" | "models" => {
+                    found.named |= online(&map.next_value::<serde_json::Value>()?);
+                }
                 _ => found = found.or(map.next_value()?),
             }
         }
@@ -173,16 +176,28 @@ fn hosted(tools: &serde_json::Value) -> bool {
     })
 }
 
+/// Whether one of the models is asked for with OpenRouter's search of the web.
+fn online(models: &serde_json::Value) -> bool {
+    let listed = models.as_array().map(Vec::as_slice).unwrap_or_default();
+    let named = listed.iter().chain([models]);
+    named
+        .filter_map(serde_json::Value::as_str)
+        .any(|model| model.ends_with(":online"))
+}
+
 /// Members that name what is read beside a body.
 const NAMES: &[&str] = &[
     "image_url",
+    "document_url",
     "file_url",
     "url",
     "file_id",
     "previous_response_id",
     "conversation",
     "container",
+    "agent_id",
     "mcp_servers",
+    "plugins",
     "web_search_options",
     "variables",
     "cachedContent",
@@ -234,6 +249,11 @@ mod tests {
             r#"{"input":[{"content":[{"type":"input_file","file_id":"file-1"}]}]}"#,
             r#"{"tools":[{"type":"web_search"}]}"#,
             r#"{"messages":[{"content":[{"source":{"type":"url","url":"https://a"}}]}]}"#,
+            r#"{"messages":[{"content":[{"type":"document_url","document_url":"https://a/b"}]}]}"#,
+            r#"{"model":"gpt-5-mini","plugins":[{"id":"web"}]}"#,
+            r#"{"model":"gpt-5-mini:online"}"#,
+            r#"{"model":"gpt-5-mini","models":["a","gpt-5-mini:online"]}"#,
+            r#"{"agent_id":"ag_1","messages":[]}"#,
         ] {
             assert_eq!(bound(named, Some(1), 1).input, 400_000, "{named}");
         }
@@ -241,6 +261,7 @@ mod tests {
             r#"{"previous_response_id":null,"tools":[{"type":"function","function":{"name":"url"}}]}"#,
             r#"{"tools":[{"name":"a","input_schema":{"properties":{"url":{"type":"string"}}}}]}"#,
             r#"{"messages":[{"content":"image_url file_id"}]}"#,
+            r#"{"model":"gpt-5-mini:free","models":["a"],"messages":[{"content":"x:online"}]}"#,
         ] {
             assert!(bound(plain, Some(1), 1).input < 2000, "{plain}");
         }

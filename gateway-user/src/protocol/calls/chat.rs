@@ -1,4 +1,5 @@
-//! OpenAI chat completions: calls in `tool_calls`, or in the older `function_call`, of a message or of the deltas of one.
+//! OpenAI chat completions: calls in `tool_calls`, or in the older `function_call`, of a message or of the deltas of one; those that are kept
+//! come in a list, `data`, too.
 
 use serde_json::Value;
 
@@ -6,7 +7,8 @@ use super::{Ends, Key, Piece, Reading, elements, text, written};
 use crate::protocol::transcript::ToolCall;
 
 pub(super) fn document(document: &Value, calls: &mut Vec<ToolCall>) {
-    for choice in elements(&document["choices"]) {
+    let answers = elements(&document["data"]).iter().chain([document]);
+    for choice in answers.flat_map(|answer| elements(&answer["choices"])) {
         for said in [&choice["message"], &choice["delta"]] {
             for call in elements(&said["tool_calls"]) {
                 calls.push(of(call));

@@ -126,21 +126,22 @@ pub(super) fn read(
 ) -> Result<Call, LlmError> {
     let family = endpoint.family;
     let missing = |field| LlmError::Missing { family, field };
-    let mut raw: Raw = document(family, body)?;
-    if endpoint.action == COUNT {
-        let input = raw.input.take().ok_or(missing("input"))?;
-        let input = Counted::deserialize(input);
-        let input = input.map_err(|source| LlmError::Body { family, source })?;
-        raw = match (input.converse, input.invoke) {
-            (Some(converse), None) => Raw::deserialize(converse),
+    let mut raw: Raw = if endpoint.action == COUNT {
+        let Count { input } = document(family, body)?;
+        match (input.converse, input.invoke) {
+            (Some(converse), None) => converse,
             (None, Some(invoke)) => {
+                // Masks look into what is UTF-8 alone.
                 let body = base64::decode(invoke.body.as_bytes());
-                serde_json::from_slice(&body.ok_or(missing("input.invokeModel.body in base64"))?)
+                let body = body.and_then(|body| String::from_utf8(body).ok());
+                let body = body.ok_or(missing("input.invokeModel.body in base64"))?;
+                document(family, body.as_bytes())?
             }
             _ => return Err(missing("input.converse, or input.invokeModel alone")),
         }
-        .map_err(|source| LlmError::Body { family, source })?;
-    }
+    } else {
+        document(family, body)?
+    };
     let model = model(&head.path).ok_or(missing("model"))?;
     let texts = raw.texts();
     let limit = raw.limit();
@@ -183,8 +184,6 @@ struct Raw {
     input_text: Option<Input>,
     texts: Option<Vec<IgnoredAny>>,
     inputs: Option<Vec<IgnoredAny>>,
-    /// Of a count of tokens.
-    input: Option<serde_json::Value>,
     /// What a guardrail judges.
     content: Option<Input>,
     #[serde(rename = "inferenceConfig")]
@@ -202,13 +201,18 @@ struct Raw {
     tools: Option<Vec<Tool>>,
     mcp_servers: Option<Vec<IgnoredAny>>,
     #[serde(rename = "additionalModelRequestFields")]
-    additional: Option<serde_json::Value>,
+    additional: Option<Additional>,
+}
+
+#[derive(Deserialize)]
+struct Count {
+    input: Counted,
 }
 
 /// A call whose tokens are counted.
 #[derive(Deserialize)]
 struct Counted {
-    converse: Option<serde_json::Value>,
+    converse: Option<Raw>,
     #[serde(rename = "invokeModel")]
     invoke: Option<Invoke>,
 }
@@ -246,7 +250,7 @@ struct Named {
     name: String,
 }
 
-/// What models take beside the format of Converse.
+/// What models take beside the format of Converse. What is of another type here is refused: it could hide the others.
 #[derive(Default, Deserialize)]
 struct Additional {
     tools: Option<Vec<Tool>>,
@@ -291,7 +295,6 @@ impl Raw {
             );
         }
         let additional = self.additional.take().unwrap_or_default();
-        let additional = Additional::deserialize(additional).unwrap_or_default();
         let tools = [self.tools.take(), additional.tools];
         for tool in tools.into_iter().flatten().flatten() {
             tool.add_to(&mut names);

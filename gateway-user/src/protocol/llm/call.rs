@@ -266,7 +266,7 @@ struct Raw {
     generation_config: Option<Generation>,
     /// Vertex's, of models that predict.
     instances: Option<Vec<IgnoredAny>>,
-    /// Mistral's, in place of a model.
+    /// Mistral's, in place of a model: with both, policy sees both.
     agent_id: Option<String>,
     /// OpenRouter's: models that answer where the first does not, and what it runs itself.
     models: Option<Vec<String>>,
@@ -295,13 +295,14 @@ struct Options {
 #[derive(Deserialize)]
 struct Plugin {
     id: String,
+    enabled: Option<bool>,
 }
 
 impl Raw {
     /// The model that is asked; of several, all: a policy that permits some of them permits no such call.
     fn named(&mut self) -> Option<String> {
-        let first = self.model.take().or(self.agent_id.take());
-        let mut named: Vec<String> = first.into_iter().collect();
+        let first = self.model.take().into_iter();
+        let mut named: Vec<String> = first.chain(self.agent_id.take()).collect();
         for model in self.models.take().into_iter().flatten() {
             if !named.contains(&model) {
                 named.push(model);
@@ -319,7 +320,13 @@ impl Raw {
         let functions = self.functions.take().into_iter().flatten();
         names.extend(functions.map(|function| function.name));
         let plugins = self.plugins.take().into_iter().flatten();
+        let plugins = plugins.filter(|plugin| plugin.enabled != Some(false));
         names.extend(plugins.map(|plugin| plugin.id));
+        // OpenRouter's other way to ask for that plugin.
+        let mut models = self.models.iter().flatten().chain(&self.model);
+        if models.any(|model| model.ends_with(":online")) {
+            names.insert("web".to_owned());
+        }
         if self
             .mcp_servers
             .as_ref()

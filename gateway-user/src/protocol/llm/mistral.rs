@@ -23,10 +23,11 @@ pub(super) fn called(head: &Head, segments: &[&str]) -> Option<Endpoint> {
     };
     let reads = [Method::GET, Method::HEAD].contains(&head.method);
     let action = match rest {
-        [] | [_] | [_, "restart"] if head.method == Method::POST => GENERATE,
+        // Of what may be posted besides, nobody here knows that it is free.
+        _ if head.method == Method::POST => GENERATE,
         [] | [_] | [_, "history" | "messages"] if reads => READ,
-        [_] if head.method == Method::DELETE => WRITE,
-        _ => return None,
+        _ if reads => return None,
+        _ => WRITE,
     };
     Some(Endpoint {
         family: Family::MistralConversations,
@@ -35,7 +36,7 @@ pub(super) fn called(head: &Head, segments: &[&str]) -> Option<Endpoint> {
     })
 }
 
-/// Reads a call. What goes on names no model: there the conversation stands for it.
+/// Reads a call. What goes on names no model: there the conversation stands for it, whatever the body says.
 pub(super) fn read(
     endpoint: Endpoint,
     head: &Head,
@@ -45,8 +46,7 @@ pub(super) fn read(
     let family = endpoint.family;
     let raw: Raw = document(family, body)?;
     let missing = |field| LlmError::Missing { family, field };
-    let model = raw.model.clone().or(raw.agent_id.clone());
-    let model = model.or_else(|| conversation(&head.path));
+    let model = conversation(&head.path).or_else(|| raw.named());
     let said = Said {
         model: model.ok_or(missing("model"))?,
         stream: raw.stream == Some(true),
@@ -61,9 +61,11 @@ pub(super) fn read(
     Ok(said.into_call(endpoint, head, facts))
 }
 
-/// The conversation that a path names.
+/// The conversation that a path names, cut into segments as where it is recognised.
 fn conversation(path: &str) -> Option<String> {
-    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+    let path = path.replace("%3b", ";").replace("%3B", ";");
+    let segments = path.split('/').filter_map(|part| part.split(';').next());
+    let mut segments = segments.filter(|segment| !segment.is_empty());
     segments.nth(2).map(str::to_owned)
 }
 
@@ -84,6 +86,13 @@ struct Args {
 }
 
 impl Raw {
+    /// Both a model and an agent: a policy that permits one of them permits no such call.
+    fn named(&self) -> Option<String> {
+        let named = self.model.iter().chain(&self.agent_id);
+        let named: Vec<&str> = named.map(String::as_str).collect();
+        (!named.is_empty()).then(|| named.join(","))
+    }
+
     /// The names of the tools the model may use, beside those that an agent or a conversation has already.
     fn offered(self) -> Fact {
         let mut names = BTreeSet::new();
@@ -100,6 +109,9 @@ const HOST: &str = "api.mistral.ai";
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use http::HeaderMap;
+
+    use super::super::recognise;
     use super::*;
 
     fn asked(method: Method, host: &str, path: &str) -> (Head, Option<Endpoint>) {
@@ -111,9 +123,7 @@ mod tests {
             authority: host.to_owned(),
             websocket: false,
         };
-        let path = path.to_ascii_lowercase();
-        let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-        let endpoint = called(&head, &segments);
+        let endpoint = recognise(&head, &HeaderMap::new(), true);
         (head, endpoint)
     }
 
@@ -142,8 +152,22 @@ mod tests {
             "/v1/conversations/conv_Ab",
             "/v1/conversations/conv_Ab/restart",
         ] {
-            let body = r#"{"inputs":"x","from_entry_id":"e","stream":false}"#;
-            assert_eq!(call_of(path, body).model, "conv_Ab");
+            for body in [
+                r#"{"inputs":"x","from_entry_id":"e","stream":false}"#,
+                r#"{"model":"permitted","inputs":"x"}"#,
+                r#"{"agent_id":"permitted","inputs":"x"}"#,
+            ] {
+                assert_eq!(call_of(path, body).model, "conv_Ab", "{body}");
+            }
+        }
+        let both = r#"{"model":"m","agent_id":"ag_1","inputs":"x"}"#;
+        for path in [
+            "/v1/conversations",
+            "//v1//conversations//",
+            "/v1/conversations/;conv_a",
+            "/;a/v1/conversations/%3Bconv_a",
+        ] {
+            assert_eq!(call_of(path, both).model, "m,ag_1", "{path}");
         }
         for body in [
             r#"{"inputs":"x"}"#,
@@ -168,6 +192,12 @@ mod tests {
         }
         let one = "/v1/conversations/conv_1";
         assert_eq!(action(Method::DELETE, HOST, one), Some("llm.write"));
+        let messages = "/v1/conversations/conv_1/messages";
+        assert_eq!(action(Method::POST, HOST, messages), Some("llm.generate"));
+        for path in ["/v1/conversations", one, messages] {
+            let found = action(Method::PATCH, HOST, path);
+            assert_eq!(found, Some("llm.write"), "{path}");
+        }
         assert_eq!(
             action(Method::POST, "api.openai.com", "/v1/conversations"),
             None

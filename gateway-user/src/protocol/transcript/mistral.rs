@@ -1,5 +1,7 @@
 //! Mistral's conversations: a document with outputs, or the events of a stream.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde_json::Value;
 
 use super::{Answer, Usage};
@@ -10,9 +12,9 @@ pub(super) fn document(value: &Value, answer: &mut Answer) {
         answer.fail(&value["message"]);
         answer.fail(&value["error"]);
     }
-    for (place, output) in (0..).zip(elements(&value["outputs"])) {
+    for (index, output) in (0..).zip(elements(&value["outputs"])) {
         said(&output["content"], answer);
-        called(place, output, answer);
+        called((index, 0), output, answer);
         answer.answered_by(&output["model"]);
     }
     counts(&value["usage"], answer);
@@ -29,10 +31,17 @@ pub(super) fn event(value: &Value, answer: &mut Answer) {
         None => answer.fail(&value["error"]),
         Some(_) => {
             said(&value["content"], answer);
-            called(value["output_index"].as_u64().unwrap_or(0), value, answer);
+            called(place(value), value, answer);
             answer.answered_by(&value["model"]);
         }
     }
+}
+
+/// Which call an event is of: an output may have several, which their ids tell apart.
+pub(in crate::protocol) fn place(event: &Value) -> (u64, u64) {
+    let mut call = DefaultHasher::new();
+    event["tool_call_id"].as_str().hash(&mut call);
+    (event["output_index"].as_u64().unwrap_or(0), call.finish())
 }
 
 /// A text, a part, or parts.
@@ -47,11 +56,11 @@ fn said(content: &Value, answer: &mut Answer) {
 }
 
 /// A call of a function, or of a tool that the provider runs.
-fn called(place: u64, value: &Value, answer: &mut Answer) {
+fn called((index, call): (u64, u64), value: &Value, answer: &mut Answer) {
     match &value["arguments"] {
         Value::Null => {}
-        arguments @ Value::String(_) => answer.call(0, place, &value["name"], arguments),
-        arguments => answer.whole_call(0, &value["name"], arguments),
+        arguments @ Value::String(_) => answer.call(index, call, &value["name"], arguments),
+        arguments => answer.whole_call(index, &value["name"], arguments),
     }
 }
 

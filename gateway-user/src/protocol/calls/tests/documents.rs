@@ -86,3 +86,13 @@ fn what_comes_in_pieces_or_ambiguous_does_not_go_on() {
         assert!(run_framed(Family::Gemini, Framing::Array, &[stream]).is_err());
     }
 }
+
+#[test]
+fn a_list_of_chat_completions_that_are_kept_has_the_calls_of_each() {
+    let kept = r#"{"object":"list","data":[
+        {"id":"chatcmpl-1","choices":[{"message":{"tool_calls":[{"function":{"name":"a","arguments":"1"}}]}}]},
+        {"id":"chatcmpl-2","choices":[{"message":{"tool_calls":[{"function":{"name":"b","arguments":"2"}}]}}]}]}"#;
+    let calls = of_body(Family::OpenAiChat, None, kept.as_bytes()).unwrap();
+    let names: Vec<_> = calls.iter().map(|call| call.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+}

@@ -35,14 +35,18 @@ fn calls_wait_wherever_a_stream_is_cut() {
 }
 
 #[test]
-fn calls_of_an_answer_in_one_piece() {
-    let answer = r#"{"outputs":[{"type":"tool.execution","name":"web_search","arguments":"{}"},{"type":"function.call","name":"shell","arguments":{"a":1}},{"type":"function.call","name":"now","arguments":"{}"}]}"#;
-    let calls = of_body(Family::MistralConversations, None, answer.as_bytes()).unwrap();
-    let told = calls
-        .iter()
-        .map(|call| (call.name.as_str(), call.arguments.as_str()));
-    assert_eq!(
-        told.collect::<Vec<_>>(),
-        [("shell", "{\"a\":1}"), ("now", "{}")]
-    );
+fn calls_of_an_answer_in_one_piece_and_of_what_is_kept() {
+    let outputs = r#"[{"type":"message.input","role":"user","content":"x"},{"type":"tool.execution","name":"web_search","arguments":"{}"},{"type":"function.call","name":"shell","arguments":{"a":1}},{"type":"function.call","name":"now","arguments":"{}"}]"#;
+    for list in ["outputs", "entries", "messages"] {
+        let answer = format!("{{\"conversation_id\":\"conv_1\",\"{list}\":{outputs}}}");
+        let calls = of_body(Family::MistralConversations, None, answer.as_bytes()).unwrap();
+        let told = calls
+            .iter()
+            .map(|call| (call.name.as_str(), call.arguments.as_str()));
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [("shell", "{\"a\":1}"), ("now", "{}")],
+            "{list}"
+        );
+    }
 }

@@ -37,6 +37,34 @@ fn amazon_says_the_model_and_the_stream_in_the_path() {
 }
 
 #[test]
+fn what_could_hide_tools_or_be_read_in_two_ways_is_refused() {
+    let tool = r#"[{"type":"computer_20250124","name":"computer"}]"#;
+    let converse = format!("/model/{HAIKU}/converse");
+    let count = format!("/model/{HAIKU}/count-tokens");
+    for members in [
+        format!(r#""additionalModelRequestFields":{{"tools":{tool},"mcp_servers":{{}}}}"#),
+        r#""additionalModelRequestFields":{"tools":{},"mcp_servers":[{}]}"#.to_owned(),
+        format!(r#""additionalModelRequestFields":{{"tools":{tool},"tools":[]}}"#),
+        format!(r#""additionalModelRequestFields":"{{}}","tools":{tool}"#),
+        format!(r#""tools":{tool},"tools":[]"#),
+    ] {
+        let body = format!(r#"{{"messages":[{{}}],{members}}}"#);
+        assert!(call(&converse, &body).is_err(), "{body}");
+        let counted = format!(r#"{{"input":{{"converse":{body}}}}}"#);
+        assert!(call(&count, &counted).is_err(), "{counted}");
+    }
+    for body in [
+        r#"{"input":{"converse":{"messages":[]}},"input":{"converse":{"messages":[]}}}"#,
+        r#"{"input":{"converse":{"messages":[]},"converse":{"messages":[]}}}"#,
+    ] {
+        assert!(call(&count, body).is_err(), "{body}");
+    }
+    let plain =
+        r#"{"messages":[],"input":[1],"additionalModelRequestFields":{"top_k":5,"tools":null}}"#;
+    assert_eq!(tools(&converse, plain), [""; 0]);
+}
+
+#[test]
 fn bodies_of_every_maker_are_read() {
     let path = format!("/model/{HAIKU}/invoke-with-response-stream");
     for (body, messages, limit) in [
@@ -132,6 +160,15 @@ fn tokens_of_a_call_in_a_models_own_format_are_counted() {
         r#"{"input":{"invokeModel":{"body":"aGk="}}}"#.to_owned(),
         format!(r#"{{"input":{{"converse":{{}},"invokeModel":{{"body":"{coded}"}}}}}}"#),
         r#"{"input":{}}"#.to_owned(),
+        // Without its padding, and with a byte that is no UTF-8 in a text: masks would not look into either.
+        format!(
+            r#"{{"input":{{"invokeModel":{{"body":"{}"}}}}}}"#,
+            coded.trim_end_matches('=')
+        ),
+        format!(
+            r#"{{"input":{{"invokeModel":{{"body":"{}"}}}}}}"#,
+            String::from_utf8(base64::padded(b"{\"messages\":[\"\xff\"]}")).unwrap()
+        ),
     ] {
         assert!(call(&path, &wrong).is_err(), "{wrong}");
     }

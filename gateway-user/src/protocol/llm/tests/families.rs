@@ -149,6 +149,9 @@ fn agents_fallbacks_and_plugins_of_compatible_providers() {
         (Family::OpenAiChat, "ag:1")
     );
     assert_eq!(tools("/v1/agents/completions", agent), ["web_search"]);
+    let both = r#"{"model":"m","agent_id":"ag:1","messages":[]}"#;
+    let both = call("/v1/agents/completions", both).unwrap();
+    assert_eq!(both.model, "m,ag:1");
     let fim = call(
         "/v1/fim/completions",
         r#"{"model":"codestral-latest","prompt":"def f(","suffix":"x"}"#,
@@ -169,6 +172,17 @@ fn agents_fallbacks_and_plugins_of_compatible_providers() {
     assert_eq!(one.model, "a");
     let plugins = r#"{"model":"a","plugins":[{"id":"web","max_results":3}],"messages":[]}"#;
     assert_eq!(tools(CHAT, plugins), ["web"]);
+    for (members, expected) in [
+        (r#""model":"a:online""#, &["web"][..]),
+        (r#""model":"a","models":["b:free","c:online"]"#, &["web"]),
+        (
+            r#""model":"a:free","plugins":[{"id":"web","enabled":false},{"id":"file-parser","enabled":true}]"#,
+            &["file-parser"],
+        ),
+    ] {
+        let body = format!("{{{members},\"messages\":[]}}");
+        assert_eq!(tools(CHAT, &body), expected, "{body}");
+    }
     // Its own errors and counts are told apart by its host alone.
     let mut head = request(Method::POST, "/api/v1/chat/completions");
     let family = |head: &Head| recognise(head, &HeaderMap::new(), true).map(|found| found.family);

@@ -35,6 +35,26 @@ fn an_answer_in_one_piece_and_in_events() {
 }
 
 #[test]
+fn calls_of_one_output_are_told_apart_by_their_ids() {
+    let called = |id: &str, arguments: &str| json!({"type": "function.call.delta", "output_index": 0, "tool_call_id": id, "name": id, "arguments": arguments});
+    let events = [
+        called("a", "{\"x\""),
+        called("b", "{\"y\""),
+        called("a", ":1}"),
+        called("b", ":2}"),
+    ];
+    let mut calls = read(Family::MistralConversations, &stream(&events)).tool_calls;
+    calls.sort_by(|one, other| one.name.cmp(&other.name));
+    let told = calls
+        .iter()
+        .map(|call| (call.name.as_str(), call.arguments.as_str()));
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [("a", "{\"x\":1}"), ("b", "{\"y\":2}")]
+    );
+}
+
+#[test]
 fn what_fails_says_why() {
     let family = Family::MistralConversations;
     let event = json!({"type": "conversation.response.error", "message": "broke", "code": 1});
