@@ -109,15 +109,10 @@ const STAGES: &[Stage] = &[
         tier: Tier::Proxy,
         name: "proxy",
         needs: &[Group::Build],
+        // Some of it is about the program itself.
         commands: || {
-            Ok(vec![shell::cargo(&[
-                "test",
-                "--locked",
-                "--package",
-                "tests",
-                "--test",
-                "proxy",
-            ])])
+            let test = ["test", "--locked", "--package", "tests", "--test", "proxy"];
+            Ok(vec![programs(), shell::cargo(&test)])
         },
     },
     Stage {
@@ -257,9 +252,9 @@ fn package() -> anyhow::Result<Vec<Command>> {
     Ok(commands)
 }
 
-/// A suite of `tests` that needs root: built as who we are, run as root. The daemon it starts lies beside it.
-fn as_root(suite: &str) -> anyhow::Result<Vec<Command>> {
-    let build = shell::cargo(&[
+/// Builds the daemon and what the suites of `tests` run beside it.
+fn programs() -> Command {
+    shell::cargo(&[
         "build",
         "--locked",
         "--package",
@@ -267,7 +262,11 @@ fn as_root(suite: &str) -> anyhow::Result<Vec<Command>> {
         "--package",
         "tests",
         "--bins",
-    ]);
+    ])
+}
+
+/// A suite of `tests` that needs root: built as who we are, run as root. The daemon it starts lies beside it.
+fn as_root(suite: &str) -> anyhow::Result<Vec<Command>> {
     let runner = shell::root_prefix_with_environment()?;
     let mut command = shell::cargo(&[]);
     if !runner.is_empty() {
@@ -287,7 +286,7 @@ fn as_root(suite: &str) -> anyhow::Result<Vec<Command>> {
         "--test-threads=1",
     ]);
     command.env("TOLLGATE_CACHE", cache::root()?);
-    Ok(vec![build, command])
+    Ok(vec![programs(), command])
 }
 
 /// The last lines of a log: enough to see what failed.

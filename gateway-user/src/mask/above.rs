@@ -24,6 +24,17 @@ struct Open {
     said: String,
 }
 
+impl Open {
+    /// The next value of an object has this key.
+    fn come_to(&mut self, key: &str) {
+        let key = &key[..key.floor_char_boundary(LONGEST_KEY)];
+        if let Some(last) = self.key.as_mut().filter(|last| *last != key) {
+            last.clear();
+            last.push_str(key);
+        }
+    }
+}
+
 impl Above {
     /// An object or a list begins.
     pub(super) fn open(&mut self, list: bool) {
@@ -50,14 +61,17 @@ impl Above {
     /// The next value stands at this path; the objects and lists beside it have been ended.
     pub(super) fn place(&mut self, path: &[Step<'_>]) {
         self.open.truncate(path.len());
+        // An object that is open already may have come to another key.
+        for (open, step) in self.open.iter_mut().zip(path) {
+            if let Step::Key(key) = step {
+                open.come_to(key);
+            }
+        }
         for step in &path[self.open.len()..] {
             self.open(matches!(step, Step::Index(_)));
             if let Step::Key(key) = step {
                 self.key(key);
             }
-        }
-        if let Some(Step::Key(key)) = path.last() {
-            self.key(key);
         }
     }
 
@@ -68,13 +82,8 @@ impl Above {
 
     /// The next value of the last object has this key.
     pub(super) fn key(&mut self, key: &str) {
-        let key = &key[..key.floor_char_boundary(LONGEST_KEY)];
-        match self.open.last_mut().map(|open| &mut open.key) {
-            Some(Some(last)) if last != key && self.deeper == 0 => {
-                last.clear();
-                last.push_str(key);
-            }
-            _ => {}
+        if let Some(open) = self.open.last_mut().filter(|_| self.deeper == 0) {
+            open.come_to(key);
         }
     }
 

@@ -344,6 +344,11 @@ fn a_value_is_told_by_what_stands_above_it_and_beside_it() {
         (r#"{"api_keys":["@"]}"#, &["@"]),
         (r#"{"password":{"value":"Winter,77"}}"#, &["Winter,77"]),
         (r#"{"ssn":["536221847"]}"#, &["536221847"]),
+        (
+            r#"{"a":null,"password":["Winter,77"],"b":["Winter,77 is long"]}"#,
+            &["Winter,77\"]"],
+        ),
+        (r#"{"a":["--password"],"b":["536221847"]}"#, &[]),
         (r#"{"phone":{"number":"4155552671"}}"#, &["4155552671"]),
         (
             r#"{"cmd":["mysql","--password","Tr0ub4dor3"]}"#,
