@@ -295,12 +295,13 @@ fn message(page: &[u8]) -> String {
     message.chars().take(MAX_MESSAGE).collect()
 }
 
-/// Long enough for a person at a screen and for rules that answer, so that those refusals have a status.
-const SOON: Duration = Duration::from_secs(5);
-/// Clients and load balancers give up on a silent connection after ten seconds at the earliest, unless they say so.
-const BEAT: Duration = Duration::from_secs(5);
+/// Long enough for a person at a screen and for rules that answer, so that those refusals have a status; and short of the five seconds
+/// after which httpx gives up on a silent connection, and with it the libraries that set no timeout of their own (OpenRouter's).
+const SOON: Duration = Duration::from_secs(3);
+/// As `SOON`: httpx counts from the last byte.
+pub(super) const BEAT: Duration = Duration::from_secs(3);
 /// For clients that give up within a second.
-const FASTEST: Duration = Duration::from_millis(250);
+pub(super) const FASTEST: Duration = Duration::from_millis(250);
 /// Providers' errors are small.
 const MAX_ERROR: usize = 1 << 20;
 /// An error page can be a whole document.

@@ -8,8 +8,8 @@ use tests::harness::WAIT;
 use crate::calls::{CHAT, FAMILIES, chats, is_refusal, texts};
 use crate::world::{Script, World, text};
 
-/// Longer than a refusal that still has a status is waited for.
-const HEAD_IS_OUT: Duration = Duration::from_secs(7);
+/// Longer than a refusal that still has a status is waited for, and than httpx waits for a silent server unless it is told to.
+const HEAD_IS_OUT: Duration = Duration::from_secs(6);
 
 /// The ways of a client that stream from the model. LangGraph's own streams are of its states; the model it asks for a whole answer.
 fn streams(client: &str, model: &str, prompt: &str) -> Vec<Value> {

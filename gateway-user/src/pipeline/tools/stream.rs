@@ -6,7 +6,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame};
@@ -16,7 +15,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use super::{Judgement, STREAM_HOLD, Tools, waiting};
 use crate::pipeline::ConnectionError;
 use crate::pipeline::coding::Upstream;
-use crate::pipeline::held::{Format, Waits};
+use crate::pipeline::held::{BEAT, FASTEST, Format, Waits};
 use crate::pipeline::relay::BoxError;
 use crate::protocol::calls::{self, CallsError, Step};
 use crate::protocol::frames::Framing;
@@ -221,7 +220,3 @@ impl Tools {
         }
     }
 }
-
-/// As for requests that are held.
-const BEAT: Duration = Duration::from_secs(5);
-const FASTEST: Duration = Duration::from_millis(250);
