@@ -169,7 +169,7 @@ impl Workloads {
         let workload = match self.holder(identity, place)? {
             Some(workload) => workload,
             None => {
-                self.named(subject.to_string(), identity, Some(place))
+                self.named(subject.to_string(), identity, Some(place), wanted.mode)
                     .await?
             }
         };
@@ -249,7 +249,9 @@ impl Workloads {
         accepted: Option<Accepted>,
     ) -> Result<(Arc<Workload>, PathBuf), UpError> {
         let start = self.kernel.check_process(pid)?;
-        let workload = self.named(format!("pid:{pid}"), identity, None).await?;
+        let workload = self
+            .named(format!("pid:{pid}"), identity, None, mode)
+            .await?;
         self.switch(&workload, mode)?;
         // No identity has a colon in its name.
         let folder = self.launches.join(format!("pid:{pid}-{start}"));
@@ -292,6 +294,7 @@ impl Workloads {
         name: String,
         identity: &Arc<Identity>,
         place: Option<&Path>,
+        mode: Mode,
     ) -> Result<Arc<Workload>, UpError> {
         let _adding = self.adding.lock().await;
         if let Some(workload) = self.gateway.registry.by_name(&name, identity) {
@@ -311,7 +314,7 @@ impl Workloads {
             })?;
         let limits = self.limits(&name, place, identity);
         self.gateway.keeper.limit(&name, limits)?;
-        self.start(number, name, Arc::clone(identity), rules, listeners)
+        self.start(number, name, Arc::clone(identity), rules, listeners, mode)
     }
 
     /// What the CAs of this workload or place may sign for.
@@ -348,6 +351,7 @@ impl Workloads {
         identity: Arc<Identity>,
         rules: Rules,
         listeners: Listeners,
+        mode: Mode,
     ) -> Result<Arc<Workload>, UpError> {
         let (v4, v6) = listeners.addresses().map_err(|source| UpError::Listen {
             name: name.clone(),
@@ -362,7 +366,7 @@ impl Workloads {
             v4,
             v6,
             bodies: Workload::body_budget(),
-            mode: Mode::Enforce.into(),
+            mode: mode.into(),
         })?;
         systemd::keep(&listeners);
         self.gateway.serve(&workload, listeners)?;

@@ -141,5 +141,7 @@ fn connections_and_questions_of_a_container_wait_over_a_restart() -> anyhow::Res
         lookups.iter().any(|lookup| lookup["path"] == FILES),
         "{lookups:#?}"
     );
+    let log = world.daemon.log();
+    ensure!(!log.contains("the mode has changed"), "{log}");
     Ok(())
 }

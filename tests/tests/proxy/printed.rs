@@ -55,6 +55,19 @@ fn a_reader_that_has_gone_changes_nothing() -> anyhow::Result<()> {
 }
 
 #[test]
+fn what_init_writes_warns_of_nothing() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    for arguments in [&["init"][..], &["policy", "check"], &["policy", "test"]] {
+        let output = tollgate(folder.path(), arguments)?.output()?;
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{output:?}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn what_cannot_be_written_for_another_reason_fails_the_command() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     assert!(

@@ -30,8 +30,9 @@ impl Workloads {
         let observed = ["", "@observe"][usize::from(mode == Mode::Observe)];
         let host = ["", ON_HOST][usize::from(network.is_none())];
         let who = format!("{}{observed}{host}", identity.id);
-        let workload = self.named(format!("run:{who}"), identity, None).await?;
-        self.switch(&workload, mode)?;
+        let workload = self
+            .named(format!("run:{who}"), identity, None, mode)
+            .await?;
         let parent = self.launches.join(who);
         launches::make(&parent)?;
         self.kernel.tag(&parent, workload.number)?;

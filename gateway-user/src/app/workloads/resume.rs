@@ -83,6 +83,7 @@ impl Workloads {
                 Arc::clone(identity),
                 rules,
                 listeners,
+                saved.mode,
             )?;
             self.switch(&workload, mode)?;
             // After a reboot they are on record alone; what an earlier version had tagged is in the kernel alone.
