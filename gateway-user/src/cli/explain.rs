@@ -157,12 +157,6 @@ impl Answer {
         };
         let (kind, reason, policies, obligations) = match decision {
             Err(reason) => ("deny", Some(reason), Vec::new(), Vec::new()),
-            Ok(Decision::Permit(permit)) if !permit.is_applied() => (
-                "deny",
-                Some(TURNS.to_owned()),
-                permit.policies().to_vec(),
-                Vec::new(),
-            ),
             Ok(Decision::Permit(permit)) => (
                 "permit",
                 None,
@@ -249,7 +243,6 @@ impl Answer {
 /// The record of what the model wrote is cut, or it is not kept.
 const NOT_WRITTEN: &str =
     "policy has edited this call, and what the model wrote is not on record: decided as edited";
-const TURNS: &str = "what its permits put into its arguments is not in them as it would go on";
 /// What an obligation to edit begins with.
 const PATCH: &str = "patch:";
 

@@ -195,7 +195,7 @@ fn try_resolve(
     match prepared.evaluate(&masked, &fulfilled.approvals)? {
         Verdict::Deny(forbids) => Ok(Decision::Deny(denial(set, &query, forbids))),
         // What would be permitted is asked for; a contradiction among the permits is told at once, not after the approval.
-        Verdict::Allow(permits) => Ok(match additions(set, &permits) {
+        Verdict::Allow(permits) => Ok(match additions(set, &query, &permits) {
             Err(denial) => Decision::Deny(denial),
             Ok(_) => Decision::Ask(Question {
                 asks: asks(set, &held),
@@ -221,7 +221,7 @@ fn permit(
     permits: BTreeSet<String>,
     fulfilled: Fulfilled,
 ) -> Decision {
-    let (credential, patch) = match additions(set, &permits) {
+    let (credential, patch) = match additions(set, &query, &permits) {
         Ok(additions) => additions,
         Err(denial) => return Decision::Deny(denial),
     };

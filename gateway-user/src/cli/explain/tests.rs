@@ -189,7 +189,7 @@ fn edits_that_make_each_other_necessary_are_refused_as_they_are_live() {
     let query = call(r#"{"command": "ping"}"#);
     let shown = Explained::new(record("deny"), query, &set, None).text();
     assert!(
-        shown.contains("decision     deny: what its permits put into"),
+        shown.contains("decision     deny: what one policy puts into"),
         "{shown}"
     );
 }

@@ -65,16 +65,10 @@ pub(super) fn query(
 }
 
 /// The query for a call as it would go on.
-pub(super) fn patched(case: &Case, query: Query, set: &PolicySet) -> Result<Query, CaseFault> {
-    let patch = set.patch(&query);
+pub(super) fn patched(case: &Case, mut query: Query, set: &PolicySet) -> Result<Query, CaseFault> {
     let before = query.facts.text("arguments").unwrap_or_default();
-    if patch.is_empty() {
-        return Ok(query);
-    }
-    let new = patch.apply(before);
-    let new = new.map_err(|error| CaseFault::Arguments(error.to_string()))?;
-    let mut query = query;
-    if let Some(new) = new {
+    // What is no object stays as it is, and the decision on it finds that the patch is not in it.
+    if let Ok(Some(new)) = set.patch(&query).apply(before) {
         query.facts.set("arguments", new);
         said(case, &mut query.facts)?;
     }

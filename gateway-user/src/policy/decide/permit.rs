@@ -83,13 +83,6 @@ impl Permit {
         &self.patch
     }
 
-    /// Whether what it puts into the arguments of a call is in those that it permits.
-    #[must_use]
-    pub fn is_applied(&self) -> bool {
-        let arguments = self.query.facts.text("arguments").unwrap_or_default();
-        matches!(self.patch.apply(arguments), Ok(None))
-    }
-
     /// What comes with it, for the record: `mask:pii`, `restore:email`, `taint:30m`, `patch:dry_run`, `approval:dba`, `record:audit`,
     /// `credential:team-key`.
     #[must_use]
@@ -123,12 +116,20 @@ pub fn taint(obligations: &[String]) -> Option<Duration> {
         .max()
 }
 
-/// What the determining permits add, each of which all of them have to agree on.
+/// What the determining permits add, each of which all of them have to agree on. What they put into a call is in it by now.
 pub(super) fn additions(
     set: &PolicySet,
+    query: &Query,
     permits: &BTreeSet<String>,
 ) -> Result<(Option<String>, Patch), Denial> {
-    Ok((credential(set, permits)?, patch(set, permits)?))
+    let patch = patch(set, permits)?;
+    let arguments = query.facts.text("arguments").unwrap_or_default();
+    let reason = match patch.apply(arguments) {
+        Ok(None) => return Ok((credential(set, permits)?, patch)),
+        Ok(Some(_)) => TURNS,
+        Err(_) => NO_OBJECT,
+    };
+    Err(contradiction(set, permits, PATCHES, reason))
 }
 
 fn credential(set: &PolicySet, permits: &BTreeSet<String>) -> Result<Option<String>, Denial> {
@@ -146,9 +147,8 @@ fn credential(set: &PolicySet, permits: &BTreeSet<String>) -> Result<Option<Stri
 pub(super) fn patch(set: &PolicySet, permits: &BTreeSet<String>) -> Result<Patch, Denial> {
     let patches = rules(set, permits).map(|(_, rule)| &rule.terms.patch);
     Patch::joined(patches).ok_or_else(|| {
-        let patches = |rule: &Rule| !rule.terms.patch.is_empty();
         let reason = "the policies that permit it put different values into it";
-        contradiction(set, permits, patches, reason)
+        contradiction(set, permits, PATCHES, reason)
     })
 }
 
@@ -165,11 +165,15 @@ fn contradiction(
         .collect();
     Denial {
         reason: reason.to_owned(),
-        detail: Some(format!("{} contradict each other", policies.join(", "))),
+        detail: Some(format!("{}: {reason}", policies.join(", "))),
         policies,
         error: true,
     }
 }
 
+const PATCHES: fn(&Rule) -> bool = |rule| !rule.terms.patch.is_empty();
+const TURNS: &str =
+    "what one policy puts into its arguments makes another put something else into them";
+const NO_OBJECT: &str = "policy puts something into its arguments, and they are no object of JSON with each member once";
 /// What its label begins with.
 const TAINT: &str = "taint:";

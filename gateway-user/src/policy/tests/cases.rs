@@ -344,6 +344,11 @@ fn permits_that_contradict_each_other_are_a_denial_and_an_edit_that_differs_is_s
         permit("dry", r#"@patch("{\"dry_run\": true}")"#, "deploy"),
         permit("wet", r#"@patch("{\"dry_run\": false}")"#, "deploy"),
         permit("once", r#"@patch("{\"times\": 1}")"#, "make"),
+        r#"@id("ping") @patch("{\"command\": \"pong\"}") permit (principal, action == Action::"llm.tool_call", resource)
+             when { context.programs.contains("ping") };
+           @id("pong") @patch("{\"command\": \"ping\"}") permit (principal, action == Action::"llm.tool_call", resource)
+             when { context.programs.contains("pong") };"#
+            .to_owned(),
         r#"@id("a") @credential("a") permit (principal, action == Action::"llm.embed", resource);
            @id("b") @credential("b") permit (principal, action == Action::"llm.embed", resource);"#
             .to_owned(),
@@ -356,6 +361,9 @@ fn permits_that_contradict_each_other_are_a_denial_and_an_edit_that_differs_is_s
     };
     let deploy = "model = \"m\", tool = \"deploy\", arguments = '{}'";
     let make = "model = \"m\", tool = \"make\", arguments = '{}'";
+    let list = "model = \"m\", tool = \"make\", arguments = '[1]'";
+    let ping = "model = \"m\", tool = \"shell\", arguments = '{\"command\": \"ping\"}'";
+    let denied = |facts: &str| case("llm.tool_call", facts, "expect = \"deny\"");
     let cases = [
         case(
             "llm.tool_call",
@@ -368,13 +376,15 @@ fn permits_that_contradict_each_other_are_a_denial_and_an_edit_that_differs_is_s
             make,
             "expect = \"permit\"\npatched = '{\"times\": 2}'",
         ),
+        denied(list),
+        denied(ping),
     ];
     std::fs::write(dir.path().join("cases/c.toml"), cases.concat()).unwrap();
     let outcomes = run_in(dir.path()).unwrap();
     let wrong: Vec<_> = outcomes.iter().map(|case| case.wrong.as_deref()).collect();
     assert_eq!(
         wrong,
-        [None, None, Some("arguments {\"times\": 2}")],
+        [None, None, Some("arguments {\"times\": 2}"), None, None],
         "{outcomes:#?}"
     );
     assert_eq!(
