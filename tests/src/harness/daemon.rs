@@ -212,7 +212,7 @@ impl Daemon {
             if fresh.len() >= count && fresh.iter().all(|exchange| !exchange["outcome"].is_null()) {
                 return Ok(fresh);
             }
-            if started.elapsed() > Duration::from_secs(5) {
+            if started.elapsed() > WAIT {
                 bail!(
                     "the ledger has {} of {count} new exchanges that ended: {fresh:#?}\n{}",
                     fresh.len(),
@@ -245,7 +245,7 @@ impl Daemon {
             if let Some(approval) = self.approvals()?.pop() {
                 return Ok(approval);
             }
-            if started.elapsed() > Duration::from_secs(20) {
+            if started.elapsed() > WAIT {
                 bail!("no approval was asked for\n{}", self.log());
             }
             thread::sleep(Duration::from_millis(50));
@@ -269,10 +269,10 @@ impl Daemon {
         let whole = processes(self.pid());
         let one = whole[turn % whole.len()];
         kill(Pid::from_raw(one.cast_signed()), Signal::SIGKILL)?;
-        self.ended(Duration::from_secs(5))?;
+        self.ended(WAIT)?;
         let started = Instant::now();
         while whole.iter().any(|pid| runs(*pid)) {
-            if started.elapsed() > Duration::from_secs(5) {
+            if started.elapsed() > WAIT {
                 bail!("a process of the daemon outlives it");
             }
             thread::sleep(Duration::from_millis(1));

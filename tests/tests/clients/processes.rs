@@ -119,7 +119,7 @@ fn remembers(pid: u32, wanted: &[u8]) -> anyhow::Result<bool> {
 fn ended(pid: u32) -> anyhow::Result<()> {
     let started = Instant::now();
     while fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
-        if started.elapsed() > Duration::from_secs(5) {
+        if started.elapsed() > WAIT {
             bail!("process {pid} goes on");
         }
         thread::sleep(Duration::from_millis(5));

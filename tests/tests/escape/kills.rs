@@ -91,7 +91,7 @@ fn whichever_process_of_the_daemon_dies_nothing_passes_and_nobody_squats() -> an
             );
             let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
         }
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + WAIT;
         while !world.daemon.has_ended()? || whole.iter().any(|pid| alive(*pid)) {
             ensure!(Instant::now() < end, "a process of the daemon outlives it");
             thread::sleep(Duration::from_millis(5));

@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use tests::{
-    harness::{Lab, Load, Service, built, cgroup_root, free_address},
+    harness::{Lab, Load, Service, WAIT, built, cgroup_root, free_address},
     upstream::{Options, Upstream},
 };
 
@@ -27,6 +27,8 @@ const FORBIDDEN: &str = "paste.example.test";
 const PROGRAM: &str = "/usr/bin/tollgate";
 const CONFIG: &str = "/etc/tollgate/tollgate.toml";
 const PINS: &str = "/sys/fs/bpf/tollgate";
+/// Requests enough for several of each kind that the load makes.
+const ROUNDS: usize = 30;
 
 const UNIT: &str = include_str!("../../../deploy/tollgate.service");
 const GUARD: &str = include_str!("../../../deploy/tollgate-guard.service");
@@ -116,20 +118,13 @@ fn story(lab: &Lab, tls: SocketAddr, cache: &Path) -> anyhow::Result<()> {
         FORBIDDEN,
     ]);
     let load = Load::start(&mut agent)?;
-    thread::sleep(Duration::from_millis(500));
-
-    let asked = upstream.received().len();
-    ensure!(asked > 0, "nothing is governed before the upgrade");
+    let asked = asked_beyond(&upstream, 0).context("nothing is governed before the upgrade")?;
     machine.run(&["dpkg", "--force-unsafe-io", "--install", "/opt/2.deb"])?;
     // The maintainer script does this where systemd runs.
     let kept = service.restart_as(Path::new(PROGRAM))?;
     ensure!(kept > 0, "no listener was kept");
-    thread::sleep(Duration::from_millis(500));
+    asked_beyond(&upstream, asked).context("nothing is governed after the upgrade")?;
     load.finish(1)?;
-    ensure!(
-        upstream.received().len() > asked,
-        "nothing was governed after the upgrade"
-    );
     let leaked: Vec<String> = upstream
         .take()
         .into_iter()
@@ -157,7 +152,7 @@ fn story(lab: &Lab, tls: SocketAddr, cache: &Path) -> anyhow::Result<()> {
     let began = Instant::now();
     while daemon.try_wait()?.is_none() {
         ensure!(
-            began.elapsed() < Duration::from_secs(15),
+            began.elapsed() < WAIT,
             "the removal left the daemon running"
         );
         thread::sleep(Duration::from_millis(20));
@@ -350,6 +345,19 @@ fn package(version: &str) -> anyhow::Result<PathBuf> {
         "no package of version {version} in {}: run `cargo xtask test package`",
         folder.display()
     )
+}
+
+/// How often the upstream was asked, once that is well beyond `before`.
+fn asked_beyond(upstream: &Upstream, before: usize) -> anyhow::Result<usize> {
+    let started = Instant::now();
+    loop {
+        let asked = upstream.received().len();
+        if asked > before + ROUNDS {
+            return Ok(asked);
+        }
+        ensure!(started.elapsed() < WAIT, "asked {asked} times by now");
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Whatever is pinned, of any version.
