@@ -144,6 +144,49 @@ async def openai_realtime(call):
     return {**shown(text, tools, *usage), "events": len(events), "sound": sound}
 
 
+async def openai_connected(call):
+    """Responses over a WebSocket, as the library dispatches their events; the result of a tool goes back to the model."""
+    client = made("openai", "AsyncOpenAI" if call.get("async") else "OpenAI")
+    manager = client.responses.connect()
+    connection = await manager.enter() if call.get("async") else manager.enter()
+    events, tools, usage, answers = [], [], [0, 0], []
+    asked = {"model": call["model"]}
+    if call.get("tools"):
+        asked["tools"] = [{"type": "function", "name": "weather", "parameters": SCHEMA, "strict": False}]
+    said = [{"role": "user", "content": call["prompt"]}]
+
+    def answered(event):
+        """What to say next; nothing at the end."""
+        answers.append(event.response)
+        usage[0] += event.response.usage.input_tokens
+        usage[1] += event.response.usage.output_tokens
+        calls = [item for item in event.response.output if item.type == "function_call"]
+        for item in calls:
+            tools.append([item.name, item.arguments])
+            said.append({"type": "function_call", "call_id": item.call_id, "name": item.name, "arguments": item.arguments})
+            said.append({"type": "function_call_output", "call_id": item.call_id, "output": weather(**json.loads(item.arguments))})
+        return calls
+
+    async def asynchronously(event):
+        await (connection.response.create(**asked, input=said) if answered(event) else connection.close())
+
+    def blocking(event):
+        connection.response.create(**asked, input=said) if answered(event) else connection.close()
+
+    connection.on("response.completed", asynchronously if call.get("async") else blocking)
+    for heard in ("output_text.delta", "output_text.done", "function_call_arguments.delta", "function_call_arguments.done"):
+        connection.on(f"response.{heard}", events.append)
+    first = connection.response.create(**asked, input=said)
+    await first if call.get("async") else first
+    await connection.dispatch_events() if call.get("async") else connection.dispatch_events()
+    text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    again = [event.text for event in events if event.type == "response.output_text.done"]
+    assert [text] == again == [answers[-1].output_text], f"{text} {again} {answers[-1].output_text}"
+    arguments = "".join(event.delta for event in events if event.type == "response.function_call_arguments.delta")
+    assert arguments == "".join(arguments for _, arguments in tools), f"{arguments} {tools}"
+    return {**shown(text, tools, *usage), "events": len(events)}
+
+
 async def openai_completions(call):
     client = made("openai", "AsyncOpenAI" if call.get("async") else "OpenAI")
     arguments = {"model": call["model"], "prompt": call["prompt"], **patience(call)}
@@ -691,7 +734,7 @@ def shown(text, tools, used, made):
 
 CHAT = (openai, openai_azure, openai_responses, openai_completions, anthropic, langchain_openai, langchain_responses, langchain_anthropic, langgraph)
 FAMILIES = (google_genai, google_vertex, google_measured, ollama, ollama_generate, ollama_embed, langchain_google_genai, langchain_ollama, cohere, cohere_older, cohere_measured, mistral, mistral_conversation, groq, openrouter, boto3_converse, boto3_invoke, boto3_count, boto3_count_own, boto3_guardrail, langchain_aws)
-OTHER = (mistral_fim, mistral_agent, mistral_kept, openai_realtime, openai_embeddings, openai_models, openai_kept, anthropic_count, anthropic_models, langchain_embeddings)
+OTHER = (mistral_fim, mistral_agent, mistral_kept, openai_realtime, openai_connected, openai_embeddings, openai_models, openai_kept, anthropic_count, anthropic_models, langchain_embeddings)
 PLAIN = (requests, websockets, httpx, httpx2, aiohttp, urllib3, urllib, grpc)
 KNOWN = {f.__name__.replace("_", "-"): f for f in CHAT + FAMILIES + OTHER + PLAIN}
 

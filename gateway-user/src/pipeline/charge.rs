@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::inspect::Ready;
 use super::{Connection, ConnectionError};
-use crate::protocol::llm::Family;
+use crate::protocol::llm::{Call, Family};
 use crate::protocol::transcript::Usage;
 use crate::protocol::{Facts, Why};
 use crate::record::{ExchangeEntry, Time};
@@ -17,6 +17,8 @@ pub(super) struct Charge {
     hold: Option<Hold>,
     /// What it costs has to be known: a budget or a policy depends on it.
     counts: bool,
+    /// Whether a budget limits it, and whether what nobody can count may pass that.
+    budget: Option<bool>,
     /// Tokens that the answer may have, where a budget depends on it.
     longest: Option<u64>,
     /// In a conversation, its answers.
@@ -26,12 +28,30 @@ pub(super) struct Charge {
 }
 
 /// The answers of a conversation, each reserved for by itself.
+#[derive(Default)]
 struct Turns {
-    /// What one can cost.
-    amount: u64,
-    holds: Vec<Hold>,
+    /// What one can cost that nobody has asked for: with the model of the opening, or of the last that was asked for.
+    each: Option<Quote>,
+    open: Vec<Turn>,
     /// What those cost that are over.
     spent: u64,
+    /// No price is known of one of them.
+    unpriced: bool,
+}
+
+/// An answer of a conversation that is not over.
+struct Turn {
+    lane: String,
+    quote: Option<Quote>,
+    hold: Hold,
+}
+
+/// What an answer of a conversation costs.
+#[derive(Clone, Copy)]
+struct Quote {
+    price: Price,
+    /// The most that it can be.
+    amount: u64,
 }
 
 impl Charge {
@@ -53,6 +73,15 @@ impl Charge {
             let asked = connection.gateway.policies.load().asks_for_spent();
             (limited, limited.is_some() || asked)
         };
+        if ready.head.websocket && ready.family == Some(Family::OpenAiResponses) {
+            // Each answer names its model.
+            return Ok(Ok(Self {
+                counts,
+                budget: limited,
+                turns: Some(Turns::default()),
+                ..Self::default()
+            }));
+        }
         let known = match priced(connection, ready) {
             Ok(known) => known,
             Err(reason) if limited == Some(false) => return Ok(Err((Why::Budget, reason))),
@@ -78,9 +107,8 @@ impl Charge {
         };
         if ready.head.websocket {
             let turns = Turns {
-                amount,
-                holds: Vec::new(),
-                spent: 0,
+                each: Some(Quote { price, amount }),
+                ..Turns::default()
             };
             return Ok(Ok(Self {
                 turns: Some(turns),
@@ -100,46 +128,128 @@ impl Charge {
         }))
     }
 
-    /// Takes an answer's share in a conversation of every rate and budget: the agent asks for it, or, where it is not `asked` for, it
-    /// begins. What all of them can have cost by then, where something depends on it.
-    pub(super) fn begin(
+    /// Takes the share of every rate and budget for an answer that the agent asks for in a conversation, with a call of its own where it has
+    /// one. What all of them can have cost by then, where something depends on it.
+    pub(super) fn ask(
         &mut self,
         connection: &Connection,
         service: &str,
-        asked: bool,
+        lane: &str,
+        call: Option<(&Call, &[u8])>,
     ) -> Result<Option<u64>, (Why, String)> {
-        if !asked && self.expected > 0 {
+        let quote = match (call, &self.turns) {
+            (Some((call, body)), _) => self.quote(connection, service, call, body)?,
+            (None, turns) => turns.as_ref().and_then(|turns| turns.each),
+        };
+        let total = self.take(connection, service, lane, quote)?;
+        self.expected += 1;
+        Ok(total)
+    }
+
+    /// The same for an answer that begins, if it was not asked for.
+    pub(super) fn begun(
+        &mut self,
+        connection: &Connection,
+        service: &str,
+        lane: &str,
+    ) -> Result<Option<u64>, (Why, String)> {
+        if self.expected > 0 {
             self.expected -= 1;
             return Ok(None);
         }
-        let (spend, identity) = (&connection.gateway.spend, &connection.caller.identity);
-        rated(connection, service)?;
-        self.expected += usize::from(asked);
-        let Some(turns) = &mut self.turns else {
-            return Ok(None);
-        };
-        let hold = spend.book.reserve(&identity.id, turns.amount, Time::now());
-        let hold = hold.map_err(|error| (Why::Budget, error.to_string()))?;
-        turns.holds.push(hold);
-        Ok(self.counts.then(|| turns.total()))
+        let each = self.turns.as_ref().and_then(|turns| turns.each);
+        self.take(connection, service, lane, each)
+    }
+
+    /// What was asked for in this lane will not begin.
+    pub(super) fn rejected(&mut self, lane: &str) {
+        if let Some(turn) = self.next(lane) {
+            self.expected = self.expected.saturating_sub(1);
+            turn.hold.settle(0);
+        }
     }
 
     /// An answer in a conversation is over. Without counts its reservation stays spent.
-    pub(super) fn end(&mut self, usage: Option<Usage>) {
-        let cost = self.price.and_then(|price| cost(&price, usage?));
-        if let Some(turns) = &mut self.turns
-            && let Some(hold) = turns.holds.pop()
-        {
-            turns.spent = turns.spent.saturating_add(cost.unwrap_or(turns.amount));
-            if let Some(cost) = cost {
-                hold.settle(cost);
-            }
+    pub(super) fn end(&mut self, lane: &str, usage: Option<Usage>) {
+        let Some(turn) = self.next(lane) else { return };
+        let Some(turns) = &mut self.turns else { return };
+        let Some(Quote { price, amount }) = turn.quote else {
+            turns.unpriced = true;
+            return;
+        };
+        let cost = usage.and_then(|usage| cost(&price, usage));
+        turns.spent = turns.spent.saturating_add(cost.unwrap_or(amount));
+        if let Some(cost) = cost {
+            turn.hold.settle(cost);
         }
+    }
+
+    /// The first answer of this lane that is not over.
+    fn next(&mut self, lane: &str) -> Option<Turn> {
+        let open = &mut self.turns.as_mut()?.open;
+        let place = open.iter().position(|turn| turn.lane == lane)?;
+        Some(open.remove(place))
+    }
+
+    /// What an answer can cost that is asked for with a call; those that follow from it can have read all that a model holds.
+    fn quote(
+        &mut self,
+        connection: &Connection,
+        service: &str,
+        call: &Call,
+        body: &[u8],
+    ) -> Result<Option<Quote>, (Why, String)> {
+        let price = match price(connection, service, call) {
+            Ok(price) => price,
+            Err(reason) if self.budget == Some(false) => return Err((Why::Budget, reason)),
+            Err(_) => {
+                if let Some(turns) = &mut self.turns {
+                    turns.each = None;
+                }
+                return Ok(None);
+            }
+        };
+        let counts = self.counts;
+        let of = |bound: Bound, caches| Quote {
+            price,
+            amount: if counts {
+                price.bound(bound.input, bound.output, caches)
+            } else {
+                0
+            },
+        };
+        if let Some(turns) = &mut self.turns {
+            turns.each = Some(of(Bound::whole(&price), true));
+        }
+        let (bound, outside) = Bound::of(&price, body, call.limit, call.answers);
+        Ok(Some(of(bound, outside.caches)))
+    }
+
+    fn take(
+        &mut self,
+        connection: &Connection,
+        service: &str,
+        lane: &str,
+        quote: Option<Quote>,
+    ) -> Result<Option<u64>, (Why, String)> {
+        let (spend, identity) = (&connection.gateway.spend, &connection.caller.identity);
+        rated(connection, service)?;
+        let Some(turns) = &mut self.turns else {
+            return Ok(None);
+        };
+        let amount = quote.map_or(0, |quote| quote.amount);
+        let hold = spend.book.reserve(&identity.id, amount, Time::now());
+        let hold = hold.map_err(|error| (Why::Budget, error.to_string()))?;
+        let lane = lane.to_owned();
+        turns.open.push(Turn { lane, quote, hold });
+        Ok(self.counts.then(|| turns.total()))
     }
 
     /// What a conversation has cost, in nanodollars; of answers that are not over, all that was reserved.
     pub(super) fn total(&self) -> Option<u64> {
-        self.turns.as_ref().map(Turns::total)
+        let turns = self.turns.as_ref()?;
+        let unpriced = turns.unpriced || turns.open.iter().any(|turn| turn.quote.is_none());
+        (!unpriced).then(|| turns.total())
     }
 
     /// Whether a budget or a policy depends on what the provider counts.
@@ -171,8 +281,8 @@ impl Charge {
 
 impl Turns {
     fn total(&self) -> u64 {
-        let open = self.amount.saturating_mul(self.holds.len() as u64);
-        self.spent.saturating_add(open)
+        let open = self.open.iter().filter_map(|turn| turn.quote);
+        open.fold(self.spent, |sum, quote| sum.saturating_add(quote.amount))
     }
 }
 
@@ -224,15 +334,7 @@ fn priced(connection: &Connection, ready: &Ready) -> Result<Option<(Price, Bound
     if FREE.contains(&action) {
         return Ok(None);
     }
-    let prices = &connection.gateway.spend.prices;
-    let price = prices.of(service, maker(call.family), &call.model);
-    let price = price.filter(|price| price.writes() || action == EMBED);
-    let Some(price) = price.copied() else {
-        return Err(format!(
-            "no price is known of model \"{}\" at {service}, and a budget limits this identity: add it to the file that [spend] prices names",
-            call.model
-        ));
-    };
+    let price = price(connection, service, call)?;
     if ready.head.websocket {
         let bound = Bound::whole(&price);
         let amount = price.bound(bound.input, bound.output, false);
@@ -242,6 +344,19 @@ fn priced(connection: &Connection, ready: &Ready) -> Result<Option<(Price, Bound
     let (bound, outside) = Bound::of(&price, body, call.limit, call.answers);
     let amount = price.bound(bound.input, bound.output, outside.caches);
     Ok(Some((price, bound, amount)))
+}
+
+/// The price of a call; the reason why nobody can say.
+fn price(connection: &Connection, service: &str, call: &Call) -> Result<Price, String> {
+    let prices = &connection.gateway.spend.prices;
+    let price = prices.of(service, maker(call.family), &call.model);
+    let price = price.filter(|price| price.writes() || call.action.name == EMBED);
+    price.copied().ok_or_else(|| {
+        format!(
+            "no price is known of model \"{}\" at {service}, and a budget limits this identity: add it to the file that [spend] prices names",
+            call.model
+        )
+    })
 }
 
 /// Whose format it is; a service that nobody knows is taken to cost what the maker's own does.

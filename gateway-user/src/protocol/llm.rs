@@ -13,6 +13,7 @@ mod google;
 mod input;
 mod mistral;
 pub mod realtime;
+pub mod responses;
 pub mod risks;
 mod tool;
 
@@ -31,7 +32,7 @@ pub enum Family {
     OpenAiChat,
     /// The same at OpenRouter, whose errors have numbers and whose counts a price.
     OpenRouterChat,
-    /// OpenAI responses.
+    /// OpenAI responses, over a WebSocket as well.
     OpenAiResponses,
     /// OpenAI completions, the older API.
     OpenAiCompletions,
@@ -115,7 +116,8 @@ pub fn recognise(head: &Head, headers: &HeaderMap, listed: bool) -> Option<Endpo
         .filter(|segment| !segment.is_empty())
         .collect();
     if head.websocket {
-        return realtime::called(head, &segments, listed);
+        return realtime::called(head, &segments, listed)
+            .or_else(|| responses::called(&segments, listed));
     }
     let found = google::called(&head.method, &segments);
     let found = found

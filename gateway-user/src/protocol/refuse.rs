@@ -230,6 +230,12 @@ impl Refusal {
                 let line = json!({"is_finished": true, "event_type": "stream-end", "finish_reason": "ERROR", "error": self.message, "response": response});
                 Bytes::from(format!("{line}\n"))
             }
+            Framing::Frames if family == Family::OpenAiResponses => {
+                let status = self.status(family).as_u16();
+                let error = &self.envelope(family)["error"];
+                let data = json!({"type": "error", "status": status, "error": error});
+                websocket::text(&data.to_string())
+            }
             Framing::Events | Framing::Lines | Framing::Messages | Framing::Frames => {
                 self.event(family)
             }

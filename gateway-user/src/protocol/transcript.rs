@@ -228,6 +228,23 @@ impl Collector {
     }
 }
 
+impl Usage {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, more: Self) -> Self {
+        let sum = |one: Option<u64>, other: Option<u64>| match (one, other) {
+            (None, None) => None,
+            (one, other) => Some(one.unwrap_or(0).saturating_add(other.unwrap_or(0))),
+        };
+        Self {
+            input: sum(self.input, more.input),
+            output: sum(self.output, more.output),
+            cached: self.cached.saturating_add(more.cached),
+            stored: self.stored.saturating_add(more.stored),
+        }
+    }
+}
+
 impl Summary {
     /// What there is, as an object.
     #[must_use]

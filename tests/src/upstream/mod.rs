@@ -10,6 +10,7 @@ mod bedrock;
 mod cohere;
 mod compatible;
 mod completions;
+mod connected;
 mod embeddings;
 mod gemini;
 mod mistral;

@@ -18,7 +18,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::{Journal, Received, pieces::Pieces, realtime};
+use super::{Journal, Received, connected, pieces::Pieces, realtime};
 
 /// A server name under which WebSockets are served over HTTP/1.1 only.
 pub const OLD: &str = "old";
@@ -31,7 +31,7 @@ pub(super) fn open(request: &mut Request<Incoming>, journal: &Journal) -> Option
     let asks = request.extensions().get::<hyper::ext::Protocol>().is_some()
         || request.headers().contains_key(SEC_WEBSOCKET_KEY);
     let path = request.uri().path().to_owned();
-    let talks = path == realtime::PATH;
+    let talks = [realtime::PATH, connected::PATH].contains(&path.as_str());
     if !asks || !(talks || path.starts_with("/socket")) {
         return None;
     }
@@ -87,7 +87,11 @@ async fn serve(upgrade: OnUpgrade, first: BytesMut, talks: Option<String>, journ
     let Ok(upgraded) = upgrade.await else { return };
     let mut io = TokioIo::new(upgraded);
     if let Some(target) = talks {
-        return drop(realtime::talk(&mut io, &target, &journal).await);
+        let ended = match target.contains(connected::PATH) {
+            true => connected::talk(&mut io, &target, &journal).await,
+            false => realtime::talk(&mut io, &target, &journal).await,
+        };
+        return drop(ended);
     }
     if io.write_all(&first).await.is_ok() {
         drop(echo(&mut io, &journal).await);

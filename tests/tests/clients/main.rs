@@ -10,6 +10,7 @@ mod boot;
 mod callers;
 mod calls;
 mod cgroup;
+mod connected;
 mod container;
 mod crash;
 mod early;

@@ -11,6 +11,7 @@ mod charged;
 mod client;
 mod coding;
 mod conformance;
+mod connected;
 mod corpus;
 mod drained;
 mod executable;

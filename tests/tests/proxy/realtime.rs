@@ -41,34 +41,43 @@ when { context.text like "*Paris*" }
 unless { context.approvals.contains("oncall") };
 "#;
 
-const WAYS: [(&str, &str); 2] = [("http/1.1", "api.openai.com"), ("h2", "api.openai.com")];
+pub(crate) const WAYS: [(&str, &str); 2] =
+    [("http/1.1", "api.openai.com"), ("h2", "api.openai.com")];
 const PATH: &str = "/v1/realtime?model=gpt-realtime";
 const KEY: &str = "sk-proj-Zk3vT9qLw2Xr8Yb5Nc7Md1Pf4Gh6Js0Ae";
 const CARD: &str = "[REDACTED:credit-card]";
 const EMAIL: &str = "[REDACTED:email]";
 
 /// A conversation, and every event it has heard.
-struct Talk {
-    socket: Socket,
-    heard: Vec<Value>,
+pub(crate) struct Talk {
+    pub(crate) socket: Socket,
+    pub(crate) heard: Vec<Value>,
 }
 
 impl Talk {
     async fn open(proxy: &Proxy, way: (&str, &str)) -> anyhow::Result<Self> {
-        // The upstream would agree; what is compressed could not be read.
-        let compressed = ("sec-websocket-extensions", "permessage-deflate");
-        let answer = ask(proxy, way, PATH, &[compressed]).await?;
-        anyhow::ensure!(matches!(answer.status, 101 | 200), "{}", answer.status);
-        assert_eq!(answer.header(compressed.0), None);
-        let mut talk = Self {
-            socket: answer.socket,
-            heard: Vec::new(),
-        };
+        let mut talk = Self::opened(proxy, way, PATH).await?;
         talk.until("session.created").await?;
         Ok(talk)
     }
 
-    async fn say(&mut self, event: &Value) -> anyhow::Result<()> {
+    pub(crate) async fn opened(
+        proxy: &Proxy,
+        way: (&str, &str),
+        path: &str,
+    ) -> anyhow::Result<Self> {
+        // The upstream would agree; what is compressed could not be read.
+        let compressed = ("sec-websocket-extensions", "permessage-deflate");
+        let answer = ask(proxy, way, path, &[compressed]).await?;
+        anyhow::ensure!(matches!(answer.status, 101 | 200), "{}", answer.status);
+        assert_eq!(answer.header(compressed.0), None);
+        Ok(Self {
+            socket: answer.socket,
+            heard: Vec::new(),
+        })
+    }
+
+    pub(crate) async fn say(&mut self, event: &Value) -> anyhow::Result<()> {
         let message = event.to_string();
         self.socket.send(&frame(0x81, message.as_bytes())).await
     }
@@ -83,7 +92,7 @@ impl Talk {
     }
 
     /// The next event; none behind a close frame.
-    async fn hear(&mut self) -> anyhow::Result<Option<Value>> {
+    pub(crate) async fn hear(&mut self) -> anyhow::Result<Option<Value>> {
         let frame = self
             .socket
             .frame()
@@ -97,7 +106,7 @@ impl Talk {
         Ok(Some(event))
     }
 
-    async fn until(&mut self, kind: &str) -> anyhow::Result<Value> {
+    pub(crate) async fn until(&mut self, kind: &str) -> anyhow::Result<Value> {
         loop {
             let event = self.hear().await?;
             let event = event.with_context(|| format!("closed: {:#?}", self.heard))?;
@@ -109,7 +118,7 @@ impl Talk {
     }
 
     /// The error that is the last event, and the code behind it.
-    async fn refused(&mut self) -> anyhow::Result<(String, u16)> {
+    pub(crate) async fn refused(&mut self) -> anyhow::Result<(String, u16)> {
         loop {
             let event = self.hear().await?.context("closed without a word")?;
             if event["type"] == "error" {
@@ -121,12 +130,12 @@ impl Talk {
         }
     }
 
-    fn heard(&self, kind: &str) -> Vec<&Value> {
+    pub(crate) fn heard(&self, kind: &str) -> Vec<&Value> {
         let events = self.heard.iter();
         events.filter(|event| event["type"] == kind).collect()
     }
 
-    async fn bye(mut self) -> anyhow::Result<Vec<Value>> {
+    pub(crate) async fn bye(mut self) -> anyhow::Result<Vec<Value>> {
         self.socket.send(&frame(0x88, b"\x03\xe8")).await?;
         while self.hear().await?.is_some() {}
         Ok(self.heard)

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::talk::{Answering, Asking, Judging};
+use super::answering::Answering;
+use super::asking::Asking;
+use super::talk::Judging;
 use super::terms::{Stop, Terms};
 use crate::detect;
 use crate::keeper::Scrub;
@@ -316,12 +318,15 @@ impl Direction {
                 true => self.message.wire.split().freeze(),
                 false => websocket::text(std::str::from_utf8(&says).unwrap_or_default()),
             };
-            return answering.push(&says, &wire, out);
+            return answering.push(says, wire, out);
         }
         let shape = match text {
-            true if self.asking.is_some() => Shape::OpenAiRealtime,
-            true if reads_as_json(&says) => Shape::Json,
-            _ => Shape::Text,
+            true => match &self.asking {
+                Some(asking) => asking.shape(),
+                None if reads_as_json(&says) => Shape::Json,
+                None => Shape::Text,
+            },
+            false => Shape::Text,
         };
         let masks = self.terms_of(&says, shape)?;
         if !text && !masks.is_empty() {
@@ -354,7 +359,7 @@ impl Direction {
         let looked = self.terms.look(says, shape)?;
         self.found(&looked.found);
         match &mut self.asking {
-            Some(asking) if shape == Shape::OpenAiRealtime => asking.judge(says, looked),
+            Some(asking) if shape == asking.shape() => asking.judge(says, looked),
             _ => self.terms.of(looked),
         }
     }

@@ -4,6 +4,8 @@
 //! upstream accepts, its answer is an ordinary one; what has to be inspected is not compressed; the exchange is closed once, when the
 //! WebSocket ends. Sources: RFC 6455, RFC 8441.
 
+mod answering;
+mod asking;
 mod direction;
 mod leg;
 mod relay;
@@ -23,9 +25,11 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::timeout;
 
+use self::answering::Answering as Answers;
+use self::asking::Asking;
 use self::direction::Direction;
 use self::relay::{Ended, Relay};
-use self::talk::{Answering as Answers, Asking, Talk};
+use self::talk::Talk;
 use self::terms::{Stop, Terms};
 use super::ConnectionError;
 use super::charge::Charge;
@@ -168,14 +172,22 @@ async fn accepted(
     let id = entry.id();
     let record = match handshake.ready.family {
         // Of an observed workload what is said passes unread.
-        Some(_) if !terms.observed() => {
+        Some(family) if !terms.observed() => {
             let Handshake {
                 described,
                 tools,
                 charge,
+                ready,
                 ..
             } = handshake;
-            let talk = Talk::new(&terms, described, tools, entry, charge);
+            let talk = Talk::new(
+                &terms,
+                described,
+                tools,
+                entry,
+                charge,
+                (family, ready.head),
+            );
             up.asks(Asking::new(Arc::clone(&talk)));
             down.answers(Answers::new(Arc::clone(&talk)));
             Record::Talk(talk)

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::terms::Stop;
 use crate::protocol::Why;
+use crate::protocol::llm::Family;
 use crate::protocol::transcript::Usage;
 use crate::record::Outcome;
 
@@ -17,6 +18,8 @@ pub(super) struct Told {
     pub(super) kind: String,
     pub(super) response: Option<Response>,
     pub(super) session: Option<Value>,
+    /// The lane that it belongs to.
+    pub(super) stream_id: Option<String>,
 }
 
 /// An answer.
@@ -30,16 +33,39 @@ pub(super) fn read(says: &[u8]) -> Result<Told, Stop> {
     serde_json::from_slice(says).map_err(|error| withheld(&error))
 }
 
+impl Told {
+    /// Whether an answer begins with it.
+    pub(super) fn begins(&self) -> bool {
+        self.kind == "response.created" && self.response.is_some()
+    }
+
+    /// Whether nothing more comes of a response.
+    pub(super) fn ends(&self) -> bool {
+        ENDS.contains(&&*self.kind)
+    }
+
+    /// Whether an answer of this format ends with it, and says what it counted.
+    pub(super) fn ends_in(&self, family: Family) -> bool {
+        let ends = match family {
+            Family::OpenAiResponses => self.ends(),
+            _ => self.kind == "response.done",
+        };
+        ends && self.response.is_some()
+    }
+}
+
 impl Response {
     /// What it counted.
     pub(super) fn usage(&self) -> Option<Usage> {
         let usage = self.usage.as_ref()?;
-        let cached = &usage["input_token_details"]["cached_tokens"];
+        // The one of the realtime API, the other of responses.
+        let details = ["input_token_details", "input_tokens_details"].map(|name| &usage[name]);
+        let count = |name: &str| details.iter().find_map(|details| details[name].as_u64());
         Some(Usage {
             input: usage["input_tokens"].as_u64(),
             output: usage["output_tokens"].as_u64(),
-            cached: cached.as_u64().unwrap_or(0),
-            stored: 0,
+            cached: count("cached_tokens").unwrap_or(0),
+            stored: count("cache_write_tokens").unwrap_or(0),
         })
     }
 }
@@ -52,6 +78,14 @@ pub(super) fn withheld(error: &dyn std::fmt::Display) -> Stop {
         ..Stop::refused(&format!("withheld what the model said: {error}"))
     }
 }
+
+/// After these nothing comes.
+const ENDS: &[&str] = &[
+    "response.completed",
+    "response.incomplete",
+    "response.failed",
+    "response.cancelled",
+];
 
 #[cfg(test)]
 mod tests {

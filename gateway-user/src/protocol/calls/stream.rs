@@ -21,6 +21,7 @@ pub(super) use edited::through;
 #[derive(Debug)]
 pub struct Stream {
     family: Family,
+    framing: Framing,
     framer: Framer,
     /// Events that have come and were not looked at.
     ahead: VecDeque<Event>,
@@ -83,6 +84,7 @@ impl Stream {
     pub fn new(family: Family, framing: Framing) -> Self {
         Self {
             family,
+            framing,
             framer: Framer::new(framing, MAX_HELD),
             ahead: VecDeque::new(),
             held: VecDeque::new(),
@@ -354,10 +356,7 @@ impl Stream {
 
     /// Whether what is no event is told by the framing itself.
     fn is_framed(&self) -> bool {
-        matches!(
-            self.family,
-            Family::BedrockConverse | Family::BedrockInvoke | Family::OpenAiRealtime
-        )
+        matches!(self.framing, Framing::Messages | Framing::Frames)
     }
 
     fn is_open(&self) -> bool {

@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 
 use super::input::Input;
 use super::tool::{Named, Tool};
-use super::{Endpoint, Family, GENERATE, bedrock, cohere, google, mistral, realtime};
+use super::{Endpoint, Family, GENERATE, bedrock, cohere, google, mistral, realtime, responses};
 use crate::protocol::frames::Framing;
 use crate::protocol::http::{Head, with_request};
 use crate::protocol::{Action, Fact, Facts};
@@ -121,6 +121,20 @@ pub fn read(endpoint: Endpoint, head: &Head, body: &[u8], facts: Facts) -> Resul
     if family == Family::OpenAiRealtime {
         return realtime::read(endpoint, head, facts);
     }
+    if head.websocket {
+        return responses::opened(endpoint, head, facts);
+    }
+    of_body(endpoint, head, body, facts)
+}
+
+/// Reads a call whose body has members that several formats share.
+pub(super) fn of_body(
+    endpoint: Endpoint,
+    head: &Head,
+    body: &[u8],
+    facts: Facts,
+) -> Result<Call, LlmError> {
+    let family = endpoint.family;
     let mut raw: Raw = document(family, body)?;
     // Google's assistants for code put it one level deeper.
     if let Some(inner) = raw.request.take().filter(|_| family == Family::Gemini) {
@@ -208,6 +222,7 @@ impl Call {
             Family::Cohere if cohere::is_older(&head.path) => Framing::Lines,
             Family::BedrockConverse | Family::BedrockInvoke => Framing::Messages,
             Family::OpenAiRealtime => Framing::Frames,
+            Family::OpenAiResponses if head.websocket => Framing::Frames,
             Family::Gemini if !google::asks_for_events(&head.target) => Framing::Array,
             _ => Framing::Events,
         }
@@ -215,7 +230,7 @@ impl Call {
 }
 
 /// The model that the path names.
-fn in_path(endpoint: Endpoint, head: &Head) -> Option<String> {
+pub(super) fn in_path(endpoint: Endpoint, head: &Head) -> Option<String> {
     match endpoint.stream {
         Some(_) if is_bedrock(endpoint.family) => bedrock::model(&head.path),
         Some(_) => google::model(&head.path).map(str::to_owned),

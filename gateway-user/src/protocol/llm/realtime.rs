@@ -112,7 +112,7 @@ pub fn session(told: Value) -> Option<Change> {
 }
 
 /// The models that the target names: OpenAI's `model`, Azure's `deployment`.
-fn models(head: &Head) -> BTreeSet<String> {
+pub(super) fn models(head: &Head) -> BTreeSet<String> {
     let (_, query) = head.target.split_once('?').unwrap_or_default();
     let pairs = query.split('&').filter_map(|pair| {
         let (name, value) = pair.split_once('=')?;

@@ -102,6 +102,13 @@ fn a_refusal_in_a_stream_is_the_event_that_raises_the_librarys_error() {
     let says: Value = serde_json::from_slice(&realtime[4..]).unwrap();
     assert_eq!(says["type"], "error");
     assert_eq!(says["error"]["message"], "no. Id 01ABCDEF");
+    let responses = refusal().last(Family::OpenAiResponses, Framing::Frames, true);
+    let says: Value = serde_json::from_slice(&responses[4..]).unwrap();
+    assert_eq!(
+        (&says["type"], &says["status"]),
+        (&json!("error"), &json!(403))
+    );
+    assert_eq!(says["error"]["message"], "no. Id 01ABCDEF");
     // Its library looks for the beginning, and for the code.
     let gemini = String::from_utf8(refusal().event(Family::Gemini).to_vec()).unwrap();
     assert!(gemini.starts_with(

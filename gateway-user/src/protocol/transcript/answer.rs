@@ -97,18 +97,8 @@ impl Answer {
 
     /// Counts of one answer of several.
     pub(super) fn add_up(&mut self, counted: Usage) {
-        let before = self.usage.unwrap_or_default();
-        let sum = |one: Option<u64>, other: Option<u64>| match (one, other) {
-            (None, None) => None,
-            (one, other) => Some(one.unwrap_or(0).saturating_add(other.unwrap_or(0))),
-        };
         if counted.input.is_some() || counted.output.is_some() {
-            self.usage = Some(Usage {
-                input: sum(before.input, counted.input),
-                output: sum(before.output, counted.output),
-                cached: before.cached.saturating_add(counted.cached),
-                stored: before.stored.saturating_add(counted.stored),
-            });
+            self.usage = Some(self.usage.unwrap_or_default().plus(counted));
         }
     }
 
