@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::model::{Answer, Conversation, LEAKED_CARD, Tool, deltas, text};
+use super::model::{Answer, Conversation, LEAKED_CARD, deltas, text};
 use super::openai;
 
 /// Reads what starts a conversation or goes on with one; none if it is neither.
@@ -16,7 +16,6 @@ pub(super) fn read(body: &Value) -> Option<Conversation> {
         _ => return None,
     };
     let last = entries.last()?;
-    let tools = body["tools"].as_array().into_iter().flatten();
     Some(Conversation {
         model: body["model"].as_str().unwrap_or(MODEL).to_owned(),
         stream: body["stream"] == true,
@@ -26,15 +25,7 @@ pub(super) fn read(body: &Value) -> Option<Conversation> {
             .map(|entry| text(&entry["content"]))
             .unwrap_or_default(),
         tool_result: (last["type"] == "function.result").then(|| text(&last["result"])),
-        tools: tools
-            .filter_map(|tool| {
-                let function = &tool["function"];
-                Some(Tool {
-                    name: function["name"].as_str()?.to_owned(),
-                    schema: function["parameters"].clone(),
-                })
-            })
-            .collect(),
+        tools: openai::functions(body),
         words: entries
             .iter()
             .map(|entry| text(&entry["content"]).split_whitespace().count() + 1)

@@ -9,7 +9,6 @@ use super::model::{Answer, Conversation, Tool, deltas, text};
 pub(super) fn read(body: &Value) -> Option<Conversation> {
     let messages = body["messages"].as_array()?;
     let last = messages.last()?;
-    let tools = body["tools"].as_array().into_iter().flatten();
     Some(Conversation {
         model: body["model"].as_str()?.to_owned(),
         stream: body["stream"] == true,
@@ -18,20 +17,26 @@ pub(super) fn read(body: &Value) -> Option<Conversation> {
             .rfind(|message| message["role"] == "user")
             .map(|message| text(&message["content"]))?,
         tool_result: (last["role"] == "tool").then(|| text(&last["content"])),
-        tools: tools
-            .filter_map(|tool| {
-                let function = &tool["function"];
-                Some(Tool {
-                    name: function["name"].as_str()?.to_owned(),
-                    schema: function["parameters"].clone(),
-                })
-            })
-            .collect(),
+        tools: functions(body),
         words: messages
             .iter()
             .map(|message| text(&message["content"]).split_whitespace().count())
             .sum(),
     })
+}
+
+/// The tools that a request offers.
+pub(super) fn functions(body: &Value) -> Vec<Tool> {
+    let tools = body["tools"].as_array().into_iter().flatten();
+    tools
+        .filter_map(|tool| {
+            let function = &tool["function"];
+            Some(Tool {
+                name: function["name"].as_str()?.to_owned(),
+                schema: function["parameters"].clone(),
+            })
+        })
+        .collect()
 }
 
 /// The answer in one piece.
