@@ -5,6 +5,8 @@
 
 mod call;
 mod command;
+mod foreign;
+mod markup;
 mod names;
 mod said;
 mod value;
@@ -18,12 +20,14 @@ use value::{
 
 use super::Detector;
 use super::place::{Class, Place, Verdict, run};
+use super::proof::has_all_kinds;
 
 /// What an assignment is reported as.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kinds {
     pub(super) secret: Detector,
     pub(super) password: Detector,
+    pub(super) phrase: Detector,
     pub(super) bearer: Detector,
     pub(super) basic: Detector,
     pub(super) url: Detector,
@@ -47,6 +51,11 @@ pub(super) enum Said {
     Bearer,
     /// Some key, of which only what cannot be anything else counts.
     Key,
+    /// A password or token, as a sentence has it: only what is drawn counts.
+    Drawn,
+    DrawnToken,
+    /// The words of which a wallet is made again.
+    Phrase,
     /// A user and a password in base 64.
     Basic,
 }
@@ -54,7 +63,8 @@ pub(super) enum Said {
 /// Whether a value may start here: behind `=`, `:`, a quote, a space or a bracket.
 #[inline]
 pub(super) fn may_start(place: Place<'_>) -> bool {
-    place.follows(|byte| BEFORE.has(byte)) && FIRST.has(place.ahead()[0])
+    let before = place.follows(|byte| BEFORE.has(byte)) || place.behind().ends_with(ATTACHED);
+    before && FIRST.has(place.ahead()[0])
 }
 
 /// Whether the text before a value says that it is a secret, or may be the beginning of a URL with one.
@@ -113,6 +123,9 @@ fn behind(place: Place<'_>, said: Said, quote: Option<u8>, kinds: Kinds) -> Verd
         Said::Variable => password(place, quote, kinds.password, 6, is_variable),
         Said::Secret => token(place, quote, SHORTEST_TOKEN, kinds.secret),
         Said::Key => token(place, quote, 24, kinds.secret),
+        Said::Drawn => drawn(place, quote, 8, kinds.password),
+        Said::DrawnToken => drawn(place, quote, 20, kinds.secret),
+        Said::Phrase => phrase(place, kinds.phrase),
         Said::Basic => token(place, quote, usize::MAX, kinds.basic),
         Said::Bearer => token(place, quote, 14, kinds.bearer),
     }
@@ -133,7 +146,10 @@ fn password(
     } else {
         &PLAIN
     };
-    let end = match quote {
+    // An element has all the text up to the next tag, and signs of its own.
+    let tagged = quote.is_none() && place.follows(|byte| byte == b'>');
+    let tagged = tagged.then(|| element(place)).flatten();
+    let end = match quote.or(tagged) {
         Some(quote) => ahead
             .iter()
             .take(LONGEST_PASSWORD + 1)
@@ -158,6 +174,17 @@ fn password(
     } else {
         Verdict::No
     }
+}
+
+/// What ends the text of an element that is one word, or may become one.
+fn element(place: Place<'_>) -> Option<u8> {
+    let ahead = place.ahead();
+    let mut reach = ahead.iter().take(LONGEST_PASSWORD + 1);
+    let one = match reach.find(|byte| **byte == b'<' || byte.is_ascii_whitespace()) {
+        Some(end) => *end == b'<',
+        None => !place.whole && ahead.len() <= LONGEST_PASSWORD,
+    };
+    one.then_some(b'<')
 }
 
 /// Without the sign that ends a sentence or a list's item.
@@ -198,6 +225,42 @@ fn token(place: Place<'_>, quote: Option<u8>, shortest: usize, detector: Detecto
         Some(END) if !ended => password(place, quote, detector, shortest, is_signed),
         Some(_) if !ended => password(place, quote, detector, shortest, is_strong),
         _ => Verdict::No,
+    }
+}
+
+/// A token of letters of both cases and digits.
+fn drawn(place: Place<'_>, quote: Option<u8>, shortest: usize, detector: Detector) -> Verdict {
+    match token(place, quote, shortest, detector) {
+        Verdict::Match(_, length) if !has_all_kinds(&place.ahead()[..length]) => Verdict::No,
+        verdict => verdict,
+    }
+}
+
+/// Words as BIP-39 lists them, of three to eight small letters, as many as it allows.
+fn phrase(place: Place<'_>, detector: Detector) -> Verdict {
+    let ahead = place.ahead();
+    let (mut count, mut end) = (0, 0);
+    while count < MOST_WORDS {
+        let from = end + usize::from(count > 0 && ahead.get(end) == Some(&b' '));
+        let rest = ahead.get(from..).unwrap_or_default();
+        let length = rest
+            .iter()
+            .take(9)
+            .take_while(|byte| byte.is_ascii_lowercase())
+            .count();
+        if from + length == ahead.len() && length < 9 && !place.whole {
+            return Verdict::More;
+        }
+        if !(3..=8).contains(&length) {
+            break;
+        }
+        (count, end) = (count + 1, from + length);
+    }
+    let ended = !ahead.get(end).is_some_and(u8::is_ascii_alphanumeric);
+    if count >= 12 && count % 3 == 0 && ended {
+        Verdict::Match(detector, end)
+    } else {
+        Verdict::No
     }
 }
 
@@ -281,11 +344,14 @@ fn scheme(behind: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((scheme.strip_suffix(b"://")?, user))
 }
 
+/// The option behind which a value may stand at once.
+const ATTACHED: &[u8] = b" -p";
 /// What may stand right before a value.
 pub(super) static BEFORE: Class = Class::from(b"=:\"'` \t\n>(");
 /// What a value may begin with.
 pub(super) static FIRST: Class = Class::alphanumeric_and(b"!#%&*+-./:=?@^_~$");
 const LONGEST_PASSWORD: usize = 128;
+const MOST_WORDS: usize = 24;
 /// What is of more words says something.
 const MOST_SPACES: usize = 2;
 /// Nothing shorter is drawn by a machine.

@@ -88,6 +88,7 @@ fn read() -> Catalogue {
             "value of something called a key, token or secret",
         ),
         password: number(SECRETS, "password", "value of something called a password"),
+        phrase: number(SECRETS, "seed-phrase", "recovery phrase of a wallet"),
         bearer: number(SECRETS, "bearer-token", "token of an Authorization header"),
         basic: number(
             SECRETS,

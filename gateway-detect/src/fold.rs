@@ -2,7 +2,7 @@
 //!
 //! In: text as it comes. Out: the same text with full-width, mathematical and other compatible forms of letters, digits and signs
 //! as ASCII, the kinds of spaces and dashes as one, invisible characters left out, and escape sequences (`\n`, `\"`, `\u0041`, `\x41`,
-//! `%41`) as what they stand for. Each step looks at one character or one sequence, so how the text is cut changes nothing.
+//! `%41`, `%2541`) as what they stand for. Each step looks at one character or one sequence, so how the text is cut changes nothing.
 //! Sources: Unicode 16 compatibility decompositions, general categories Zs, Pd and Cf; RFC 8259 section 7; RFC 3986 section 2.1.
 
 mod table;
@@ -247,15 +247,7 @@ fn sequence(bytes: &[u8], whole: bool) -> Step {
         () => Step::Keep(1),
     };
     if bytes[0] == b'%' {
-        let digits = bytes[1..]
-            .iter()
-            .take(2)
-            .take_while(|byte| byte.is_ascii_hexdigit());
-        return match (digits.count(), bytes.len()) {
-            (2, _) => put(3, hex(&bytes[1..3])),
-            (all, length) if all + 1 == length => keep(3),
-            _ => Step::Keep(1),
-        };
+        return percent(bytes, whole);
     }
     // Quoted once more, a backslash is two.
     let slashes = bytes
@@ -289,6 +281,29 @@ fn sequence(bytes: &[u8], whole: bool) -> Step {
     }
 }
 
+/// A percent sign with two digits, which may stand for one whose digits follow: `%2540`.
+fn percent(bytes: &[u8], whole: bool) -> Step {
+    let mut length = 1;
+    for _ in 0..MOST_PERCENTS {
+        let rest = &bytes[length..];
+        let digits = rest
+            .iter()
+            .take(2)
+            .take_while(|byte| byte.is_ascii_hexdigit());
+        match digits.count() {
+            2 if rest[..2] != *b"25" => return put(length + 2, hex(&rest[..2])),
+            2 => length += 2,
+            all if all == rest.len() && !whole => return Step::More,
+            _ => break,
+        }
+    }
+    // What follows are no digits: the last one stands for itself.
+    match length {
+        1 => Step::Keep(1),
+        _ => Step::Put(length, b'%'),
+    }
+}
+
 /// So many bytes that stand for the character `code`.
 fn put(length: usize, code: u32) -> Step {
     match (u8::try_from(code), reading(code)) {
@@ -314,6 +329,8 @@ fn hex(digits: &[u8]) -> u32 {
 const MOST_HIDDEN: usize = 16;
 /// Four levels of quoting; a longer run is a text of its own.
 const MOST_SLASHES: usize = 16;
+/// And four of percent signs.
+const MOST_PERCENTS: usize = 4;
 
 #[cfg(test)]
 mod tests;

@@ -299,12 +299,17 @@ impl Sieve {
         self.any = self.sure | values | begins;
     }
 
-    /// Where a value may start behind what announces one: behind a separator, ` is`, the ends of `bearer`, `basic`, `token` and `password`,
-    /// options, first arguments, and then quotes and spaces; in quotes also behind the ends of `by` and `…string`.
+    /// Where a value may start behind what announces one: behind a separator, ` is` in some languages, the ends of `bearer`, `basic`, `token`
+    /// and `password`, options, first arguments, and then quotes and spaces; in quotes also behind the ends of `by` and `…string`; right
+    /// behind ` -p`.
     /// It announces all that [`assign`] says something of: what that comes to accept has to be announced here.
     fn values(&mut self) -> u64 {
         let here = &self.windows[self.turn];
-        let is = here.s & here.i << 1 & here.space << 2;
+        let vowel = here.i | here.e;
+        let is = here.s & vowel << 1 & here.space << 2
+            | here.t & here.s << 1 & vowel << 2 & here.space << 3
+            | here.accent & here.space << 2;
+        let bold = here.star & here.star << 1 & here.colon << 2;
         let bearer = here.r & here.e << 1 & here.r << 2;
         let token = here.n & here.e << 1 & here.k << 2;
         let word = here.d & here.r << 1;
@@ -315,7 +320,7 @@ impl Sieve {
         let calls = here.quote & here.left << 1;
         let argument = reached(calls << 1 | self.argument, !here.quote);
         let second = here.comma & (argument & here.quote) << 1;
-        let words = is | bearer | token | word | basic;
+        let words = is | bold | bearer | token | word | basic;
         let ends = here.separator | second;
         // Behind a word comes a space or a quote, behind a separator it may.
         let starts = ends << 1 | words << 1 & here.quiet | option & !here.name | self.announced;
@@ -324,7 +329,8 @@ impl Sieve {
         self.announced = announced >> STRIDE;
         let pair = here.g << 3 & here.n << 4 | here.y << 3 & here.b << 4;
         let quoted = here.quote << 1 & here.space << 2 & pair;
-        (announced & !here.quiet | quoted) & here.first
+        let attached = here.p << 1 & here.hyphen << 2 & here.space << 3;
+        (announced & !here.quiet | quoted | attached) & here.first
     }
 
     /// The places from which an `@` can be reached.

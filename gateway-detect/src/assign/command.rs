@@ -43,8 +43,46 @@ fn has_option(command: &[u8], option: &[u8]) -> bool {
             Some(b"registry" | b"auth") => words.next() == Some(b"login"),
             _ => false,
         },
-        _ => false,
+        _ => OWN.iter().any(|(own, programs)| {
+            let mut words = self::words(command);
+            option == *own && words.any(|word| programs.contains(&base(word)))
+        }),
     }
+}
+
+/// Whether a password may stand right behind this option of one letter: `mysql -psecret`.
+pub(super) fn takes_attached(front: &[u8], complete: bool) -> bool {
+    let Some(front) = front.strip_suffix(b" ") else {
+        return false;
+    };
+    let begin = front.iter().rposition(|byte| b"&|;\n".contains(byte));
+    let command = &front[begin.map_or(0, |at| at + 1)..];
+    let mut words = words(command);
+    (begin.is_some() || complete) && words.any(|word| ATTACHED.contains(&base(word)))
+}
+
+/// The name of a program, without its folder and a quote before it.
+fn base(word: &[u8]) -> &[u8] {
+    let from = word.iter().rposition(|byte| b"/\\\"'`(".contains(byte));
+    &word[from.map_or(0, |at| at + 1)..]
+}
+
+/// Whether what stands before a colon are the other fields of a line of a password file: `host:5432:database:user`.
+pub(super) fn is_pgpass(before: &[u8]) -> bool {
+    let begin = before
+        .iter()
+        .rposition(|byte| byte.is_ascii_whitespace() || b"\"'`".contains(byte));
+    let mut fields = before[begin.map_or(0, |at| at + 1)..].split(|byte| *byte == b':');
+    let (host, port) = (fields.next(), fields.next());
+    let host = host.is_some_and(|host| {
+        host == b"*" || host == b"localhost" || host.contains(&b'.') && !host.contains(&b'/')
+    });
+    let port = port.is_some_and(|port| {
+        port == b"*" || (4..=5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit)
+    });
+    let (database, user) = (fields.next(), fields.next());
+    let named = |field: Option<&[u8]>| field.is_some_and(|field| !field.is_empty());
+    host && port && named(database) && named(user) && fields.next().is_none()
 }
 
 /// Whether an entry of a netrc goes on behind this text with a password: `machine … login …`, from the beginning of a line.
@@ -79,6 +117,49 @@ fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// What may stand before a command.
 const PROMPTS: [&[u8]; 7] = [b"$", b"#", b">", b"-", b"sudo", b"run:", b"RUN"];
+/// Options that are those of a password in these programs alone, wherever the program stands in its command.
+const OWN: [(&[u8], &[&[u8]]); 4] = [
+    (b"-a", &[b"redis-cli", b"valkey-cli", b"keydb-cli"]),
+    (
+        b"-w",
+        &[
+            b"ldapsearch",
+            b"ldapadd",
+            b"ldapmodify",
+            b"ldapdelete",
+            b"ldapwhoami",
+            b"ldappasswd",
+        ],
+    ),
+    (
+        b"-P",
+        &[
+            b"sqlcmd",
+            b"bcp",
+            b"mosquitto_pub",
+            b"mosquitto_sub",
+            b"ipmitool",
+            b"zip",
+            b"unzip",
+        ],
+    ),
+    (b"-p", &[b"cqlsh"]),
+];
+/// The programs that have a password right behind `-p`.
+const ATTACHED: [&[u8]; 12] = [
+    b"mysql",
+    b"mysqldump",
+    b"mysqladmin",
+    b"mysqlimport",
+    b"mysqlcheck",
+    b"mysqlsh",
+    b"mariadb",
+    b"mariadb-dump",
+    b"mariadb-admin",
+    b"mycli",
+    b"7z",
+    b"sshpass",
+];
 /// The programs that log in with a user and a password.
 const CLIENTS: [&[u8]; 11] = [
     b"docker", b"podman", b"nerdctl", b"buildah", b"skopeo", b"helm", b"oras", b"crane", b"az",

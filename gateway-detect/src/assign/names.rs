@@ -37,6 +37,8 @@ pub(super) fn names(name: &[u8]) -> Said {
             return Said::Nothing;
         }
         Said::Password
+    } else if among(&PHRASES) {
+        Said::Phrase
     } else if among(&SECRETS) || variable && !is_other() {
         Said::Secret
     } else if matches!(
@@ -97,20 +99,13 @@ fn is_pass(name: &[u8]) -> bool {
     }
 }
 
-/// Whether a name is a word for a password that is not in the letters of English.
-pub(super) fn is_foreign(name: &[u8]) -> bool {
-    let end = &name[name.len().saturating_sub(LONGEST_TAIL)..];
-    !end.is_ascii()
-        && FOREIGN.iter().any(|word| {
-            let from = name.len().checked_sub(word.len());
-            from.is_some_and(|from| name[from..].eq_ignore_ascii_case(word.as_bytes()))
-        })
-}
-
-/// Whether a text can end in one of these names, or in `value`, by its last letters.
+/// Whether a text can end in one of these names, in `value` or `default`, by its last letters.
 #[inline]
 pub(super) fn may_name(text: &[u8]) -> bool {
-    matches!(text, [.., b'w' | b'W' | b'e' | b'E']) || may_end_so(text)
+    matches!(
+        text,
+        [.., b'w' | b'W' | b'e' | b'E'] | [.., b'u', b'l', b't']
+    ) || may_end_so(text)
 }
 
 /// Whether the last three letters are those of one of these names: most names are left here.
@@ -131,7 +126,7 @@ fn may_end_so(name: &[u8]) -> bool {
         all[three(*b"key")] = true;
         all
     }
-    static ENDINGS: [bool; 32768] = with(with([false; 32768], PASSWORDS), SECRETS);
+    static ENDINGS: [bool; 32768] = with(with(with([false; 32768], PASSWORDS), SECRETS), PHRASES);
     let mut letters = name.iter().rev().filter(|byte| byte.is_ascii_alphabetic());
     match (letters.next(), letters.next(), letters.next()) {
         (Some(last), Some(next), Some(one)) => ENDINGS[three([*one, *next, *last])],
@@ -166,27 +161,16 @@ pub(super) const PASSWORDS: [&str; 24] = [
     "adgangskode",
     "sifre",
 ];
-/// Words for a password in other letters than these; each has such a letter within its last [`LONGEST_TAIL`] bytes.
-const FOREIGN: [&str; 16] = [
-    "contraseña",
-    "Contraseña",
-    "hasło",
-    "Hasło",
-    "lösenord",
-    "şifre",
-    "Şifre",
-    "parolă",
-    "пароль",
-    "Пароль",
-    "密码",
-    "密碼",
-    "パスワード",
-    "비밀번호",
-    "κωδικός",
-    "סיסמה",
+/// What the words are called of which a wallet is made again.
+const PHRASES: [&str; 7] = [
+    "mnemonic",
+    "seedphrase",
+    "recoveryphrase",
+    "secretphrase",
+    "backupphrase",
+    "walletseed",
+    "seedwords",
 ];
-/// So many bytes of ASCII at most end one of them.
-const LONGEST_TAIL: usize = 9;
 /// What stands right before `pass` where that is a password.
 const USERS: [&str; 18] = [
     "user", "db", "my", "root", "admin", "smtp", "ftp", "mail", "sql", "login", "web", "auth",

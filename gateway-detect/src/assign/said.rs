@@ -9,15 +9,18 @@
 use super::Said;
 use super::call::argument;
 use super::command;
-use super::names::{is_foreign, may_name, names};
+use super::foreign::foreign;
+use super::markup::{block, cell, is_default, is_value, named, tag};
+use super::names::{may_name, names};
 use crate::place::{Class, LOOKBEHIND};
 
 /// What the text before a value says, and the quote that opens the value.
 pub(super) fn said(behind: &[u8]) -> (Said, Option<u8>) {
-    // Prose: a space behind a letter that ends neither such a name nor `is`.
+    // Prose: a space behind a letter that ends neither such a name, nor an option, nor `is`.
     if let [.., letter, b' '] = behind
         && letter.is_ascii_alphabetic()
         && !b"bcdeghkmnprstwy".contains(&letter.to_ascii_lowercase())
+        && !behind.ends_with(b" -a ")
     {
         return (Said::Nothing, None);
     }
@@ -29,12 +32,13 @@ pub(super) fn said(behind: &[u8]) -> (Said, Option<u8>) {
     }
     if rest.last() == Some(&b' ') {
         if ends_with_word(rest, b"bearer ")
-            || ends_with_word(rest, b"token ")
-                && ends_with_word(&rest[..rest.len() - 6], b"authorization: ")
+            || ends_with_word(rest, b"token ") && is_header(&rest[..rest.len() - 6])
         {
             return (Said::Bearer, quote);
         }
-        if ends_with_word(rest, b": basic ") {
+        if ends_with_word(rest, b": basic ")
+            || ends_with_word(rest, b"basic ") && is_header(&rest[..rest.len() - 6])
+        {
             return (Said::Basic, quote);
         }
     }
@@ -53,9 +57,25 @@ pub(super) fn said(behind: &[u8]) -> (Said, Option<u8>) {
         // A path in code: `module::name`.
         [.., b':', b':'] if quote.is_none() => Said::Nothing,
         [before @ .., b':'] => match joined(before) {
-            Said::Nothing if spaced.len() == rest.len() => user(before),
+            Said::Nothing if spaced.len() == rest.len() => match user(before) {
+                Said::Nothing if command::is_pgpass(before) => Said::Password,
+                said => said,
+            },
             said => said,
         },
+        // In bold type: `**Password:** `.
+        [before @ .., b':', b'*', b'*'] => joined(before),
+        [before @ .., b'|'] if spaced.len() > rest.len() => match cell(before) {
+            Some(name) => joined(name),
+            None => Said::Nothing,
+        },
+        [before @ .., b'-', b'p'] if spaced.len() == rest.len() => {
+            let complete = behind.len() < LOOKBEHIND;
+            match command::takes_attached(before, complete) {
+                true => Said::Flag,
+                false => Said::Nothing,
+            }
+        }
         // A test passes, a value is passed on.
         [before @ .., b'('] if quote.is_some() && before.ends_with(b".pass") => Said::Nothing,
         [before @ .., b'('] if quote.is_some() => names(word(before)),
@@ -89,14 +109,16 @@ pub(super) fn in_query(behind: &[u8]) -> bool {
 
 /// What a name before `=` or `:` says.
 fn joined(before: &[u8]) -> Said {
-    let before = untyped(before.trim_ascii_end());
+    let before = before.trim_ascii_end();
+    let before = untyped(before.strip_suffix(b"**").unwrap_or(before));
     let name = match before {
         [before @ .., b'"' | b'\'' | b'`'] => before,
         [before @ .., b'"' | b'\'', b']'] => before,
         name => name,
     };
-    if is_foreign(name) {
-        return Said::Password;
+    let said = foreign(name);
+    if said != Said::Nothing {
+        return said;
     }
     if !may_name(name) {
         return Said::Nothing;
@@ -107,6 +129,7 @@ fn joined(before: &[u8]) -> Said {
     match said {
         Said::Password if in_connection(front) => Said::Known,
         Said::Nothing if is_value(word) => names(named(front)),
+        Said::Nothing if is_default(word) => names(block(front)),
         said => said,
     }
 }
@@ -144,30 +167,6 @@ fn in_connection(front: &[u8]) -> bool {
         && PARTS.iter().any(|word| holds(front, word.as_bytes()))
 }
 
-fn is_value(word: &[u8]) -> bool {
-    matches!(word, [.., b'e' | b'E']) && ends_with_word(word, b"value")
-}
-
-/// The name that stands before the name `value`: `"name": "…", "value": `, `<add key="…" value=`.
-fn named(front: &[u8]) -> &[u8] {
-    let trimmed = |text: &'_ [u8]| -> usize {
-        let quiet = |byte: &&u8| matches!(byte, b'"' | b'\'' | b' ' | b'\n' | b'\r' | b'\t' | b',');
-        text.len() - text.iter().rev().take_while(quiet).count()
-    };
-    let front = &front[..trimmed(front)];
-    let name = word(front);
-    let before = &front[..front.len() - name.len()];
-    let before = &before[..trimmed(before)];
-    let Some((b'=' | b':', before)) = before.split_last() else {
-        return b"";
-    };
-    let key = single(&before[..trimmed(before)]);
-    let is_name = ["name", "key", "id", "parameterkey", "parametername"]
-        .iter()
-        .any(|word| key.eq_ignore_ascii_case(word.as_bytes()));
-    if is_name { name } else { b"" }
-}
-
 /// What the user before a colon says: `curl -u user:…`.
 fn user(before: &[u8]) -> Said {
     static USER: Class = Class::alphanumeric_and(b"_-.@+%\\");
@@ -197,8 +196,11 @@ fn user(before: &[u8]) -> Said {
 
 /// What stands before a space says: an option, ` is`, a clause of SQL, a line of a netrc. `gap` is what stands between it and the value.
 fn behind_space(rest: &[u8], gap: &[u8], quote: Option<u8>) -> Said {
-    if let Some(before) = rest.strip_suffix(b" is") {
-        return names(word(before));
+    if let Some(before) = IS.iter().find_map(|is| rest.strip_suffix(is.as_bytes())) {
+        return match foreign(before) {
+            Said::Nothing => names(word(before)),
+            said => said,
+        };
     }
     let tight = matches!(gap, [b' ', _]);
     let quoted = tight && quote.is_some();
@@ -221,12 +223,20 @@ fn behind_space(rest: &[u8], gap: &[u8], quote: Option<u8>) -> Said {
             name.starts_with(b"--") || front.last() == Some(&b' ') || front.is_empty() && complete;
         return match name {
             _ if !option => Said::Nothing,
-            b"-p" | b"-pw" if command::takes_password(front, name, complete) => Said::Flag,
-            b"-p" | b"-pw" => Said::Nothing,
+            b"-p" | b"-pw" | b"-a" | b"-w" | b"-P" => {
+                match command::takes_password(front, name, complete) {
+                    true => Said::Flag,
+                    false => Said::Nothing,
+                }
+            }
             name => names(name),
         };
     }
-    // Of the names, only this one is no verb and has a place in prose.
+    let sentence = gap == b" " || tight;
+    if sentence && ends_with_word(name, b"token") && names(name) == Said::Secret {
+        return Said::DrawnToken;
+    }
+    // Of the names of passwords, only this one is no verb and has a place in prose.
     if !ends_with_word(name, b"password") || names(name) != Said::Password {
         return Said::Nothing;
     }
@@ -234,9 +244,26 @@ fn behind_space(rest: &[u8], gap: &[u8], quote: Option<u8>) -> Said {
         Said::Password
     } else if name == b"password" && command::is_netrc(front) {
         Said::Known
+    } else if sentence {
+        Said::Drawn
     } else {
         Said::Nothing
     }
+}
+
+/// Whether a text ends in the name of the header that has credentials, and what joins it to a value: `"Authorization": f"`.
+fn is_header(front: &[u8]) -> bool {
+    let quiet = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b' ' | b'f' | b'b');
+    let join = front.iter().rposition(|byte| !quiet(byte));
+    join.is_some_and(|join| {
+        let name = &front[..join];
+        matches!(front[join], b':' | b'=' | b',')
+            && ends_with_word(
+                name.strip_suffix(b"\"")
+                    .unwrap_or(name.strip_suffix(b"'").unwrap_or(name)),
+                b"authorization",
+            )
+    })
 }
 
 /// Whether a statement of SQL says of a user how he is known: `… IDENTIFIED`, `… IDENTIFIED WITH some_plugin`.
@@ -280,34 +307,19 @@ fn in_cookie(before: &[u8]) -> bool {
     ends(&FRAMEWORKS) || ends(&SESSIONS) && holds(&before[..before.len() - name.len()], b"cookie: ")
 }
 
-/// What a tag says, by its name and whatever attributes.
-fn tag(behind: &[u8]) -> Said {
-    let inside = &behind[..behind.len() - 1];
-    let Some(open) = inside.iter().rposition(|byte| *byte == b'<') else {
-        return Said::Nothing;
-    };
-    let inside = &inside[open + 1..];
-    let name = inside
-        .iter()
-        .position(|byte| !(byte.is_ascii_alphanumeric() || b"_-.:".contains(byte)));
-    match name {
-        Some(end) if inside[end] != b' ' || inside.ends_with(b"/") => Said::Nothing,
-        end => names(&inside[..end.unwrap_or(inside.len())]),
-    }
-}
-
-/// The name that `text` ends with: one word, or two where it is some `key`.
+/// The name that `text` ends with: one word, or two where it is some `key` or `phrase`.
 pub(super) fn word(text: &[u8]) -> &[u8] {
     let from = text.len() - single(text).len();
+    let some = |word: &[u8]| text[from..].eq_ignore_ascii_case(word);
     match &text[..from] {
-        [before @ .., b' '] if text[from..].eq_ignore_ascii_case(b"key") => {
+        [before @ .., b' '] if some(b"key") || some(b"phrase") => {
             &text[before.len() - single(before).len()..]
         }
         _ => &text[from..],
     }
 }
 
-fn single(text: &[u8]) -> &[u8] {
+pub(super) fn single(text: &[u8]) -> &[u8] {
     static NAME: Class = Class::alphanumeric_and(b"_-.");
     let other = text.iter().rposition(|byte| !NAME.has(*byte));
     &text[other.map_or(0, |at| at + 1)..]
@@ -326,6 +338,8 @@ fn holds(text: &[u8], word: &[u8]) -> bool {
 pub(crate) const STRING: u8 = 0x02;
 /// What would end it, in ASCII: no text has it.
 pub(super) const END: u8 = 0x03;
+/// `is`, in the languages that names of passwords are in.
+const IS: [&str; 6] = [" is", " ist", " est", " es", " é", " è"];
 /// What servers call the cookie of a session.
 const FRAMEWORKS: [&str; 5] = [
     "phpsessid",

@@ -38,6 +38,10 @@ fn other_ways_to_write_ascii_are_undone() {
         (r"\u0041\x42%43\uff14", "ABC4"),
         (r"\u00e9 %e9 %zz \q \", r"\u00e9 %e9 %zz \q \"),
         ("ada%40example.com", "ada@example.com"),
+        (
+            "ada%2540example%25252ecom 5%25 %25e9 %25",
+            "ada@example.com 5% %25e9 %",
+        ),
         ("grüße 例え 🔑", "grüße 例え 🔑"),
         (
             "Ελλάδα\u{34f} Ёлка שלום\u{61c} 日本語ﾠ한국어\u{a789}",

@@ -37,6 +37,9 @@ pub(super) struct Classes {
     pub(super) quote: u64,
     pub(super) hyphen: u64,
     pub(super) sign: u64,
+    pub(super) star: u64,
+    /// The second bytes of `è` and `é`.
+    pub(super) accent: u64,
     pub(super) space: u64,
     pub(super) zero: u64,
     pub(super) x: u64,
@@ -49,8 +52,10 @@ pub(super) struct Classes {
     pub(super) i: u64,
     pub(super) k: u64,
     pub(super) n: u64,
+    pub(super) p: u64,
     pub(super) r: u64,
     pub(super) s: u64,
+    pub(super) t: u64,
     pub(super) y: u64,
 }
 
@@ -124,7 +129,7 @@ impl Classes {
             name: alphanumeric | lines | dot,
             first: ascii & (b6 | b5) & !space & !(lower_late & low(15)),
             quiet: quotes | space | breaks,
-            separator: colon | equal | greater | left,
+            separator: colon | equal | greater | left | lower_late & low(12),
             open,
             colon,
             comma,
@@ -132,6 +137,8 @@ impl Classes {
             quote: quotes,
             hyphen,
             sign: early & !b5 & low(0),
+            star: sign & low(10),
+            accent: b7 & !b6 & b5 & !b4 & (low(8) | low(9)),
             space,
             zero: number & low(0),
             x: lower_late & low(8),
@@ -143,8 +150,10 @@ impl Classes {
             i: early & low(9),
             k: early & low(11),
             n: early & low(14),
+            p: late & low(0),
             r: late & low(2),
             s: late & low(3),
+            t: late & low(4),
             y: late & low(9),
         };
     }
@@ -189,6 +198,8 @@ every_class!(
     quote,
     hyphen,
     sign,
+    star,
+    accent,
     space,
     zero,
     x,
@@ -200,8 +211,10 @@ every_class!(
     i,
     k,
     n,
+    p,
     r,
     s,
+    t,
     y
 );
 
@@ -268,7 +281,7 @@ mod tests {
             name: alphanumeric | among(b"_-."),
             first: all(byte.is_ascii_graphic()),
             quiet: among(b"\"'` \t\n\x0B\x0C\r"),
-            separator: among(b"=:>("),
+            separator: among(b"=:>(|"),
             open: among(b"+("),
             colon: among(b":"),
             comma: among(b","),
@@ -276,6 +289,8 @@ mod tests {
             quote: among(b"\"'`"),
             hyphen: among(b"-"),
             sign: among(b"@"),
+            star: among(b"*"),
+            accent: among(b"\xA8\xA9"),
             space: among(b" "),
             zero: among(b"0"),
             x: among(b"x"),
@@ -287,8 +302,10 @@ mod tests {
             i: letter(b'i'),
             k: letter(b'k'),
             n: letter(b'n'),
+            p: letter(b'p'),
             r: letter(b'r'),
             s: letter(b's'),
+            t: letter(b't'),
             y: letter(b'y'),
         }
     }

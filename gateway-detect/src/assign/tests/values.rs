@@ -29,6 +29,110 @@ fn passwords_are_found_behind_words_of_other_languages() {
 }
 
 #[test]
+fn passwords_are_found_in_sentences_and_labels_of_other_languages() {
+    for text in [
+        "Das Passwort ist @.",
+        "le mot de passe est @",
+        "la contraseña es @",
+        "a senha é @ mesmo",
+        "**Password:** @",
+        "**Passwort**: @",
+        "| Password | @ |\n",
+        "| User | ada |\n| **Password** | @ |\n",
+        "use password @ there",
+        "<property name=\"db.password\">@</property>",
+        "<entry key=\"password\">@</entry>",
+        "variable \"db_password\" {\n  type = string\n  default = \"@\"\n}",
+        "db.internal.example:5432:app:ada:@",
+        "*:*:*:ada:@\n",
+    ] {
+        is_found(text, PASSWORD_DRAWN, "password");
+    }
+    is_found("<password>@</password>", "tr0&amp;b4d&lt;Ex", "password");
+    for name in [
+        "clé API : ",
+        "clave de API: ",
+        "API-Schlüssel: ",
+        "chiave API = ",
+        "APIキー: ",
+        "密钥: ",
+        "use token ",
+        "\"Authorization\": f\"Token ",
+        "**API key**: ",
+    ] {
+        let kind = match name.contains("Auth") {
+            true => "bearer-token",
+            false => "generic-secret",
+        };
+        is_found(&format!("{name}@"), "Kx92mzLq38aQ7rTzP0wE", kind);
+    }
+    for text in [
+        "Das Passwort ist falsch.",
+        "the password Base64 has",
+        "echo $password | sha256sum |",
+        "| Password | Required |",
+        "the token 0a4d55a8d778e5022fab701977c5d840bbc486d0 is a hash",
+        "# PKCS #12 token\n\npkcs_9_at_userPKCS12 = 1",
+        "src/main.c:1204:5:error:tr0ub4dor",
+        "10:30:45:12:tr0ub4dor",
+        "variable \"db_password\" {}\nvariable \"other\" { default = \"tr0ub4dor!Ex\" }",
+        "<property name=\"password\">${db.password1}</property>",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+    }
+}
+
+#[test]
+fn programs_have_passwords_in_their_options() {
+    for text in [
+        "mysql -u root -p@ shop",
+        "docker exec db mysqldump -uroot -p'@' shop",
+        "sshpass -p@ ssh ada@hangar",
+        "7z x -p@ a.7z",
+        "redis-cli -h cache -a @ ping",
+        "kubectl exec c -- redis-cli -a '@'",
+        "ldapsearch -D cn=admin -w @ -b dc=x",
+        "sqlcmd -S hangar -U sa -P @",
+    ] {
+        is_found(text, PASSWORD_DRAWN, "password");
+    }
+    for text in [
+        "mysql -u root -p shop2024",
+        "mysql -u root -p\"$MYSQL_PW1\"",
+        "docker run --name mysql -p3306:3306 mysql",
+        "docker run -p8080:80 web",
+        "ls -a tr0ub4dorEx9",
+        "grep -w tr0ub4dorEx9 words",
+        "mkdir -ptr0ub4dorEx9",
+        "redis-cli -a \"$REDIS_PW1\"",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+    }
+}
+
+#[test]
+fn the_words_of_a_wallet_are_found_behind_their_name() {
+    let words = "legal winner thank year wave sausage worth useful legal winner thank yellow";
+    for text in [
+        "mnemonic: @\n",
+        "MNEMONIC=\"@\"",
+        "my seed phrase is @.",
+        "{\"recovery_phrase\": \"@\"}",
+    ] {
+        is_found(text, words, "seed-phrase");
+    }
+    for text in [
+        "mnemonic: richard york gave battle in vain",
+        "the seed phrase is made of twelve words that nobody else may ever read or write down",
+        "mnemonic: legal winner thank year wave sausage worth useful legal winner thank",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+    }
+}
+
+const PASSWORD_DRAWN: &str = "Kx92mzLq38";
+
+#[test]
 fn a_word_is_a_password_behind_its_variable() {
     for text in [
         "DB_PASSWORD=@\n",

@@ -1,0 +1,69 @@
+//! Names of secrets in other languages that are in other letters than those of English, or of more than one word.
+
+use super::Said;
+
+/// What a name says that is a word of another language: in other letters than those of English, or of more than one word.
+pub(super) fn foreign(name: &[u8]) -> Said {
+    let end = &name[name.len().saturating_sub(LONGEST_TAIL)..];
+    let among = |all: &[&str]| {
+        all.iter().any(|word| {
+            let from = name.len().checked_sub(word.len());
+            from.is_some_and(|from| name[from..].eq_ignore_ascii_case(word.as_bytes()))
+        })
+    };
+    match end.is_ascii() {
+        false if among(&FOREIGN) => Said::Password,
+        false if among(&FOREIGN_KEYS) => Said::Secret,
+        true if matches!(end, [.., b'A' | b'a', b'P' | b'p', b'I' | b'i']) && among(&APIS) => {
+            Said::Secret
+        }
+        _ => Said::Nothing,
+    }
+}
+
+/// Words for a password in other letters than these; each has such a letter within its last [`LONGEST_TAIL`] bytes.
+const FOREIGN: [&str; 16] = [
+    "contraseña",
+    "Contraseña",
+    "hasło",
+    "Hasło",
+    "lösenord",
+    "şifre",
+    "Şifre",
+    "parolă",
+    "пароль",
+    "Пароль",
+    "密码",
+    "密碼",
+    "パスワード",
+    "비밀번호",
+    "κωδικός",
+    "סיסמה",
+];
+/// Words for a key in other letters, as those of [`FOREIGN`].
+const FOREIGN_KEYS: [&str; 12] = [
+    "clé API",
+    "clé d'API",
+    "ключ API",
+    "API-ключ",
+    "API ключ",
+    "schlüssel",
+    "APIキー",
+    "密钥",
+    "密鑰",
+    "金鑰",
+    "API 키",
+    "API키",
+];
+/// What the key of an interface is called, which its name ends.
+const APIS: [&str; 7] = [
+    "clave API",
+    "clave de API",
+    "chave API",
+    "chave de API",
+    "chave da API",
+    "chiave API",
+    "klucz API",
+];
+/// So many bytes of ASCII at most end one of them.
+const LONGEST_TAIL: usize = 9;

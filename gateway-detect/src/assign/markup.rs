@@ -1,0 +1,80 @@
+//! Names of values in markup and in blocks: tags and their attributes, the `name` beside a `value`, rows of tables, blocks of variables.
+
+use super::Said;
+use super::names::names;
+use super::said::{ends_with_word, single, word};
+
+/// What a tag says, by its name, or by its last attribute where that is one: `<property name="password">`.
+pub(super) fn tag(behind: &[u8]) -> Said {
+    let inside = &behind[..behind.len() - 1];
+    let Some(open) = inside.iter().rposition(|byte| *byte == b'<') else {
+        return Said::Nothing;
+    };
+    let inside = &inside[open + 1..];
+    let name = inside
+        .iter()
+        .position(|byte| !(byte.is_ascii_alphanumeric() || b"_-.:".contains(byte)));
+    match name {
+        Some(end) if inside[end] != b' ' || inside.ends_with(b"/") => Said::Nothing,
+        Some(end) => match names(&inside[..end]) {
+            Said::Nothing => names(named(inside)),
+            said => said,
+        },
+        None => names(inside),
+    }
+}
+
+pub(super) fn is_value(word: &[u8]) -> bool {
+    matches!(word, [.., b'e' | b'E']) && ends_with_word(word, b"value")
+}
+
+/// The name that stands before the name `value`: `"name": "…", "value": `, `<add key="…" value=`.
+pub(super) fn named(front: &[u8]) -> &[u8] {
+    let trimmed = |text: &'_ [u8]| -> usize {
+        let quiet = |byte: &&u8| matches!(byte, b'"' | b'\'' | b' ' | b'\n' | b'\r' | b'\t' | b',');
+        text.len() - text.iter().rev().take_while(quiet).count()
+    };
+    let front = &front[..trimmed(front)];
+    let name = word(front);
+    let before = &front[..front.len() - name.len()];
+    let before = &before[..trimmed(before)];
+    let Some((b'=' | b':', before)) = before.split_last() else {
+        return b"";
+    };
+    let key = single(&before[..trimmed(before)]);
+    let is_name = ["name", "key", "id", "parameterkey", "parametername"]
+        .iter()
+        .any(|word| key.eq_ignore_ascii_case(word.as_bytes()));
+    if is_name { name } else { b"" }
+}
+
+pub(super) fn is_default(word: &[u8]) -> bool {
+    matches!(word, [.., b't' | b'T']) && word.eq_ignore_ascii_case(b"default")
+}
+
+/// The variable whose default stands in a block that is open here: `variable "db_password" { default = `.
+pub(super) fn block(front: &[u8]) -> &[u8] {
+    let begin = front
+        .windows(VARIABLE.len())
+        .rposition(|part| part == VARIABLE);
+    let Some(begin) = begin else {
+        return b"";
+    };
+    let front = &front[begin + VARIABLE.len()..];
+    let name = front.iter().position(|byte| *byte == b'"');
+    match name.map(|end| front.split_at(end)) {
+        Some((name, rest)) if rest.contains(&b'{') && !rest.contains(&b'}') => name,
+        _ => b"",
+    }
+}
+
+/// The first cell of a row, where this is what stands before the second: `| **Password** `.
+pub(super) fn cell(before: &[u8]) -> Option<&[u8]> {
+    let from = before.iter().rposition(|byte| *byte == b'|')?;
+    let (row, name) = (&before[..from], &before[from + 1..]);
+    let begins = row.trim_ascii_end();
+    let first = begins.is_empty() || row[begins.len()..].contains(&b'\n');
+    (first && name.starts_with(b" ")).then_some(name)
+}
+
+const VARIABLE: &[u8] = b"variable \"";
