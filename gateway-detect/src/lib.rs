@@ -57,7 +57,11 @@ use catalogue::CATALOGUE;
 /// What to read before a string that is called by `name`: its value begins behind it and ends with the text, whatever signs are in it.
 #[must_use]
 pub fn string_named(name: &str) -> String {
-    format!("{}{name}: ", char::from(assign::STRING))
+    let mut text = String::with_capacity(name.len() + 3);
+    text.push(char::from(assign::STRING));
+    text.push_str(name);
+    text.push_str(": ");
+    text
 }
 
 /// A stretch of text that a detector recognised.

@@ -11,8 +11,6 @@ use super::scanner::HOLD;
 #[derive(Debug)]
 pub(super) struct Pattern {
     parts: Vec<Part>,
-    /// What stands so far behind the beginning in every match: the first character that is no free choice.
-    sign: Option<(usize, u8)>,
 }
 
 #[derive(Debug)]
@@ -83,13 +81,7 @@ impl Pattern {
             }
             _ => true,
         });
-        let sign = match parts[..] {
-            [Part::Run(_, from, to), Part::Literal(ref text), ..] if from == to => {
-                Some((from, text[0]))
-            }
-            _ => None,
-        };
-        (sound && !parts.is_empty()).then(|| vec![Self { parts, sign }])
+        (sound && !parts.is_empty()).then(|| vec![Self { parts }])
     }
 
     /// Whether a match can begin with this byte.
@@ -101,13 +93,14 @@ impl Pattern {
         }
     }
 
-    /// Whether one byte of the text from a place on does not rule out that it matches there.
-    #[inline]
-    pub(super) fn may_fit(&self, ahead: &[u8], whole: bool) -> bool {
-        self.sign.is_none_or(|(far, sign)| {
-            let here = ahead.get(far);
-            here.map_or(!whole, |byte| *byte == sign)
-        })
+    /// What stands so far behind the beginning in every match, where that is the first character that is no free choice.
+    pub(super) fn sign(&self) -> Option<(usize, u8)> {
+        match self.parts[..] {
+            [Part::Run(_, from, to), Part::Literal(ref text), ..] if from == to => {
+                Some((from, text[0]))
+            }
+            _ => None,
+        }
     }
 
     /// The text that every match begins with.

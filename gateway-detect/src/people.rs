@@ -27,8 +27,15 @@ pub(super) struct Row {
     /// The check proves something: small letters count as capitals, behind a word.
     proves: bool,
     pub(super) words: Vec<usize>,
-    /// The first three letters of its words, where each has so many, as a set that says too much yes.
-    begins: Option<[u64; 16]>,
+    /// The first three letters of its words, where each has so many.
+    begins: Option<Begins>,
+}
+
+/// The first three letters of words, and a set of [`letters`] of them, which says too much yes.
+#[derive(Debug)]
+struct Begins {
+    set: [u64; 16],
+    all: Vec<[u8; 3]>,
 }
 
 /// One way to write it.
@@ -112,13 +119,14 @@ impl People {
         let check = checks::named(check)?;
         let begins = said.split(',').map(|word| word.as_bytes().first_chunk());
         let begins = begins
-            .map(|three| three.filter(|three| !three.contains(&b' ')).map(letters))
+            .map(|three| three.copied().filter(|three| !three.contains(&b' ')))
             .collect::<Option<Vec<_>>>();
-        let begins = begins.map(|all| {
-            all.into_iter().fold([0; 16], |mut set, letters| {
+        let begins = begins.map(|all| Begins {
+            set: all.iter().map(letters).fold([0; 16], |mut set, letters| {
                 set[letters / 64] |= 1 << (letters % 64);
                 set
-            })
+            }),
+            all,
         });
         let words = said.split(',').map(|word| words.number(word)).collect();
         rows.push(Row {
@@ -272,10 +280,14 @@ impl Row {
     /// Whether three letters shortly before a place are the first of one of its words: it is cheaper to see that they are not.
     fn may_be_said(&self, place: Place<'_>) -> bool {
         let near = last(place.behind(), NEAR);
-        self.begins.is_none_or(|begins| {
-            near.windows(3).any(|part| {
-                let letters = part.first_chunk().map_or(0, letters);
-                begins[letters / 64] >> (letters % 64) & 1 == 1
+        self.begins.as_ref().is_none_or(|begins| {
+            near.array_windows().any(|part: &[u8; 3]| {
+                let letters = letters(part);
+                begins.set[letters / 64] >> (letters % 64) & 1 == 1
+                    && begins
+                        .all
+                        .iter()
+                        .any(|three| three.eq_ignore_ascii_case(part))
             })
         })
     }

@@ -8,8 +8,9 @@ use super::decide::Cursor;
 use super::email;
 use super::fold::{self, Fold, Folded};
 use super::place::{LOOKBEHIND, Place, Tail, Verdict};
+use super::sieve;
 use super::table::Table;
-use super::{Detector, Detectors, Finding};
+use super::{Detector, Detectors, Finding, assign};
 
 /// The most bytes of the folded text that a [`Scanner`] holds back: an e-mail address has up to 319, an issued key fewer.
 pub const HOLD: usize = 512;
@@ -27,6 +28,9 @@ pub enum Piece {
 #[must_use]
 pub fn scan(text: &str, detectors: &Detectors) -> Vec<Finding> {
     let mut findings = Vec::new();
+    if is_word(text) && !detectors.has_custom() {
+        return findings;
+    }
     if fold::is_plain(text) {
         each(text, detectors, 0, |detector, start, length| {
             let value = &text[start..start + length];
@@ -43,6 +47,25 @@ pub fn scan(text: &str, detectors: &Detectors) -> Vec<Finding> {
         true
     });
     findings
+}
+
+/// Whether this is a word in small letters, shorter than every key, as most names and many values in documents are: nothing that is built in
+/// is only that, but a password behind its name.
+fn is_word(text: &str) -> bool {
+    let word = |text: &str| {
+        text.len() < sieve::SHORTEST as usize
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    let named = text.strip_prefix(char::from(assign::STRING));
+    match named.and_then(|named| named.split_once(": ")) {
+        Some((name, value)) if word(name) && word(value) => {
+            let at = text.len() - value.len();
+            value.is_empty() || !assign::is_announced(Place::new(text.as_bytes(), at, true))
+        }
+        _ => word(text),
+    }
 }
 
 /// The detector of the first finding in an encoded text that does not end behind `most`, or that is longer than half of the text: what goes

@@ -41,7 +41,14 @@ pub(super) struct Secrets {
     keys: Said,
     vendors: Said,
     /// The forms that need neither a literal beginning nor a word, by their first byte.
-    free: Vec<Vec<usize>>,
+    free: Vec<Vec<Free>>,
+}
+
+/// Such a form, and its [sign](Pattern::sign).
+#[derive(Clone, Copy, Debug)]
+struct Free {
+    form: usize,
+    sign: Option<(usize, u8)>,
 }
 
 /// The first one, two and three characters that a literal beginning may have, as sets that say too much yes.
@@ -121,7 +128,10 @@ impl Secrets {
                 _ if form.near.is_empty() => {
                     let begin = |byte: &u8| form.pattern.may_begin(*byte);
                     for byte in (0..=u8::MAX).filter(begin) {
-                        free[usize::from(byte)].push(index);
+                        free[usize::from(byte)].push(Free {
+                            form: index,
+                            sign: form.pattern.sign(),
+                        });
                     }
                 }
                 _ => announced.push(index),
@@ -165,8 +175,17 @@ impl Secrets {
 
     /// The key without a literal beginning that stands here, at the start of a word.
     pub(super) fn announced(&self, place: Place<'_>, words: &Words) -> Verdict {
-        let free = &self.free[usize::from(place.ahead()[0])];
-        let verdict = self.best_of(free, place, None);
+        let ahead = place.ahead();
+        let mut verdict = Verdict::No;
+        for Free { form, sign } in &self.free[usize::from(ahead[0])] {
+            let fits = sign.is_none_or(|(far, sign)| {
+                let here = ahead.get(far);
+                here.map_or(!place.whole, |byte| *byte == sign)
+            });
+            if fits {
+                verdict.add(|| self.forms[*form].at(place));
+            }
+        }
         let behind = last(place.behind(), NEAR_KEY);
         if !may_name_key(behind) || !words.said(behind).meets(&self.keys) {
             return verdict;
@@ -177,7 +196,10 @@ impl Secrets {
         }
         let near = |form: &&usize| said.any(&self.forms[**form].near);
         let all: Vec<usize> = self.announced.iter().filter(near).copied().collect();
-        verdict.or(self.best_of(&all, place, Some(&said)))
+        for form in &all {
+            verdict.add(|| self.forms[*form].at(place));
+        }
+        verdict
     }
 
     /// The literal beginning of a key, for its sample.
@@ -205,19 +227,6 @@ impl Secrets {
             }
         }
         verdict
-    }
-
-    fn best_of(&self, all: &[usize], place: Place<'_>, said: Option<&Said>) -> Verdict {
-        let forms = all.iter().map(|form| &self.forms[*form]);
-        let ahead = place.ahead();
-        let near = |form: &&Form| {
-            form.pattern.may_fit(ahead, place.whole)
-                && (form.near.is_empty() || said.is_some_and(|said| said.any(&form.near)))
-        };
-        forms.filter(near).fold(Verdict::No, |mut verdict, form| {
-            verdict.add(|| form.at(place));
-            verdict
-        })
     }
 }
 

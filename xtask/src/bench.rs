@@ -11,7 +11,10 @@ use crate::{setup, shell, unpacked};
 /// What can be measured by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Part {
+    /// Searching a text.
     Detect,
+    /// Searching and masking a body.
+    Mask,
 }
 
 /// Returns only to say why it could not start.
@@ -57,6 +60,22 @@ pub(crate) fn detect() -> anyhow::Result<()> {
             .arg(shell::workspace().join("gateway-detect/benches/detect/others.py"))
             .arg(inputs),
     )
+}
+
+/// What searching a body costs as a document and as a text, in the release profile.
+pub(crate) fn mask() -> anyhow::Result<()> {
+    setup::ensure(&[setup::Group::Build])?;
+    println!("bench: building (release profile; the first build takes many minutes)");
+    let bench = [
+        "bench",
+        "--quiet",
+        "--locked",
+        "--package",
+        "gateway-user",
+        "--bench",
+        "mask",
+    ];
+    shell::run(&mut shell::cargo(&bench))
 }
 
 /// The cost for the untagged host. The loops spend their time in the kernel, so that the profile of the build does not matter.

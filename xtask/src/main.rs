@@ -89,7 +89,8 @@ enum Command {
     },
     /// What Tollgate costs: the same load straight, through HAProxy and through Tollgate, in alternating rounds.
     Bench {
-        /// detect: only how fast a core searches texts, beside Presidio and Vectorscan where these are installed.
+        /// detect: only how fast a core searches texts, beside Presidio and Vectorscan where these are installed. mask: only how fast it
+        /// searches bodies.
         part: Option<bench::Part>,
         /// Fewer and shorter rounds.
         #[arg(long)]
@@ -140,6 +141,10 @@ fn run(command: Command) -> anyhow::Result<()> {
             part: Some(bench::Part::Detect),
             ..
         } => bench::detect(),
+        Command::Bench {
+            part: Some(bench::Part::Mask),
+            ..
+        } => bench::mask(),
         Command::Bench { untagged: true, .. } => bench::untagged(),
         Command::Bench { quick, .. } => bench::run(quick),
         Command::Soak { minutes, seed } => soak::run(minutes, seed),

@@ -92,6 +92,13 @@ fn is_string(behind: &[u8]) -> bool {
     let Some(front) = behind.strip_suffix(b": ") else {
         return false;
     };
+    // Without an exit, the compiler makes it wide.
+    if !front
+        .iter()
+        .fold(false, |any, byte| any | (*byte == STRING))
+    {
+        return false;
+    }
     let from = front.iter().rposition(|byte| *byte == STRING);
     from.is_some_and(|from| !front[from..].windows(2).any(|part| part == b": "))
 }

@@ -54,7 +54,7 @@ impl Above {
             self.deeper -= 1;
         } else {
             self.open.pop();
-            self.says("");
+            self.says(|| "");
         }
     }
 
@@ -87,8 +87,8 @@ impl Above {
         }
     }
 
-    /// A value says this: the empty text where it is no string.
-    pub(super) fn says(&mut self, text: &str) {
+    /// A value says this: the empty text where it is no string. It is read only where it tells what others are.
+    pub(super) fn says<T: AsRef<str>>(&mut self, text: impl FnOnce() -> T) {
         let Some(open) = self.open.last_mut() else {
             return;
         };
@@ -98,6 +98,8 @@ impl Above {
         };
         if tells && self.deeper == 0 {
             open.said.clear();
+            let text = text();
+            let text = text.as_ref();
             if text.len() < LONGEST_KEY {
                 open.said.push_str(text);
             }

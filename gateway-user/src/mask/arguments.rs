@@ -70,7 +70,7 @@ impl Arguments {
                         text.finish(set, found, out);
                         keep(1, out);
                         if self.value {
-                            self.above.says(&self.key);
+                            self.above.says(|| &self.key);
                         } else {
                             self.above.key(&self.key);
                         }
@@ -83,7 +83,7 @@ impl Arguments {
                 }
                 At::Bare(word) if is_structure(next) => {
                     bare(word, set, found, out);
-                    self.above.says("");
+                    self.above.says(|| "");
                     self.at = At::Structure;
                 }
                 At::Bare(word) if continues(word, next) => {

@@ -1,5 +1,6 @@
 //! Whole documents: JSON with JSON in its strings, and plain text.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -179,8 +180,8 @@ fn document(
                 edits.push(Edit { range, new });
             }
             match kind {
-                Kind::String => above.says(&json::decode(written)),
-                Kind::Number | Kind::Word | Kind::Container => above.says(""),
+                Kind::String => above.says(|| json::decode(written)),
+                Kind::Number | Kind::Word | Kind::Container => above.says(|| ""),
                 Kind::Key => {}
             }
         }
@@ -222,8 +223,8 @@ pub(super) fn literal(
     found: &mut Vec<Finding>,
 ) -> Option<String> {
     match kind {
-        Kind::String => string(written, &above.announce(), nested, set, found),
-        Kind::Key => string(written, "", nested, set, found),
+        Kind::String => string(written, above.announce(), nested, set, found),
+        Kind::Key => string(written, String::new(), nested, set, found),
         Kind::Number => number(written, set, found),
         Kind::Word | Kind::Container => None,
     }
@@ -244,7 +245,7 @@ pub(super) fn number(written: &str, set: &Set, found: &mut Vec<Finding>) -> Opti
 
 fn string(
     written: &str,
-    key: &str,
+    key: String,
     nested: u8,
     set: &Set,
     found: &mut Vec<Finding>,
@@ -256,10 +257,10 @@ fn string(
     {
         return new.map(|new| json::encode(&new));
     }
-    let announced = format!("{key}{decoded}");
-    let inside = masked(&announced, set).filter(|finding| finding.range.start >= key.len());
+    let (before, announced) = (key.len(), Cow::from(key) + decoded);
+    let inside = masked(&announced, set).filter(|finding| finding.range.start >= before);
     // What is not part of a finding keeps its escape sequences.
-    let (mut from, mut at) = (key.len(), 1);
+    let (mut from, mut at) = (before, 1);
     let edits: Vec<Edit> = inside
         .map(|finding| {
             let start = at + json::written(&written[at..], finding.range.start - from);

@@ -168,9 +168,14 @@ pub fn decode(literal: &str) -> Cow<'_, str> {
     }
     let mut decoded = String::with_capacity(inside.len());
     let mut rest = inside;
-    while let Some((character, width)) = complete(rest) {
-        decoded.push(character);
-        rest = &rest[width..];
+    while !rest.is_empty() {
+        let (plain, escaped) = rest.split_at(rest.find('\\').unwrap_or(rest.len()));
+        decoded.push_str(plain);
+        rest = escaped;
+        if let Some((character, width)) = complete(rest) {
+            decoded.push(character);
+            rest = &rest[width..];
+        }
     }
     Cow::Owned(decoded)
 }
@@ -303,14 +308,23 @@ fn hex(digits: &[u8]) -> Hex {
 
 /// The offset behind the quote that ends the string whose inside starts at `at`.
 fn string_end(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
+    let ends = |byte: &u8| matches!(byte, b'"' | b'\\');
+    loop {
+        // Without an exit, the compiler makes it wide.
+        while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<32>)
+            && !block.iter().fold(false, |any, byte| any | ends(byte))
+        {
+            at += block.len();
+        }
+        let Some(rest) = bytes.get(at..) else {
+            return bytes.len();
+        };
+        match rest.iter().position(ends) {
+            Some(end) if rest[end] == b'"' => return at + end + 1,
+            Some(escape) => at += escape + 2,
+            None => return bytes.len(),
         }
     }
-    bytes.len()
 }
 
 /// An object or array whose end has not been reached.

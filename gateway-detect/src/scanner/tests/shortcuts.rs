@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::{cut, everywhere, expected, pieces, scan};
+use crate::string_named;
 
 /// Numbers that look drawn, from a seed that is not zero.
 fn dice(mut seed: u64) -> impl FnMut() -> usize {
@@ -119,6 +120,33 @@ fn short_cuts_miss_nothing_that_is_announced() {
             let text = format!("{}{text}", &"y"[distance % 2..]);
             assert_eq!(scan(&text), everywhere(&text), "{text}");
             assert_eq!(pieces(cut(&text, &[1])), expected(&text), "{text}");
+        }
+    }
+}
+
+/// A text that is only a short word is not searched: nobody finds anything in one.
+#[test]
+fn short_cuts_miss_nothing_in_a_word() {
+    let mut roll = dice(0x2545_F491_4F6C_DD1D);
+    let words = &crate::catalogue::CATALOGUE.words;
+    let all = (0..words.count()).filter_map(|number| words.word(Some(number)));
+    let mut all: Vec<String> = all.map(|word| word.replace(' ', "_")).collect();
+    for (_, value) in values(&mut roll) {
+        let letters = value.to_ascii_lowercase();
+        all.extend(
+            letters
+                .split(|letter: char| !letter.is_ascii_lowercase() && letter != '_')
+                .map(str::to_owned),
+        );
+    }
+    for word in all {
+        let word = &word[..word.floor_char_boundary(11)];
+        assert_eq!(everywhere(word), [], "{word}");
+        for name in [
+            "role", "x_pass", "password", "token", "phone", "db_pw", "email",
+        ] {
+            let named = string_named(name) + word;
+            assert_eq!(scan(&named), everywhere(&named), "{named}");
         }
     }
 }

@@ -185,11 +185,11 @@ fn expected_below(
             // A value is read behind what tells what it is.
             let announced = above.announce();
             let masked = expected(&(announced.clone() + text), set);
-            above.says(text);
+            above.says(|| text);
             Value::from(&masked[expected(&announced, set).len()..])
         }
         Value::Number(number) => {
-            above.says("");
+            above.says(|| "");
             let found = detect::scan(&number.to_string(), set.detectors());
             let masked = found.iter().find(|finding| set.takes(finding, String::new));
             masked.map_or_else(
@@ -221,7 +221,7 @@ fn expected_below(
             members
         }
         other => {
-            above.says("");
+            above.says(|| "");
             other.clone()
         }
     }

@@ -64,6 +64,20 @@ fn what_is_not_json_is_an_error() {
 }
 
 #[test]
+fn a_string_ends_at_its_quote_wherever_that_stands() {
+    for before in 0..70 {
+        for inside in ["", "a", "\\\"", "\\\\", "\\\\\\\"b", "\\\"\\n", "é\\\\"] {
+            for behind in [0, 40] {
+                let string = format!("\"{}{inside}{}\"", "x".repeat(before), "y".repeat(behind));
+                let text = format!("[{string},\"z\"]");
+                let strings: Vec<_> = visited(&text).into_iter().map(|(.., text)| text).collect();
+                assert_eq!(strings[..2], [string, "\"z\"".to_owned()], "{text}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_key_is_the_same_however_it_is_written() {
     let text = r#"[{"x":{"mod\u0065l":1,"b":2,"model":3}}]"#;
     let walked = walk(text, Keys::Unique, |_, _, _| {});
