@@ -18,6 +18,7 @@ use crate::protocol::sse::SseError;
 
 mod above;
 mod arguments;
+mod clean;
 mod content;
 mod document;
 mod event;
@@ -33,6 +34,7 @@ mod surrogate;
 mod tests;
 mod text;
 
+pub use clean::Clean;
 pub use document::{Masked, body, findings};
 pub use otlp::Signal;
 pub use stream::Stream;

@@ -369,9 +369,13 @@ pub(super) async fn refuse(
 /// The record keeps what was said masked for every class, whatever policy wants of the wire.
 fn record_request(entry: &mut ExchangeEntry, connection: &Connection, ready: &Ready) {
     let everything = mask::Set::all().with(connection.gateway.policies.load().detectors());
-    if let (Some(call), Payload::Whole(held)) = (&ready.call, &ready.payload)
-        && let Ok(masked) = mask::body(&held.bytes, relay::shape_of(call.family), &everything)
-    {
-        entry.request(&masked.bytes);
+    if let (Some(call), Payload::Whole(held)) = (&ready.call, &ready.payload) {
+        let shape = relay::shape_of(call.family);
+        let clean = ready.clean.as_ref();
+        if clean.is_some_and(|clean| clean.covers(shape, &everything)) {
+            entry.request(&held.bytes);
+        } else if let Ok(masked) = mask::body(&held.bytes, shape, &everything) {
+            entry.request(&masked.bytes);
+        }
     }
 }

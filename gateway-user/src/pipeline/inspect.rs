@@ -18,7 +18,7 @@ use super::surrogates::stands_for;
 use crate::approve::Digest;
 use crate::config::Credentials;
 use crate::keeper::CredentialClass;
-use crate::mask::{self, Witness};
+use crate::mask::{self, Clean, Witness};
 use crate::policy::PolicySet;
 use crate::protocol::http::{self as protocol, Head};
 use crate::protocol::llm::{self, Call, Endpoint, Family, risks};
@@ -54,6 +54,8 @@ pub(super) struct Ready {
     pub(super) family: Option<Family>,
     pub(super) call: Option<Call>,
     pub(super) findings: Vec<Finding>,
+    /// Whether the body has none.
+    pub(super) clean: Option<Clean>,
     /// The path as the record keeps it, where it was searched for policy.
     pub(super) shown: Option<String>,
     /// Why it would be refused before policy is asked, if it passes only because its workload is observed.
@@ -112,6 +114,7 @@ pub(super) async fn prepare(
             family: endpoint.map(|found| found.family),
             call: None,
             findings: Vec::new(),
+            clean: None,
             shown: None,
             unfit: None,
             policies: connection.gateway.policies.load_full(),
@@ -140,9 +143,12 @@ pub(super) async fn prepare(
     {
         found.extend(mask::head::found(trailers, false, &everything));
     }
+    let mut clean = None;
     if !bytes.is_empty() {
         let inside = mask::findings(bytes, shape, &everything);
-        found.extend(inside.map_err(|error| malformed(&error))?);
+        let inside = inside.map_err(|error| malformed(&error))?;
+        clean = Clean::of(&inside, shape, &everything);
+        found.extend(inside);
     }
     let names = found
         .iter()
@@ -192,6 +198,7 @@ pub(super) async fn prepare(
             tally(risks.into_iter().map(|name| (name, risks::CLASS))),
         ]
         .concat(),
+        clean,
         shown,
         unfit: None,
         policies,

@@ -146,6 +146,7 @@ impl Uninspected {
             family,
             call: None,
             findings: Vec::new(),
+            clean: None,
             shown: None,
             unfit: None,
             policies: connection.gateway.policies.load_full(),

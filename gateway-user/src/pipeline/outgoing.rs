@@ -85,13 +85,13 @@ pub(super) fn outgoing(
         && let Payload::Whole(held) = &ready.payload
         && !held.bytes.is_empty()
     {
-        let masked = mask::body(
-            &held.bytes,
-            shape(family, &ready.head, &ready.headers, &held.bytes),
-            masks,
-        )
-        .map_err(|error| malformed(&error))?;
-        bytes = (masked.bytes != held.bytes).then_some(masked.bytes);
+        let shape = shape(family, &ready.head, &ready.headers, &held.bytes);
+        let clean = ready.clean.as_ref();
+        if !clean.is_some_and(|clean| clean.covers(shape, masks)) {
+            let masked = mask::body(&held.bytes, shape, masks);
+            let masked = masked.map_err(|error| malformed(&error))?.bytes;
+            bytes = (masked != held.bytes).then_some(masked);
+        }
     }
     let real = restored(connection, ready, permit, &target, bytes.as_ref())?;
     bytes = real.body.or(bytes);
