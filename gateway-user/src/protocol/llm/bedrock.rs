@@ -12,6 +12,7 @@ use serde::de::IgnoredAny;
 
 use super::call::{Call, LlmError, Said, document};
 use super::input::Input;
+use super::limit::Limit;
 use super::tool::Tool;
 use super::{COUNT, EMBED, Endpoint, Family, GENERATE};
 use crate::base64;
@@ -190,10 +191,10 @@ struct Raw {
     inference: Option<Limits>,
     #[serde(rename = "textGenerationConfig")]
     generation: Option<Limits>,
-    max_tokens: Option<i64>,
-    max_completion_tokens: Option<i64>,
-    max_tokens_to_sample: Option<i64>,
-    max_gen_len: Option<i64>,
+    max_tokens: Option<Limit>,
+    max_completion_tokens: Option<Limit>,
+    max_tokens_to_sample: Option<Limit>,
+    max_gen_len: Option<Limit>,
     num_generations: Option<u64>,
     n: Option<u64>,
     #[serde(rename = "toolConfig")]
@@ -229,7 +230,7 @@ struct Limits {
         alias = "max_new_tokens",
         alias = "maxTokenCount"
     )]
-    limit: Option<i64>,
+    limit: Option<Limit>,
 }
 
 #[derive(Deserialize)]
@@ -255,6 +256,25 @@ struct Named {
 struct Additional {
     tools: Option<Vec<Tool>>,
     mcp_servers: Option<Vec<IgnoredAny>>,
+    #[serde(rename = "inferenceConfig")]
+    inference: Option<Limits>,
+    max_tokens: Option<Limit>,
+    max_completion_tokens: Option<Limit>,
+    max_tokens_to_sample: Option<Limit>,
+    max_gen_len: Option<Limit>,
+}
+
+impl Additional {
+    fn limit(&self) -> Option<Limit> {
+        let limits = [
+            self.inference.as_ref().and_then(|config| config.limit),
+            self.max_tokens,
+            self.max_completion_tokens,
+            self.max_tokens_to_sample,
+            self.max_gen_len,
+        ];
+        limits.into_iter().max().flatten()
+    }
 }
 
 impl Raw {
@@ -267,19 +287,19 @@ impl Raw {
         listed.or(said).unwrap_or_default()
     }
 
-    fn limit(&self) -> Option<i64> {
+    fn limit(&self) -> Option<Limit> {
         let nested = [&self.inference, &self.generation];
         let nested = nested.into_iter().flatten().map(|config| config.limit);
+        let own = nested.chain([
+            self.max_completion_tokens,
+            self.max_tokens,
+            self.max_tokens_to_sample,
+            self.max_gen_len,
+        ]);
+        let own = own.flatten().max();
+        let more = self.additional.as_ref().and_then(Additional::limit);
         // Which one a model heeds is its own.
-        nested
-            .chain([
-                self.max_completion_tokens,
-                self.max_tokens,
-                self.max_tokens_to_sample,
-                self.max_gen_len,
-            ])
-            .flatten()
-            .max()
+        own.and(own.max(more))
     }
 
     /// The names of the tools the model may use.

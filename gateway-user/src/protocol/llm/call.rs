@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::input::Input;
+use super::limit::Limit;
 use super::tool::{Named, Tool};
 use super::{Endpoint, Family, GENERATE, bedrock, cohere, google, mistral, realtime, responses};
 use crate::protocol::frames::Framing;
@@ -51,7 +52,7 @@ pub(super) struct Said {
     pub(super) texts: Input,
     /// The names of the tools the model may use.
     pub(super) offered: Fact,
-    pub(super) limit: Option<i64>,
+    pub(super) limit: Option<Limit>,
     pub(super) answers: u64,
 }
 
@@ -63,7 +64,8 @@ impl Said {
         let messages = i64::try_from(self.texts.count).unwrap_or(i64::MAX);
         facts.set("messages", messages);
         facts.set("tools", self.offered);
-        if let Some(limit) = self.limit {
+        let limit = self.limit.and_then(Limit::tokens);
+        if let Some(limit) = limit {
             facts.set("max_tokens", limit);
         }
         Call {
@@ -71,7 +73,7 @@ impl Said {
             model: self.model,
             stream: self.stream,
             tokens: self.texts.tokens,
-            limit: self.limit.map(|limit| u64::try_from(limit).unwrap_or(0)),
+            limit: limit.map(i64::unsigned_abs),
             answers: self.answers,
             action: Action {
                 name: endpoint.action,
@@ -144,6 +146,7 @@ pub(super) fn of_body(
         };
     }
     let offered = raw.offered();
+    let limit = raw.limit(family);
     let missing = |field| LlmError::Missing { family, field };
     // Azure and Google take the model from the path, whatever the body says.
     let model = in_path(endpoint, head).or(raw.named());
@@ -175,15 +178,6 @@ pub(super) fn of_body(
         _ => raw.prompt,
     }
     .unwrap_or_default();
-    let limit = match family {
-        Family::OpenAiResponses => raw.max_output_tokens,
-        Family::Gemini => raw
-            .generation_config
-            .as_ref()
-            .and_then(|config| config.limit),
-        Family::Ollama => raw.options.and_then(|options| options.num_predict),
-        _ => raw.max_completion_tokens.or(raw.max_tokens),
-    };
     // Each prompt of a list is answered.
     let prompts = match family {
         Family::OpenAiCompletions => texts.count.max(1),
@@ -261,9 +255,13 @@ struct Raw {
     input: Option<Input>,
     prompt: Option<Input>,
     stream: Option<bool>,
-    max_tokens: Option<i64>,
-    max_completion_tokens: Option<i64>,
-    max_output_tokens: Option<i64>,
+    max_tokens: Option<Limit>,
+    max_completion_tokens: Option<Limit>,
+    max_output_tokens: Option<Limit>,
+    /// What some servers call the same.
+    max_tokens_to_sample: Option<Limit>,
+    max_new_tokens: Option<Limit>,
+    n_predict: Option<Limit>,
     /// How many answers to each prompt, and how many the provider chooses from.
     n: Option<u64>,
     best_of: Option<u64>,
@@ -297,14 +295,14 @@ struct Raw {
 #[derive(Deserialize)]
 struct Generation {
     #[serde(rename = "maxOutputTokens", alias = "max_output_tokens")]
-    limit: Option<i64>,
+    limit: Option<Limit>,
     #[serde(rename = "candidateCount", alias = "candidate_count")]
     candidates: Option<u64>,
 }
 
 #[derive(Deserialize)]
 struct Options {
-    num_predict: Option<i64>,
+    num_predict: Option<Limit>,
 }
 
 #[derive(Deserialize)]
@@ -324,6 +322,32 @@ impl Raw {
             }
         }
         (!named.is_empty()).then(|| named.join(","))
+    }
+
+    /// The longest of its limits, if one of them is the format's own: which of several a server heeds is the server's own.
+    fn limit(&self, family: Family) -> Option<Limit> {
+        let google = self.generation_config.as_ref();
+        let google = google.and_then(|config| config.limit);
+        let ollama = self.options.as_ref();
+        let ollama = ollama.and_then(|options| options.num_predict);
+        let own = match family {
+            Family::OpenAiResponses => self.max_output_tokens,
+            Family::Gemini => google,
+            Family::Ollama => ollama,
+            Family::AnthropicMessages => self.max_tokens,
+            _ => self.max_completion_tokens.or(self.max_tokens),
+        };
+        let all = [
+            self.max_tokens,
+            self.max_completion_tokens,
+            self.max_output_tokens,
+            self.max_tokens_to_sample,
+            self.max_new_tokens,
+            self.n_predict,
+            google,
+            ollama,
+        ];
+        own.and(all.into_iter().max().flatten())
     }
 
     /// The names of the tools the model may use.

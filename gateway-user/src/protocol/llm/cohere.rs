@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 
 use super::call::{Call, LlmError, Said, document};
 use super::input::Input;
+use super::limit::Limit;
 use super::tool::Tool;
 use super::{EMBED, Endpoint, Family, GENERATE};
 use crate::protocol::http::Head;
@@ -72,7 +73,7 @@ pub(super) fn read(
 struct Raw {
     model: Option<String>,
     stream: Option<bool>,
-    max_tokens: Option<i64>,
+    max_tokens: Option<Limit>,
     messages: Option<Vec<IgnoredAny>>,
     message: Option<IgnoredAny>,
     chat_history: Option<Vec<IgnoredAny>>,

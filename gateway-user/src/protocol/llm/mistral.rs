@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::call::{Call, LlmError, Said, document};
 use super::input::Input;
+use super::limit::Limit;
 use super::tool::Tool;
 use super::{Endpoint, Family, GENERATE, READ, WRITE};
 use crate::protocol::http::Head;
@@ -82,7 +83,7 @@ struct Raw {
 
 #[derive(Deserialize)]
 struct Args {
-    max_tokens: Option<i64>,
+    max_tokens: Option<Limit>,
 }
 
 impl Raw {

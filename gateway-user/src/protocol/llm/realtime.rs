@@ -18,6 +18,8 @@ use crate::protocol::form;
 use crate::protocol::http::Head;
 use crate::protocol::{Fact, Facts};
 
+pub use super::limit::Limit;
+
 /// What a message of the client asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Event {
@@ -44,15 +46,6 @@ pub struct Change {
     pub tools: Option<BTreeSet<String>>,
     /// How long an answer may be.
     pub limit: Option<Limit>,
-}
-
-/// How long an answer may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Limit {
-    /// So many tokens.
-    Tokens(i64),
-    /// As long as the model likes.
-    None,
 }
 
 /// The handshake of such a WebSocket. Elsewhere than at a listed provider it has to name a model: other things have such paths.
@@ -167,13 +160,11 @@ impl Settings {
         input + usize::from(self.instructions.is_some())
     }
 
-    /// The longer one counts; `"inf"`, and what is no number, sets no limit.
+    /// The longer one counts.
     fn limit(&self) -> Option<Limit> {
         let limits = [&self.max_output_tokens, &self.max_response_output_tokens];
         let limits = limits.into_iter().flatten();
-        limits
-            .map(|limit| limit.as_i64().map_or(Limit::None, Limit::Tokens))
-            .max()
+        limits.map(Limit::of).max()
     }
 
     fn add_to(self, event: &mut Event) -> Change {
@@ -251,6 +242,7 @@ mod tests {
                 Some(Limit::None),
             ),
             (json!({"max_output_tokens": "6"}), Some(Limit::None)),
+            (json!({"max_output_tokens": -1}), Some(Limit::None)),
         ] {
             let change = Some(Change { tools: None, limit });
             let updates = read(&json!({"type": "session.update", "session": settings}));

@@ -4,6 +4,7 @@
 
 mod bedrock;
 mod families;
+mod limits;
 
 use ::http::HeaderValue;
 
