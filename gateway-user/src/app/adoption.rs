@@ -7,6 +7,7 @@
 mod cas;
 mod launched;
 mod openings;
+mod programs;
 mod watching;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,6 +75,8 @@ struct Known {
     workload: u32,
     pid: u32,
     state: State,
+    /// The programs in it whose bundles were looked for.
+    programs: BTreeSet<u64>,
 }
 
 enum State {
@@ -188,7 +191,7 @@ impl Adoption {
         let mut fresh = Vec::new();
         for (namespace, pids) in adopt::namespaces(coming.iter().copied()) {
             let before = self.is_given(namespace);
-            self.tend(workload, &cas, namespace, pids[0], &members);
+            self.tend(workload, &cas, (namespace, &pids), &members);
             if !before && self.is_given(namespace) {
                 fresh.push(namespace);
             }
@@ -228,7 +231,7 @@ impl Adoption {
             let first = watched.len();
             for (namespace, pids) in adopt::namespaces(members.iter().copied()) {
                 seen.insert(namespace);
-                self.tend(&workload, &cas, namespace, pids[0], &members);
+                self.tend(&workload, &cas, (namespace, &pids), &members);
                 watched.push((namespace, pids, self.is_given(namespace)));
             }
             watched.truncate(first + MOST_NAMESPACES);
@@ -257,22 +260,33 @@ impl Adoption {
         &self,
         workload: &Workload,
         cas: &Given,
-        namespace: u64,
-        pid: u32,
+        (namespace, pids): (u64, &[u32]),
         members: &BTreeSet<u32>,
     ) {
-        let source = source(&self.paths);
-        match self.known().get(&namespace).map(|known| &known.state) {
-            Some(State::Given(covered, had))
-                if *had == cas.hashes && adopt::holds(pid, &source, covered) =>
-            {
-                return;
+        let (source, pid) = (source(&self.paths), pids[0]);
+        let mut programs = BTreeSet::new();
+        let held = match self.known().get_mut(&namespace) {
+            Some(known) => match &known.state {
+                State::Given(covered, had)
+                    if *had == cas.hashes && adopt::holds(pid, &source, covered) =>
+                {
+                    programs = std::mem::take(&mut known.programs);
+                    Some(covered.clone())
+                }
+                State::Left(_, since) if since.elapsed() < AGAIN => return,
+                _ => None,
+            },
+            None => None,
+        };
+        let given = match held {
+            Some(covered) => Ok(covered),
+            None => self.give(workload, cas, namespace, pid, members),
+        };
+        let state = match given {
+            Ok(mut covered) => {
+                covered.extend(self.extend(cas, pids, &covered, &mut programs));
+                State::Given(covered, cas.hashes.clone())
             }
-            Some(State::Left(_, since)) if since.elapsed() < AGAIN => return,
-            _ => {}
-        }
-        let state = match self.give(workload, cas, namespace, pid, members) {
-            Ok(covered) => State::Given(covered, cas.hashes.clone()),
             Err(reason) => {
                 tracing::info!(
                     workload = workload.name,
@@ -286,6 +300,7 @@ impl Adoption {
             workload: workload.number,
             pid,
             state,
+            programs,
         };
         self.known().insert(namespace, known);
     }

@@ -48,11 +48,11 @@ impl Anchor {
         Ok(Self { pem, der, hash })
     }
 
-    /// Whether a certificate in PEM is a CA of the same workload: this one, one before, or one after.
+    /// Whether a certificate in PEM is a CA that Tollgate made: this one, one before or after, or that of a workload which was here before.
     pub(super) fn is_kin(&self, pem: &str) -> bool {
         let other = CertificateDer::from_pem_slice(pem.as_bytes());
-        let family_of_other = other.ok().and_then(|other| family(&other));
-        family_of_other.is_some() && family_of_other == family(&self.der)
+        let maker = other.ok().and_then(|other| maker(&other));
+        maker.is_some() && maker == self::maker(&self.der)
     }
 
     /// The name of its file, without an ending.
@@ -66,15 +66,12 @@ pub(super) fn bundle(anchors: &[Anchor]) -> String {
     anchors.iter().map(|anchor| anchor.pem.as_str()).collect()
 }
 
-/// Product and name, which all CAs of a workload share.
-fn family(der: &[u8]) -> Option<(String, String)> {
+/// The product that made a CA.
+fn maker(der: &[u8]) -> Option<String> {
     let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(der).ok()?;
-    let subject = certificate.subject();
-    let organisation = subject.iter_organization().next()?.as_str().ok()?;
-    let name = subject.iter_common_name().next()?.as_str().ok()?;
-    certificate
-        .is_ca()
-        .then(|| (organisation.to_owned(), name.to_owned()))
+    let organisation = certificate.subject().iter_organization().next()?;
+    let organisation = organisation.as_str().ok()?.to_owned();
+    certificate.is_ca().then_some(organisation)
 }
 
 /// What `openssl x509 -subject_hash` prints: OpenSSL and BoringSSL look for `<hash>.0` in a certificate directory each time they

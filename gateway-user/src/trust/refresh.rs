@@ -136,7 +136,7 @@ impl Refresh<'_> {
         Ok(())
     }
 
-    /// A bundle or a keystore with a CA of this workload gets those that count now; anything else stays.
+    /// A bundle or a keystore with a CA of ours gets those that count now; anything else stays.
     fn content(&mut self, path: &Path, how: How) -> io::Result<()> {
         let mut options = File::options();
         options.read(true).write(how == How::InPlace);

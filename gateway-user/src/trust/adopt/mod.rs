@@ -15,6 +15,7 @@ mod view;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
@@ -110,18 +111,95 @@ pub fn adopt(
     work: &Path,
     source: &str,
 ) -> Result<Adopted, AdoptError> {
-    let anchors = Anchor::all(ca_pem)?;
-    let namespace = open_namespace(target.pid)?;
-    let enter = |source| AdoptError::Enter {
-        pid: target.pid,
-        source,
-    };
     let (words, variables) = invocation(target.pid);
+    put(target.pid, ca_pem, work, source, |anchors| {
+        copies(anchors, target.root, &words, &variables)
+    })
+}
+
+/// Gives trust to what these programs of one namespace bring along, beside what is `covered` there.
+///
+/// # Errors
+/// As of [`adopt`].
+pub fn extend(
+    pids: &[u32],
+    ca_pem: &str,
+    work: &Path,
+    source: &str,
+    covered: &[PathBuf],
+) -> Result<Adopted, AdoptError> {
+    let nothing = Adopted {
+        covered: Vec::new(),
+        left: Vec::new(),
+    };
+    let Some(pid) = pids.first().copied() else {
+        return Ok(nothing);
+    };
+    let invocations: Vec<_> = pids.iter().map(|pid| invocation(*pid)).collect();
+    let namespace = open_namespace(pid)?;
+    let found = mounts::within(namespace.as_fd(), || {
+        let places = Places::find(Path::new("/"));
+        let lacks = |path: &PathBuf| !places.covers(path) && !covered.contains(path);
+        let mut found = (BTreeSet::new(), BTreeSet::new());
+        for (words, variables) in &invocations {
+            let bundles = packages::bundles(words, variables).into_iter();
+            found.0.extend(bundles.filter(lacks));
+            let keystores = packages::keystores(words, variables).into_iter();
+            found.1.extend(keystores.filter(lacks));
+        }
+        found
+    });
+    let (bundles, keystores) = found.map_err(|source| AdoptError::Enter { pid, source })?;
+    if bundles.is_empty() && keystores.is_empty() {
+        return Ok(nothing);
+    }
+    put(pid, ca_pem, work, source, |anchors| {
+        let mut material = Material::new(anchors, now_ms(), PathBuf::from("./copies"));
+        // One that cannot be read keeps no other from its CA.
+        let skipped = |path: &Path, copied: Result<(), FileError>| {
+            if let Err(error) = copied {
+                tracing::debug!(path = %path.display(), %error, "stays without the CA");
+            }
+        };
+        for bundle in &bundles {
+            skipped(bundle, material.bundle(bundle));
+        }
+        for keystore in &keystores {
+            skipped(keystore, material.keystore(keystore));
+        }
+        Ok(material.binds)
+    })
+}
+
+/// What tells a program that runs from another: its executable and its words.
+#[must_use]
+pub fn program(pid: u32) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    fs::read_link(format!("/proc/{pid}/exe"))
+        .ok()
+        .hash(&mut hasher);
+    fs::read(format!("/proc/{pid}/cmdline"))
+        .ok()
+        .hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Mounts copies over their originals. `copies` makes them in the namespace of `pid`, in the working folder.
+fn put(
+    pid: u32,
+    ca_pem: &str,
+    work: &Path,
+    source: &str,
+    copies: impl FnOnce(&[Anchor]) -> Result<Vec<Bind>, AdoptError> + Send,
+) -> Result<Adopted, AdoptError> {
+    let anchors = Anchor::all(ca_pem)?;
+    let namespace = open_namespace(pid)?;
+    let enter = |source| AdoptError::Enter { pid, source };
     let scratch = Scratch::new(work, source)?;
     let folder = scratch.folder()?;
     let made = mounts::within(namespace.as_fd(), || {
         fchdir(&folder).map_err(io::Error::from).map_err(enter)?;
-        copies(&anchors, target.root, &words, &variables)
+        copies(&anchors)
     });
     let binds = made.map_err(enter)??;
     let trees = binds

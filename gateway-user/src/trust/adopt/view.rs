@@ -70,8 +70,9 @@ pub(super) struct Ours {
 
 /// Where a process sees mounts of this source, in the order in which they were made.
 pub(super) fn mounts_of(pid: u32, source: &str) -> Vec<Ours> {
-    let table = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
-    table
+    // Others may have mounted something where no text leads to; ours are read all the same.
+    let table = fs::read(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+    String::from_utf8_lossy(&table)
         .lines()
         .filter_map(|line| mount_of(line, source))
         .collect()

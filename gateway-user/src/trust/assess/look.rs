@@ -1,5 +1,6 @@
 //! What /proc shows of a process.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::libc;
 
-use super::super::adopt;
+use super::super::{adopt, files, pem};
 use super::{Facts, GO, GRPC, Kind};
 
 /// What /proc shows of a process; nothing where it has ended. Of each CA, in PEM: from when on it signs, if that is yet to come.
@@ -21,6 +22,7 @@ pub fn look(pid: u32, cas: &[(String, Option<String>)]) -> Option<Facts> {
         let (name, value) = pair.split_once('=')?;
         Some((name.to_owned(), value.to_owned()))
     });
+    let environment: HashMap<String, String> = environment.collect();
     let began = began(pid)?;
     let came = |pem: &str| adopt::came(pid, pem);
     let signing = cas.iter().find(|(_, from)| from.is_none());
@@ -40,10 +42,34 @@ pub fn look(pid: u32, cas: &[(String, Option<String>)]) -> Option<Facts> {
             false => maps_grpc(pid).then_some(GRPC),
         },
         unit: unit(pid),
-        environment: environment.collect(),
+        misled: cas
+            .iter()
+            .find(|(_, from)| from.is_none())
+            .and_then(|(pem, _)| misled(pid, Kind::of(&exe), &environment, pem)),
+        environment,
         exe,
         ..Facts::default()
     })
+}
+
+/// The variable that leads a process of this kind to a file without this CA.
+fn misled(
+    pid: u32,
+    kind: Kind,
+    environment: &HashMap<String, String>,
+    ca: &str,
+) -> Option<&'static str> {
+    let (variable, file) = kind.named(environment)?;
+    let view = match Path::new(file).strip_prefix("/") {
+        Ok(file) => Path::new("root").join(file),
+        Err(_) => Path::new("cwd").join(file),
+    };
+    let content = files::read(&Path::new("/proc").join(pid.to_string()).join(view));
+    let certificates = pem::each(&content.unwrap_or_default());
+    let has = pem::each(ca.as_bytes())
+        .iter()
+        .all(|ca| certificates.contains(ca));
+    (!has).then_some(variable)
 }
 
 /// When a process began, in milliseconds since 1970, to about ten of them.

@@ -28,6 +28,8 @@ pub struct Facts {
     pub compiled_in: bool,
     /// Whether it is a Go program, or has the gRPC library in it: these read their roots once.
     pub once: Option<&'static str>,
+    /// A variable that leads it to certificates without the CA.
+    pub misled: Option<&'static str>,
     /// The bundles that it was seen to open, the last one last.
     pub opened: Vec<Seen>,
     /// Whether these are all, as far as it can be seen: each mount was watched since its program began, and nothing was lost.
@@ -122,7 +124,8 @@ pub fn assess(facts: &Facts) -> Verdict {
         }
         _ => {}
     }
-    if !facts.sees && !kind.names_its_own(&facts.environment) {
+    let own = kind.names_its_own(&facts.environment) && facts.misled.is_none();
+    if !facts.sees && !own {
         let reason = facts.left.as_deref();
         let reason = reason.unwrap_or("its view of the certificates has no CA of Tollgate");
         let read = blamed.map_or_else(String::new, |seen| facts.lacking(seen));
@@ -135,6 +138,13 @@ pub fn assess(facts: &Facts) -> Verdict {
     if let Some(variable) = kind.lacks(&facts.environment) {
         let reason = format!(
             "{} has its own roots and {variable} is not set",
+            kind.name()
+        );
+        return verdict(Standing::Restart, &reason, restart_with_variables(facts));
+    }
+    if let Some(variable) = facts.misled {
+        let reason = format!(
+            "{} has its own roots, and the file that {variable} names does not have the CA",
             kind.name()
         );
         return verdict(Standing::Restart, &reason, restart_with_variables(facts));
@@ -298,20 +308,26 @@ impl Kind {
 
     /// A variable that it needs and does not have.
     fn lacks(self, environment: &HashMap<String, String>) -> Option<&'static str> {
-        let needs: &[&'static str] = match self {
+        match self.named(environment) {
+            Some(_) => None,
+            None => self.needs().first().copied(),
+        }
+    }
+
+    /// The variables of which one leads it to the CA.
+    fn needs(self) -> &'static [&'static str] {
+        match self {
             Self::Node => &["NODE_EXTRA_CA_CERTS"],
             Self::Deno => &["DENO_CERT", "NODE_EXTRA_CA_CERTS"],
             _ => &[],
-        };
-        let has = |name: &&&str| {
-            environment
-                .get(**name)
-                .is_some_and(|value| !value.is_empty())
-        };
-        match needs.iter().any(|name| has(&name)) {
-            true => None,
-            false => needs.first().copied(),
         }
+    }
+
+    /// The one that it has, and where that leads.
+    fn named(self, environment: &HashMap<String, String>) -> Option<(&'static str, &str)> {
+        let named = |name: &&'static str| Some((*name, environment.get(*name)?.as_str()));
+        let mut all = self.needs().iter().filter_map(named);
+        all.find(|(_, file)| !file.is_empty())
     }
 
     /// Its variables lead it to the CA, whatever its view.
