@@ -201,6 +201,10 @@ pub(crate) fn embedded(model: Option<&str>, prompt: &str) -> Vec<Value> {
         ("boto3-count", NOVA),
         ("boto3-count-own", HAIKU),
         ("boto3-guardrail", "gr0123456789"),
+        (
+            "boto3-guardrail",
+            "arn:aws:bedrock:us-east-1:123456789012:guardrail/gr0123456789",
+        ),
     ];
     let both = [false, true].into_iter().flat_map(|asynchronous| {
         clients.map(|(client, permitted)| {

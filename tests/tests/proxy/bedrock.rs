@@ -250,6 +250,40 @@ async fn a_model_is_named_by_its_arn_where_amazon_is_and_nowhere_else() -> anyho
 }
 
 #[tokio::test]
+async fn a_guardrail_is_named_by_its_arn_as_well() -> anyhow::Result<()> {
+    const ARN: &str = "arn:aws:bedrock:us-east-1:123456789012:guardrail/gr0123456789";
+    let policy = format!(
+        "@id(\"judges\")\npermit (principal, action == Action::\"llm.embed\", resource)\nwhen {{ context.model == \"{ARN}\" }};"
+    );
+    let proxy = Proxy::governed_by(&policy).await?;
+    let text = json!([{"text": {"text": format!("tell {LEAKED_EMAIL}")}}]);
+    let body = json!({"source": "INPUT", "content": text}).to_string();
+    for (name, status) in [("gr0123456789", 200), ("gr9876543210", 403)] {
+        let arn = ARN.replace("gr0123456789", name);
+        let arn = arn.replace(':', "%3A").replace('/', "%2F");
+        let path = format!("/guardrail/{arn}/version/1/apply");
+        let answer = governed(&proxy, "http/1.1", &path, body.clone().into(), &[]).await?;
+        assert_eq!(answer.status, status, "{:?}", answer.body);
+        let sent = proxy.upstream.take();
+        assert_eq!(sent.len(), usize::from(status == 200));
+        for sent in sent {
+            assert_eq!(sent.path, path);
+            assert!(
+                sent.text().contains("tell [REDACTED:email]"),
+                "{}",
+                sent.text()
+            );
+        }
+    }
+    let exchange = proxy.ended(2).await?.remove(0);
+    assert_eq!(
+        (&exchange["model"], &exchange["protocol"]),
+        (&json!(ARN), &json!("bedrock-converse"))
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_held_stream_gets_messages_that_say_nothing() -> anyhow::Result<()> {
     let proxy = Proxy::governed_by(POLICIES).await?;
     for way in [ConverseStream, ClaudeStream] {

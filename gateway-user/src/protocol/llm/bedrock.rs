@@ -63,16 +63,24 @@ impl Format {
     }
 }
 
-/// The normal form of a path that names a model by its ARN, the slashes in that encoded; `None` for any other.
+/// The normal form of a path that names a model, or a guardrail, by its ARN, the slashes in that encoded; `None` for any other.
 #[must_use]
 pub fn normal_path(path: &str) -> Option<String> {
-    let ["", "model", id, operation] = path.split('/').collect::<Vec<_>>()[..] else {
-        return None;
+    let segments: Vec<&str> = path.split('/').collect();
+    let (id, rest) = match segments[..] {
+        ["", "model", id, operation] => (id, operation_of(operation).map(|_| &segments[3..])?),
+        ["", "guardrail", id, "version", version, "apply"] => {
+            let plain = version.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            (
+                id,
+                Some(&segments[3..]).filter(|_| plain && !version.is_empty())?,
+            )
+        }
+        _ => return None,
     };
-    operation_of(operation)?;
     let id = decoded(id).filter(|id| id.starts_with("arn:"))?;
     let id = id.replace(':', "%3A").replace('/', "%2F");
-    Some(format!("/model/{id}/{operation}"))
+    Some(format!("/{}/{id}/{}", segments[1], rest.join("/")))
 }
 
 /// A call of a model by its path, in lower case and cut into segments.

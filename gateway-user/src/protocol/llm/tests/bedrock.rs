@@ -201,7 +201,23 @@ fn a_model_may_be_named_by_its_arn_and_by_nothing_that_hides_a_path() {
         bedrock::model(&normal).unwrap(),
         "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-x-v1:0"
     );
+    let guardrail = "arn%3Aaws%3Abedrock%3Aus-east-1%3A123456789012%3Aguardrail%2Fgr0123456789";
+    let apply = format!("/guardrail/{guardrail}/version/DRAFT/apply");
+    assert_eq!(bedrock::normal_path(&apply), Some(apply.clone()));
+    let lower = apply.replace("%3A", "%3a").replace("%2F", "%2f");
+    assert_eq!(bedrock::normal_path(&lower), Some(apply.clone()));
+    assert_eq!(
+        bedrock::model(&apply).unwrap(),
+        "arn:aws:bedrock:us-east-1:123456789012:guardrail/gr0123456789"
+    );
     for path in [
+        "/guardrail/gr%2F0/version/1/apply",
+        "/guardrail/arn%3Aa%2F..%2Fb/version/1/apply",
+        "/guardrail/arn%3Aa%2Fb/version/../apply",
+        "/guardrail/arn%3Aa%2Fb/version/1%2F2/apply",
+        "/guardrail/arn%3Aa%2Fb/version//apply",
+        "/guardrail/arn%3Aa%2Fb/version/1/other",
+        "/guardrail/arn%3Aa%2Fb/versions/1/apply",
         "/model/a%2Fb/converse",
         "/model/arn%3Aa%2F..%2F..%2Fb/converse",
         "/model/arn%3Aa%2F%2Fb/converse",
