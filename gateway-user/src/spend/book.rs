@@ -18,6 +18,8 @@ pub struct Book {
     accounts: Mutex<Vec<Account>>,
     /// The accounts that an identity's calls are charged to: first its own day and month, then the budgets it is in.
     of: HashMap<String, Vec<usize>>,
+    /// Those that everybody's calls are charged to.
+    shared: Vec<usize>,
 }
 
 /// One account, as it stands.
@@ -87,17 +89,21 @@ impl Book {
             }
             of.insert(identity.id.clone(), own);
         }
+        let shared = 0..budgets.len();
+        let shared = shared.filter(|place| budgets[*place].whose == Whose::Everybody);
         Self {
             accounts: Mutex::new(accounts),
             of,
+            shared: shared.collect(),
         }
     }
 
-    /// Adds what is on record already.
+    /// Adds what is on record already. Identities that are not there any more spent from what is everybody's; in which groups they
+    /// were, nobody knows.
     pub fn restore(&self, spent: impl IntoIterator<Item = DaySpent>, now: Time) {
         let mut accounts = self.lock();
         for past in spent {
-            for place in self.of.get(&past.identity).into_iter().flatten() {
+            for place in self.of.get(&past.identity).unwrap_or(&self.shared) {
                 let account = &mut accounts[*place];
                 account.turn(now);
                 if period(account.per, past.at) == account.period {

@@ -91,7 +91,12 @@ fn what_is_on_record_counts_where_it_belongs() {
     ];
     book.restore(past, at(NOON));
     let spent: Vec<u64> = book.accounts(at(NOON)).iter().map(|a| a.spent).collect();
-    assert_eq!(spent[..3], [111, 101, 1]);
+    assert_eq!(
+        spent[..3],
+        [10_111, 101, 1],
+        "what an identity spent that is gone is spent by everybody"
+    );
+    assert_eq!(book.spent("gone", at(NOON)), (0, 0));
 }
 
 #[test]
