@@ -2,7 +2,8 @@
 //!
 //! Every token of a text stands for a byte of it at least, so the bytes of a body bound the tokens of what stands in it. What a call
 //! only names, such as a picture by its address, an earlier answer or a tool that the provider runs, can be as long as the model
-//! can hold; such names are looked for as the provider reads them, behind every escape.
+//! can hold, and so can pictures, sound, films and documents that stand in it, whose files may be smaller than what a model reads of them.
+//! Both are looked for as the provider reads them, behind every escape.
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -92,8 +93,14 @@ impl<'de> Visitor<'de> for Names {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Outside, A::Error> {
         let mut found = Outside::default();
+        let mut item = Item::default();
         while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+            item.has(&key);
             match &*key {
+                "type" => {
+                    let kind = map.next_value::<serde_json::Value>()?;
+                    item.kind = kind.as_str().map(str::to_owned);
+                }
                 // What stands below a schema describes, and names nothing.
                 "parameters"
                 | "parametersJsonSchema"
@@ -114,12 +121,22 @@ impl<'de> Visitor<'de> for Names {
                     );
                 }
                 "tools" => found.named |= hosted(&map.next_value::<serde_json::Value>()?),
+                "encrypted_content" => {
+                    item.sealed = map.next_value::<Option<IgnoredAny>>()?.is_some();
+                }
+                // A text, or one that is kept.
+                "prompt" | "audio" => {
+                    let value = map.next_value::<serde_json::Value>()?;
+                    found.named |= !value["id"].is_null();
+                    found = found.or(within(&value));
+                }
                 "model" | "models" => {
                     found.named |= online(&map.next_value::<serde_json::Value>()?);
                 }
                 _ => found = found.or(map.next_value()?),
             }
         }
+        found.named |= item.is_elsewhere();
         Ok(found)
     }
 
@@ -156,6 +173,50 @@ impl<'de> Visitor<'de> for Names {
     }
 }
 
+/// What an object is, by its members.
+#[derive(Default)]
+struct Item {
+    kind: Option<String>,
+    id: bool,
+    /// A thought in full, for the provider alone.
+    sealed: bool,
+    data: bool,
+    media: bool,
+    /// It says something of its own.
+    says: bool,
+}
+
+impl Item {
+    fn has(&mut self, key: &str) {
+        match key {
+            "type" => {}
+            "id" => self.id = true,
+            "data" => (self.data, self.says) = (true, true),
+            "media_type" => self.media = true,
+            _ => self.says = true,
+        }
+    }
+
+    /// Whether what it stands for is not its text.
+    fn is_elsewhere(&self) -> bool {
+        match self.kind.as_deref() {
+            Some("item_reference") => true,
+            Some("reasoning") => self.id && !self.sealed,
+            Some("base64") => self.data,
+            Some("text") => false,
+            _ => (self.data && self.media) || (self.id && !self.says),
+        }
+    }
+}
+
+/// The same of a value that has been read.
+fn within(value: &serde_json::Value) -> Outside {
+    Outside::deserialize(value).unwrap_or(Outside {
+        named: true,
+        caches: true,
+    })
+}
+
 /// Whether one of the tools is run by the provider, which reads what it brings.
 fn hosted(tools: &serde_json::Value) -> bool {
     let tools = tools.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -185,7 +246,7 @@ fn online(models: &serde_json::Value) -> bool {
         .any(|model| model.ends_with(":online"))
 }
 
-/// Members that name what is read beside a body.
+/// Members that name what is read beside a body, or hold what no text is.
 const NAMES: &[&str] = &[
     "image_url",
     "document_url",
@@ -205,6 +266,13 @@ const NAMES: &[&str] = &[
     "fileData",
     "file_data",
     "s3Location",
+    "bytes",
+    "inlineData",
+    "inline_data",
+    "images",
+    "input_audio",
+    "audio_url",
+    "video_url",
 ];
 
 /// Tokens that providers put around what a call says.
@@ -254,6 +322,18 @@ mod tests {
             r#"{"model":"gpt-5-mini:online"}"#,
             r#"{"model":"gpt-5-mini","models":["a","gpt-5-mini:online"]}"#,
             r#"{"agent_id":"ag_1","messages":[]}"#,
+            r#"{"messages":[{"content":[{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBERi0="}}]}]}"#,
+            r#"{"messages":[{"content":[{"source":{"media_type":"image/png","data":"iVBORw=="}}]}]}"#,
+            r#"{"contents":[{"parts":[{"inlineData":{"mimeType":"video/mp4","data":"AAAA"}}]}]}"#,
+            r#"{"contents":[{"parts":[{"inline_data":{"mime_type":"video/mp4","data":"AAAA"}}]}]}"#,
+            r#"{"messages":[{"content":[{"document":{"format":"pdf","name":"a","source":{"bytes":"JVBERi0="}}}]}]}"#,
+            r#"{"messages":[{"role":"user","content":"x","images":["iVBORw=="]}]}"#,
+            r#"{"messages":[{"content":[{"type":"input_audio","input_audio":{"data":"AAAA","format":"mp3"}}]}]}"#,
+            r#"{"input":[{"type":"item_reference","id":"msg_1"}]}"#,
+            r#"{"input":[{"id":"msg_1"}]}"#,
+            r#"{"input":[{"id":"rs_1","type":"reasoning","summary":[],"encrypted_content":null}]}"#,
+            r#"{"model":"gpt-5-mini","prompt":{"id":"pmpt_1"}}"#,
+            r#"{"messages":[{"role":"assistant","audio":{"id":"audio_1"}}]}"#,
         ] {
             assert_eq!(bound(named, Some(1), 1).input, 400_000, "{named}");
         }
@@ -261,6 +341,11 @@ mod tests {
             r#"{"previous_response_id":null,"tools":[{"type":"function","function":{"name":"url"}}]}"#,
             r#"{"tools":[{"name":"a","input_schema":{"properties":{"url":{"type":"string"}}}}]}"#,
             r#"{"messages":[{"content":"image_url file_id"}]}"#,
+            r#"{"messages":[{"content":[{"type":"document","source":{"type":"text","media_type":"text/plain","data":"x"}}]}]}"#,
+            r#"{"messages":[{"content":[{"type":"redacted_thinking","data":"x"}]}]}"#,
+            r#"{"messages":[{"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}]}"#,
+            r#"{"input":[{"id":"rs_1","type":"reasoning","summary":[],"encrypted_content":"x"},{"type":"message","id":"msg_1","content":[]}]}"#,
+            r#"{"model":"gpt-5-mini","prompt":"id","audio":{"voice":"alloy","format":"wav"}}"#,
             r#"{"model":"gpt-5-mini:free","models":["a"],"messages":[{"content":"x:online"}]}"#,
         ] {
             assert!(bound(plain, Some(1), 1).input < 2000, "{plain}");
