@@ -12,7 +12,7 @@ use super::signing::sign;
 use super::surrogates::restored;
 use crate::mask::{self, Restored};
 use crate::policy::Permit;
-use crate::protocol::llm::{Family, asking_for_counts};
+use crate::protocol::llm::{Family, asking_for_counts, wants_asking};
 use crate::protocol::signed::Signature;
 use crate::protocol::{Why, credentials, http as protocol};
 
@@ -167,10 +167,7 @@ const SIGNED: &str = "policy has something masked in it that its AWS signature (
 
 /// The body of a call whose stream would end without its token counts, with a word for them.
 fn asking(ready: &Ready, family: Option<Family>, masked: Option<&[u8]>) -> Option<Bytes> {
-    let silent = matches!(
-        family,
-        Some(Family::OpenAiChat | Family::OpenRouterChat | Family::OpenAiCompletions)
-    );
+    let silent = family.is_some_and(|family| wants_asking(family, &ready.head));
     let streams = ready.call.as_ref().is_some_and(|call| call.stream);
     let body = masked.unwrap_or(ready.payload.bytes());
     (silent && streams)

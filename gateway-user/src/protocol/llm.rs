@@ -24,7 +24,7 @@ use super::http::{self, Head};
 use super::{Action, Facts};
 
 pub use call::{Call, LlmError, agrees, read};
-pub use counts::asking_for_counts;
+pub use counts::{asking_for_counts, wants_asking};
 
 /// The wire format of a request, its answer and its errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

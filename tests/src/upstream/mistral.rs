@@ -107,6 +107,11 @@ pub(super) fn history() -> Value {
 pub(super) const ID: &str = "conv_0123456789";
 
 /// What agents and kept conversations use.
+/// What it answers to a member that it does not know.
+pub(super) fn unknown(member: &str) -> Value {
+    json!({"object": "error", "message": {"detail": [{"type": "extra_forbidden", "loc": ["body", member], "msg": "Extra inputs are not permitted"}]}, "type": "invalid_request_error"})
+}
+
 const MODEL: &str = "mistral-medium-latest";
 const CALL: &str = "a1B2c3D4e";
 const AT: &str = "2026-01-02T03:04:05Z";

@@ -146,6 +146,10 @@ fn compatible(
     body: &Value,
     pace: Duration,
 ) -> Option<Response<Pieces>> {
+    if provider == Provider::Mistral && !body["stream_options"].is_null() {
+        let error = mistral::unknown("stream_options");
+        return Some(document(StatusCode::UNPROCESSABLE_ENTITY, &error));
+    }
     let asked = match path {
         "/v1/fim/completions" => mistral::code(body),
         "/v1/agents/completions" => mistral::agents(body),

@@ -19,7 +19,7 @@ use crate::{
     client::Client,
     fixture::{Proxy, SOON},
     setup::Setup,
-    site::{self, Answer, ROUTER, SITE, Site},
+    site::{self, Answer, MISTRAL, ROUTER, SITE, Site},
 };
 
 /// A stream of which no more comes, and whose body does not end.
@@ -200,5 +200,46 @@ async fn what_a_provider_says_that_it_charged_is_charged_without_a_price() -> an
             .spent("research-agent", Time::now());
         assert_eq!(own, (250_000_000, 250_000_000), "{limits}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn mistral_is_asked_for_nothing_and_charged_by_what_its_last_chunk_counts()
+-> anyhow::Result<()> {
+    let site = Site::start(|request| async {
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        let call: Value = serde_json::from_slice(&body).unwrap();
+        if call.get("stream_options").is_some() {
+            return site::whole(422, &[("content-type", "application/json")], "{}");
+        }
+        let events = format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"hi\"}},\"finish_reason\":\"stop\"}}],\"usage\":{COUNTS}}}\n\ndata: [DONE]\n\n"
+        );
+        site::whole(200, &[("content-type", "text/event-stream")], events)
+    })
+    .await?;
+    let port = site.origin.port();
+    let service = site.service(None)?;
+    let service = service
+        .replace(&format!("name = \"{SITE}\""), "name = \"mistral\"")
+        .replace(&format!("{SITE}:{port}"), &format!("{MISTRAL}:{port}"));
+    let proxy = Proxy::with(Setup {
+        policies: r#"@id("all") permit (principal, action in Action::"llm", resource);"#.to_owned(),
+        services: service + DOLLAR,
+        ..Setup::default()
+    })
+    .await?;
+    let mut client = proxy.client(site.origin, MISTRAL, "http/1.1").await?;
+    let request = client.request(
+        "POST",
+        &format!("{MISTRAL}:{port}"),
+        "/v1/chat/completions",
+        question(json!({"model": "mistral-small-latest", "stream": true})).to_string(),
+    )?;
+    let (status, answer) = client.send(request).await?;
+    assert_eq!(status, 200, "{answer:?}");
+    let exchange = proxy.ended(1).await?.remove(0);
+    assert_eq!(exchange["usage"]["output"], 1000, "{exchange:#}");
+    assert!(exchange["cost_usd"].as_f64() > Some(0.0), "{exchange:#}");
     Ok(())
 }

@@ -35,6 +35,8 @@ pub(crate) type Answer = UnsyncBoxBody<Bytes, Failure>;
 pub(crate) const SITE: &str = "site";
 /// The name it has besides, of a provider that says what it charges.
 pub(crate) const ROUTER: &str = "openrouter.ai";
+/// Another, whose chats refuse what they do not know.
+pub(crate) const MISTRAL: &str = "api.mistral.ai";
 
 /// A running upstream; it ends with the test.
 pub(crate) struct Site {
@@ -57,7 +59,7 @@ impl Site {
         let authority = Authority::new()?;
         let folder = tempfile::tempdir()?;
         std::fs::write(folder.path().join("ca.pem"), authority.pem())?;
-        let acceptor = authority.acceptor(&[SITE.to_owned(), ROUTER.to_owned()])?;
+        let acceptor = authority.acceptor(&[SITE, ROUTER, MISTRAL].map(str::to_owned))?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let origin = listener.local_addr()?;
         let (goodbye, connected) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));

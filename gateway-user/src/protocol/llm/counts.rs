@@ -4,9 +4,23 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::{Family, mistral};
+use crate::protocol::http::Head;
+
 #[derive(Deserialize)]
 struct Options {
     stream_options: Option<Value>,
+}
+
+/// Whether the streams of this format tell their counts only if asked to. Mistral's models tell them unasked, and refuse to be asked.
+#[must_use]
+pub fn wants_asking(family: Family, head: &Head) -> bool {
+    let format = matches!(
+        family,
+        Family::OpenAiChat | Family::OpenRouterChat | Family::OpenAiCompletions
+    );
+    let mistral = head.host == mistral::HOST || head.path.contains(MISTRAL_AT_GOOGLE);
+    format && !mistral
 }
 
 /// The body with the counts asked for; `None` where it asks already, or cannot be read.
@@ -42,6 +56,8 @@ pub fn asking_for_counts(body: &[u8]) -> Option<Bytes> {
     serde_json::to_vec(&whole).ok().map(Bytes::from)
 }
 
+/// In the paths of its models at Vertex.
+const MISTRAL_AT_GOOGLE: &str = "/publishers/mistralai/";
 const KEY: &[u8] = b"stream_options";
 const ASKING: &[u8] = br#""stream_options":{"include_usage":true}"#;
 
@@ -50,6 +66,42 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+
+    #[test]
+    fn mistral_is_not_asked() {
+        let head = |host: &str, path: &str| Head {
+            method: http::Method::POST,
+            host: host.to_owned(),
+            path: path.to_owned(),
+            target: path.to_owned(),
+            authority: host.to_owned(),
+            websocket: false,
+        };
+        let chat = "/v1/chat/completions";
+        let vertex = "/v1/projects/p/locations/l/publishers/mistralai/models/m:streamRawPredict";
+        for (family, host, path, wants) in [
+            (Family::OpenAiChat, "api.openai.com", chat, true),
+            (Family::OpenAiCompletions, "h", "/v1/completions", true),
+            (Family::OpenRouterChat, "openrouter.ai", chat, true),
+            (Family::OpenAiChat, "api.mistral.ai", chat, false),
+            (
+                Family::OpenAiCompletions,
+                "api.mistral.ai",
+                "/v1/fim/completions",
+                false,
+            ),
+            (Family::OpenAiChat, "h", vertex, false),
+            (
+                Family::OpenAiResponses,
+                "api.openai.com",
+                "/v1/responses",
+                false,
+            ),
+        ] {
+            let head = head(host, path);
+            assert_eq!(wants_asking(family, &head), wants, "{host}{path}");
+        }
+    }
 
     #[test]
     fn asks_once_and_leaves_the_rest_as_it_is() {

@@ -104,7 +104,7 @@ impl Raw {
     }
 }
 
-const HOST: &str = "api.mistral.ai";
+pub(super) const HOST: &str = "api.mistral.ai";
 
 #[cfg(test)]
 mod tests {
