@@ -6,7 +6,7 @@ use super::inspect::Ready;
 use super::{Connection, ConnectionError};
 use crate::protocol::llm::{Call, Family};
 use crate::protocol::transcript::Usage;
-use crate::protocol::{Facts, Why};
+use crate::protocol::{Facts, Tier, Why};
 use crate::record::{ExchangeEntry, Time};
 use crate::spend::{Bound, Hold, NANO, Price, Tokens};
 
@@ -200,7 +200,7 @@ impl Charge {
         body: &[u8],
     ) -> Result<Option<Quote>, (Why, String)> {
         let price = match price(connection, service, call) {
-            Ok(price) => price,
+            Ok(price) => price.times(Tier::asked(None, body).tenths()),
             Err(reason) if self.budget == Some(false) => return Err((Why::Budget, reason)),
             Err(_) => {
                 if let Some(turns) = &mut self.turns {
@@ -306,7 +306,9 @@ fn cost(price: &Price, usage: Usage) -> Option<u64> {
         input: usage.input?,
         cached: usage.cached,
         written: usage.stored,
+        hour: usage.hour,
         output,
+        tenths: usage.tier.map(Tier::tenths),
     }))
 }
 
@@ -341,6 +343,7 @@ fn priced(connection: &Connection, ready: &Ready) -> Result<Option<(Price, Bound
         return Ok(Some((price, bound, amount)));
     }
     let body = ready.payload.bytes();
+    let price = price.times(Tier::asked(Some(&ready.headers), body).tenths());
     let (bound, outside) = Bound::of(&price, body, call.limit, call.answers);
     let amount = price.bound(bound.input, bound.output, outside.caches);
     Ok(Some((price, bound, amount)))

@@ -16,9 +16,11 @@ mod refuse;
 pub mod signed;
 pub mod sse;
 pub mod target;
+mod tier;
 pub mod trailers;
 pub mod transcript;
 pub mod websocket;
 
 pub use action::{Action, Fact, Facts};
 pub use refuse::{Refusal, Why};
+pub use tier::Tier;

@@ -23,6 +23,7 @@ use self::answer::Answer;
 use super::frames::{Framer, Framing};
 use super::llm::Family;
 use super::sse::Event;
+use super::tier::Tier;
 
 /// What a model answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,6 +68,10 @@ pub struct Usage {
     pub cached: u64,
     /// Of those read, how many went into it.
     pub stored: u64,
+    /// Of those that went into it, how many stay for an hour.
+    pub hour: u64,
+    /// The tier of service, where the answer tells it.
+    pub tier: Option<Tier>,
 }
 
 /// Reads an answer as it passes.
@@ -229,6 +234,17 @@ impl Collector {
 }
 
 impl Usage {
+    /// What was written of a `total`: some count what was thought beside what was said, but in the total.
+    #[must_use]
+    pub fn within(self, total: Option<u64>) -> Self {
+        let rest = total.zip(self.input);
+        let rest = rest.map(|(total, input)| total.saturating_sub(input));
+        Self {
+            output: self.output.map(|output| output.max(rest.unwrap_or(0))),
+            ..self
+        }
+    }
+
     /// Both together.
     #[must_use]
     pub fn plus(self, more: Self) -> Self {
@@ -241,6 +257,8 @@ impl Usage {
             output: sum(self.output, more.output),
             cached: self.cached.saturating_add(more.cached),
             stored: self.stored.saturating_add(more.stored),
+            hour: self.hour.saturating_add(more.hour),
+            tier: self.tier.max(more.tier),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Prices by provider and model, from a file with its date.
 //!
 //! In: the built-in file, and the operator's, whose entries come first. Out: the [`Price`] of a model at a service, or none; a model
-//! without a price is not guessed at. A price of the file is dollars for a million tokens; here it is picodollars for one.
+//! that no name or beginning of one in the files fits has no price. A price of the file is dollars for a million tokens; here it is picodollars for one.
+
+mod dated;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -11,6 +13,7 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
+use self::dated::undated;
 use crate::amazon;
 use crate::nearest::syntax;
 
@@ -25,6 +28,8 @@ pub struct Prices {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Price {
     base: Rates,
+    /// Tenths of them that a call costs by what it asks for.
+    tenths: u64,
     /// Calls that read more tokens than this cost that.
     over: Option<(u64, Rates)>,
     /// Tokens that a call can hold.
@@ -42,8 +47,12 @@ pub struct Tokens {
     pub cached: u64,
     /// Of those, written to the provider's cache.
     pub written: u64,
+    /// Of those, for an hour.
+    pub hour: u64,
     /// Written, reasoning included.
     pub output: u64,
+    /// Tenths of the price in the list that the answer says it costs.
+    pub tenths: Option<u64>,
 }
 
 /// A file of prices that cannot be used.
@@ -236,37 +245,6 @@ impl Models {
     }
 }
 
-/// The name that a dated version of a model belongs to: `gpt-5-mini` of `gpt-5-mini-2025-08-07`.
-fn undated(model: &str) -> Option<&str> {
-    if let Some(name) = model.strip_suffix("-latest") {
-        return Some(name);
-    }
-    let digits = |c: char| c.is_ascii_digit() || c == '-';
-    let name = model.trim_end_matches(digits);
-    let date = &model[name.len()..];
-    let bare = match date.strip_prefix('-') {
-        Some(date) => {
-            let count = date.bytes().filter(u8::is_ascii_digit).count();
-            // A name may itself end in digits: `gpt-5-2025-08-07`.
-            match count {
-                4.. => cut(model, date),
-                _ => None,
-            }
-        }
-        None => name.strip_suffix('@').filter(|_| date.len() == 8),
-    };
-    bare.filter(|bare| !bare.is_empty())
-}
-
-/// `model` without the date that it ends in: `-YYYY-MM-DD`, `-YYYYMMDD` or `-MMDD`.
-fn cut<'a>(model: &'a str, date: &str) -> Option<&'a str> {
-    let shapes: [&[usize]; 3] = [&[4, 2, 2], &[8], &[4]];
-    let parts: Vec<usize> = date.split('-').map(str::len).collect();
-    let shape = shapes.into_iter().find(|shape| parts.ends_with(shape))?;
-    let length: usize = shape.iter().map(|part| part + 1).sum();
-    model.get(..model.len() - length)
-}
-
 impl Entry {
     fn check(self) -> Result<Price, &'static str> {
         let base = rates(self.input, self.cached, self.written, self.output)?;
@@ -280,6 +258,7 @@ impl Entry {
         };
         Ok(Price {
             base,
+            tenths: LISTED,
             over,
             context: self.context,
             longest: self.longest,
@@ -328,24 +307,34 @@ impl Price {
         let rates = self.rates(tokens.input);
         let cached = tokens.cached.min(tokens.input);
         let written = tokens.written.min(tokens.input - cached);
-        nano(&[
+        let hour = tokens.hour.min(written);
+        let parts = [
             (tokens.input - cached - written, rates.input),
             (cached, rates.cached),
-            (written, rates.written),
+            (written - hour, rates.written),
+            (hour, rates.hour()),
             (tokens.output, rates.output.unwrap_or(0)),
-        ])
+        ];
+        nano(&parts, tokens.tenths.unwrap_or(self.tenths))
     }
 
-    /// The most that a call can cost which reads and writes so many tokens at most, in nanodollars. Writing to a cache that lasts
-    /// an hour costs twice what reading does, which no list of prices says in a field of its own.
+    /// The most that a call can cost which reads and writes so many tokens at most, in nanodollars; `caches` tells that it may write to
+    /// a cache that lasts an hour.
     #[must_use]
     pub fn bound(&self, input: u64, output: u64, caches: bool) -> u64 {
         let rates = self.rates(input);
         let dearest = match caches {
-            true => rates.written.max(rates.input.saturating_mul(2)),
+            true => rates.hour(),
             false => rates.written.max(rates.input),
         };
-        nano(&[(input, dearest), (output, rates.output.unwrap_or(0))])
+        let parts = [(input, dearest), (output, rates.output.unwrap_or(0))];
+        nano(&parts, self.tenths)
+    }
+
+    /// The same for a call that asks for what costs so many tenths of it.
+    #[must_use]
+    pub fn times(self, tenths: u64) -> Self {
+        Self { tenths, ..self }
     }
 
     fn rates(&self, input: u64) -> Rates {
@@ -356,13 +345,25 @@ impl Price {
     }
 }
 
-fn nano(parts: &[(u64, u64)]) -> u64 {
+impl Rates {
+    /// Writing to a cache that lasts an hour costs twice what reading does, which is 1.6 times what writing for five minutes does.
+    fn hour(&self) -> u64 {
+        let written = self.written.saturating_mul(8).div_ceil(5);
+        written.max(self.input.saturating_mul(2))
+    }
+}
+
+fn nano(parts: &[(u64, u64)], tenths: u64) -> u64 {
     let pico: u128 = parts
         .iter()
         .map(|(tokens, rate)| u128::from(*tokens) * u128::from(*rate))
-        .sum();
-    u64::try_from(pico.div_ceil(1000)).unwrap_or(u64::MAX)
+        .fold(0, u128::saturating_add);
+    let nano = pico.saturating_mul(tenths.into()).div_ceil(10_000);
+    u64::try_from(nano).unwrap_or(u64::MAX)
 }
+
+/// Tenths of the price in a list that a call costs for which nothing else is said.
+const LISTED: u64 = 10;
 
 /// Where names of models tell also from where they are called.
 const BEDROCK: &str = "bedrock";

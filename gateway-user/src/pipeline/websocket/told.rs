@@ -6,9 +6,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::terms::Stop;
-use crate::protocol::Why;
 use crate::protocol::llm::Family;
 use crate::protocol::transcript::Usage;
+use crate::protocol::{Tier, Why};
 use crate::record::Outcome;
 
 /// An event.
@@ -26,6 +26,7 @@ pub(super) struct Told {
 #[derive(Debug, Deserialize)]
 pub(super) struct Response {
     usage: Option<Value>,
+    service_tier: Option<Value>,
 }
 
 /// Reads an event. serde refuses a second of each member that it looks at.
@@ -61,12 +62,15 @@ impl Response {
         // The one of the realtime API, the other of responses.
         let details = ["input_token_details", "input_tokens_details"].map(|name| &usage[name]);
         let count = |name: &str| details.iter().find_map(|details| details[name].as_u64());
-        Some(Usage {
+        let counted = Usage {
             input: usage["input_tokens"].as_u64(),
             output: usage["output_tokens"].as_u64(),
             cached: count("cached_tokens").unwrap_or(0),
             stored: count("cache_write_tokens").unwrap_or(0),
-        })
+            hour: 0,
+            tier: self.service_tier.as_ref().and_then(Tier::told),
+        };
+        Some(counted.within(usage["total_tokens"].as_u64()))
     }
 }
 

@@ -92,6 +92,8 @@ impl Answer {
             usage.output = usage.output.max(counted.output);
             usage.cached = usage.cached.max(counted.cached);
             usage.stored = usage.stored.max(counted.stored);
+            usage.hour = usage.hour.max(counted.hour);
+            usage.tier = counted.tier.or(usage.tier);
         }
     }
 
@@ -116,23 +118,6 @@ impl Answer {
         let mut turns = self.turns.iter();
         let found = turns.rposition(|turn| id == turn.as_str());
         found.unwrap_or(self.turns.len().saturating_sub(1)) as u64
-    }
-
-    /// Counts whose names are these (input, output, read from the cache, written to it), where cached input is counted apart.
-    pub(super) fn count_apart(
-        &mut self,
-        counts: &Value,
-        [input, output, cached, stored]: [&str; 4],
-    ) {
-        let count = |name: &str| counts[name].as_u64();
-        let (cached, stored) = (count(cached).unwrap_or(0), count(stored).unwrap_or(0));
-        let apart = stored.saturating_add(cached);
-        self.count(Usage {
-            input: count(input).map(|input| input.saturating_add(apart)),
-            output: count(output),
-            cached,
-            stored,
-        });
     }
 
     /// Room for one more entry.
@@ -174,6 +159,20 @@ impl Answer {
             truncated: self.truncated,
             unreadable: self.unreadable,
         }
+    }
+}
+
+/// Counts whose names are these (input, output, read from the cache, written to it), where cached input is counted apart.
+pub(super) fn apart(counts: &Value, [input, output, cached, stored]: [&str; 4]) -> Usage {
+    let count = |name: &str| counts[name].as_u64();
+    let (cached, stored) = (count(cached).unwrap_or(0), count(stored).unwrap_or(0));
+    let apart = stored.saturating_add(cached);
+    Usage {
+        input: count(input).map(|input| input.saturating_add(apart)),
+        output: count(output),
+        cached,
+        stored,
+        ..Usage::default()
     }
 }
 

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::Answer;
+use super::answer::apart;
+use super::{Answer, Usage};
+use crate::protocol::Tier;
 
 pub(super) fn document(value: &Value, answer: &mut Answer) {
     answer.answered_by(&value["model"]);
@@ -53,12 +55,27 @@ fn block(place: u64, block: &Value, answer: &mut Answer) {
     }
 }
 
+/// Where the model was run several times for an answer, as for a compaction, the counts may be those of the last run alone.
 fn usage(usage: &Value, answer: &mut Answer) {
+    let runs = usage["iterations"].as_array();
+    let runs = runs.into_iter().flatten().map(counts);
+    let tier = Tier::of_speed(&usage["speed"]);
+    for counted in [Some(counts(usage)), runs.reduce(Usage::plus)] {
+        let counted = counted.unwrap_or_default();
+        answer.count(Usage { tier, ..counted });
+    }
+}
+
+fn counts(usage: &Value) -> Usage {
     let names = [
         "input_tokens",
         "output_tokens",
         "cache_read_input_tokens",
         "cache_creation_input_tokens",
     ];
-    answer.count_apart(usage, names);
+    let hour = usage["cache_creation"]["ephemeral_1h_input_tokens"].as_u64();
+    Usage {
+        hour: hour.unwrap_or(0),
+        ..apart(usage, names)
+    }
 }

@@ -4,13 +4,15 @@
 use http::HeaderMap;
 use serde_json::Value;
 
+use super::answer::apart;
 use super::{Answer, Usage, anthropic, openai};
+use crate::protocol::Tier;
 use crate::protocol::llm::bedrock::Format;
 
 /// A whole answer.
 pub(super) fn document(value: &Value, answer: &mut Answer) {
     answer.fail(&value["message"]);
-    usage(&value["usage"], answer);
+    usage(&value["usage"], &value["serviceTier"], answer);
     match Format::of_document(value) {
         Format::Converse => {
             let blocks = value["output"]["message"]["content"].as_array();
@@ -53,7 +55,7 @@ fn converse(kind: &str, payload: &Value, answer: &mut Answer) {
         "contentBlockDelta" => block(place, &payload["delta"], answer),
         // It comes last, behind `messageStop`.
         "metadata" => {
-            usage(&payload["usage"], answer);
+            usage(&payload["usage"], &payload["serviceTier"], answer);
             answer.ended = true;
         }
         _ => {}
@@ -92,14 +94,22 @@ fn block(place: u64, block: &Value, answer: &mut Answer) {
     }
 }
 
-fn usage(usage: &Value, answer: &mut Answer) {
+fn usage(usage: &Value, tier: &Value, answer: &mut Answer) {
+    let tier = Tier::told(tier);
     let names = [
         "inputTokens",
         "outputTokens",
         "cacheReadInputTokens",
         "cacheWriteInputTokens",
     ];
-    answer.count_apart(usage, names);
+    let details = usage["cacheDetails"].as_array().into_iter().flatten();
+    let hour = details.filter(|detail| detail["ttl"] == "1h");
+    let hour = hour.filter_map(|detail| detail["inputTokens"].as_u64());
+    answer.count(Usage {
+        hour: hour.fold(0, u64::saturating_add),
+        tier,
+        ..apart(usage, names)
+    });
 }
 
 /// What Amazon counted of a stream in a model's own format.
@@ -112,7 +122,7 @@ fn metrics(metrics: &Value, answer: &mut Answer) {
         "cacheReadInputTokenCount",
         "cacheWriteInputTokenCount",
     ];
-    answer.count_apart(metrics, names);
+    answer.count(apart(metrics, names));
 }
 
 /// A document, or a piece of one, in a format of another maker.

@@ -67,7 +67,7 @@ fn counts(value: &Value, answer: &mut Answer) {
             input: count("input_tokens"),
             output: count("output_tokens"),
             cached: tokens(&counted["cached_tokens"]).unwrap_or(0),
-            stored: 0,
+            ..Usage::default()
         });
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Answer, Usage};
+use crate::protocol::Tier;
 
 pub(super) fn read(value: &Value, answer: &mut Answer) {
     // Google's assistants for code put it one level deeper.
@@ -54,7 +55,8 @@ fn usage(usage: &Value, answer: &mut Answer) {
         output: sum(count("candidatesTokenCount"), "thoughtsTokenCount")
             .or_else(|| count("thoughtsTokenCount")),
         cached: count("cachedContentTokenCount").unwrap_or(0),
-        stored: 0,
+        tier: Tier::told(&usage["serviceTier"]),
+        ..Usage::default()
     });
 }
 

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Answer, Usage};
+use crate::protocol::Tier;
 
 pub(super) fn read(value: &Value, answer: &mut Answer) {
     answer.answered_by(&value["model"]);
@@ -15,12 +16,16 @@ pub(super) fn read(value: &Value, answer: &mut Answer) {
         &value["x_groq"]["usage"]
     };
     let details = &usage["prompt_tokens_details"];
-    answer.count(Usage {
+    let counted = Usage {
         input: usage["prompt_tokens"].as_u64(),
         output: usage["completion_tokens"].as_u64(),
         cached: details["cached_tokens"].as_u64().unwrap_or(0),
         stored: details["cache_write_tokens"].as_u64().unwrap_or(0),
-    });
+        hour: 0,
+        tier: Tier::told(&value["service_tier"]),
+    };
+    // xAI and Google count what was thought in the total alone.
+    answer.count(counted.within(usage["total_tokens"].as_u64()));
     for (index, choice) in numbered(&value["choices"]) {
         let said = choice.get("delta").unwrap_or(&choice["message"]);
         message(index, said, answer);

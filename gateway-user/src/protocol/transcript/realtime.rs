@@ -17,7 +17,7 @@ pub(super) fn event(value: &Value, answer: &mut Answer) {
                 cached: usage["input_token_details"]["cached_tokens"]
                     .as_u64()
                     .unwrap_or(0),
-                stored: 0,
+                ..Usage::default()
             });
             answer.fail(&response["status_details"]["error"]);
         }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Answer, Usage};
+use crate::protocol::Tier;
 
 pub(super) fn document(value: &Value, answer: &mut Answer) {
     totals(value, answer);
@@ -75,12 +76,15 @@ fn totals(response: &Value, answer: &mut Answer) {
     answer.fail(&response["error"]);
     let usage = &response["usage"];
     let details = &usage["input_tokens_details"];
-    answer.count(Usage {
+    let counted = Usage {
         input: usage["input_tokens"].as_u64(),
         output: usage["output_tokens"].as_u64(),
         cached: details["cached_tokens"].as_u64().unwrap_or(0),
         stored: details["cache_write_tokens"].as_u64().unwrap_or(0),
-    });
+        hour: 0,
+        tier: Tier::told(&response["service_tier"]),
+    };
+    answer.count(counted.within(usage["total_tokens"].as_u64()));
 }
 
 fn said(item: &Value, part: &Value, answer: &mut Answer) {

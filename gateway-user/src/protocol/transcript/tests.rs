@@ -5,6 +5,7 @@
 mod bedrock;
 mod cohere;
 mod compatible;
+mod counted;
 mod ends;
 mod mistral;
 mod realtime;

@@ -39,6 +39,7 @@ fn costs_are_exact_and_rounded_up() {
         cached: 400_000,
         written: 0,
         output: 100_000,
+        ..Tokens::default()
     };
     // 0.6 M at 0.25, 0.4 M at 0.025, 0.1 M at 2.
     assert_eq!(price.cost(tokens), 360_000_000);
@@ -54,6 +55,7 @@ fn costs_are_exact_and_rounded_up() {
         cached: 9,
         written: 9,
         output: 0,
+        ..Tokens::default()
     };
     assert_eq!(price.cost(nonsense), 25);
     assert_eq!(
@@ -85,9 +87,67 @@ fn long_calls_cost_what_the_provider_lists_for_them_and_no_bound_is_below_a_cost
                 cached,
                 written,
                 output: 77,
+                ..Tokens::default()
             };
             assert!(price.cost(tokens) <= price.bound(input, 77, false));
         }
+    }
+}
+
+#[test]
+fn what_stays_in_a_cache_for_an_hour_costs_twice_what_is_read() {
+    let prices = built_in();
+    let of = |model| prices.of("anthropic", "anthropic", model).unwrap();
+    let million = Tokens {
+        input: 1_000_000,
+        written: 1_000_000,
+        ..Tokens::default()
+    };
+    for (model, minutes, hour) in [
+        ("claude-sonnet-4-6", 3_750_000_000, 6_000_000_000),
+        ("claude-3-haiku-20240307", 300_000_000, 500_000_000),
+    ] {
+        let price = of(model);
+        assert_eq!(price.cost(million), minutes, "{model}");
+        let kept = |hour| Tokens { hour, ..million };
+        assert_eq!(price.cost(kept(1_000_000)), hour, "{model}");
+        assert_eq!(price.cost(kept(500_000)), (minutes + hour) / 2, "{model}");
+        assert_eq!(price.cost(kept(u64::MAX)), hour, "{model}");
+        assert_eq!(price.bound(1_000_000, 0, true), hour, "{model}");
+    }
+}
+
+#[test]
+fn a_dearer_tier_is_reserved_for_and_settled_by_what_the_answer_says() {
+    let prices = built_in();
+    let listed = *prices.of("openai", "openai", "gpt-5-mini").unwrap();
+    let tokens = |tenths| Tokens {
+        input: 1_000_000,
+        tenths,
+        ..Tokens::default()
+    };
+    let dearer = listed.times(25);
+    assert_eq!(listed.bound(1_000_000, 0, false), 250_000_000);
+    assert_eq!(dearer.bound(1_000_000, 0, false), 625_000_000);
+    assert_eq!(dearer.cost(tokens(None)), 625_000_000);
+    assert_eq!(dearer.cost(tokens(Some(10))), 250_000_000);
+    assert_eq!(listed.cost(tokens(Some(25))), 625_000_000);
+}
+
+#[test]
+fn what_speaks_has_the_price_of_sound() {
+    let prices = built_in();
+    let of = |model| prices.of("openai", "openai", model).unwrap();
+    let word = Tokens {
+        output: 1_000_000,
+        ..Tokens::default()
+    };
+    for (model, as_much_as) in [
+        ("gpt-4o-audio-preview", "gpt-audio"),
+        ("gpt-4o-audio-preview-2024-12-17", "gpt-audio"),
+        ("gpt-4o-mini-audio-preview", "gpt-audio-mini"),
+    ] {
+        assert!(of(model).cost(word) >= of(as_much_as).cost(word), "{model}");
     }
 }
 
