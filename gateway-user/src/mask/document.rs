@@ -100,6 +100,15 @@ pub(super) fn any(text: &str, set: &Set, found: &mut Vec<Finding>) -> Option<Str
     attempt(text, NESTED, set, found).unwrap_or_else(|_| plain(text, set, found))
 }
 
+/// Masks what has to be JSON; `None` where nothing is to be masked.
+pub(super) fn only(
+    text: &str,
+    set: &Set,
+    found: &mut Vec<Finding>,
+) -> Result<Option<String>, MaskError> {
+    Ok(attempt(text, NESTED, set, found)?)
+}
+
 /// Masks what may be JSON or not and has a name that tells what it is; `None` where nothing is to be masked.
 pub(super) fn named(text: &str, name: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
     if let Ok(new) = attempt(text, NESTED, set, found) {

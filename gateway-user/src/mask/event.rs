@@ -17,6 +17,7 @@ use super::places::is_logprobs;
 use super::{MaskError, Set, Shape};
 use crate::detect::Finding;
 use crate::protocol::json::{self, Keys, Kind, Step};
+use crate::protocol::llm::is_finish;
 
 /// Names a text that is spread over events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -147,7 +148,8 @@ impl Document<'_> {
                 reading.logprobs.push((part, token.range.clone()));
             } else {
                 self.other(token, &mut reading, set, found);
-                if matches!(rest, [Step::Key(key)] if key == "finish_reason") && written != "null" {
+                let ends = matches!(rest, [Step::Key(key)] if key == "finish_reason");
+                if ends && token.kind == Kind::String && is_finish(&json::decode(written)) {
                     let part = self.index(&token.path[..2], *position)?;
                     reading.ends.push(End::Part(part));
                 }

@@ -92,6 +92,7 @@ impl Stream {
     }
 
     fn accept(&mut self, event: Event, out: &mut BytesMut) -> Result<(), MaskError> {
+        let event = self.beside(event)?;
         let mut reading = self.read(event.data.as_deref().unwrap_or_default())?;
         self.repeat(std::mem::take(&mut reading.repeats));
         let ends = reading.ends.clone();
@@ -110,12 +111,24 @@ impl Stream {
         Ok(())
     }
 
+    /// Masks what clients pass over: it is text of its own, or a document where events should be.
+    fn beside(&mut self, event: Event) -> Result<Event, MaskError> {
+        let (set, found) = (&self.set, &mut self.findings);
+        let model = self.shape.is_model_call();
+        event.beside(|text| match text.trim_start().starts_with(['{', '[']) {
+            true if model => document::only(text, set, found),
+            _ => Ok(document::any(text, set, found)),
+        })
+    }
+
     fn read(&mut self, data: &str) -> Result<Reading, MaskError> {
         let text = data.trim_ascii();
         let mut reading = Reading::default();
         if text == "[DONE]" {
             reading.ends.push(End::All);
-        } else if self.shape.is_model_call() && text.starts_with(['{', '[']) {
+        } else if self.shape.is_model_call()
+            && (text.starts_with(['{', '[']) || self.framer.has_documents() && !text.is_empty())
+        {
             return event::read(data, self.shape, &self.set, &mut self.findings);
         } else if let Some(new) = document::any(data, &self.set, &mut self.findings) {
             let range = 0..data.len();

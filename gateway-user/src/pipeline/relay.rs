@@ -25,7 +25,6 @@ use super::charge::Charge;
 use super::coding::Upstream;
 use super::held::Held;
 use super::revoke::Revoked;
-use super::shape::is_json;
 use super::tools::{Judged, Tools};
 use super::{Connection, ConnectionError};
 use crate::keeper::Scrub;
@@ -182,12 +181,11 @@ pub(super) async fn start(
         _ => Upstream::AsIs(upstream),
     };
     let streamed = framing.is_some();
-    let shape = answer_shape(family, vectors, &parts.headers);
     let edited = tools.is_some() || !masks.is_empty();
     let Some(framing) = framing.or(Some(Framing::Events).filter(|_| !edited)) else {
         let editing = Editing {
             family,
-            shape,
+            vectors,
             masks,
             scrub,
             tools,
@@ -224,7 +222,8 @@ pub(super) async fn start(
             for name in CHANGED_BY_EDITS {
                 parts.headers.remove(*name);
             }
-            Some((mask::Stream::new(shape, framing, masks), family))
+            let stream = mask::Stream::new(shape_of(family), framing, masks);
+            Some((stream, family))
         }
     };
     let edits = Edits {
@@ -307,18 +306,6 @@ impl HttpBody for Body {
             Self::Relay(relay) => relay.size_hint(),
             Self::Held(_) | Self::Trailed(_) => SizeHint::default(),
         }
-    }
-}
-
-/// An error page of something before the provider is text, whatever was asked.
-fn answer_shape(family: Option<Family>, vectors: bool, headers: &HeaderMap) -> Shape {
-    match family {
-        _ if vectors && is_json(headers) => Shape::Vectors,
-        Some(family) if is_json(headers) || Framing::of(headers, false).is_some() => {
-            shape_of(family)
-        }
-        _ if is_json(headers) => Shape::Json,
-        _ => Shape::Text,
     }
 }
 

@@ -4,6 +4,7 @@ use http::{HeaderMap, header};
 
 use super::relay::shape_of;
 use crate::mask::{Shape, Signal};
+use crate::protocol::frames::{Framing, media_type};
 use crate::protocol::grpc;
 use crate::protocol::http::Head;
 use crate::protocol::llm::Family;
@@ -39,6 +40,27 @@ pub(super) fn shape(
     }
 }
 
+/// What an answer is that has come whole, and how it is framed if it is a stream. An error page of something before the provider is text,
+/// whatever was asked, but a client reads what a type does not tell by how it begins.
+pub(super) fn of_answer(
+    family: Option<Family>,
+    vectors: bool,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> (Shape, Option<Framing>) {
+    let json = is_json(headers);
+    let framing = family
+        .filter(|_| !json)
+        .and_then(|family| Framing::begun(body, family));
+    let shape = match family {
+        _ if !json && framing.is_none() && !reads_as_json(body) => Shape::Text,
+        _ if vectors && framing.is_none() => Shape::Vectors,
+        Some(family) => shape_of(family),
+        None => Shape::Json,
+    };
+    (shape, framing)
+}
+
 /// What is exported to this path, over HTTP or by gRPC.
 fn signal(path: &str) -> Option<Signal> {
     let found = EXPORTS.iter().find(|(end, _)| path.ends_with(end));
@@ -53,15 +75,6 @@ pub(super) fn reads_as_json(body: &[u8]) -> bool {
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let kind = media_type(headers);
     kind == "application/json" || kind.ends_with("+json")
-}
-
-pub(super) fn media_type(headers: &HeaderMap) -> String {
-    let kind = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-        .unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default();
-    kind.trim().to_ascii_lowercase()
 }
 
 /// OpenTelemetry's protocol, over HTTP and by gRPC.

@@ -10,11 +10,12 @@ use http::HeaderMap;
 
 use super::inspect::{Payload, Ready, Unfit, malformed, tally};
 use super::origins::Origins;
-use super::shape::{FORM, is_json, media_type, reads_as_json};
+use super::shape::{FORM, is_json, reads_as_json};
 use crate::keeper::{Keeper, KeeperError};
 use crate::mask::{self, Keep, Restored, Sealed, Surrogates, Unrestored, Written};
 use crate::policy::{Permit, Style};
 use crate::protocol::Why;
+use crate::protocol::frames::media_type;
 use crate::protocol::http::Head;
 use crate::record::{Finding, Ledger, LedgerError, Surrogate};
 

@@ -5,8 +5,10 @@
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
+use serde::de::IgnoredAny;
 
 use super::eventstream;
+use super::llm::Family;
 use super::sse::{self, Event, SseError};
 use super::websocket;
 
@@ -59,15 +61,30 @@ impl Framing {
     /// How an answer is framed by its content type; none if it is no stream. `streams` tells that one was asked for.
     #[must_use]
     pub fn of(headers: &HeaderMap, streams: bool) -> Option<Self> {
-        let kind = headers.get(header::CONTENT_TYPE)?.as_bytes();
-        if kind.starts_with(b"text/event-stream") {
-            Some(Self::Events)
-        } else if LINES.iter().any(|lines| kind.starts_with(lines)) {
-            Some(Self::Lines)
-        } else if kind.starts_with(eventstream::CONTENT_TYPE.as_bytes()) {
-            Some(Self::Messages)
-        } else {
-            (streams && kind.starts_with(b"application/json")).then_some(Self::Array)
+        match media_type(headers).as_str() {
+            "text/event-stream" => Some(Self::Events),
+            kind if LINES.contains(&kind) => Some(Self::Lines),
+            eventstream::CONTENT_TYPE => Some(Self::Messages),
+            kind => (streams && kind == "application/json").then_some(Self::Array),
+        }
+    }
+
+    /// How a model's answer is framed that its content type does not tell of, by how it begins; none if it is no stream.
+    #[must_use]
+    pub fn begun(body: &[u8], family: Family) -> Option<Self> {
+        let text = sse::begin(body);
+        if !text.is_empty() && sse::begins(body) {
+            return Some(Self::Events);
+        }
+        match text.first() {
+            Some(b'[') => (family == Family::Gemini).then_some(Self::Array),
+            Some(b'{') => {
+                let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+                let json = |line: &[u8]| serde_json::from_slice::<IgnoredAny>(line).is_ok();
+                (!json(text) && lines.all(|line| line.is_empty() || json(line)))
+                    .then_some(Self::Lines)
+            }
+            _ => None,
         }
     }
 
@@ -125,6 +142,12 @@ impl Framer {
             Self::Frames(framer) => return framer.finish(),
         }
         Ok(())
+    }
+
+    /// Whether nothing but documents can be in it.
+    #[must_use]
+    pub fn has_documents(&self) -> bool {
+        matches!(self, Self::Documents(_))
     }
 
     /// What has come of an event that is not whole.
@@ -217,8 +240,27 @@ impl Documents {
     }
 }
 
-/// What lines of JSON are called; the second is Cohere's older name of it.
-const LINES: [&[u8]; 2] = [b"application/x-ndjson", b"application/stream+json"];
+/// The type of a body, without its parameters, in small letters; the empty text where none is told.
+#[must_use]
+pub fn media_type(headers: &HeaderMap) -> String {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default();
+    kind.trim().to_ascii_lowercase()
+}
+
+/// What lines of JSON are called; the third is Cohere's older name of it.
+const LINES: [&str; 7] = [
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/stream+json",
+    "application/jsonl",
+    "application/x-jsonlines",
+    "application/jsonlines",
+    "application/json-lines",
+];
 
 #[cfg(test)]
 mod tests {

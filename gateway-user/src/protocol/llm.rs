@@ -26,6 +26,14 @@ use super::{Action, Facts};
 pub use call::{Call, LlmError, agrees, read};
 pub use counts::{asking_for_counts, wants_asking};
 
+/// Whether what an answer gives as the reason why it ends is one. Servers send an empty text, or the word `null`, with each piece.
+#[must_use]
+pub fn is_finish(reason: &str) -> bool {
+    !NO_FINISH
+        .iter()
+        .any(|none| reason.trim().eq_ignore_ascii_case(none))
+}
+
 /// The wire format of a request, its answer and its errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
@@ -226,6 +234,8 @@ const COUNT: &str = "llm.count";
 const READ: &str = "llm.read";
 const WRITE: &str = "llm.write";
 const OPENROUTER: &str = "openrouter.ai";
+/// The last is what Google's library calls a reason that is not given.
+const NO_FINISH: [&str; 4] = ["", "null", "none", "finish_reason_unspecified"];
 
 #[cfg(test)]
 mod tests;

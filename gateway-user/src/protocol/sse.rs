@@ -139,7 +139,7 @@ impl Framer {
         }
         let text = str::from_utf8(&raw).map_err(|_| SseError::NotUtf8)?;
         let start = match std::mem::replace(&mut self.started, true) {
-            false if text.starts_with(MARK) => MARK.len_utf8(),
+            false if text.starts_with(MARK) => MARK.len(),
             _ => 0,
         };
         let mut name = None;
@@ -225,6 +225,40 @@ impl Event {
         }
     }
 
+    /// The same event with other texts in place of what is no data: of an event that has none all of it, else comments, names, ids and
+    /// fields that nobody knows, line by line. `new` is asked for each; `None` = it stays.
+    ///
+    /// # Errors
+    /// Those of `new`.
+    pub fn beside<E>(
+        self,
+        mut new: impl FnMut(&str) -> Result<Option<String>, E>,
+    ) -> Result<Self, E> {
+        let Layout::Lines(start) = self.layout else {
+            return Ok(self);
+        };
+        let text = str::from_utf8(&self.raw).unwrap_or_default();
+        let (mark, text) = text.split_at(start);
+        let (mut out, mut changed) = (mark.to_owned(), false);
+        if self.data.is_none() {
+            let new = new(text)?;
+            changed = new.is_some();
+            out.push_str(new.as_deref().unwrap_or_default());
+        }
+        for line in lines(text).filter(|_| self.data.is_some()) {
+            let said = &line.raw[..line.raw.len() - line.ending.len()];
+            let new = match line.field {
+                "data" => None,
+                _ => new(said)?,
+            };
+            changed |= new.is_some();
+            out.push_str(new.as_deref().unwrap_or(said));
+            out.push_str(line.ending);
+        }
+        let raw = if changed { Bytes::from(out) } else { self.raw };
+        Ok(Self { raw, ..self })
+    }
+
     /// The bytes of the event with other data: every other line stays as it is, and so do the line endings.
     #[must_use]
     pub fn with_data(&self, data: &str) -> Bytes {
@@ -257,6 +291,21 @@ impl Event {
         }
         Bytes::from(out)
     }
+}
+
+/// Whether clients read bytes as server-sent events, and not as a document in whatever coding of characters.
+pub(super) fn begins(body: &[u8]) -> bool {
+    let body = begin(body);
+    body.is_empty()
+        || FIELDS
+            .iter()
+            .any(|field| body.starts_with(field.as_bytes()))
+}
+
+/// Bytes from the first on that says something.
+pub(super) fn begin(body: &[u8]) -> &[u8] {
+    let body = body.strip_prefix(MARK.as_bytes()).unwrap_or(body);
+    body.trim_ascii_start()
 }
 
 /// A line of an event.
@@ -323,7 +372,9 @@ fn line_end(text: &[u8], from: usize) -> Option<(usize, usize)> {
 }
 
 /// U+FEFF, once, at the very beginning.
-const MARK: char = '\u{feff}';
+const MARK: &str = "\u{feff}";
+/// How a stream of server-sent events begins.
+const FIELDS: &[&str] = &["data", "event", "id", "retry", ":"];
 
 #[cfg(test)]
 mod tests;

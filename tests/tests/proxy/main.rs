@@ -40,6 +40,7 @@ mod surrogates;
 mod taint;
 mod tools;
 mod transfer;
+mod unnamed;
 mod upgrade;
 mod waiting;
 mod watched;

@@ -8,7 +8,8 @@ use super::{Document, End, Field, Key, Reading};
 use crate::detect::Finding;
 use crate::mask::places::{is_candidate_logprobs, is_top_logprobs};
 use crate::mask::{MaskError, Set};
-use crate::protocol::json::{Kind, Step};
+use crate::protocol::json::{self, Kind, Step};
+use crate::protocol::llm::is_finish;
 
 impl Document<'_> {
     pub(super) fn gemini(&self, set: &Set, found: &mut Vec<Finding>) -> Result<Reading, MaskError> {
@@ -88,7 +89,8 @@ impl Document<'_> {
                 _ => {
                     self.other(token, &mut reading, set, found);
                     let ends = matches!(rest, [Step::Key(key)] if key == "finishReason");
-                    if ends && token.kind == Kind::String {
+                    let reason = || json::decode(&self.data[token.range.clone()]);
+                    if ends && token.kind == Kind::String && is_finish(&reason()) {
                         let part = self.index(candidate, *position)?;
                         reading.ends.push(End::Part(part));
                     }

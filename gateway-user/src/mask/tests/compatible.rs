@@ -49,3 +49,59 @@ fn a_vector_of_vertex_stays_as_it_is() {
     let out = String::from_utf8(out.bytes.to_vec()).unwrap();
     assert_eq!(out, body.replace("bob@corp.com", "[REDACTED:email]"));
 }
+
+/// Events of one choice, with the deltas in this order.
+fn chat(finish: &str, key: &str, deltas: &[String]) -> String {
+    let events = deltas.iter().map(|delta| {
+        format!("data: {{\"choices\":[{{\"index\":0,\"{key}\":{delta},\"finish_reason\":{finish}}}]}}\n\n")
+    });
+    events.collect::<String>() + "data: [DONE]\n\n"
+}
+
+fn card_in(delta: &str) -> Vec<String> {
+    let pieces = ["card 4111 1111", " 1111 1111 ok"];
+    pieces.map(|piece| delta.replace("PIECE", piece)).to_vec()
+}
+
+#[test]
+fn a_reason_that_says_nothing_ends_no_text() {
+    for finish in ["null", "\"\"", "\"null\"", "\"NULL\"", "false"] {
+        for delta in [
+            r#"{"content":"PIECE"}"#,
+            r#"{"tool_calls":[{"index":0,"function":{"arguments":"PIECE"}}]}"#,
+        ] {
+            let stream = chat(finish, "delta", &card_in(delta));
+            let out = whole(Shape::OpenAiChat, &Set::all(), stream.as_bytes());
+            assert!(out.contains("card [REDACTED:credit-card]"), "{out}");
+            assert!(!out.contains("1111"), "{out}");
+        }
+    }
+    let gemini = |finish: &str| {
+        let elements = ["card 4111 1111", " 1111 1111 ok"].map(|piece| {
+            format!("{{\"candidates\":[{{\"content\":{{\"parts\":[{{\"text\":\"{piece}\"}}]}},\"finishReason\":\"{finish}\"}}]}}")
+        });
+        format!("[{}]", elements.join(","))
+    };
+    for finish in ["", "FINISH_REASON_UNSPECIFIED"] {
+        let out = whole(Shape::Gemini, &Set::all(), gemini(finish).as_bytes());
+        assert!(!out.contains("1111"), "{out}");
+    }
+    // One that says something does: what is behind it is another text.
+    let out = whole(Shape::Gemini, &Set::all(), gemini("STOP").as_bytes());
+    assert!(out.contains("1111"), "{out}");
+}
+
+#[test]
+fn what_is_no_data_of_an_event_is_text_too() {
+    let stream = ": ask bob@corp.com\n\nid: eve@corp.com\nevent: 4111 1111 1111 1111\nnote: ann@corp.com\ndata: {\"a\":1}\n\n{\"to\":\"b\\u0040corp.com\"}\n\n";
+    let out = whole(Shape::OpenAiChat, &Set::all(), stream.as_bytes());
+    let expected = ": ask [REDACTED:email]\n\nid: [REDACTED:email]\nevent: [REDACTED:credit-card]\nnote: [REDACTED:email]\ndata: {\"a\":1}\n\n{\"to\":\"[REDACTED:email]\"}\n\n";
+    assert_eq!(out, expected);
+    for at in 0..=stream.len() {
+        let (one, other) = stream.as_bytes().split_at(at);
+        let states = masked(Shape::OpenAiChat, &Set::all(), [one, other]).unwrap();
+        assert_eq!(states.last().unwrap(), expected.as_bytes(), "{at}");
+    }
+    let same = whole(Shape::OpenAiChat, &Set::new(["jwt"]), stream.as_bytes());
+    assert_eq!(same, stream);
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::response::Parts;
 use http::{HeaderValue, Response, header};
 use http_body_util::{BodyExt, Limited};
@@ -11,19 +11,22 @@ use hyper::body::Frame;
 use super::record::Record;
 use super::{Body, CHANGED_BY_EDITS, fail, scrub_values, unmaskable};
 use crate::keeper::Scrub;
-use crate::mask::{self, Shape};
+use crate::mask::{self, MaskError, Masked, Shape};
 use crate::pipeline::ConnectionError;
 use crate::pipeline::coding::Upstream;
 use crate::pipeline::inspect::counted;
 use crate::pipeline::revoke::Revoked;
+use crate::pipeline::shape::of_answer;
 use crate::pipeline::tools::{Blocked, Tools};
+use crate::protocol::frames::Framing;
 use crate::protocol::llm::Family;
 use crate::record::Outcome;
 
 /// What is done with the answer.
 pub(super) struct Editing {
     pub(super) family: Option<Family>,
-    pub(super) shape: Shape,
+    /// Vectors were asked for.
+    pub(super) vectors: bool,
     pub(super) masks: mask::Set,
     pub(super) scrub: Option<Scrub>,
     pub(super) tools: Option<Arc<Tools>>,
@@ -39,7 +42,7 @@ pub(super) async fn answer(
 ) -> Result<Response<Body>, ConnectionError> {
     let Editing {
         family,
-        shape,
+        vectors,
         masks,
         scrub,
         tools,
@@ -79,7 +82,8 @@ pub(super) async fn answer(
     let (bytes, findings) = if masks.is_empty() && !masks.tells() {
         (whole, Vec::new())
     } else {
-        match mask::body(&whole, shape, &masks) {
+        let what = of_answer(family, vectors, &parts.headers, &whole);
+        match masked(&whole, what, &masks) {
             Ok(masked) => (masked.bytes, counted(&masked.findings)),
             Err(error) => return fail(record, family, &unmaskable(&error)).await,
         }
@@ -100,6 +104,25 @@ pub(super) async fn answer(
         Some(trailers) => Body::Trailed(vec![Frame::trailers(trailers), Frame::data(bytes)]),
     };
     Ok(Response::from_parts(parts, body))
+}
+
+/// Masks an answer, which may be a stream.
+fn masked(
+    whole: &Bytes,
+    (shape, framing): (Shape, Option<Framing>),
+    masks: &mask::Set,
+) -> Result<Masked, MaskError> {
+    let Some(framing) = framing else {
+        return mask::body(whole, shape, masks);
+    };
+    let mut stream = mask::Stream::new(shape, framing, masks.clone());
+    let mut out = BytesMut::with_capacity(whole.len());
+    stream.push(whole, &mut out)?;
+    stream.finish(&mut out)?;
+    Ok(Masked {
+        bytes: out.freeze(),
+        findings: stream.findings().to_vec(),
+    })
 }
 
 /// A call of a tool in the answer is refused, and with it the answer.

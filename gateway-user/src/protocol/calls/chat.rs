@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::{Ends, Key, Piece, Reading, elements, text, written};
+use crate::protocol::llm::is_finish;
 use crate::protocol::transcript::ToolCall;
 
 pub(super) fn document(document: &Value, calls: &mut Vec<ToolCall>) {
@@ -35,7 +36,7 @@ pub(super) fn event(event: &Value) -> Reading {
                 reading.pieces.push(piece((part, OLDER), of(said)));
             }
         }
-        if !choice["finish_reason"].is_null() {
+        if choice["finish_reason"].as_str().is_some_and(is_finish) {
             ended.push(part);
         }
     }

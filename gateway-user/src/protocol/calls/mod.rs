@@ -32,7 +32,7 @@ use serde_json::Value;
 use super::frames::Framing;
 use super::json::JsonError;
 use super::llm::Family;
-use super::sse::SseError;
+use super::sse::{self, SseError};
 use super::transcript::ToolCall;
 
 pub use edit::Edit;
@@ -159,17 +159,7 @@ pub fn edited(
 
 /// How the events of an answer are framed, unless it is a document: what does not begin as events do.
 fn events(framing: Option<Framing>, body: &[u8]) -> Option<Framing> {
-    framing.or(begins_as_events(body).then_some(Framing::Events))
-}
-
-/// Whether clients read bytes as server-sent events, and not as a document in whatever coding of characters.
-fn begins_as_events(body: &[u8]) -> bool {
-    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-    let body = body.trim_ascii_start();
-    body.is_empty()
-        || EVENTS
-            .iter()
-            .any(|field| body.starts_with(field.as_bytes()))
+    framing.or(sse::begins(body).then_some(Framing::Events))
 }
 
 /// The arguments of a call in one form: without white space between tokens, numbers as they are written. What is no JSON, or has a key twice,
@@ -265,9 +255,6 @@ fn written(arguments: &Value) -> String {
     }
 }
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// How a stream of server-sent events begins.
-const EVENTS: &[&str] = &["data", "event", "id", "retry", ":"];
 /// A model calls a few tools at once.
 const MAX_CALLS: usize = 128;
 

@@ -7,12 +7,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::BytesMut;
 
-use super::{
-    CallsError, Edit, Ends, Key, MAX_CALLS, Reading, begins_as_events, identity, parse, read,
-};
+use super::{CallsError, Edit, Ends, Key, MAX_CALLS, Reading, identity, parse, read};
 use crate::protocol::frames::{Framer, Framing};
 use crate::protocol::llm::Family;
-use crate::protocol::sse::Event;
+use crate::protocol::sse::{self, Event};
 use crate::protocol::transcript::ToolCall;
 
 pub(super) use edited::through;
@@ -186,7 +184,7 @@ impl Stream {
         let begins = !std::mem::replace(&mut self.begun, true);
         let event = self.retold(event, false)?;
         let reading = match event.data.as_deref().map(str::trim) {
-            None if begins && !self.is_framed() && !begins_as_events(&event.raw) => {
+            None if begins && !self.is_framed() && !sse::begins(&event.raw) => {
                 return Err(CallsError::Document);
             }
             Some(DONE) => Reading {

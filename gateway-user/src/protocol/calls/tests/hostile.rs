@@ -205,3 +205,21 @@ fn more_calls_than_anybody_decides_on_at_once_do_not_go_on() {
     let error = decided(Family::OpenAiChat, &[&chat(&calls.join(",")), "[DONE]"]);
     assert!(matches!(error, Err(CallsError::Many)), "{error:?}");
 }
+
+#[test]
+fn a_call_is_not_over_with_a_reason_that_says_nothing() {
+    for finish in ["null", "\"\"", "\"null\"", "\"Null\""] {
+        let piece = |call: &str| {
+            format!(
+                "{{\"choices\":[{{\"index\":0,\"delta\":{{\"tool_calls\":[{call}]}},\"finish_reason\":{finish}}}]}}"
+            )
+        };
+        let begins = piece(
+            "{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"pay\",\"arguments\":\"{\\\"to\\\":\"}}",
+        );
+        let goes_on = piece("{\"index\":0,\"function\":{\"arguments\":\"\\\"eve\\\"}\"}}");
+        let over = "{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}";
+        let asked = decided(Family::OpenAiChat, &[&begins, &goes_on, over]).unwrap();
+        assert_eq!(asked, ["pay {\"to\":\"eve\"}"], "{finish}");
+    }
+}

@@ -1,0 +1,132 @@
+//! Masks of answers whose headers do not tell what they are, or tell it in other words.
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::{Request, body::Incoming};
+use serde_json::json;
+
+use crate::{
+    fixture::Proxy,
+    setup::Setup,
+    site::{self, SITE, Site},
+};
+
+const POLICIES: &str = r#"
+@id("models")
+permit (principal, action in Action::"llm", resource == Service::"site");
+@id("site-http")
+permit (principal, action in Action::"http", resource == Service::"site");
+@id("mask-models") @mask("pii")
+forbid (principal, action in Action::"llm", resource == Service::"site")
+unless { context.masked.contains("pii") };
+@id("mask-http") @mask("pii")
+forbid (principal, action in Action::"http", resource == Service::"site")
+unless { context.masked.contains("pii") };
+"#;
+
+/// What the model says under each type, in the form that the path asks for.
+async fn answered(
+    path: &str,
+    kind: Option<&'static str>,
+    body: Vec<u8>,
+) -> anyhow::Result<Vec<u8>> {
+    let site = Site::start(move |request: Request<Incoming>| {
+        let body = body.clone();
+        async move {
+            let headers: Vec<_> = kind
+                .map(|kind| ("content-type", kind))
+                .into_iter()
+                .collect();
+            drop(request.into_body().collect().await);
+            site::whole(200, &headers, Bytes::from(body))
+        }
+    })
+    .await?;
+    let proxy = Proxy::with(Setup {
+        policies: POLICIES.to_owned(),
+        services: site.service(None)?,
+        ..Setup::default()
+    })
+    .await?;
+    let mut client = proxy.client(site.origin, SITE, "http/1.1").await?;
+    let messages = json!([{"role": "user", "content": "hello"}]);
+    let call = json!({"model": "m", "stream": true, "max_tokens": 9, "messages": messages, "contents": [{"parts": [{"text": "hello"}]}]});
+    let request = client.request("POST", &site.authority(), path, call.to_string())?;
+    let (status, said) = client.send(request).await?;
+    assert_eq!(status, 200, "{kind:?} {said:?}");
+    Ok(said.to_vec())
+}
+
+const CHAT: &str = "/v1/chat/completions";
+
+fn events() -> String {
+    let events = ["card 4111 1111", " 1111 1111 ok"].map(|piece| {
+        let choice = json!({"index": 0, "delta": {"content": piece}, "finish_reason": null});
+        format!("data: {}\n\n", json!({"choices": [choice]}))
+    });
+    events.concat() + "data: [DONE]\n\n"
+}
+
+#[tokio::test]
+async fn a_stream_is_masked_as_one_whatever_it_is_called() -> anyhow::Result<()> {
+    let stream = events();
+    let lines = "{\"model\":\"m\",\"message\":{\"content\":\"card 4111 1111\"},\"done\":false}\n{\"model\":\"m\",\"message\":{\"content\":\" 1111 1111 ok\"},\"done\":true}\n";
+    let array = "[{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"card 4111 1111\"}]}}]},{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\" 1111 1111 ok\"}]}}]}]";
+    let document = "{\"choices\":[{\"message\":{\"content\":\"ask \\u0062ob\\u0040corp.com of 4111 1111 1111 1111\"}}]}";
+    let google = "/v1beta/models/gemini-3:streamGenerateContent";
+    for (path, body, kinds) in [
+        (
+            CHAT,
+            stream.as_str(),
+            &[
+                Some("text/event-stream"),
+                Some("Text/Event-Stream ;charset=UTF-8"),
+                Some("text/plain"),
+                Some("application/octet-stream"),
+                None,
+            ][..],
+        ),
+        (
+            CHAT,
+            &(": hello\n\n".to_owned() + &stream),
+            &[Some("text/plain")],
+        ),
+        (
+            CHAT,
+            &("\u{feff}\n".to_owned() + &stream),
+            &[Some("text/plain")],
+        ),
+        (
+            "/api/chat",
+            lines,
+            &[
+                Some("text/plain"),
+                Some("application/ndjson"),
+                Some("Application/X-NDJSON"),
+                None,
+            ],
+        ),
+        (
+            google,
+            array,
+            &[Some("text/plain"), Some("Application/JSON"), None],
+        ),
+        (
+            CHAT,
+            document,
+            &[Some("text/plain"), Some("text/event-stream"), None],
+        ),
+    ] {
+        for kind in kinds {
+            let said = answered(path, *kind, body.as_bytes().to_vec()).await?;
+            let said = String::from_utf8(said)?;
+            assert!(said.contains("[REDACTED:credit-card]"), "{kind:?} {said}");
+            assert!(!said.contains("1111"), "{kind:?} {said}");
+            assert!(
+                !said.contains("corp.com") && !said.contains("u0040"),
+                "{kind:?} {said}"
+            );
+        }
+    }
+    Ok(())
+}
