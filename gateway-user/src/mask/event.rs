@@ -7,6 +7,7 @@ mod bedrock;
 mod cohere;
 mod documents;
 mod mistral;
+mod pieces;
 mod responses;
 
 use std::ops::Range;
@@ -39,7 +40,12 @@ pub(super) enum Field {
     CustomInput,
     Arguments,
     FunctionArguments,
+    /// What a model says, in words.
+    Transcript,
+    Thinking,
     Other,
+    /// At a place that nobody described.
+    Unknown,
 }
 
 /// One piece of such a text.
@@ -49,6 +55,8 @@ pub(super) struct Slot {
     /// Its literal in the event's data.
     pub(super) range: Range<usize>,
     pub(super) text: String,
+    /// That is not what the literal says: something was found in it by itself.
+    pub(super) edited: bool,
 }
 
 /// Which texts are over with an event.
@@ -142,12 +150,20 @@ impl Document<'_> {
                     Some(position) => self.index(&token.path[..5], position)?,
                     None => 0,
                 };
+                // Some say pieces in a message, or all of it there once more.
+                let message = matches!(rest, [Step::Key(said), ..] if said == MESSAGE);
+                let call = if message { call ^ AGAIN } else { call };
                 reading.slot(Key { part, field, call }, token, written);
             } else if token.kind == Kind::Container && is_logprobs(&token.path) {
                 let part = self.index(&token.path[..2], *position)?;
                 reading.logprobs.push((part, token.range.clone()));
             } else {
-                self.other(token, &mut reading, set, found);
+                if token.kind == Kind::String && is_said(rest) {
+                    let part = self.index(&token.path[..2], *position)?;
+                    self.piece((part, 0), token, rest, &mut reading, set, found);
+                } else {
+                    self.other(token, &mut reading, set, found);
+                }
                 let ends = matches!(rest, [Step::Key(key)] if key == "finish_reason");
                 if ends && token.kind == Kind::String && is_finish(&json::decode(written)) {
                     let part = self.index(&token.path[..2], *position)?;
@@ -183,7 +199,17 @@ impl Document<'_> {
                     );
                 }
                 Some(None) => {}
-                None => self.other(token, &mut reading, set, found),
+                None => match (&*kind, &token.path[..]) {
+                    // A block begins with what its deltas go on with.
+                    ("content_block_start", [Step::Key(_), place @ Step::Key(_)]) => {
+                        let place = std::slice::from_ref(place);
+                        self.piece((part, 0), token, place, &mut reading, set, found);
+                    }
+                    ("content_block_delta", [Step::Key(delta), place @ ..]) if delta == "delta" => {
+                        self.piece((part, 0), token, place, &mut reading, set, found);
+                    }
+                    _ => self.other(token, &mut reading, set, found),
+                },
             }
         }
         Ok(reading)
@@ -238,7 +264,12 @@ impl Document<'_> {
 impl Reading {
     fn slot(&mut self, key: Key, token: &Token<'_>, written: &str) {
         let (range, text) = (token.range.clone(), json::decode(written).into_owned());
-        self.slots.push(Slot { key, range, text });
+        self.slots.push(Slot {
+            key,
+            range,
+            text,
+            edited: false,
+        });
     }
 }
 
@@ -250,14 +281,18 @@ fn chat_field(path: &[Step<'_>]) -> Option<(Field, Option<usize>)> {
     let field = match rest {
         // Completions, the older API, have no deltas.
         [] if delta == "text" => Field::Content,
-        _ if delta != "delta" => return None,
+        _ if delta != "delta" && delta != MESSAGE => return None,
         [Step::Key(key)] => match key.as_ref() {
             "content" => Field::Content,
             "refusal" => Field::Refusal,
             "reasoning" => Field::Reasoning,
             "reasoning_content" => Field::ReasoningContent,
+            "thinking" => Field::Thinking,
             _ => return None,
         },
+        [Step::Key(audio), Step::Key(key)] if audio == "audio" && key == "transcript" => {
+            Field::Transcript
+        }
         // Mistral's content comes in parts, thoughts in parts of those.
         [Step::Key(content), Step::Index(_), Step::Key(text)]
             if content == "content" && text == "text" =>
@@ -298,6 +333,15 @@ fn chat_field(path: &[Step<'_>]) -> Option<(Field, Option<usize>)> {
     Some((field, None))
 }
 
+/// Whether what stands at a path in a choice is said by the model: in a delta or message, or right in the choice.
+fn is_said(path: &[Step<'_>]) -> bool {
+    match path {
+        [Step::Key(_)] => true,
+        [Step::Key(said), ..] => said == "delta" || said == MESSAGE,
+        _ => false,
+    }
+}
+
 /// The field at a path of an event; `Some(None)` is a signature, which proves what the provider wrote and stays as it is.
 fn messages_field(kind: &str, path: &[Step<'_>]) -> Option<Option<Field>> {
     let [Step::Key(object), Step::Key(key)] = path else {
@@ -313,3 +357,7 @@ fn messages_field(kind: &str, path: &[Step<'_>]) -> Option<Option<Field>> {
         _ => None,
     }
 }
+
+const MESSAGE: &str = "message";
+/// Tells what a message says from what a delta does.
+const AGAIN: u64 = 1 << 63;

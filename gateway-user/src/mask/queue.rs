@@ -128,7 +128,7 @@ impl Queued {
             ..
         } = self.reading;
         for (slot, settled) in slots.into_iter().zip(self.texts) {
-            if slot.text != settled.new {
+            if slot.edited || slot.text != settled.new {
                 let new = json::encode(&settled.new);
                 edits.push(Edit {
                     range: slot.range,

@@ -3,7 +3,8 @@
 //! In: bytes of a server-sent event stream, cut anywhere. Out: the same events, each whole. An event waits, and with it all behind
 //! it, as long as the end of its text may still become part of a finding; where it did, the placeholder stands in the event in
 //! which the finding starts, and the others lose their part of it.
-//! Invariants: as many events, in the same order, with the same names and ids; an event that needs no change keeps its bytes.
+//! Invariants: as many events, in the same order, with the same names and ids unless something is found in them; an event that needs no
+//! change keeps its bytes.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -11,12 +12,13 @@ use bytes::BytesMut;
 
 use super::content::Content;
 use super::document::{self, Edit};
-use super::event::{self, End, Key, Reading};
+use super::event::{self, End, Field, Key, Reading};
 use super::queue::{Place, Queue};
 use super::text::Part;
 use super::{MaskError, Set, Shape};
 use crate::detect::Finding;
 use crate::protocol::frames::{Framer, Framing};
+use crate::protocol::json;
 use crate::protocol::sse::Event;
 
 /// A stream that is masked while it passes.
@@ -31,6 +33,8 @@ pub struct Stream {
     /// The parts whose findings are counted already, should an event repeat them.
     told: HashSet<u64>,
     findings: Vec<Finding>,
+    /// What came last at places that nobody described.
+    last: HashMap<Key, String>,
 }
 
 /// One text that is spread over events.
@@ -54,6 +58,7 @@ impl Stream {
             masked: HashSet::new(),
             told: HashSet::new(),
             findings: Vec::new(),
+            last: HashMap::new(),
         }
     }
 
@@ -95,6 +100,7 @@ impl Stream {
         let event = self.beside(event)?;
         let mut reading = self.read(event.data.as_deref().unwrap_or_default())?;
         self.repeat(std::mem::take(&mut reading.repeats));
+        self.label(&mut reading);
         let ends = reading.ends.clone();
         let places = self.queue.push(event, reading);
         self.switch(&places);
@@ -135,6 +141,32 @@ impl Stream {
             reading.edits.push(Edit { range, new });
         }
         Ok(reading)
+    }
+
+    /// What is the same word in event after event is no text that goes on, but a name of something: it would hold the stream back.
+    fn label(&mut self, reading: &mut Reading) {
+        let (mut slots, mut edits) = (Vec::new(), Vec::new());
+        for slot in std::mem::take(&mut reading.slots) {
+            let word = slot.text.contains(|sign: char| sign.is_ascii_alphabetic());
+            let unknown = slot.key.field == Field::Unknown && word;
+            if unknown && self.last.get(&slot.key) == Some(&slot.text) {
+                let new = slot.edited.then(|| json::encode(&slot.text));
+                edits.extend(new.map(|new| Edit {
+                    range: slot.range,
+                    new,
+                }));
+                continue;
+            }
+            if unknown {
+                if self.last.len() >= MAX_LAST {
+                    self.last.clear();
+                }
+                self.last.insert(slot.key, slot.text.clone());
+            }
+            slots.push(slot);
+        }
+        reading.slots = slots;
+        reading.edits.extend(edits);
     }
 
     /// Counts what is found in a text that an event has in full, unless events before it had the text.
@@ -222,5 +254,7 @@ fn settle(
 
 /// An event of a model is a few hundred bytes; one that repeats a whole answer can be large.
 const MAX_EVENT: usize = 8 << 20;
+/// An answer has a handful of such places.
+const MAX_LAST: usize = 256;
 /// What may wait for one part of an answer to go on while the others are written.
 pub(super) const MAX_QUEUED: usize = 8 << 20;

@@ -2,8 +2,7 @@
 //! any other maker, of whose documents each string goes on in the one at the same place of the next.
 //! Source: the API reference of Amazon Bedrock's runtime.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
+use super::pieces::place;
 use super::{Document, End, Field, Key, Reading, Token};
 use crate::detect::Finding;
 use crate::mask::{MaskError, Set};
@@ -124,18 +123,6 @@ fn delta_field(path: &[Step<'_>]) -> Option<Option<Field>> {
         }
         _ => Field::Other,
     }))
-}
-
-/// A number for a path.
-fn place(path: &[Step<'_>]) -> u64 {
-    let mut place = DefaultHasher::new();
-    for step in path {
-        match step {
-            Step::Key(key) => key.hash(&mut place),
-            Step::Index(index) => index.hash(&mut place),
-        }
-    }
-    place.finish()
 }
 
 const DELTA: &str = "contentBlockDelta";

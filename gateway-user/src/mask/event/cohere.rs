@@ -41,11 +41,18 @@ impl Document<'_> {
                 (_, Kind::Container) if is_top_logprobs(&token.path) => {
                     reading.logprobs.push((0, token.range.clone()));
                 }
+                (None, Kind::String) if in_delta(&token.path) => {
+                    self.piece((0, call), token, &token.path, &mut reading, set, found);
+                }
                 _ => self.other(token, &mut reading, set, found),
             }
         }
         Ok(reading)
     }
+}
+
+fn in_delta(path: &[Step<'_>]) -> bool {
+    matches!(path, [Step::Key(delta), ..] if delta == "delta")
 }
 
 /// What a text is.

@@ -120,6 +120,10 @@ impl Document<'_> {
                     };
                     reading.slot(key, token, &self.data[token.range.clone()]);
                 }
+                None if matches!(&token.path[..], [Step::Key(message), _] if message == "message") =>
+                {
+                    self.piece((0, 0), token, &token.path, &mut reading, set, found);
+                }
                 None => self.other(token, &mut reading, set, found),
             }
         }

@@ -30,11 +30,19 @@ impl Document<'_> {
                     let written = &self.data[token.range.clone()];
                     reading.slot(Key { part, field, call }, token, written);
                 }
+                None if kind.ends_with(".delta") && in_content(&token.path) => {
+                    let place = (part, call);
+                    self.piece(place, token, &token.path, &mut reading, set, found);
+                }
                 None => self.other(token, &mut reading, set, found),
             }
         }
         Ok(reading)
     }
+}
+
+fn in_content(path: &[Step<'_>]) -> bool {
+    matches!(path, [Step::Key(content), ..] if content == "content")
 }
 
 fn field(kind: &str, path: &[Step<'_>]) -> Option<Field> {

@@ -27,6 +27,8 @@ impl Document<'_> {
         if talks {
             (key.part, key.call) = self.place(key.call);
         }
+        // In a conversation it would wait for an end that nobody tells.
+        let beside = !talks && self.find(&[], "delta").is_none();
         let stage = kind.rsplit_once('.').map_or(&*kind, |(_, stage)| stage);
         reading.ends.extend(match &*kind {
             // One answer of several is over.
@@ -46,6 +48,10 @@ impl Document<'_> {
                         let written = &self.data[token.range.clone()];
                         reading.slot(key, token, written);
                     }
+                }
+                (path, Kind::String) if stage == "delta" && is_unknown(path, beside) => {
+                    let place = (key.part, key.call);
+                    self.piece(place, token, path, &mut reading, set, found);
                 }
                 (path, Kind::Container) if is_part_logprobs(path) => {
                     let part = owner(path).filter(|_| !talks).unwrap_or(key.part);
@@ -130,6 +136,15 @@ fn is_piece(path: &[Step<'_>]) -> bool {
     match path {
         [Step::Key(delta)] => delta == "delta",
         [Step::Key(delta), Step::Key(text)] => delta == "delta" && text == "text",
+        _ => false,
+    }
+}
+
+/// Whether a string of a delta may be a piece of a text of a kind that nobody described: in the delta, or `beside` what else is told.
+fn is_unknown(path: &[Step<'_>], beside: bool) -> bool {
+    match path {
+        [Step::Key(delta), _, ..] => delta == "delta",
+        [Step::Key(_)] => beside,
         _ => false,
     }
 }

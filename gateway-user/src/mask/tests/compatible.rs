@@ -92,6 +92,102 @@ fn a_reason_that_says_nothing_ends_no_text() {
 }
 
 #[test]
+fn texts_at_places_that_nobody_described_are_put_together_too() {
+    for (key, delta) in [
+        ("delta", r#"{"audio":{"id":"a","transcript":"PIECE"}}"#),
+        ("delta", r#"{"role":"assistant","thinking":"PIECE"}"#),
+        ("delta", r#"{"provider":{"of":[{"tomorrow":"PIECE"}]}}"#),
+        ("delta", r#""PIECE""#),
+        ("message", r#"{"role":"assistant","content":"PIECE"}"#),
+        (
+            "message",
+            r#"{"tool_calls":[{"function":{"name":"pay","arguments":"PIECE"}}]}"#,
+        ),
+        ("of_tomorrow", r#""PIECE""#),
+    ] {
+        let stream = chat("null", key, &card_in(delta));
+        let out = whole(Shape::OpenAiChat, &Set::all(), stream.as_bytes());
+        assert!(out.contains("card [REDACTED:credit-card]"), "{out}");
+        assert!(!out.contains("1111"), "{out}");
+        for at in 0..=stream.len() {
+            let (one, other) = stream.as_bytes().split_at(at);
+            let states = masked(Shape::OpenAiChat, &Set::all(), [one, other]).unwrap();
+            assert_eq!(states.last().unwrap(), out.as_bytes(), "{at}");
+        }
+        let same = whole(Shape::OpenAiChat, &Set::new(["jwt"]), stream.as_bytes());
+        assert_eq!(same, stream);
+    }
+    for (shape, event) in [
+        (
+            Shape::AnthropicMessages,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"of_tomorrow","said":{"text":"PIECE"}}}"#,
+        ),
+        (
+            Shape::AnthropicMessages,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"compaction_delta","content":"PIECE"}}"#,
+        ),
+        (
+            Shape::OpenAiResponses,
+            r#"{"type":"response.of_tomorrow.delta","output_index":0,"item_id":"i","delta":{"said":"PIECE"}}"#,
+        ),
+        (
+            Shape::OpenAiResponses,
+            r#"{"type":"response.of_tomorrow.delta","output_index":0,"item_id":"i","text":"PIECE"}"#,
+        ),
+        (
+            Shape::Cohere,
+            r#"{"type":"content-delta","index":0,"delta":{"message":{"content":{"of_tomorrow":"PIECE"}}}}"#,
+        ),
+        (
+            Shape::Mistral,
+            r#"{"type":"message.output.delta","id":"i","output_index":0,"content":{"type":"t","of_tomorrow":"PIECE"}}"#,
+        ),
+    ] {
+        let events = card_in(event);
+        let events = events.iter().map(|event| format!("data: {event}\n\n"));
+        let stream: String = events.collect();
+        let out = whole(shape, &Set::all(), stream.as_bytes());
+        assert!(out.contains("card [REDACTED:credit-card]"), "{out}");
+        assert!(!out.contains("1111"), "{shape:?} {out}");
+    }
+}
+
+#[test]
+fn a_word_that_is_the_same_in_each_event_holds_nothing_back() {
+    let deltas = ["Hello", " there", " you", " all"];
+    let delta = |say: &&str| format!("{{\"channel\":\"analysis\",\"content\":\"{say}\"}}");
+    let stream = chat(
+        "null",
+        "delta",
+        &deltas.iter().map(delta).collect::<Vec<_>>(),
+    );
+    let upto = stream.find("data: [DONE]").unwrap();
+    let states = masked(Shape::OpenAiChat, &Set::all(), [&stream.as_bytes()[..upto]]).unwrap();
+    let left = std::str::from_utf8(&states[0]).unwrap();
+    assert_eq!(data(left).len(), 3, "{left}");
+    let delta = |say: &str| {
+        format!(
+            "data: {{\"type\":\"response.output_text.delta\",\"lane\":\"a\",\"delta\":\"{say}\"}}\n\n"
+        )
+    };
+    let stream = deltas.map(delta).concat();
+    let states = masked(Shape::OpenAiResponses, &Set::all(), [stream.as_bytes()]).unwrap();
+    let left = std::str::from_utf8(&states[0]).unwrap();
+    assert_eq!(data(left).len(), 3, "{left}");
+}
+
+#[test]
+fn a_text_that_is_whole_at_such_a_place_is_found_by_itself() {
+    let source =
+        |mail: &str| format!("{{\"annotations\":[{{\"url_citation\":{{\"title\":\"{mail}\"}}}}]}}");
+    let deltas = [source("ask bob@corp.com"), source("Then eve@corp.com")];
+    let out = chat("null", "delta", &deltas);
+    let out = whole(Shape::OpenAiChat, &Set::all(), out.as_bytes());
+    assert_eq!(out.matches("[REDACTED:email]").count(), 2, "{out}");
+    assert!(out.contains("\"Then [REDACTED:email]\""), "{out}");
+}
+
+#[test]
 fn what_is_no_data_of_an_event_is_text_too() {
     let stream = ": ask bob@corp.com\n\nid: eve@corp.com\nevent: 4111 1111 1111 1111\nnote: ann@corp.com\ndata: {\"a\":1}\n\n{\"to\":\"b\\u0040corp.com\"}\n\n";
     let out = whole(Shape::OpenAiChat, &Set::all(), stream.as_bytes());
