@@ -82,7 +82,8 @@ impl Arguments {
                     }
                 }
                 At::Bare(word) if is_structure(next) => {
-                    bare(word, set, found, out);
+                    let announce = || announced(&self.above, self.value);
+                    bare(word, announce, set, found, out);
                     self.above.says(|| "");
                     self.at = At::Structure;
                 }
@@ -111,7 +112,10 @@ impl Arguments {
                 text.finish(set, found, out);
                 keep(partial.len(), out);
             }
-            At::Bare(word) => bare(word, set, found, out),
+            At::Bare(word) => {
+                let announce = || announced(&self.above, self.value);
+                bare(word, announce, set, found, out);
+            }
             At::Prose(text) => text.finish(set, found, out),
         }
         *self = Self::new();
@@ -120,11 +124,7 @@ impl Arguments {
     fn structure(&mut self, next: char, set: &Set, found: &mut Vec<Finding>) {
         match next {
             '"' => {
-                let key = if self.value {
-                    self.above.announce()
-                } else {
-                    String::new()
-                };
+                let key = announced(&self.above, self.value);
                 let text = Text::string(&key, set, found);
                 self.at = At::String(Box::new(text), String::new());
                 self.key.clear();
@@ -170,9 +170,24 @@ fn read(inside: &str) -> Inside {
     }
 }
 
-fn bare(word: &str, set: &Set, found: &mut Vec<Finding>, out: &mut Vec<Part>) {
+/// What a detector reads before the next string or number, which is a value or a key.
+fn announced(above: &Above, value: bool) -> String {
+    if value {
+        above.announce()
+    } else {
+        String::new()
+    }
+}
+
+fn bare(
+    word: &str,
+    announce: impl FnOnce() -> String,
+    set: &Set,
+    found: &mut Vec<Finding>,
+    out: &mut Vec<Part>,
+) {
     let value = word.trim_end_matches(is_space).len();
-    match number(&word[..value], set, found) {
+    match number(&word[..value], announce, set, found) {
         Some(new) => out.push(Part::Replace(value, new)),
         None => keep(value, out),
     }

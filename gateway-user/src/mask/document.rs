@@ -234,22 +234,57 @@ pub(super) fn literal(
     match kind {
         Kind::String => string(written, above.announce(), nested, set, found),
         Kind::Key => string(written, String::new(), nested, set, found),
-        Kind::Number => number(written, set, found),
+        Kind::Number => number(written, || above.announce(), set, found),
         Kind::Word | Kind::Container => None,
     }
 }
 
-/// A number that is a finding becomes a string, unless its surrogate is a number too.
-pub(super) fn number(written: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
+/// A number that is a finding, by itself or behind what announces it, becomes a string, unless its surrogate is a number too.
+pub(super) fn number(
+    written: &str,
+    announce: impl FnOnce() -> String,
+    set: &Set,
+    found: &mut Vec<Finding>,
+) -> Option<String> {
     let shortest = set.detectors().shortest_custom();
-    if written.len() < shortest.unwrap_or(SHORTEST_NUMBER).min(SHORTEST_NUMBER) {
-        return None;
+    let shortest = shortest.unwrap_or(SHORTEST_NUMBER).min(SHORTEST_NUMBER);
+    let whole = whole(written);
+    let mut read = String::new();
+    let mut finding = None;
+    if whole.len() >= shortest {
+        read.push_str(&whole);
+        finding = masked(&read, set).next();
     }
-    let finding = masked(written, set).next()?;
-    let new = set.replacement(&finding, &written[finding.range.clone()]);
+    let digits = || whole.bytes().all(|byte| byte.is_ascii_digit());
+    if finding.is_none() && whole.len() >= SHORTEST_ANNOUNCED && digits() {
+        read = announce();
+        let name = read.len();
+        if name > 0 {
+            read.push_str(&whole);
+            finding = masked(&read, set).find(|finding| finding.range.start >= name);
+        }
+    }
+    let finding = finding?;
+    let new = set.replacement(&finding, &read[finding.range.clone()]);
     found.push(finding);
     let is_number = serde_json::from_str::<serde_json::Number>(&new).is_ok();
     Some(if is_number { new } else { json::encode(&new) })
+}
+
+/// A whole number without its fraction or exponent; any other as it is written.
+fn whole(written: &str) -> Cow<'_, str> {
+    if let Some((whole, fraction)) = written.split_once('.')
+        && fraction.bytes().all(|byte| byte == b'0')
+    {
+        return Cow::Borrowed(whole);
+    }
+    let exact = written.contains(['e', 'E']).then(|| written.parse::<f64>());
+    match exact.map(|number| number.map(|number| number.to_string())) {
+        Some(Ok(whole)) if whole.len() <= LONGEST_WHOLE && !whole.contains('.') => {
+            Cow::Owned(whole)
+        }
+        _ => Cow::Borrowed(written),
+    }
 }
 
 fn string(
@@ -331,3 +366,7 @@ pub(super) const NESTED: u8 = 4;
 pub(super) const LONGEST_KEY: usize = 64;
 /// No shorter number is a card or an account.
 const SHORTEST_NUMBER: usize = 9;
+/// A shorter one is a count, whatever it is called.
+const SHORTEST_ANNOUNCED: usize = 6;
+/// No number that is found is longer.
+const LONGEST_WHOLE: usize = 24;

@@ -10,6 +10,7 @@ mod documents;
 mod exports;
 mod families;
 mod mistral;
+mod numbers;
 mod random;
 mod realtime;
 
