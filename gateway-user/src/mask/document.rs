@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::above::{Above, announce};
 use super::places::{coded, is_likelihoods, is_sound, is_vector};
-use super::{MaskError, Set, Shape, head, otlp, parts, protobuf};
+use super::{MaskError, Set, Shape, head, otlp, parts, protobuf, wide};
 use crate::base64;
 use crate::detect::{self, Finding};
 use crate::protocol::json::{self, JsonError, Keys, Kind, Step};
@@ -51,6 +51,7 @@ fn edited(
 ) -> Result<Option<Vec<u8>>, MaskError> {
     match shape {
         Shape::Text => return Ok(binary(body, set, found)),
+        Shape::Wide(order) => return wide::masked(body, order, set, found),
         Shape::Parts(boundary) => return Ok(parts::masked(body, boundary, set, found)),
         Shape::Export(signal) => return otlp::masked(body, signal, set, found),
         Shape::ExportCall(signal) => return otlp::calls(body, signal, set, found),

@@ -33,6 +33,7 @@ mod surrogate;
 #[cfg(test)]
 mod tests;
 mod text;
+mod wide;
 
 pub use clean::Clean;
 pub use document::{Masked, body, findings};
@@ -40,6 +41,7 @@ pub use otlp::Signal;
 pub use stream::Stream;
 pub use surrogate::{Keep, Restored, Sealed, Surrogates, Unrestored, Written, canonical};
 pub use text::Passing;
+pub use wide::Order;
 
 /// What to mask, and what stands in its place.
 #[derive(Clone, Debug, Default)]
@@ -95,6 +97,8 @@ pub enum Shape {
     Form,
     /// Any other JSON document.
     Json,
+    /// Text in UTF-16.
+    Wide(Order),
     /// Anything else.
     Text,
 }
@@ -105,6 +109,9 @@ pub enum MaskError {
     /// JSON that is not UTF-8.
     #[error("the JSON is not UTF-8")]
     NotUtf8,
+    /// Text that is not in the coding it is in by its head.
+    #[error("the text is not UTF-16")]
+    NotUtf16,
     /// A document that is not valid JSON, too deep, or ambiguous.
     #[error(transparent)]
     Json(#[from] JsonError),
@@ -246,6 +253,7 @@ impl Shape {
                 | Self::Sealed
                 | Self::SealedCall
                 | Self::Form
+                | Self::Wide(_)
         )
     }
 }

@@ -3,7 +3,7 @@
 use http::{HeaderMap, header};
 
 use super::relay::shape_of;
-use crate::mask::{Shape, Signal};
+use crate::mask::{Order, Shape, Signal};
 use crate::protocol::frames::{Framing, media_type};
 use crate::protocol::grpc;
 use crate::protocol::http::Head;
@@ -36,8 +36,23 @@ pub(super) fn shape(
         }
         None if is_json(headers) || reads_as_json(body) => Shape::Json,
         None if kind == FORM => Shape::Form,
-        None => Shape::Text,
+        None => text(headers, body),
     }
+}
+
+/// Text, in the coding that its head or its first bytes tell.
+fn text(headers: &HeaderMap, body: &[u8]) -> Shape {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let mut parameters = kind
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default()
+        .split(';');
+    let charset = parameters.find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let named = name.trim().eq_ignore_ascii_case("charset");
+        named.then(|| value.trim().trim_matches('"'))
+    });
+    Order::of(charset, body).map_or(Shape::Text, Shape::Wide)
 }
 
 /// What an answer is that has come whole, and how it is framed if it is a stream. An error page of something before the provider is text,
@@ -53,7 +68,7 @@ pub(super) fn of_answer(
         .filter(|_| !json)
         .and_then(|family| Framing::begun(body, family));
     let shape = match family {
-        _ if !json && framing.is_none() && !reads_as_json(body) => Shape::Text,
+        _ if !json && framing.is_none() && !reads_as_json(body) => text(headers, body),
         _ if vectors && framing.is_none() => Shape::Vectors,
         Some(family) => shape_of(family),
         None => Shape::Json,

@@ -130,3 +130,22 @@ async fn a_stream_is_masked_as_one_whatever_it_is_called() -> anyhow::Result<()>
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn text_in_utf_16_is_masked_and_stays_in_it() -> anyhow::Result<()> {
+    let coded =
+        |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+    let (says, leaves) = (
+        "\u{feff}name,card\nAnn\u{e4},4111 1111 1111 1111\n",
+        "\u{feff}name,card\nAnn\u{e4},[REDACTED:credit-card]\n",
+    );
+    for kind in [
+        "text/csv; charset=utf-16",
+        "text/csv; Charset=\"UTF-16LE\"",
+        "text/csv",
+    ] {
+        let said = answered("/table", Some(kind), coded(says)).await?;
+        assert_eq!(said, coded(leaves), "{kind}");
+    }
+    Ok(())
+}
