@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{CallsError, canonical, shell, sql};
+use super::shell::Seen;
+use super::{CallsError, canonical, hosts, shell, sql};
 use crate::protocol::Facts;
 use crate::protocol::json::{self, JsonError, Keys, Kind, Step};
-use crate::protocol::target::normal_host;
 use crate::protocol::transcript::ToolCall;
 
 /// Adds the facts of a call.
@@ -57,16 +57,17 @@ impl Read {
                     let words = argv.get_or_insert_with(|| (list.to_vec(), Vec::new()));
                     if words.0 != list || *place == 0 {
                         let before = std::mem::replace(words, (list.to_vec(), Vec::new()));
-                        shell::argv(&before.1, &mut read.programs);
+                        read.argv(&before.1);
                     }
                     words.1.push(text.clone());
-                    shell::nested(&text, &mut |inner| read.sql(inner), &mut BTreeSet::new());
+                    shell::nested(&text, &mut |seen| read.seen(seen), &mut BTreeSet::new());
                 }
                 _ => {
-                    let mut programs = std::mem::take(&mut read.programs);
-                    shell::programs(&text, &mut |inner| read.sql(inner), &mut programs);
-                    read.programs = programs;
+                    read.programs(&text);
                 }
+            }
+            if is_place(path) {
+                hosts::dialled(&text, &mut read.hosts);
             }
             read.text(text);
         });
@@ -75,23 +76,55 @@ impl Read {
             // What the model wrote is no JSON: one text.
             Err(JsonError::Invalid(_)) => {
                 read = Self::default();
-                let mut programs = BTreeSet::new();
-                shell::programs(arguments, &mut |inner| read.sql(inner), &mut programs);
-                read.programs = programs;
+                read.programs(arguments);
                 read.text(arguments.to_owned());
                 return Ok(read);
             }
             Err(error) => return Err(error.into()),
         }
         if let Some((_, words)) = argv {
-            shell::argv(&words, &mut read.programs);
+            read.argv(&words);
         }
         Ok(read)
     }
 
+    fn programs(&mut self, text: &str) {
+        let mut programs = std::mem::take(&mut self.programs);
+        shell::programs(text, &mut |seen| self.seen(seen), &mut programs);
+        self.programs = programs;
+    }
+
+    fn argv(&mut self, words: &[String]) {
+        let mut programs = std::mem::take(&mut self.programs);
+        let mut places = |seen: Seen<'_>| {
+            if let Seen::Word(..) = seen {
+                self.seen(seen);
+            }
+        };
+        shell::argv(words, &mut places, &mut programs);
+        self.programs = programs;
+    }
+
+    fn seen(&mut self, seen: Seen<'_>) {
+        match seen {
+            Seen::Text(text) => self.sql(text),
+            Seen::Word(word, dials) => {
+                hosts::named(word, &mut self.hosts);
+                hosts::word(word, &mut self.hosts);
+                if dials {
+                    hosts::dialled(word, &mut self.hosts);
+                }
+            }
+        }
+    }
+
     fn text(&mut self, text: String) {
         self.sql(&text);
-        hosts(&text, &mut self.hosts);
+        hosts::named(&text, &mut self.hosts);
+        // As it is, for a tool that is no shell.
+        if !text.contains(char::is_whitespace) {
+            hosts::word(&text, &mut self.hosts);
+        }
         self.texts.push(text);
     }
 
@@ -105,26 +138,18 @@ fn is_argv(list: &[Step<'_>]) -> bool {
     matches!(list.last(), Some(Step::Key(key)) if ["command", "cmd", "argv", "args"].contains(&key.as_ref()))
 }
 
-/// The hosts of all URLs in a text. Where readers take different parts for the host, each of them.
-fn hosts(text: &str, found: &mut BTreeSet<String>) {
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        rest = &rest[at + 3..];
-        let end =
-            rest.find(|c: char| c.is_whitespace() || "/?#\"'`<>)}]|,;".contains(c) && c != ']');
-        let authority = &rest[..end.unwrap_or(rest.len())];
-        for authority in [authority, authority.split('\\').next().unwrap_or_default()] {
-            let named = authority.rsplit('@').next().unwrap_or_default();
-            let host = match named.rfind(':') {
-                Some(colon) if !named[colon..].contains(']') => &named[..colon],
-                _ => named,
-            };
-            if !host.is_empty() {
-                found.insert(normal_host(host).unwrap_or_else(|| host.to_lowercase()));
-            }
-        }
-    }
+/// Whether what such a member says is a place to connect to.
+fn is_place(path: &[Step<'_>]) -> bool {
+    let key = path.iter().rev().find_map(|step| match step {
+        Step::Key(key) => Some(key.to_ascii_lowercase()),
+        Step::Index(_) => None,
+    });
+    key.is_some_and(|key| PLACES.iter().any(|place| key.ends_with(place)))
 }
 
+/// How the names of members end that clients connect to, in one or several (`baseUrl`, `image_urls`).
+const PLACES: &[&str] = &[
+    "domain", "endpoint", "host", "hostname", "hosts", "href", "uri", "uris", "url", "urls",
+];
 /// More than any command names; policy looks at each.
 pub(super) const MAX_NAMES: usize = 1024;

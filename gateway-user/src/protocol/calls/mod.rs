@@ -15,6 +15,7 @@ mod edit;
 mod exact;
 mod facts;
 mod gemini;
+mod hosts;
 mod messages;
 mod mistral;
 mod ollama;

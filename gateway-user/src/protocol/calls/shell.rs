@@ -8,15 +8,26 @@
 
 use std::collections::BTreeSet;
 
-/// Adds the programs that `text` starts. What stands in quotes is shown to `inner` too.
-pub(super) fn programs(text: &str, inner: &mut dyn FnMut(&str), found: &mut BTreeSet<String>) {
+/// What is shown of a text beside its programs.
+pub(super) enum Seen<'a> {
+    /// What stands in quotes or in a substitution.
+    Text(&'a str),
+    /// A word as quotes leave it, and whether its program connects to what it is given.
+    Word(&'a str, bool),
+}
+
+/// Adds the programs that `text` starts. Its words, and what stands in quotes, are shown to `inner` too.
+pub(super) fn programs(text: &str, inner: &mut dyn FnMut(Seen<'_>), found: &mut BTreeSet<String>) {
     Reader::new(found, inner, DEPTH).read(text);
 }
 
 /// Adds the programs of a command that comes as a list of words.
-pub(super) fn argv(words: &[String], found: &mut BTreeSet<String>) {
-    let mut nothing = |_: &str| {};
-    let mut reader = Reader::new(found, &mut nothing, DEPTH);
+pub(super) fn argv(
+    words: &[String],
+    inner: &mut dyn FnMut(Seen<'_>),
+    found: &mut BTreeSet<String>,
+) {
+    let mut reader = Reader::new(found, inner, DEPTH);
     for word in words {
         reader.word = Some(word.clone());
         reader.end_word();
@@ -25,7 +36,7 @@ pub(super) fn argv(words: &[String], found: &mut BTreeSet<String>) {
 }
 
 /// Shows what stands in a word of a list to `inner`.
-pub(super) fn nested(word: &str, inner: &mut dyn FnMut(&str), found: &mut BTreeSet<String>) {
+pub(super) fn nested(word: &str, inner: &mut dyn FnMut(Seen<'_>), found: &mut BTreeSet<String>) {
     if is_nested(word) {
         programs(word, inner, found);
     }
@@ -33,12 +44,16 @@ pub(super) fn nested(word: &str, inner: &mut dyn FnMut(&str), found: &mut BTreeS
 
 struct Reader<'a> {
     found: &'a mut BTreeSet<String>,
-    inner: &'a mut dyn FnMut(&str),
+    inner: &'a mut dyn FnMut(Seen<'_>),
     depth: u8,
     word: Option<String>,
     at: At,
     /// The program of this command only looks at its words.
     plain: bool,
+    /// The program of this command connects to what its words name.
+    dials: Option<&'static Dials>,
+    /// The word before was an option that takes a word of its own.
+    valued: bool,
     /// Words of such programs, which are commands if they reach a shell.
     aside: Vec<String>,
 }
@@ -56,7 +71,7 @@ enum At {
 }
 
 impl<'a> Reader<'a> {
-    fn new(found: &'a mut BTreeSet<String>, inner: &'a mut dyn FnMut(&str), depth: u8) -> Self {
+    fn new(found: &'a mut BTreeSet<String>, inner: &'a mut dyn FnMut(Seen<'_>), depth: u8) -> Self {
         Self {
             found,
             inner,
@@ -64,6 +79,8 @@ impl<'a> Reader<'a> {
             word: None,
             at: At::Command,
             plain: false,
+            dials: None,
+            valued: false,
             aside: Vec::new(),
         }
     }
@@ -170,7 +187,7 @@ impl<'a> Reader<'a> {
             self.found.insert("$".to_owned());
             return;
         }
-        (self.inner)(text);
+        (self.inner)(Seen::Text(text));
         let mut inside = Reader::new(self.found, self.inner, self.depth - 1);
         inside.read(text);
         let aside = inside.aside;
@@ -179,9 +196,10 @@ impl<'a> Reader<'a> {
 
     fn end_word(&mut self) {
         let Some(word) = self.word.take() else { return };
+        self.show(&word);
         if is_nested(&word) {
             if self.plain && self.at == At::Argument {
-                (self.inner)(&word);
+                (self.inner)(Seen::Text(&word));
                 self.aside.push(word);
                 return;
             }
@@ -205,11 +223,24 @@ impl<'a> Reader<'a> {
                 }
                 if self.at == At::Command {
                     self.plain = PLAIN.contains(&name);
+                    self.dials = None;
                     let starter = STARTERS.contains(&name);
                     self.at = if starter { At::Any } else { At::Argument };
                 }
+                let dials = DIAL.iter().find(|(dials, _)| *dials == name);
+                self.dials = dials.or(self.dials);
             }
         }
+    }
+
+    fn show(&mut self, word: &str) {
+        let dials = self
+            .dials
+            .filter(|_| self.at == At::Argument || self.at == At::Any);
+        let valued = std::mem::take(&mut self.valued);
+        let place = dials.is_some() && !valued && !word.starts_with('-');
+        (self.inner)(Seen::Word(word, place));
+        self.valued = dials.is_some_and(|(_, options)| options.contains(&word));
     }
 }
 
@@ -269,6 +300,45 @@ const PLAIN: &[&str] = &[
     "basename", "cat", "cd", "cut", "date", "dirname", "echo", "egrep", "fgrep", "grep", "head",
     "jq", "ls", "mkdir", "printf", "pwd", "rg", "sort", "stat", "tail", "test", "touch", "tr",
     "uniq", "wc", "[",
+];
+/// Programs that connect to what their words name, with or without a scheme; options of theirs whose word is no place.
+type Dials = (&'static str, &'static [&'static str]);
+const DIAL: &[Dials] = &[
+    ("aria2c", &["-d", "-o"]),
+    (
+        "curl",
+        &[
+            "-A",
+            "-F",
+            "-H",
+            "-X",
+            "-b",
+            "-c",
+            "-d",
+            "-m",
+            "-o",
+            "-u",
+            "-w",
+            "--data",
+            "--data-binary",
+            "--data-raw",
+            "--header",
+            "--max-time",
+            "--output",
+            "--request",
+            "--user",
+            "--user-agent",
+        ],
+    ),
+    ("ftp", &[]),
+    ("links", &[]),
+    ("lynx", &[]),
+    ("nc", &[]),
+    ("ncat", &[]),
+    ("netcat", &[]),
+    ("telnet", &[]),
+    ("w3m", &[]),
+    ("wget", &["-O", "-P", "-T", "-U", "-o", "-t"]),
 ];
 /// Programs that run what they read.
 const RUNS: &[&str] = &[
