@@ -69,6 +69,10 @@ impl Read {
             if is_place(path) {
                 hosts::dialled(&text, &mut read.hosts);
             }
+            // A value or a name is no statement, unless it says so.
+            if !is_value(path) || !sql::is_word(&text) {
+                read.sql(&text);
+            }
             read.text(text);
         });
         match walked {
@@ -77,6 +81,7 @@ impl Read {
             Err(JsonError::Invalid(_)) => {
                 read = Self::default();
                 read.programs(arguments);
+                read.sql(arguments);
                 read.text(arguments.to_owned());
                 return Ok(read);
             }
@@ -107,7 +112,7 @@ impl Read {
 
     fn seen(&mut self, seen: Seen<'_>) {
         match seen {
-            Seen::Text(text) => self.sql(text),
+            Seen::Text(text) => sql::inner(text, &mut self.statements),
             Seen::Word(word, dials) => {
                 hosts::named(word, &mut self.hosts);
                 hosts::word(word, &mut self.hosts);
@@ -119,7 +124,6 @@ impl Read {
     }
 
     fn text(&mut self, text: String) {
-        self.sql(&text);
         hosts::named(&text, &mut self.hosts);
         // As it is, for a tool that is no shell.
         if !text.contains(char::is_whitespace) {
@@ -140,13 +144,43 @@ fn is_argv(list: &[Step<'_>]) -> bool {
 
 /// Whether what such a member says is a place to connect to.
 fn is_place(path: &[Step<'_>]) -> bool {
-    let key = path.iter().rev().find_map(|step| match step {
-        Step::Key(key) => Some(key.to_ascii_lowercase()),
-        Step::Index(_) => None,
-    });
-    key.is_some_and(|key| PLACES.iter().any(|place| key.ends_with(place)))
+    key(path).is_some_and(|key| PLACES.iter().any(|place| key.ends_with(place)))
 }
 
+/// Whether such a member has a value or a name beside a statement.
+fn is_value(path: &[Step<'_>]) -> bool {
+    key(path).is_some_and(|key| VALUES.contains(&key.as_str()))
+}
+
+/// The last key, in lower case.
+fn key(path: &[Step<'_>]) -> Option<String> {
+    path.iter().rev().find_map(|step| match step {
+        Step::Key(key) => Some(key.to_ascii_lowercase()),
+        Step::Index(_) => None,
+    })
+}
+
+/// Members beside a statement that say where and how it runs.
+const VALUES: &[&str] = &[
+    "catalog",
+    "connection",
+    "database",
+    "datasource",
+    "db",
+    "dialect",
+    "format",
+    "limit",
+    "mode",
+    "offset",
+    "params",
+    "parameters",
+    "role",
+    "schema",
+    "table",
+    "timeout",
+    "values",
+    "warehouse",
+];
 /// How the names of members end that clients connect to, in one or several (`baseUrl`, `image_urls`).
 const PLACES: &[&str] = &[
     "domain", "endpoint", "host", "hostname", "hosts", "href", "uri", "uris", "url", "urls",

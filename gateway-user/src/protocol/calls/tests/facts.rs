@@ -92,3 +92,90 @@ fn a_host_is_named_however_clients_find_it() {
         ["docs.example.com"]
     );
 }
+
+#[test]
+fn statements_are_those_a_database_would_run() {
+    for (text, verbs) in [
+        ("select * from t where a = 'drop'", "SELECT"),
+        ("-- drop\n/* delete */ SELECT 1", "SELECT"),
+        ("select 1; DROP TABLE x", "DROP SELECT"),
+        (
+            "WITH gone AS (DELETE FROM t RETURNING *) SELECT * FROM gone",
+            "DELETE SELECT WITH",
+        ),
+        ("explain analyze update t set a = 1", "EXPLAIN UPDATE"),
+        ("/*!50000 DROP TABLE x */", "DROP"),
+        ("select replace(a, 'b', 'c') from t", "SELECT"),
+        ("psql -c \"TRUNCATE t\"", "PSQL TRUNCATE"),
+        ("echo 'DELETE FROM t' | psql", "DELETE ECHO"),
+        ("psql <<X\nDROP TABLE t;\nX", "DROP PSQL X"),
+        ("the best of all", "THE"),
+        ("we select nothing", "WE"),
+    ] {
+        let arguments = serde_json::json!({ "q": text }).to_string();
+        assert_eq!(found(&arguments, "statements"), verbs, "{text}");
+    }
+}
+
+#[test]
+fn statements_that_nobody_listed_are_named() {
+    for (text, verb) in [
+        ("IF 1=1 DELETE FROM x", "DELETE"),
+        ("IF 1=1 DELETE FROM x", "IF"),
+        ("sp_executesql N'DROP TABLE x'", "SP_EXECUTESQL"),
+        ("xp_cmdshell 'x'", "XP_CMDSHELL"),
+        ("BULK INSERT x FROM 'y'", "BULK"),
+        ("PURGE BINARY LOGS", "PURGE"),
+        ("flush", "FLUSH"),
+        ("HANDLER x OPEN", "HANDLER"),
+        ("REASSIGN OWNED BY a TO b", "REASSIGN"),
+        ("DISCARD ALL", "DISCARD"),
+        ("select 1; CHECKPOINT", "CHECKPOINT"),
+        ("NOTIFY x", "NOTIFY"),
+        ("INSTALL x", "INSTALL"),
+        ("FROM x INSERT OVERWRITE TABLE y SELECT 1", "OVERWRITE"),
+        ("MATCH (n) DETACH DELETE n", "DELETE"),
+        ("db.x.drop()", "DB"),
+        ("SELECT * INTO y FROM x", "INTO"),
+        ("SELECT 1 INTO OUTFILE '/x'", "OUTFILE"),
+        ("select 1\nGO\nxp_cmdshell 'x'", "XP_CMDSHELL"),
+        ("select 1 shutdown", "SHUTDOWN"),
+        ("{\"delete\": \"x\"}", "{"),
+        ("select 1 \\! rm x", "\\"),
+        ("/*M! DROP TABLE x */", "DROP"),
+        ("(frob x)", "FROB"),
+        ("/* a */ -- b\nfrob x", "FROB"),
+        // What one database takes for a quote or a comment another runs.
+        ("select '\\'', 1 ; drop table x; -- '", "DROP"),
+        ("select '\\'; drop table x; -- '", "DROP"),
+        ("select 1 # it's\n; drop table x; # '", "DROP"),
+        ("select 1--1; drop table x", "DROP"),
+        ("select $$'$$; drop table x; --'", "DROP"),
+        ("select $a$'$a$; drop table x; --'", "DROP"),
+        ("select [a'b] from c; drop table x; --'", "DROP"),
+        ("/* /* */ ' */; drop table x; --'", "DROP"),
+    ] {
+        let arguments =
+            serde_json::json!({ "q": text, "database": "main", "limit": "10" }).to_string();
+        let verbs = found(&arguments, "statements");
+        assert!(
+            verbs.split(' ').any(|found| found == verb),
+            "{text}: {verbs}"
+        );
+        assert!(!verbs.contains("MAIN"), "{verbs}");
+    }
+    for text in [
+        "select 'it''s of Alice Smith' from t where a = $1",
+        "select \"a;b\", `c` from [d] -- e",
+        "WITH a AS (SELECT 1)\nSELECT * FROM a;\n",
+    ] {
+        let arguments = serde_json::json!({ "q": text }).to_string();
+        let verbs = found(&arguments, "statements");
+        assert!(
+            verbs
+                .split(' ')
+                .all(|verb| ["SELECT", "WITH"].contains(&verb)),
+            "{text}: {verbs}"
+        );
+    }
+}
