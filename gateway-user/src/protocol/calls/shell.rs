@@ -1,12 +1,20 @@
 //! Which programs a text starts when a shell reads it: the first word of every command in it, of those in its substitutions and quotes too.
 //!
-//! Out: names without their folder, as quotes and backslashes leave them. A word that is only known when it runs stays as it is written
+//! Out: names without their folder, as quotes and backslashes leave them; with the folder too where that is none of the system's. What
+//! changes the meaning of names counts as a program: definitions (`function`, `alias`), assignments (`PATH=`). A word that is only known when it runs stays as it is written
 //! (`$x`), so that a list of what is permitted does not have it. Programs that start others (`sudo`, `xargs`) count with all their words, and
 //! a word of several words is read as a command itself, but for words of programs that only look at them ([`PLAIN`]) where no shell is
 //! near.
 //! Source: POSIX.1-2017, Shell Command Language, sections 2.2 to 2.10.
 
+mod escape;
+mod names;
+
 use std::collections::BTreeSet;
+
+use names::{
+    CHANGES, DEFINES, DEPTH, DIAL, Dials, KEYWORDS, PLAIN, RUNS, STARTERS, STARTS, SYSTEM,
+};
 
 /// What is shown of a text beside its programs.
 pub(super) enum Seen<'a> {
@@ -19,6 +27,12 @@ pub(super) enum Seen<'a> {
 /// Adds the programs that `text` starts. Its words, and what stands in quotes, are shown to `inner` too.
 pub(super) fn programs(text: &str, inner: &mut dyn FnMut(Seen<'_>), found: &mut BTreeSet<String>) {
     Reader::new(found, inner, DEPTH).read(text);
+    // `$'...'` has escapes, but not for every shell.
+    if text.contains("$'") {
+        let mut plain = Reader::new(found, inner, DEPTH);
+        plain.escapes = false;
+        plain.read(text);
+    }
 }
 
 /// Adds the programs of a command that comes as a list of words.
@@ -46,6 +60,8 @@ struct Reader<'a> {
     found: &'a mut BTreeSet<String>,
     inner: &'a mut dyn FnMut(Seen<'_>),
     depth: u8,
+    /// `$'...'` has escapes.
+    escapes: bool,
     word: Option<String>,
     at: At,
     /// The program of this command only looks at its words.
@@ -63,6 +79,8 @@ struct Reader<'a> {
 enum At {
     /// The name of a program.
     Command,
+    /// The name of a function that is defined.
+    Name,
     /// A word of a program that starts another.
     Any,
     Argument,
@@ -76,6 +94,7 @@ impl<'a> Reader<'a> {
             found,
             inner,
             depth,
+            escapes: true,
             word: None,
             at: At::Command,
             plain: false,
@@ -108,12 +127,22 @@ impl<'a> Reader<'a> {
                     let parts = parenthesis(&rest.as_str()[1..]);
                     rest = self.substituted(parts).chars();
                 }
+                '$' if self.escapes && rest.as_str().starts_with('\'') => {
+                    let (quoted, after) = escape::unescape(&rest.as_str()[1..]);
+                    self.word.get_or_insert_default().push_str(&quoted);
+                    rest = after.chars();
+                }
+                '$' if self.escapes && rest.as_str().starts_with('"') => {}
                 '#' if self.word.is_none() => {
                     let line = rest.as_str().find('\n').unwrap_or(rest.as_str().len());
                     rest = rest.as_str()[line..].chars();
                 }
                 '&' if before == '>' || before == '<' => {}
                 ';' | '&' | '|' | '\n' | '(' | ')' => {
+                    // What the name stands for from here on is not its program.
+                    if next == '(' && rest.as_str().trim_start().starts_with(')') {
+                        self.found.insert(DEFINES.to_owned());
+                    }
                     self.end_word();
                     self.at = At::Command;
                 }
@@ -189,6 +218,7 @@ impl<'a> Reader<'a> {
         }
         (self.inner)(Seen::Text(text));
         let mut inside = Reader::new(self.found, self.inner, self.depth - 1);
+        inside.escapes = self.escapes;
         inside.read(text);
         let aside = inside.aside;
         self.aside.extend(aside);
@@ -197,6 +227,9 @@ impl<'a> Reader<'a> {
     fn end_word(&mut self) {
         let Some(word) = self.word.take() else { return };
         self.show(&word);
+        if self.at != At::Argument || !self.plain {
+            self.assign(&word);
+        }
         if is_nested(&word) {
             if self.plain && self.at == At::Argument {
                 (self.inner)(Seen::Text(&word));
@@ -211,16 +244,20 @@ impl<'a> Reader<'a> {
             }
             At::Argument if STARTS.contains(&word.as_str()) => self.at = At::Command,
             At::Argument => {}
+            At::Name => self.at = At::Command,
             At::Command if is_assignment(&word) || KEYWORDS.contains(&word.as_str()) => {}
-            At::Command if ["case", "for", "function", "select"].contains(&word.as_str()) => {
+            At::Command if word == DEFINES => {
+                self.found.insert(word);
+                self.at = At::Name;
+            }
+            At::Command if ["case", "for", "select"].contains(&word.as_str()) => {
+                self.plain = false;
                 self.at = At::Argument;
             }
             At::Any if word.starts_with('-') || is_assignment(&word) => {}
             At::Command | At::Any => {
+                self.start(&word);
                 let name = word.rsplit('/').next().unwrap_or_default();
-                if !name.is_empty() {
-                    self.found.insert(name.to_owned());
-                }
                 if self.at == At::Command {
                     self.plain = PLAIN.contains(&name);
                     self.dials = None;
@@ -230,6 +267,38 @@ impl<'a> Reader<'a> {
                 let dials = DIAL.iter().find(|(dials, _)| *dials == name);
                 self.dials = dials.or(self.dials);
             }
+        }
+    }
+
+    /// Counts the program that a word names.
+    fn start(&mut self, word: &str) {
+        let (folder, name) = word.rsplit_once('/').unwrap_or(("", word));
+        let mut count = |name: &str| {
+            if !name.is_empty() {
+                self.found.insert(name.to_owned());
+            }
+        };
+        count(name);
+        // A file that is called like a program.
+        if !name.is_empty() && word.contains('/') && !SYSTEM.contains(&folder) {
+            count(word);
+        }
+        // `{rm,-rf,/}` is three words.
+        if word.contains('{') && word.contains(',') {
+            count(word);
+            word.split(['{', ',', '}']).for_each(count);
+        }
+    }
+
+    /// Counts an assignment, or the name of a loop, that changes what a name starts: `PATH=`.
+    fn assign(&mut self, word: &str) {
+        let name = word.split('=').next().unwrap_or_default();
+        let name = name.split(['[', '+']).next().unwrap_or_default();
+        let changes =
+            CHANGES.contains(&name) || name.starts_with("LD_") || name.starts_with("BASH_FUNC_");
+        // `export PATH`, `for PATH in`, `read PATH`.
+        if changes && (is_assignment(word) || name == word) {
+            self.found.insert(format!("{name}="));
         }
     }
 
@@ -252,14 +321,16 @@ fn is_nested(word: &str) -> bool {
 fn is_assignment(word: &str) -> bool {
     let name = word.split_once('=').map(|(name, _)| name);
     name.is_some_and(|name| {
-        let first = name
-            .bytes()
-            .next()
-            .is_some_and(|byte| !byte.is_ascii_digit());
-        first
+        let name = name.strip_suffix('+').unwrap_or(name);
+        // An element of an array.
+        let name = match name.split_once('[') {
+            Some((array, index)) if index.ends_with(']') => array,
+            _ => name,
+        };
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && name
                 .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"_+".contains(&byte))
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     })
 }
 
@@ -282,69 +353,3 @@ fn parenthesis(text: &str) -> (&str, &str) {
     }
     (text, "")
 }
-
-/// As deep as commands stand in commands.
-const DEPTH: u8 = 8;
-const KEYWORDS: &[&str] = &[
-    "!", "{", "}", "if", "then", "elif", "else", "fi", "do", "done", "while", "until", "esac",
-    "time", "coproc",
-];
-/// Programs that start the program which their words name.
-const STARTERS: &[&str] = &[
-    "busybox", "chroot", "command", "doas", "env", "eval", "exec", "flock", "ionice", "nice",
-    "nohup", "nsenter", "parallel", "runuser", "script", "setpriv", "setsid", "stdbuf", "strace",
-    "su", "sudo", "timeout", "toybox", "unshare", "watch", "xargs",
-];
-/// Programs that do nothing with their words but read them.
-const PLAIN: &[&str] = &[
-    "basename", "cat", "cd", "cut", "date", "dirname", "echo", "egrep", "fgrep", "grep", "head",
-    "jq", "ls", "mkdir", "printf", "pwd", "rg", "sort", "stat", "tail", "test", "touch", "tr",
-    "uniq", "wc", "[",
-];
-/// Programs that connect to what their words name, with or without a scheme; options of theirs whose word is no place.
-type Dials = (&'static str, &'static [&'static str]);
-const DIAL: &[Dials] = &[
-    ("aria2c", &["-d", "-o"]),
-    (
-        "curl",
-        &[
-            "-A",
-            "-F",
-            "-H",
-            "-X",
-            "-b",
-            "-c",
-            "-d",
-            "-m",
-            "-o",
-            "-u",
-            "-w",
-            "--data",
-            "--data-binary",
-            "--data-raw",
-            "--header",
-            "--max-time",
-            "--output",
-            "--request",
-            "--user",
-            "--user-agent",
-        ],
-    ),
-    ("ftp", &[]),
-    ("links", &[]),
-    ("lynx", &[]),
-    ("nc", &[]),
-    ("ncat", &[]),
-    ("netcat", &[]),
-    ("telnet", &[]),
-    ("w3m", &[]),
-    ("wget", &["-O", "-P", "-T", "-U", "-o", "-t"]),
-];
-/// Programs that run what they read.
-const RUNS: &[&str] = &[
-    "ash", "bash", "csh", "dash", "eval", "fish", "ksh", "lua", "node", "parallel", "perl", "php",
-    "pwsh", "python", "python2", "python3", "ruby", "sh", "source", "ssh", "tcsh", "xargs", "zsh",
-    ".",
-];
-/// Words of `find` and others behind which a command stands.
-const STARTS: &[&str] = &["-exec", "-execdir", "-ok", "-okdir", "--"];

@@ -21,7 +21,7 @@ fn hosts_are_those_of_every_url() {
         ("src/main.rs and/or ./a.b/c", ""),
         ("no url", ""),
     ] {
-        let arguments = serde_json::json!({ "url": text }).to_string();
+        let arguments = serde_json::json!({ "q": text }).to_string();
         assert_eq!(found(&arguments, "hosts"), hosts, "{text}");
     }
 }
@@ -37,6 +37,10 @@ fn hosts_of(key: &str, text: &str) -> Vec<String> {
 fn a_host_is_named_however_clients_find_it() {
     for separator in [",", ";", "'", ")", "|", " ", "\t", "\"", "\\", ",x@"] {
         for end in ["@evil.net/x", ".evil.net/x"] {
+            // No client takes a space for a part of a name.
+            if (separator, end) == (" ", ".evil.net/x") {
+                continue;
+            }
             let hosts = hosts_of("q", &format!("https://docs.example.com{separator}{end}"));
             assert!(hosts != ["docs.example.com"], "{separator}{end}: {hosts:?}");
             if end.starts_with('@') {
@@ -177,5 +181,62 @@ fn statements_that_nobody_listed_are_named() {
                 .all(|verb| ["SELECT", "WITH"].contains(&verb)),
             "{text}: {verbs}"
         );
+    }
+}
+
+#[test]
+fn programs_are_named_whatever_hides_them() {
+    for (command, name) in [
+        ("function ls { touch b; }; ls", "touch"),
+        ("function ls { touch b; }; ls", "function"),
+        ("ls() { rm x; }; ls", "function"),
+        ("ls () { rm x; }", "rm"),
+        ("alias ls='rm x'; ls", "alias"),
+        ("coproc ls { rm x; }", "rm"),
+        ("ls $'\\'';rm x;'", "rm"),
+        ("ls $'\\';rm x;#'", "rm"),
+        ("$'\\x72\\155' x", "rm"),
+        ("$'\\u0072m' x", "rm"),
+        ("$\"rm\" x", "rm"),
+        ("time -p rm x", "rm"),
+        ("time -- rm x", "rm"),
+        ("a[1]=2 rm x", "rm"),
+        ("a+=2 rm x", "rm"),
+        ("{rm,-rf,/}", "rm"),
+        ("{rm,-rf,/}", "{rm,-rf,/}"),
+        ("l{s,x}", "l{s,x}"),
+        ("./ls", "./ls"),
+        ("/tmp/ls", "/tmp/ls"),
+        ("/bin/../tmp/ls", "/bin/../tmp/ls"),
+        ("sudo ./ls", "./ls"),
+        ("PATH=.:$PATH ls", "PATH="),
+        ("PATH+=:. ls", "PATH="),
+        ("export PATH=.; ls", "PATH="),
+        ("LD_PRELOAD=./x.so ls", "LD_PRELOAD="),
+        ("env LD_AUDIT=x ls", "LD_AUDIT="),
+        ("BASH_ENV=x; ls", "BASH_ENV="),
+        ("ENV=x ls", "ENV="),
+        ("IFS=x; ls", "IFS="),
+        ("PROMPT_COMMAND=x", "PROMPT_COMMAND="),
+        ("BASH_ALIASES[ls]=rm", "BASH_ALIASES="),
+        ("for PATH in .; do ls; done", "PATH="),
+        ("ls $((PATH=0)); ls", "PATH="),
+        ("cat x | read PATH", "PATH="),
+    ] {
+        let programs = commanded(command);
+        assert!(
+            programs.split(' ').any(|found| found == name),
+            "{command}: {programs}"
+        );
+    }
+    for command in [
+        "/bin/ls -l",
+        "/usr/bin/ls {a,b}",
+        "A=1 ls",
+        "ls PATH=x",
+        "time -p ls",
+        "ls $'a\\n'",
+    ] {
+        assert_eq!(commanded(command), "ls", "{command}");
     }
 }
