@@ -1,13 +1,15 @@
 //! The body of a call of a model, as far as policy needs it.
 
-use std::collections::{BTreeSet, HashMap};
+mod offered;
+
+use std::collections::HashMap;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::input::Input;
 use super::limit::Limit;
-use super::tool::{Named, Tool};
+use super::tool::{Compound, Named, Search, Tool};
 use super::{Endpoint, Family, GENERATE, bedrock, cohere, google, mistral, realtime, responses};
 use crate::protocol::frames::Framing;
 use crate::protocol::http::{Head, with_request};
@@ -145,7 +147,7 @@ pub(super) fn of_body(
             ..*inner
         };
     }
-    let offered = raw.offered();
+    let offered = raw.offered(family);
     let limit = raw.limit(family);
     let missing = |field| LlmError::Missing { family, field };
     // Azure and Google take the model from the path, whatever the body says.
@@ -290,6 +292,14 @@ struct Raw {
     /// Tools that the provider runs, beside the list of tools: Anthropic's and OpenAI's.
     mcp_servers: Option<Vec<IgnoredAny>>,
     web_search_options: Option<IgnoredAny>,
+    /// xAI's.
+    search_parameters: Option<Search>,
+    /// Groq's.
+    compound_custom: Option<Compound>,
+    /// What is kept at the provider, tools with it: OpenRouter's and Gemini's.
+    preset: Option<IgnoredAny>,
+    #[serde(rename = "cachedContent", alias = "cached_content")]
+    cached_content: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -348,35 +358,6 @@ impl Raw {
             ollama,
         ];
         own.and(all.into_iter().max().flatten())
-    }
-
-    /// The names of the tools the model may use.
-    fn offered(&mut self) -> Fact {
-        let mut names = BTreeSet::new();
-        for tool in self.tools.take().into_iter().flatten() {
-            tool.add_to(&mut names);
-        }
-        let functions = self.functions.take().into_iter().flatten();
-        names.extend(functions.map(|function| function.name));
-        let plugins = self.plugins.take().into_iter().flatten();
-        let plugins = plugins.filter(|plugin| plugin.enabled != Some(false));
-        names.extend(plugins.map(|plugin| plugin.id));
-        // OpenRouter's other way to ask for that plugin.
-        let mut models = self.models.iter().flatten().chain(&self.model);
-        if models.any(|model| model.ends_with(":online")) {
-            names.insert("web".to_owned());
-        }
-        if self
-            .mcp_servers
-            .as_ref()
-            .is_some_and(|servers| !servers.is_empty())
-        {
-            names.insert("mcp".to_owned());
-        }
-        if self.web_search_options.is_some() {
-            names.insert("web_search".to_owned());
-        }
-        Fact::Set(names)
     }
 }
 

@@ -45,13 +45,13 @@ pub(super) fn read(
     facts: Facts,
 ) -> Result<Call, LlmError> {
     let family = endpoint.family;
-    let raw: Raw = document(family, body)?;
+    let mut raw: Raw = document(family, body)?;
     let missing = |field| LlmError::Missing { family, field };
     let model = conversation(&head.path).or_else(|| raw.named());
     let said = Said {
         model: model.ok_or(missing("model"))?,
         stream: raw.stream == Some(true),
-        texts: raw.inputs.unwrap_or_default(),
+        texts: raw.inputs.take().unwrap_or_default(),
         limit: raw
             .completion_args
             .as_ref()

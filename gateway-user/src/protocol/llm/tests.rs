@@ -5,6 +5,7 @@
 mod bedrock;
 mod families;
 mod limits;
+mod offered;
 
 use ::http::HeaderValue;
 

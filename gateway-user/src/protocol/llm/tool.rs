@@ -30,6 +30,13 @@ pub(super) struct Named {
 impl Tool {
     /// Every name it has: which of them a provider reads depends on the format. A tool that the provider runs goes by its type too.
     pub(super) fn add_to(self, names: &mut BTreeSet<String>) {
+        // Google's have no name of their own: whatever member it is, its servers may know it as a tool.
+        let members = self.declared.is_some()
+            || (self.name.is_none()
+                && self.kind.is_none()
+                && self.function.is_none()
+                && self.custom.is_none()
+                && self.tools.is_none());
         names.extend(self.name);
         names.extend(
             [self.function, self.custom]
@@ -47,7 +54,38 @@ impl Tool {
         names.extend(self.declared.into_iter().flatten().map(|inner| inner.name));
         // Google's servers read `googleSearch` and `google_search`.
         let others = self.others.into_keys().map(|name| snake(&name));
-        names.extend(others.filter(|name| HOSTED.contains(&name.as_str())));
+        names.extend(others.filter(|name| members || HOSTED.contains(&name.as_str())));
+    }
+}
+
+/// xAI's search, beside the list of tools.
+#[derive(Deserialize)]
+pub(super) struct Search {
+    mode: Option<String>,
+}
+
+impl Search {
+    pub(super) fn is_on(&self) -> bool {
+        self.mode.as_deref() != Some("off")
+    }
+}
+
+/// What Groq's compound models run themselves.
+#[derive(Deserialize)]
+pub(super) struct Compound {
+    tools: Option<Enabled>,
+}
+
+#[derive(Deserialize)]
+struct Enabled {
+    enabled_tools: Option<Vec<String>>,
+}
+
+impl Compound {
+    /// Without a list, all that they have.
+    pub(super) fn names(self) -> Vec<String> {
+        let enabled = self.tools.and_then(|tools| tools.enabled_tools);
+        enabled.unwrap_or_else(|| vec!["compound_custom".to_owned()])
     }
 }
 
@@ -62,7 +100,7 @@ fn snake(name: &str) -> String {
     snake
 }
 
-/// Tools that Google runs.
+/// Tools that Google runs, which count beside a name or a type too.
 const HOSTED: &[&str] = &[
     "code_execution",
     "computer_use",
