@@ -16,7 +16,7 @@ use tests::harness::{WAIT, finish};
 use crate::{
     cgroup::Cgroup,
     runc::{Container, Image},
-    world::{Conversation, IDENTITY, TRUST, World, clients, python, text},
+    world::{Conversation, IDENTITY, TRUST, World, cache, clients, python, text},
 };
 
 const NAME: &str = "kept.trust.test";
@@ -175,6 +175,40 @@ fn a_running_process_with_mounts_of_its_own_trusts_from_the_tag_to_the_untag() -
         .success()?;
     assert_eq!(ask(&mut agent)?["fresh"], 200);
     world.daemon.run(&["down"])?.success()?;
+    assert_eq!(mounts(agent.pid()), 0);
+    Ok(())
+}
+
+#[test]
+fn every_program_of_a_namespace_gets_the_ca_in_what_it_brings_along() -> anyhow::Result<()> {
+    let cgroup = Cgroup::new("beside")?;
+    let world = World::with(&[NAME], "")?;
+    let script = clients("trust/kept.py").display().to_string();
+    let own = ["unshare", "--mount", "--propagation", "private"];
+    // A shell comes first, and waits for the agent.
+    let shell = ["sh", "-c", "\"$@\"; true", "sh"];
+    let before = [&own[..], &shell].concat();
+    let mut agent = start(&cgroup, &before, &[&*python()?, &script, NAME])?;
+    assert_eq!(ask(&mut agent)?, all("untrusted"));
+    world
+        .daemon
+        .tag(IDENTITY, ["--cgroup", cgroup.folder()?])?
+        .success()?;
+    assert_eq!(ask(&mut agent)?, all(200), "{}", world.daemon.log());
+
+    // Another one joins it, with packages of its own.
+    let pid = agent.pid().to_string();
+    let inside = ["nsenter", "--target", &pid, "--mount"];
+    let other = cache()?.join("clients-old/bin/python");
+    let other = other.display().to_string();
+    let mut later = start(&cgroup, &inside, &[&other, &script, NAME])?;
+    until(&mut later, &all(200))?;
+    assert_eq!(ask(&mut agent)?, all(200), "{}", world.daemon.log());
+
+    world
+        .daemon
+        .run(&["untag", "--cgroup", cgroup.folder()?])?
+        .success()?;
     assert_eq!(mounts(agent.pid()), 0);
     Ok(())
 }

@@ -262,7 +262,7 @@ async fn a_guardrail_is_named_by_its_arn_as_well() -> anyhow::Result<()> {
         let arn = ARN.replace("gr0123456789", name);
         let arn = arn.replace(':', "%3A").replace('/', "%2F");
         let path = format!("/guardrail/{arn}/version/1/apply");
-        let answer = governed(&proxy, "http/1.1", &path, body.clone().into(), &[]).await?;
+        let answer = governed(&proxy, "http/1.1", &path, body.clone(), &[]).await?;
         assert_eq!(answer.status, status, "{:?}", answer.body);
         let sent = proxy.upstream.take();
         assert_eq!(sent.len(), usize::from(status == 200));
