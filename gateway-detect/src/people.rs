@@ -228,7 +228,7 @@ impl People {
             let written = &mut capitals[..usize::from(end)];
             written.copy_from_slice(&ahead[..usize::from(end)]);
             let small = written.iter().any(u8::is_ascii_lowercase);
-            if small && written.iter().any(u8::is_ascii_uppercase) {
+            if small && (written.iter().any(u8::is_ascii_uppercase) || !is_small(written)) {
                 continue;
             }
             written.make_ascii_uppercase();
@@ -273,6 +273,19 @@ impl People {
     #[cfg(test)]
     pub(super) fn masks(&self, row: usize) -> impl Iterator<Item = &Mask> {
         self.masks.iter().filter(move |mask| mask.row == row)
+    }
+}
+
+/// Whether a number in small letters may begin so, as the [sieve](crate::sieve) has it: `is 85` are words.
+fn is_small(text: &[u8]) -> bool {
+    let digit = |at: usize| text.get(at).is_some_and(u8::is_ascii_digit);
+    let low = |at: usize| text.get(at).is_some_and(u8::is_ascii_lowercase);
+    let gap = |at: usize| text.get(at).is_some_and(|byte| b" -_./+".contains(byte));
+    match (0..7).take_while(|at| low(*at)).count() {
+        0 => digit(0) && (low(1) || digit(1) && low(2)),
+        letters if letters < 7 && digit(letters) => true,
+        2 => gap(2) && digit(3) && digit(4) && (digit(5) || gap(5) && digit(6)),
+        _ => false,
     }
 }
 

@@ -231,7 +231,8 @@ fn behind_space(rest: &[u8], gap: &[u8], quote: Option<u8>) -> Said {
         return match name {
             _ if !option => Said::Nothing,
             b"-p" | b"-pw" | b"-a" | b"-w" | b"-P" => {
-                match command::takes_password(front, name, complete) {
+                // The next line is none of this command's.
+                match !gap.contains(&b'\n') && command::takes_password(front, name, complete) {
                     true => Said::Flag,
                     false => Said::Nothing,
                 }

@@ -105,6 +105,7 @@ fn programs_have_passwords_in_their_options() {
         "grep -w tr0ub4dorEx9 words",
         "mkdir -ptr0ub4dorEx9",
         "redis-cli -a \"$REDIS_PW1\"",
+        "redis-cli -a\n**Note1:** tr0ub4dor",
     ] {
         assert_eq!(found(text), [], "{text}");
     }

@@ -183,3 +183,14 @@ proptest! {
         prop_assert_eq!(scan(&text), everywhere(&text));
     }
 }
+
+/// Words and digits behind a number are none in small letters, however many places are asked.
+#[test]
+fn words_behind_a_number_are_no_number_in_small_letters() {
+    for text in [
+        "license plate Q-K 902\nabn is 85~930",
+        "license plate JRI-D 617\nkey is 420~2946",
+    ] {
+        assert_eq!(scan(text), everywhere(text), "{text}");
+    }
+}

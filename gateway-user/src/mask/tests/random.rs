@@ -12,7 +12,10 @@ use crate::detect;
 
 mod bedrock;
 mod documents;
+mod expected;
 mod responses;
+
+use expected::expected_value;
 
 /// What texts are made of: findings, what looks like their beginning, and what makes cutting hard.
 const PARTS: [&str; 32] = [
@@ -169,64 +172,6 @@ fn expected(text: &str, set: &Set) -> String {
     out
 }
 
-/// What a document has to become. `rename` is told each key that is masked, in the order of the document.
-fn expected_value(value: &Value, set: &Set, rename: &mut impl FnMut(String) -> String) -> Value {
-    expected_below(value, &mut Above::default(), set, rename)
-}
-
-fn expected_below(
-    value: &Value,
-    above: &mut Above,
-    set: &Set,
-    rename: &mut impl FnMut(String) -> String,
-) -> Value {
-    match value {
-        Value::String(text) => {
-            // A value is read behind what tells what it is.
-            let announced = above.announce();
-            let masked = expected(&(announced.clone() + text), set);
-            above.says(|| text);
-            Value::from(&masked[expected(&announced, set).len()..])
-        }
-        Value::Number(number) => {
-            above.says(|| "");
-            let found = detect::scan(&number.to_string(), set.detectors());
-            let masked = found.iter().find(|finding| set.takes(finding, String::new));
-            masked.map_or_else(
-                || value.clone(),
-                |finding| Value::from(super::super::placeholder(finding)),
-            )
-        }
-        Value::Array(values) => {
-            above.open(true);
-            let values = values
-                .iter()
-                .map(|value| expected_below(value, above, set, rename))
-                .collect();
-            above.close();
-            values
-        }
-        Value::Object(members) => {
-            above.open(false);
-            let member = |(key, value): (&String, &Value)| {
-                let mut new = expected(key, set);
-                if new != *key {
-                    new = rename(new);
-                }
-                above.key(key);
-                (new, expected_below(value, above, set, rename))
-            };
-            let members = members.iter().map(member).collect();
-            above.close();
-            members
-        }
-        other => {
-            above.says(|| "");
-            other.clone()
-        }
-    }
-}
-
 /// Writes events of several texts, which take turns as `turns` says; the events of one text keep their order.
 fn interleave(mut texts: Vec<Vec<String>>, turns: &[Index]) -> Vec<String> {
     texts.iter_mut().for_each(|events| events.reverse());
@@ -318,7 +263,7 @@ fn check(shape: Shape, set: &Set, stream: &str, cuts: &[Index]) -> Result<(), Te
         if name.contains("arguments") || name.contains("partial_json") {
             let document: Value = serde_json::from_str(text).unwrap();
             let read: Value = serde_json::from_str(&after[name]).unwrap();
-            let wanted = expected_value(&document, set, &mut |key| key);
+            let wanted = expected_value(&document, set, &mut |_, key| key);
             prop_assert_eq!(&read, &wanted, "{}", text);
             if wanted == document {
                 prop_assert_eq!(&after[name], text);

@@ -107,7 +107,7 @@ proptest! {
             }
             let document: Value = serde_json::from_str(text).unwrap();
             let read: Value = serde_json::from_str(&after[block]).unwrap();
-            prop_assert_eq!(read, expected_value(&document, &set, &mut |key| key));
+            prop_assert_eq!(read, expected_value(&document, &set, &mut |_, key| key));
         }
         if before == after {
             prop_assert_eq!(&out[..], &stream[..]);
