@@ -199,7 +199,7 @@ fn every_program_of_a_namespace_gets_the_ca_in_what_it_brings_along() -> anyhow:
     // Another one joins it, with packages of its own.
     let pid = agent.pid().to_string();
     let inside = ["nsenter", "--target", &pid, "--mount"];
-    let other = cache()?.join("clients-old/bin/python");
+    let other = cache()?.join("clients-more/bin/python");
     let other = other.display().to_string();
     let mut later = start(&cgroup, &inside, &[&other, &script, NAME])?;
     until(&mut later, &all(200))?;
