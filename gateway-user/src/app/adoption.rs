@@ -24,7 +24,7 @@ use crate::config::Paths;
 use crate::identity::{Registry, Workload};
 use crate::keeper::Keeper;
 use crate::kernel::{Kernel, KernelError};
-use crate::trust::adopt::{self, Target};
+use crate::trust::adopt::{self, Adopted, Target};
 
 use cas::Given;
 pub(super) use cas::rotation;
@@ -265,18 +265,17 @@ impl Adoption {
     ) {
         let (source, pid) = (source(&self.paths), pids[0]);
         let mut programs = BTreeSet::new();
-        let held = match self.known().get_mut(&namespace) {
-            Some(known) => match &known.state {
-                State::Given(covered, had)
-                    if *had == cas.hashes && adopt::holds(pid, &source, covered) =>
-                {
-                    programs = std::mem::take(&mut known.programs);
-                    Some(covered.clone())
-                }
-                State::Left(_, since) if since.elapsed() < AGAIN => return,
-                _ => None,
-            },
-            None => None,
+        let held = match (self.known().get_mut(&namespace))
+            .map(|known| (&known.state, &mut known.programs))
+        {
+            Some((State::Given(covered, had), seen))
+                if *had == cas.hashes && adopt::holds(pid, &source, covered) =>
+            {
+                programs = std::mem::take(seen);
+                Some(covered.clone())
+            }
+            Some((State::Left(_, since), _)) if since.elapsed() < AGAIN => return,
+            _ => None,
         };
         let given = match held {
             Some(covered) => Ok(covered),
@@ -284,7 +283,7 @@ impl Adoption {
         };
         let state = match given {
             Ok(mut covered) => {
-                covered.extend(self.extend(cas, pids, &covered, &mut programs));
+                covered.extend(self.extend(workload, cas, pids, &covered, &mut programs));
                 State::Given(covered, cas.hashes.clone())
             }
             Err(reason) => {
@@ -341,20 +340,25 @@ impl Adoption {
         let root = std::path::Path::new("/");
         let adopted = adopt::adopt(Target { pid, root }, ca, &self.paths.run, source)
             .map_err(|error| error.to_string())?;
-        for (path, error) in &adopted.left {
-            tracing::warn!(workload = workload.name, path = %path.display(), %error, "stays without the CA");
-        }
         tracing::info!(
             workload = workload.name,
             pid,
             "the CA was put into its mount namespace"
         );
-        Ok(adopted.covered)
+        Ok(all_covered(workload, adopted))
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<u64, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is covered by now; what is not is told.
+fn all_covered(workload: &Workload, adopted: Adopted) -> Vec<PathBuf> {
+    for (path, error) in &adopted.left {
+        tracing::warn!(workload = workload.name, path = %path.display(), %error, "stays without the CA");
+    }
+    adopted.covered
 }
 
 /// Takes every CA of this instance out of every namespace.

@@ -218,17 +218,16 @@ impl Document<'_> {
     /// Masks a literal that is a text of its own.
     fn other(&self, token: &Token<'_>, reading: &mut Reading, set: &Set, found: &mut Vec<Finding>) {
         let range = token.range.clone();
+        let new = self.alone(token, set, found);
+        reading.edits.extend(new.map(|new| Edit { range, new }));
+    }
+
+    /// A literal with what is found in it by itself masked; `None` where it stays as it is.
+    fn alone(&self, token: &Token<'_>, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
+        let written = &self.data[token.range.clone()];
         let mut above = Above::default();
         above.place(&token.path);
-        let new = literal(
-            &self.data[range.clone()],
-            &above,
-            token.kind,
-            NESTED,
-            set,
-            found,
-        );
-        reading.edits.extend(new.map(|new| Edit { range, new }));
+        literal(written, &above, token.kind, NESTED, set, found)
     }
 
     /// The `index` of the object at a path; its position in the array where it tells none.

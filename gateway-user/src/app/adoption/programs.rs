@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::cas::Given;
-use super::{Adoption, source};
+use super::{Adoption, all_covered, source};
+use crate::identity::Workload;
 use crate::trust::adopt;
 
 impl Adoption {
     /// What programs that were not seen before bring along is covered too: a shell is followed by its agent, an agent by another.
     pub(super) fn extend(
         &self,
+        workload: &Workload,
         cas: &Given,
         pids: &[u32],
         covered: &[PathBuf],
@@ -27,12 +29,12 @@ impl Adoption {
         match adopt::extend(&fresh, &cas.pem, &self.paths.run, &source, covered) {
             Ok(adopted) => {
                 for path in &adopted.covered {
-                    tracing::info!(path = %path.display(), "the CA was put into what a program brings along");
+                    tracing::info!(workload = workload.name, path = %path.display(), "the CA was put into what a program brings along");
                 }
-                adopted.covered
+                all_covered(workload, adopted)
             }
             Err(error) => {
-                tracing::debug!(%error, "programs were not looked at");
+                tracing::debug!(workload = workload.name, %error, "programs were not looked at");
                 Vec::new()
             }
         }

@@ -6,8 +6,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::{Document, Field, Key, Reading, Slot, Token};
 use crate::detect::Finding;
 use crate::mask::Set;
-use crate::mask::above::Above;
-use crate::mask::document::{NESTED, literal};
 use crate::protocol::json::{self, Kind, Step};
 
 impl Document<'_> {
@@ -29,9 +27,7 @@ impl Document<'_> {
             return self.other(token, reading, set, found);
         }
         let written = &self.data[token.range.clone()];
-        let mut above = Above::default();
-        above.place(&token.path);
-        let new = literal(written, &above, token.kind, NESTED, set, found);
+        let new = self.alone(token, set, found);
         let text = json::decode(new.as_deref().unwrap_or(written)).into_owned();
         reading.slots.push(Slot {
             key: Key {

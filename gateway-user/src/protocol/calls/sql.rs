@@ -102,8 +102,9 @@ fn token(text: &str, next: char, dialect: Dialect) -> (&str, &str) {
             text.find('\n').unwrap_or(text.len())
         }
         // `/*!` is run by MySQL, `/*M!` by MariaDB, and `/*+` is a hint.
-        '/' if run_comment(text).is_some() => run_comment(text).unwrap_or(1),
-        '/' if text.starts_with("/*") => comment(text, dialect == Dialect::Postgres),
+        '/' if text.starts_with("/*") => {
+            run_comment(text).unwrap_or_else(|| comment(text, dialect == Dialect::Postgres))
+        }
         letter if letter.is_ascii_alphabetic() => {
             let name = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
             text.find(|c| !name(c)).unwrap_or(text.len())

@@ -308,7 +308,8 @@ fn copies(
     }
     let mut material = Material::new(anchors, now_ms(), PathBuf::from("./copies"));
     material.host(&places)?;
-    // A container that is being made has no process yet whose packages could be looked for.
+    // In one step with the rest, since what sees the CA in one place is taken to trust it. A container that is being made has no process yet
+    // whose packages could be looked for.
     if root == Path::new("/") {
         let bundles = packages::bundles(words, variables);
         for bundle in bundles.iter().filter(|bundle| !places.covers(bundle)) {
