@@ -37,14 +37,7 @@ pub(super) async fn talk(
                 for event in answered(&payload, &mut late) {
                     write(0x81, event.to_string().as_bytes(), &mut answer);
                 }
-                journal.received(Received {
-                    method: "talk".to_owned(),
-                    path: target.to_owned(),
-                    version: String::new(),
-                    sni: None,
-                    headers: Vec::new(),
-                    body: payload,
-                });
+                journal.received(Received::said(target, payload));
             }
             _ => {}
         }

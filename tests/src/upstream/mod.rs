@@ -84,6 +84,18 @@ pub struct Received {
 }
 
 impl Received {
+    /// What a client said in a WebSocket that was opened at `target`.
+    fn said(target: &str, body: Vec<u8>) -> Self {
+        Self {
+            method: "talk".to_owned(),
+            path: target.to_owned(),
+            version: String::new(),
+            sni: None,
+            headers: Vec::new(),
+            body,
+        }
+    }
+
     /// The first header field of that name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers

@@ -59,14 +59,7 @@ pub(super) async fn talk(
                 talk.said.push(b'\n');
                 let event = serde_json::from_slice(&payload).unwrap_or_default();
                 if talk.hear(&event) {
-                    journal.received(Received {
-                        method: "talk".to_owned(),
-                        path: target.to_owned(),
-                        version: String::new(),
-                        sni: None,
-                        headers: Vec::new(),
-                        body: std::mem::take(&mut talk.said),
-                    });
+                    journal.received(Received::said(target, std::mem::take(&mut talk.said)));
                 }
             }
             _ => {}

@@ -36,6 +36,7 @@ mod signed;
 mod spliced;
 mod surrogates;
 mod tagged;
+mod talks;
 mod tools;
 mod traces;
 mod uncontained;
