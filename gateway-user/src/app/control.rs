@@ -128,9 +128,11 @@ impl Daemon {
                 mode,
                 listen,
                 accept_uncontained,
+                dry_run,
             } => {
                 let accepting = accept_uncontained.then_some(peer.uid);
-                self.tag(&identity, &what, mode, &listen, accepting).await
+                self.tag(&identity, &what, mode, &listen, accepting, dry_run)
+                    .await
             }
             Request::Untag { what } => self.untag(&what).await,
             Request::Down => {

@@ -1,5 +1,6 @@
 //! `tollgate tag` and `untag`: what they name, who may take on the identity, and what comes of it.
 
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
@@ -13,11 +14,11 @@ use super::{Daemon, containment};
 use crate::config::{Account, Identity, Mode, Offer, Subject, Taker};
 use crate::control::What;
 use crate::identity::Workload;
-use crate::kernel::{Gap, Hold};
+use crate::kernel::{Gap, Hold, tree};
 use crate::unit::Unit;
 
 impl Daemon {
-    /// Governs what is named, now and whenever it comes again.
+    /// Governs what is named, now and whenever it comes again; in a dry run it only says what that would be.
     pub(super) async fn tag(
         &self,
         identity: &str,
@@ -25,6 +26,7 @@ impl Daemon {
         mode: Mode,
         listen: &[Offer],
         accepting: Option<u32>,
+        dry_run: bool,
     ) -> Result<Vec<Value>, Refused> {
         let identity = self.identity(identity)?;
         if let What::Pid(pid) = what {
@@ -38,6 +40,9 @@ impl Daemon {
                 .map_err(|error| failed(&error))?;
             let named = format!("process {pid}");
             containment::admit(&named, &gaps, mode, accepting.is_some())?;
+            if dry_run {
+                return Ok(vec![prospect(&format!("pid:{pid}"), &tree(*pid))]);
+            }
             let accepted = accepted(accepting, &gaps);
             let adopted = self.workloads.adopt(identity, *pid, mode, accepted).await;
             let (workload, place) = adopted.map_err(|error| failed(&error))?;
@@ -69,6 +74,10 @@ impl Daemon {
             mode,
             accepting.is_some(),
         )?;
+        if dry_run {
+            let processes = self.workloads.members(&place);
+            return Ok(vec![prospect(&subject.to_string(), &processes)]);
+        }
         let wanted = Wanted {
             hold: Hold::ByHand,
             mode,
@@ -180,6 +189,11 @@ impl Daemon {
             unit => Ok((unit, place)),
         }
     }
+}
+
+/// What a tag would govern.
+fn prospect(workload: &str, processes: &BTreeSet<u32>) -> Value {
+    json!({"workload": workload, "processes": processes})
 }
 
 /// What is accepted, where somebody accepts and there is something to accept.

@@ -1,7 +1,6 @@
 //! Commands that talk to the daemon, and `up`, which is the daemon.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -12,8 +11,7 @@ use serde_json::Value;
 use super::show::{self, Paint};
 use super::{Common, Failure, logs, out};
 use crate::app;
-use crate::config::{Mode, Offer};
-use crate::control::{ClientError, Request, What, call, call_within};
+use crate::control::{ClientError, Request, call, call_within};
 
 #[derive(Args)]
 pub(super) struct Up {
@@ -36,53 +34,6 @@ pub(super) struct Status {
     /// One JSON object
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Args)]
-pub(super) struct Tag {
-    /// The identity its processes take on
-    #[arg(long = "as", value_name = "ID")]
-    identity: String,
-    #[command(flatten)]
-    target: Target,
-    /// `observe`: record what policy would decide, and refuse nothing
-    #[arg(long, value_parser = super::mode(), default_value = "enforce")]
-    mode: Mode,
-    /// An endpoint that others may reach, if policy permits `net.listen`: a port, or an address with one
-    #[arg(long, value_name = "ENDPOINT")]
-    listen: Vec<Offer>,
-    /// Govern it although hooks cannot contain all of what runs there; that is recorded
-    #[arg(long)]
-    accept_uncontained: bool,
-}
-
-#[derive(Args)]
-pub(super) struct Untag {
-    #[command(flatten)]
-    target: Target,
-}
-
-/// What is tagged.
-#[derive(Args)]
-#[group(required = true, multiple = false)]
-struct Target {
-    /// A cgroup's folder, or its path from the root of the hierarchy
-    #[arg(long, value_name = "PATH")]
-    cgroup: Option<PathBuf>,
-    /// A systemd unit, whether it runs now or not
-    #[arg(long, value_name = "NAME")]
-    unit: Option<String>,
-    /// A process that runs, with its threads and descendants
-    #[arg(long, value_name = "PID")]
-    pid: Option<u32>,
-}
-
-impl Target {
-    fn what(self) -> Option<What> {
-        let cgroup = |path: PathBuf| What::Cgroup(std::path::absolute(&path).unwrap_or(path));
-        let unit = self.unit.map(What::Unit);
-        self.cgroup.map(cgroup).or(unit).or(self.pid.map(What::Pid))
-    }
 }
 
 #[derive(Args)]
@@ -201,40 +152,6 @@ fn status_text(status: &Value) -> String {
     }
     lines.push(String::new());
     lines.join("\n")
-}
-
-pub(super) fn tag(common: &Common, flags: Tag) -> Result<ExitCode, Failure> {
-    let items = call(
-        &common.socket()?,
-        &Request::Tag {
-            identity: flags.identity,
-            what: what(flags.target)?,
-            mode: flags.mode,
-            listen: flags.listen,
-            accept_uncontained: flags.accept_uncontained,
-        },
-    )?;
-    if let Some(tagged) = items.first() {
-        out::print(show::status::tagged(tagged))?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-pub(super) fn untag(common: &Common, flags: Untag) -> Result<ExitCode, Failure> {
-    let what = what(flags.target)?;
-    let items = call(&common.socket()?, &Request::Untag { what })?;
-    for item in &items {
-        out::line(format_args!("no longer governed: {}", text(item, "cgroup")))?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// The command line allows no other number of targets.
-fn what(target: Target) -> Result<What, Failure> {
-    target.what().ok_or_else(|| Failure {
-        code: 2,
-        message: "say what: --cgroup PATH, --unit NAME or --pid PID".to_owned(),
-    })
 }
 
 pub(super) fn sessions(common: &Common, flags: &Sessions) -> Result<ExitCode, Failure> {

@@ -20,6 +20,7 @@ mod reference;
 mod run;
 mod show;
 mod spend;
+mod tag;
 mod trust;
 
 use std::path::PathBuf;
@@ -89,13 +90,11 @@ Examples:
   sudo tollgate run --as research-agent --listen 8000 -- python server.py")]
     Run(launch::Run),
     /// Govern a cgroup, with everything below it, as an identity
-    #[command(
-        after_help = "Example: sudo tollgate tag --as research-agent --cgroup /sys/fs/cgroup/agents/research"
-    )]
-    Tag(daemon::Tag),
+    #[command(after_help = tag::AFTER)]
+    Tag(tag::Tag),
     /// Stop governing a cgroup
     #[command(after_help = "Example: sudo tollgate untag --cgroup /sys/fs/cgroup/agents/research")]
-    Untag(daemon::Untag),
+    Untag(tag::Untag),
     /// List the requests that wait for a person
     #[command(after_help = "\
 Examples:
@@ -217,8 +216,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Down => daemon::down(common),
         Command::Status(flags) => daemon::status(common, &flags),
         Command::Run(flags) => launch::run(common, flags),
-        Command::Tag(flags) => daemon::tag(common, flags),
-        Command::Untag(flags) => daemon::untag(common, flags),
+        Command::Tag(flags) => tag::tag(common, flags),
+        Command::Untag(flags) => tag::untag(common, flags),
         Command::Approvals(flags) => approvals::approvals(common, &flags),
         Command::Approve(flags) => approvals::approve(common, &flags),
         Command::Deny(flags) => approvals::deny(common, &flags),

@@ -58,6 +58,9 @@ pub enum Request {
         /// What hooks cannot judge in it is accepted, on record.
         #[serde(default)]
         accept_uncontained: bool,
+        /// Nothing is governed: the answer says what would be.
+        #[serde(default)]
+        dry_run: bool,
     },
     /// Stops governing something.
     Untag {

@@ -19,10 +19,14 @@ use crate::{
     world::{Conversation, IDENTITY, TRUST, World, cache, clients, python, text},
 };
 
-const NAME: &str = "kept.trust.test";
+pub(crate) const NAME: &str = "kept.trust.test";
 
 /// A program that starts in a cgroup, by way of `before`, with nothing of the suite's environment.
-fn start(cgroup: &Cgroup, before: &[&str], program: &[&str]) -> anyhow::Result<Conversation> {
+pub(crate) fn start(
+    cgroup: &Cgroup,
+    before: &[&str],
+    program: &[&str],
+) -> anyhow::Result<Conversation> {
     let mut command = cgroup.command();
     command.env_clear();
     command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
@@ -52,7 +56,7 @@ fn until(agent: &mut Conversation, wanted: &Value) -> anyhow::Result<()> {
 }
 
 /// The mounts of any instance that a process sees.
-fn mounts(pid: u32) -> usize {
+pub(crate) fn mounts(pid: u32) -> usize {
     let table = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
     table.matches("-trust rw").count()
 }

@@ -26,6 +26,7 @@ mod outside;
 mod packages;
 mod probed;
 mod processes;
+mod prospect;
 mod realtime;
 mod refused;
 mod restart;

@@ -1,5 +1,6 @@
 //! What hooks cannot judge in the workloads, and who has accepted it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use crate::config::Mode;
 use crate::identity::{Acceptance, Workload};
 use crate::kernel::{Gap, Hold};
 use crate::record::Time;
+use crate::trust::adopt;
 
 /// How something is to be governed.
 pub(in crate::app) struct Wanted {
@@ -30,6 +32,11 @@ impl Workloads {
     /// Number of processes below a folder.
     pub(in crate::app) fn processes(&self, folder: &Path) -> Result<usize, UpError> {
         Ok(self.kernel.processes(folder)?)
+    }
+
+    /// The processes at this place.
+    pub(in crate::app) fn members(&self, place: &Path) -> BTreeSet<u32> {
+        adopt::members(&self.kernel.folder(place))
     }
 
     /// What hooks cannot judge in a place, tagged or not. Blocks for a moment.

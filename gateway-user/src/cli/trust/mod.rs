@@ -2,6 +2,7 @@
 
 mod hook;
 mod opened;
+mod prospect;
 mod roots;
 mod status;
 mod unit;
@@ -16,6 +17,7 @@ use serde_json::Value;
 use super::{Common, Failure};
 
 pub(super) use hook::hook;
+pub(super) use prospect::{prospect, prospect_text};
 
 #[derive(Subcommand)]
 pub(super) enum Command {

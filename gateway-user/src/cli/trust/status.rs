@@ -128,58 +128,12 @@ fn names(row: &Value) -> String {
 }
 
 fn rows(workload: &Value, sessions: &[Session]) -> Vec<Value> {
-    let name = workload["name"].as_str().unwrap_or_default();
-    let launched = name.starts_with("run:");
-    let cas = looked_for(workload);
-    let left: HashMap<u64, &str> = workload["trust"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|row| Some((row["namespace"].as_u64()?, row["reason"].as_str()?)))
-        .collect();
-    let folders = workload["cgroups"].as_array().into_iter().flatten();
-    let mut rows = Vec::new();
-    for pid in folders
-        .filter_map(Value::as_str)
-        .flat_map(|folder| adopt::members(Path::new(folder)))
-    {
-        let Some(mut facts) = assess::look(pid, &cas) else {
-            continue;
-        };
-        let namespace = adopt::namespaces([pid]).into_keys().next();
-        facts.left = namespace
-            .and_then(|namespace| left.get(&namespace))
-            .map(|reason| (*reason).to_owned());
-        let exe = facts.exe.display().to_string();
-        let own = || {
-            let of = sessions.iter().filter(|session| session.workload == name);
-            of.filter(|session| session.process.pid == pid && session.process.exe == exe)
-        };
-        observe(&mut facts, own());
-        facts.launched = launched;
-        let process = opened::process(workload, pid, &exe);
-        facts.watched = process.is_some_and(|of| of["whole"] == true)
-            && namespace
-                .is_some_and(|namespace| opened::from_its_beginning(workload, namespace, pid));
-        facts.opened = process.map_or_else(Vec::new, |of| opened::of(of, pid, &cas));
-        let verdict = assess::assess(&facts);
-        let certain = facts.refused.as_ref();
-        let certain = certain.map(|reason| reason.contains(CERTAIN));
-        rows.push(json!({
-            "workload": name,
-            "pid": pid,
-            "exe": exe,
-            "standing": verdict.standing,
-            "certain": certain.filter(|_| verdict.standing != assess::Standing::Trusts),
-            "bundle": verdict.bundle,
-            "opened": facts.opened.iter().map(opened::row).collect::<Vec<_>>(),
-            "reason": verdict.reason,
-            "remedy": verdict.remedy,
-        }));
-    }
+    let name = name(workload);
+    let mut rows = running(workload, sessions);
     // Who ended before it could be looked at, and was refused.
     let seen: Vec<u64> = rows.iter().filter_map(|row| row["pid"].as_u64()).collect();
     let gone = sessions.iter().filter(|session| session.workload == name);
+    let launched = is_launch(name);
     // A launch has the programs of the host at their paths; what a path leads to elsewhere is not known any more.
     let mut brings = HashMap::new();
     let gone = gone.filter(|session| !seen.contains(&session.process.pid.into()));
@@ -217,6 +171,73 @@ fn rows(workload: &Value, sessions: &[Session]) -> Vec<Value> {
         }));
     }
     rows
+}
+
+/// A row for each process that runs.
+pub(super) fn running(workload: &Value, sessions: &[Session]) -> Vec<Value> {
+    let cas = looked_for(workload);
+    let left: HashMap<u64, &str> = workload["trust"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|row| Some((row["namespace"].as_u64()?, row["reason"].as_str()?)))
+        .collect();
+    let name = name(workload);
+    let of: Vec<&Session> = sessions
+        .iter()
+        .filter(|session| session.workload == name)
+        .collect();
+    let folders = workload["cgroups"].as_array().into_iter().flatten();
+    let folders = folders.filter_map(Value::as_str);
+    folders
+        .flat_map(|folder| adopt::members(Path::new(folder)))
+        .filter_map(|pid| row(workload, pid, &cas, &left, &of))
+        .collect()
+}
+
+fn row(
+    workload: &Value,
+    pid: u32,
+    cas: &[(String, Option<String>)],
+    left: &HashMap<u64, &str>,
+    sessions: &[&Session],
+) -> Option<Value> {
+    let mut facts = assess::look(pid, cas)?;
+    let namespace = adopt::namespaces([pid]).into_keys().next();
+    facts.left = namespace
+        .and_then(|namespace| left.get(&namespace))
+        .map(|reason| (*reason).to_owned());
+    let exe = facts.exe.display().to_string();
+    let own = sessions.iter().copied();
+    let own = own.filter(|session| session.process.pid == pid && session.process.exe == exe);
+    observe(&mut facts, own);
+    facts.launched = is_launch(name(workload));
+    let process = opened::process(workload, pid, &exe);
+    facts.watched = process.is_some_and(|of| of["whole"] == true)
+        && namespace.is_some_and(|namespace| opened::from_its_beginning(workload, namespace, pid));
+    facts.opened = process.map_or_else(Vec::new, |of| opened::of(of, pid, cas));
+    let verdict = assess::assess(&facts);
+    let certain = facts.refused.as_ref();
+    let certain = certain.map(|reason| reason.contains(CERTAIN));
+    Some(json!({
+        "workload": name(workload),
+        "pid": pid,
+        "exe": exe,
+        "standing": verdict.standing,
+        "certain": certain.filter(|_| verdict.standing != assess::Standing::Trusts),
+        "bundle": verdict.bundle,
+        "opened": facts.opened.iter().map(opened::row).collect::<Vec<_>>(),
+        "reason": verdict.reason,
+        "remedy": verdict.remedy,
+    }))
+}
+
+fn name(workload: &Value) -> &str {
+    workload["name"].as_str().unwrap_or_default()
+}
+
+fn is_launch(workload: &str) -> bool {
+    workload.starts_with("run:")
 }
 
 /// Adds what came of the handshakes of a process, oldest first.
@@ -259,7 +280,7 @@ fn refusal(session: &Session) -> Option<&str> {
     Some(reason.split(": see `").next().unwrap_or(reason))
 }
 
-fn table(rows: &[Value]) -> String {
+pub(super) fn table(rows: &[Value]) -> String {
     let text = |row: &Value, field: &str| row[field].as_str().unwrap_or_default().to_owned();
     let cells: Vec<[String; 5]> = rows
         .iter()
@@ -289,4 +310,4 @@ fn table(rows: &[Value]) -> String {
 /// How a refusal begins that says why, which is that it does not know the CA.
 const CERTAIN: &str = "distrusts our CA (alert unknown_ca";
 /// As far back as one looks for what a process did.
-const SESSIONS: u32 = 5000;
+pub(super) const SESSIONS: u32 = 5000;

@@ -194,6 +194,25 @@ pub fn assess(facts: &Facts) -> Verdict {
     verdict(Standing::Effective, reason, remedy.unwrap_or_default())
 }
 
+/// What is to be expected of a process whose workload is yet to be governed: it gets the CA then, except where somebody else lives in its mount
+/// namespace, which `shared` says.
+#[must_use]
+pub fn expect(mut facts: Facts, shared: Option<String>) -> Verdict {
+    facts.sees = shared.is_none();
+    facts.late = facts.sees;
+    let named = Kind::of(&facts.exe).named(&facts.environment);
+    facts.misled = named.map(|(variable, _)| variable).filter(|_| !facts.sees);
+    facts.left = shared;
+    let verdict = assess(&facts);
+    match verdict.standing {
+        Standing::Effective => Verdict {
+            reason: "the certificates it reads will have the CA".to_owned(),
+            ..verdict
+        },
+        _ => verdict,
+    }
+}
+
 /// One that has read no bundle without the CA, as far as that was seen.
 fn refusing(facts: &Facts, refused: &str, late: bool) -> (Standing, String, &'static str) {
     if late {

@@ -192,3 +192,33 @@ fn what_reads_its_roots_once_and_came_too_early_is_to_be_restarted() {
     });
     assert_eq!(read, Standing::Effective);
 }
+
+#[test]
+fn what_is_expected_is_as_if_the_ca_came_now() {
+    let alone = |exe: &str, change: fn(&mut Facts)| {
+        let mut facts = facts(exe);
+        facts.sees = false;
+        change(&mut facts);
+        expect(facts, None).standing
+    };
+    assert_eq!(alone("/usr/bin/python3", |_| {}), Standing::Effective);
+    assert_eq!(alone("/usr/bin/java", |_| {}), Standing::Restart);
+    assert_eq!(
+        alone("/app", |facts| facts.once = Some(GO)),
+        Standing::Restart
+    );
+    let own = |facts: &mut Facts| facts.compiled_in = true;
+    assert_eq!(alone("/app", own), Standing::Impossible);
+    // A variable of its own does not lead to a CA that is yet to be made.
+    let mut node = facts("/usr/bin/node");
+    let names = ("NODE_EXTRA_CA_CERTS".to_owned(), "/x".to_owned());
+    node.environment.extend([names]);
+    node.unit = Some("agent.service".to_owned());
+    let verdict = expect(node, Some("process 1 lives with it".to_owned()));
+    assert_eq!(verdict.standing, Standing::Shared);
+    assert!(
+        verdict
+            .remedy
+            .contains("tollgate trust unit agent.service --write")
+    );
+}

@@ -50,6 +50,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
                     what,
                     mode: Mode::Observe,
                     accept_uncontained: true,
+                    dry_run: false,
                     listen: Vec::new(),
                 },
             )
