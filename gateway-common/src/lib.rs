@@ -21,7 +21,7 @@ pub use record::Field;
 
 /// Version of everything in this crate that crosses the kernel boundary; part of the pin path, so that two versions never share
 /// a map.
-pub const ABI: u32 = 4;
+pub const ABI: u32 = 5;
 
 /// The oldest ABI whose maps have the records of this one, so that an upgrade takes them over as they are. A change of a record that
 /// is there raises it to that change's ABI; new maps and programs do not.

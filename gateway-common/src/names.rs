@@ -50,6 +50,8 @@ pub const CGROUPS: &str = "CGROUPS";
 pub const PATHS: &str = "PATHS";
 /// Cgroups that were tagged as they were made.
 pub const ARRIVALS: &str = "ARRIVALS";
+/// Programs that have begun in workloads.
+pub const BEGINNINGS: &str = "BEGINNINGS";
 /// Thread group to lineage.
 pub const LINEAGE: &str = "LINEAGE";
 /// Thread groups known to be free although they started after lineage was lost.
@@ -92,10 +94,10 @@ pub const COUNTERS: &str = "COUNTERS";
 pub const EVENTS: &str = "EVENTS";
 
 /// Every map, for pinning.
-pub const MAPS: [&str; 24] = [
-    FACTS, CGROUPS, PATHS, ARRIVALS, LINEAGE, FREE, SCOPES, LISTENERS, NAMESPACES, ORIGINS, ASKED,
-    ASKERS, MADE, ACCEPTED, FLOWS, CLAIMS, LIVE, COUNTERS, EVENTS, LISTENING, ADMITTED, OFFERS,
-    ENTRANTS, ENTRIES,
+pub const MAPS: [&str; 25] = [
+    FACTS, CGROUPS, PATHS, ARRIVALS, BEGINNINGS, LINEAGE, FREE, SCOPES, LISTENERS, NAMESPACES,
+    ORIGINS, ASKED, ASKERS, MADE, ACCEPTED, FLOWS, CLAIMS, LIVE, COUNTERS, EVENTS, LISTENING,
+    ADMITTED, OFFERS, ENTRANTS, ENTRIES,
 ];
 
 /// Global that says whether the kernel knows the socket above an MPTCP subflow, and the kernel function that shows it.

@@ -13,7 +13,7 @@ use crate::{
     cgroup,
     context::kernel,
     maps::{
-        CGROUP_SELF, FACTS, FREE, LINEAGE, SET_CGROUP, SIGNAL_LIVE, STATE_PARENT, TASK_CGROUPS,
+        BEGINNINGS, CGROUP_SELF, FACTS, FREE, LINEAGE, SET_CGROUP, SIGNAL_LIVE, STATE_PARENT, TASK_CGROUPS,
         TASK_SIGNAL, TASK_TGID, fact, tagged,
     },
     task,
@@ -78,11 +78,18 @@ pub fn join(cgroup: *const u8, moved: *const u8) {
     }
 }
 
-/// The current task runs another program: a chance to mark one that was deeper below its tag than `join` climbs.
+/// The current task runs another program: a chance to mark one that was deeper below its tag than `join` climbs. By now it has the mounts that it
+/// lives with, so user space hears of it.
 #[inline(always)]
 pub fn exec() {
-    if tagged() {
-        task::mark(task::tgid(), task::start(), task::cgroup());
+    if !tagged() {
+        return;
+    }
+    let tgid = task::tgid();
+    task::mark(tgid, task::start(), task::cgroup());
+    let workload = task::lineage(tgid).workload;
+    if workload != 0 {
+        let _ = BEGINNINGS.output::<u32>(workload, 0);
     }
 }
 

@@ -40,6 +40,10 @@ pub static SCRATCH: PerCpuArray<Words> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static ARRIVALS: RingBuf = RingBuf::with_byte_size(16 * 1024, 0);
 
+/// Workloads in which a program has begun, for user space, which gives it the CA. Full = it looks by itself a little later.
+#[map]
+pub static BEGINNINGS: RingBuf = RingBuf::with_byte_size(4 * 1024, 0);
+
 /// Thread group -> lineage. Written by fork, exec, exit and moves between cgroups, by a first governed call, and by user space when
 /// tagging. Allocated ahead, because an allocation in a burst of forks can fail; the loader sets its size. Full = the task is still
 /// governed by its cgroup, and [`slot::LOST`] says from when on a missing lineage proves nothing.

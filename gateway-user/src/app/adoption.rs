@@ -1,9 +1,10 @@
 //! Trust for what is tagged while it runs: containers and services with a mount namespace of their own get the workload's CA, and keep it.
 //!
-//! In: the tags, and the CAs of the keeper. Out: the published CAs, and mounts in those namespaces, made before a tag is in force or when a process is first seen in one, made
+//! In: the tags, and the CAs of the keeper. Out: the published CAs, and mounts in those namespaces, made before a tag is in force or when a program begins in one, made
 //! again when they have vanished, taken away when nobody there is governed any more. A namespace in which anybody else lives is left alone, the
 //! host's first of all. Where a CA is followed by the next, what was given, to launches too, is renewed in place.
 
+mod beginnings;
 mod cas;
 mod launched;
 mod openings;
@@ -17,7 +18,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::sync::OwnedMutexGuard;
-use tokio::time::{MissedTickBehavior, interval};
 
 use super::{UpError, launches};
 use crate::config::Paths;
@@ -26,6 +26,7 @@ use crate::keeper::Keeper;
 use crate::kernel::{Kernel, KernelError};
 use crate::trust::adopt::{self, Adopted, Target};
 
+use beginnings::changed;
 use cas::Given;
 pub(super) use cas::rotation;
 use launched::Launched;
@@ -102,16 +103,6 @@ impl Adoption {
             launched: Mutex::default(),
             openings: Openings::start(),
             turn: Arc::default(),
-        }
-    }
-
-    /// Looks every second until the task is shut down.
-    pub(super) async fn run(self: Arc<Self>) {
-        let mut ticks = interval(PERIOD);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            self.look_now().await;
         }
     }
 
@@ -221,7 +212,7 @@ impl Adoption {
                 }
             };
             // Launches bring their own, as of their beginning.
-            if let Some(who) = workload.name.strip_prefix("run:") {
+            if let Some(who) = workload.name.strip_prefix(LAUNCH) {
                 self.tend_launches(who, &cas);
                 let namespaces = adopt::namespaces(members).into_iter();
                 let namespaces = namespaces.take(MOST_NAMESPACES);
@@ -244,12 +235,25 @@ impl Adoption {
         Ok(())
     }
 
+    /// Takes away what an earlier daemon, killed or with another configuration, has left where nobody is governed now. All workloads are known by then.
+    pub(super) async fn sweep(self: Arc<Self>) {
+        self.look_now().await;
+        let turn = self.still().await;
+        let sweep = move || {
+            let _turn = turn;
+            let tended: BTreeSet<u64> = self.known().keys().copied().collect();
+            adopt::withdraw_everywhere(&source(&self.paths), &self.paths.run, &tended);
+        };
+        let swept = tokio::task::spawn_blocking(sweep).await;
+        if let Err(error) = swept {
+            tracing::warn!(%error, "CAs that an earlier daemon has left may stay");
+        }
+    }
+
     /// Takes the CA out of a namespace.
     fn let_go(&self, namespace: u64) {
-        let known = self.known().remove(&namespace);
-        let given = known.is_some_and(|known| matches!(known.state, State::Given(..)));
-        if given
-            && let Some(pid) = adopt::stranger(namespace, &BTreeSet::new())
+        self.known().remove(&namespace);
+        if let Some(pid) = adopt::stranger(namespace, &BTreeSet::new())
             && let Err(error) = adopt::withdraw(pid, &source(&self.paths))
         {
             tracing::warn!(%error, "a CA stays where nobody is governed any more");
@@ -274,8 +278,13 @@ impl Adoption {
                 programs = std::mem::take(seen);
                 Some(covered.clone())
             }
-            Some((State::Left(_, since), _)) if since.elapsed() < AGAIN => return,
-            _ => None,
+            Some((State::Left(_, since), seen)) => {
+                if since.elapsed() < AGAIN && !changed(namespace, pids, seen) {
+                    return;
+                }
+                None
+            }
+            None | Some((State::Given(..), _)) => None,
         };
         let given = match held {
             Some(covered) => Ok(covered),
@@ -292,6 +301,7 @@ impl Adoption {
                     pid,
                     "its mount namespace is not given the CA: {reason}"
                 );
+                changed(namespace, pids, &mut programs);
                 State::Left(reason, Instant::now())
             }
         };
@@ -313,12 +323,6 @@ impl Adoption {
         members: &BTreeSet<u32>,
     ) -> Result<Vec<PathBuf>, String> {
         let (source, ca) = (&*source(&self.paths), &cas.pem);
-        if let Some(stranger) = adopt::stranger(namespace, members) {
-            return Err(format!(
-                "process {stranger}, which is not governed as {}, lives in it too",
-                workload.name
-            ));
-        }
         let covered = adopt::covered(pid, source);
         if !covered.is_empty() {
             match adopt::renew(pid, ca, source) {
@@ -332,8 +336,15 @@ impl Adoption {
                 Err(error) => tracing::warn!(workload = workload.name, %error, "given anew"),
             }
         }
-        if adopt::trusts(pid, ca) {
+        if adopt::trusts(pid, ca) && (covered.is_empty() || adopt::is_whole(pid, &covered)) {
             return Ok(covered);
+        }
+        // Who came later, as an operator who looks around does, takes nothing away.
+        if let Some(stranger) = adopt::stranger(namespace, members) {
+            return Err(format!(
+                "process {stranger}, which is not governed as {}, lives in it too",
+                workload.name
+            ));
         }
         // What an earlier daemon has left, or its processes have changed.
         adopt::withdraw(pid, source).map_err(|error| error.to_string())?;
@@ -363,7 +374,7 @@ fn all_covered(workload: &Workload, adopted: Adopted) -> Vec<PathBuf> {
 
 /// Takes every CA of this instance out of every namespace.
 pub(super) fn withdraw_all(paths: &Paths) {
-    adopt::withdraw_everywhere(&source(paths));
+    adopt::withdraw_everywhere(&source(paths), &paths.run, &BTreeSet::new());
 }
 
 /// What the mounts of this instance are known by.
@@ -371,7 +382,8 @@ pub(super) fn source(paths: &Paths) -> String {
     format!("{}-trust", launches::name(paths))
 }
 
-const PERIOD: Duration = Duration::from_secs(1);
+/// How the names of launches begin.
+const LAUNCH: &str = "run:";
 /// Of one workload; marks are not without end. The rest is not watched for what is opened.
 const MOST_NAMESPACES: usize = 128;
 /// Who shares a namespace may leave it.

@@ -133,6 +133,7 @@ async fn govern(path: &Path, config: Config, parts: Parts) -> Result<(), UpError
     kernel.set_daemon(std::process::id())?;
     tracing::info!(containment = kernel.lsm().level(), lsm = %kernel.lsm(), "the kernel part is in force");
     let (events, arrivals) = (kernel.events()?, kernel.arrivals()?);
+    let beginnings = kernel.beginnings()?;
     let _ = answers.kernel.set(Arc::clone(&kernel));
     let _ = answers.flows.set(kernel.flows());
     let services = Tasks::default();
@@ -160,7 +161,7 @@ async fn govern(path: &Path, config: Config, parts: Parts) -> Result<(), UpError
         &config.paths,
     );
     let adoption = Arc::new(adoption);
-    services.spawn(Arc::clone(&adoption).run());
+    services.spawn(Arc::clone(&adoption).run(beginnings));
     let restored = Arc::<watch::Restored>::default();
     services.spawn(watch::watch(Arc::clone(&kernel), Arc::clone(&restored)));
     let fresh = saved.is_empty() && kernel.tags()?.is_empty();
@@ -181,6 +182,7 @@ async fn govern(path: &Path, config: Config, parts: Parts) -> Result<(), UpError
             return Err(error);
         }
     };
+    services.spawn(Arc::clone(&adoption).sweep());
     let daemon = Arc::new(Daemon {
         config,
         gateway,

@@ -1,9 +1,10 @@
-//! Refusals and new tagged cgroups as they happen.
+//! Refusals, new tagged cgroups and programs that begin as they happen.
 //!
 //! In: the kernel's rings. Out: typed records, in order. A full ring loses the record, never the refusal; how many were lost stands in the
 //! counter `event-lost`. A lost arrival is found again by whoever looks at the tags.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::SocketAddr,
     os::fd::{AsFd, OwnedFd},
@@ -94,6 +95,34 @@ impl Arrivals {
     }
 }
 
+/// Tells in which workloads programs have begun. There is one reader.
+pub struct Beginnings {
+    ring: Ring,
+    ready: AsyncFd<OwnedFd>,
+}
+
+impl Beginnings {
+    /// Needs a running tokio runtime.
+    pub(super) fn new(ring: Ring) -> io::Result<Self> {
+        let ready = sys::ready::readable(ring.as_fd().try_clone_to_owned()?)?;
+        Ok(Self { ring, ready })
+    }
+
+    /// The workloads of those that were not told of yet, at least one.
+    pub async fn next(&mut self) -> io::Result<BTreeSet<u32>> {
+        loop {
+            let mut begun = BTreeSet::new();
+            while let Some(item) = self.ring.next() {
+                begun.extend(<[u8; 4]>::try_from(&*item).map(u32::from_ne_bytes));
+            }
+            if !begun.is_empty() {
+                return Ok(begun);
+            }
+            self.ready.readable().await?.clear_ready();
+        }
+    }
+}
+
 impl Kernel {
     /// The stream of refusals, once. Needs a running tokio runtime.
     pub fn events(&self) -> Result<Refusals, KernelError> {
@@ -107,6 +136,14 @@ impl Kernel {
     pub fn arrivals(&self) -> Result<Arrivals, KernelError> {
         Arrivals::new(taken(&self.arrivals)?).map_err(|source| KernelError::Host {
             what: "the ring of new cgroups",
+            source,
+        })
+    }
+
+    /// Tells in which workloads programs have begun, once. Needs a running tokio runtime.
+    pub fn beginnings(&self) -> Result<Beginnings, KernelError> {
+        Beginnings::new(taken(&self.beginnings)?).map_err(|source| KernelError::Host {
+            what: "the ring of programs",
             source,
         })
     }

@@ -39,6 +39,7 @@ pub(super) struct Streams {
     pub(super) askers: Askers,
     pub(super) events: Ring,
     pub(super) arrivals: Ring,
+    pub(super) beginnings: Ring,
     pub(super) entries: Ring,
 }
 
@@ -71,6 +72,7 @@ impl Maps {
             askers: take(ebpf, names::ASKERS)?,
             events: take(ebpf, names::EVENTS)?,
             arrivals: take(ebpf, names::ARRIVALS)?,
+            beginnings: take(ebpf, names::BEGINNINGS)?,
             entries: take(ebpf, names::ENTRIES)?,
         };
         Ok((maps, streams))

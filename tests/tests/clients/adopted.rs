@@ -37,13 +37,13 @@ fn ask(agent: &mut Conversation) -> anyhow::Result<Value> {
     Ok(serde_json::from_str(&agent.ask()?)?)
 }
 
-fn all(what: impl Into<Value>) -> Value {
+pub(crate) fn all(what: impl Into<Value>) -> Value {
     let what = what.into();
     json!({"context": what, "pool": what, "fresh": what, "bundle": what})
 }
 
 /// Asks again until it says so.
-fn until(agent: &mut Conversation, wanted: &Value) -> anyhow::Result<()> {
+pub(crate) fn until(agent: &mut Conversation, wanted: &Value) -> anyhow::Result<()> {
     let started = Instant::now();
     loop {
         let told = ask(agent)?;

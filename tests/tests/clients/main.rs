@@ -18,6 +18,7 @@ mod grpc;
 mod held;
 mod imported;
 mod inside;
+mod leftover;
 mod lookups;
 mod masked;
 mod matrix;

@@ -10,6 +10,7 @@
 //! When it fails: [`AdoptError`]; clients refuse the gateway, and nothing passes.
 
 mod renew;
+mod scratch;
 mod view;
 
 use std::collections::BTreeSet;
@@ -19,13 +20,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
-use nix::libc;
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::{MntFlags, umount2};
 use nix::unistd::fchdir;
 use thiserror::Error;
 
@@ -37,6 +37,7 @@ use super::places::Places;
 use crate::sys::mounts;
 
 pub use renew::{renew, renew_launch};
+use scratch::Scratch;
 use view::Ours;
 pub(super) use view::{Mount, mounted};
 pub use view::{members, namespaces, stranger};
@@ -239,15 +240,34 @@ pub fn withdraw(pid: u32, source: &str) -> Result<usize, AdoptError> {
     undone.map_err(|source| AdoptError::Enter { pid, source })
 }
 
-/// Takes away what is in any namespace of this host.
-pub fn withdraw_everywhere(source: &str) {
-    for (_, pids) in view::namespaces(view::everybody()) {
+/// Takes away what is in any namespace of this host but these, and what a kill has left in the working folder.
+pub fn withdraw_everywhere(source: &str, work: &Path, but: &BTreeSet<u64>) {
+    // Where this process lives nothing is ever given; what is made there meanwhile is somebody's at work.
+    let own = view::namespace(std::process::id());
+    for (namespace, pids) in view::namespaces(view::everybody()) {
         if let Some(pid) = pids.first()
+            && !but.contains(&namespace)
+            && own != Some(namespace)
             && let Err(error) = withdraw(*pid, source)
         {
             tracing::warn!(%error, "a CA stays in a namespace, where nothing is signed with it any more");
         }
     }
+    scratch::tidy(work);
+}
+
+/// Whether all is covered that is covered in every namespace: a kill may have come in between.
+#[must_use]
+pub fn is_whole(pid: u32, covered: &[PathBuf]) -> bool {
+    let places = open_namespace(pid).and_then(|namespace| {
+        let found = mounts::within(namespace.as_fd(), || Places::find(Path::new("/")));
+        found.map_err(|source| AdoptError::Enter { pid, source })
+    });
+    places.is_ok_and(|places| {
+        let beside = places.bundles.iter().filter(|path| !places.covers(path));
+        let mut all = places.directories.iter().chain(beside);
+        all.all(|path| covered.contains(path))
+    })
 }
 
 /// Does this process see all of these CAs where OpenSSL looks them up?
@@ -354,44 +374,3 @@ fn invocation(pid: u32) -> (Vec<OsString>, Variables) {
     let variables = parts("environ").into_iter().filter_map(pair).collect();
     (words, variables)
 }
-
-/// A tmpfs in the caller's namespace, where parts of it are cloned from; what was cloned outlives it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(work: &Path, source: &str) -> Result<Self, AdoptError> {
-        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let path = work.join(format!("trust-{}-{number}", std::process::id()));
-        fs::create_dir_all(&path).map_err(files::failed("create", &path))?;
-        let failed = |source| AdoptError::Tmpfs {
-            path: path.clone(),
-            source,
-        };
-        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-        mount(Some(source), &path, Some("tmpfs"), flags, Some(TMPFS)).map_err(failed)?;
-        let scratch = Self(path.clone());
-        let none = None::<&str>;
-        mount(none, &path, none, MsFlags::MS_PRIVATE, none).map_err(failed)?;
-        Ok(scratch)
-    }
-
-    fn folder(&self) -> Result<File, FileError> {
-        let opened = File::options()
-            .read(true)
-            .custom_flags(libc::O_DIRECTORY)
-            .open(&self.0);
-        opened.map_err(files::failed("open", &self.0))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = umount2(&self.0, MntFlags::MNT_DETACH);
-        let _ = fs::remove_dir(&self.0);
-    }
-}
-
-static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-
-/// Everyone may read; the size is far above any certificates and bounds what a root workload can put there.
-const TMPFS: &str = "mode=0755,size=64m";
