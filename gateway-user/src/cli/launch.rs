@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Common, Failure, run as child};
+use super::{Common, Failure, out, run as child};
 use crate::config::{Mode, Offer};
 use crate::control::{Network, Request, RunGrant, call_held, call_passing};
 use crate::sys::namespace;
@@ -106,7 +106,8 @@ pub(super) fn run(common: &Common, flags: Run) -> Result<ExitCode, Failure> {
             tracing::debug!(%error, "which bundles it opens is not told");
         }
     };
-    let launched = launch(plan, watched);
+    let told = |text: &str| out::complain(text);
+    let launched = launch(plan, told, watched);
     // The daemon gives the cgroup back when this connection closes, however this process ends.
     drop(launch_connection);
     launched.map(ExitCode::from).map_err(|error| Failure {

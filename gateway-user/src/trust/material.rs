@@ -5,8 +5,6 @@
 
 use std::path::{Path, PathBuf};
 
-use tracing::warn;
-
 use super::anchor::{self, Anchor};
 use super::files::{self, FileError};
 use super::places::Places;
@@ -26,6 +24,8 @@ pub(super) struct Material<'a> {
     now_ms: u64,
     dir: PathBuf,
     pub(super) binds: Vec<Bind>,
+    /// Keystores that stay as they are.
+    pub(super) left: Vec<(PathBuf, jks::KeystoreError)>,
 }
 
 impl<'a> Material<'a> {
@@ -36,6 +36,7 @@ impl<'a> Material<'a> {
             now_ms,
             dir,
             binds: Vec::new(),
+            left: Vec::new(),
         }
     }
 
@@ -84,7 +85,7 @@ impl<'a> Material<'a> {
         match content {
             Ok(content) => self.put(original, &content),
             Err(error) => {
-                warn!(keystore = %original.display(), %error, "Java programs that use this keystore will not trust the gateway");
+                self.left.push((original.to_owned(), error));
                 Ok(())
             }
         }

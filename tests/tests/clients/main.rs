@@ -22,6 +22,7 @@ mod leftover;
 mod lookups;
 mod masked;
 mod matrix;
+mod named;
 mod opened;
 mod outside;
 mod packages;

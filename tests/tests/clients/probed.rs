@@ -44,6 +44,7 @@ fn launched(
             substitute: false,
         },
         |_| {},
+        |_| {},
     );
     assert_eq!(trace.exists(), launched.is_ok(), "{launched:?}");
     Ok(launched)

@@ -9,17 +9,15 @@
 //!
 //! When it fails: [`AdoptError`]; clients refuse the gateway, and nothing passes.
 
+mod program;
 mod renew;
 mod scratch;
 mod view;
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::fs::{self, File};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -32,10 +30,12 @@ use thiserror::Error;
 use super::anchor::{Anchor, AnchorError};
 use super::files::{self, FileError};
 use super::material::{Bind, Material};
-use super::packages::{self, Variables};
+use super::packages;
 use super::places::Places;
 use crate::sys::mounts;
 
+pub use program::program;
+use program::{Invocation, invocation};
 pub use renew::{renew, renew_launch};
 use scratch::Scratch;
 use view::Ours;
@@ -112,9 +112,9 @@ pub fn adopt(
     work: &Path,
     source: &str,
 ) -> Result<Adopted, AdoptError> {
-    let (words, variables) = invocation(target.pid);
+    let invocation = invocation(target.pid);
     put(target.pid, ca_pem, work, source, |anchors| {
-        copies(anchors, target.root, &words, &variables)
+        copies(anchors, target.root, &invocation)
     })
 }
 
@@ -168,21 +168,9 @@ pub fn extend(
         for keystore in &keystores {
             skipped(keystore, material.keystore(keystore));
         }
+        left(&material);
         Ok(material.binds)
     })
-}
-
-/// What tells a program that runs from another: its executable and its words.
-#[must_use]
-pub fn program(pid: u32) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    fs::read_link(format!("/proc/{pid}/exe"))
-        .ok()
-        .hash(&mut hasher);
-    fs::read(format!("/proc/{pid}/cmdline"))
-        .ok()
-        .hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Mounts copies over their originals. `copies` makes them in the namespace of `pid`, in the working folder.
@@ -319,8 +307,7 @@ fn open_namespace(pid: u32) -> Result<OwnedFd, AdoptError> {
 fn copies(
     anchors: &[Anchor],
     root: &Path,
-    words: &[OsString],
-    variables: &Variables,
+    (words, variables): &Invocation,
 ) -> Result<Vec<Bind>, AdoptError> {
     let places = Places::find(root);
     if places.directories.is_empty() {
@@ -340,37 +327,18 @@ fn copies(
             material.keystore(keystore)?;
         }
     }
+    left(&material);
     Ok(material.binds)
+}
+
+fn left(material: &Material<'_>) {
+    for (path, error) in &material.left {
+        tracing::warn!(keystore = %path.display(), %error, "Java programs that use this keystore will not trust the gateway");
+    }
 }
 
 /// For entries of keystores.
 fn now_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default().as_millis() as u64
-}
-
-/// The words and the environment of a process, and its executable as one word more, the first.
-fn invocation(pid: u32) -> (Vec<OsString>, Variables) {
-    let parts = |name: &str| -> Vec<OsString> {
-        let content = fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
-        let parts = content.split(|byte| *byte == 0);
-        parts
-            .filter(|part| !part.is_empty())
-            .map(|part| OsString::from_vec(part.to_vec()))
-            .collect()
-    };
-    let exe = fs::read_link(format!("/proc/{pid}/exe"));
-    let exe = exe.into_iter().map(OsString::from);
-    let words = exe.chain(parts("cmdline")).collect();
-    let pair = |text: OsString| {
-        let bytes = text.into_vec();
-        let at = bytes.iter().position(|byte| *byte == b'=')?;
-        let (name, value) = bytes.split_at(at);
-        Some((
-            OsString::from_vec(name.to_vec()),
-            OsString::from_vec(value[1..].to_vec()),
-        ))
-    };
-    let variables = parts("environ").into_iter().filter_map(pair).collect();
-    (words, variables)
 }

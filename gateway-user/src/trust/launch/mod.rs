@@ -25,14 +25,13 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::SigSet;
 use nix::unistd::{Gid, Pid, Uid};
-use tracing::warn;
 
 pub use self::error::LaunchError;
 use self::error::describe;
 pub(super) use self::view::MOUNTS;
 use super::access::{Ids, Right, RunAs};
 use super::anchor::Anchor;
-use super::environment;
+use super::environment::{self, Prior};
 use super::files;
 use super::material::Material;
 use super::packages::{self, Variables};
@@ -72,10 +71,15 @@ pub struct Launch {
 
 /// Runs the command to its end and returns its exit code, or 128 and the number of the signal that ended it.
 ///
-/// `ready` is called, outside, with the launch's mount namespace before anything runs there.
+/// `told` is what the caller is to know that keeps the command from nothing; `ready` is called, outside, with the launch's mount namespace before
+/// anything runs there.
 ///
 /// Signals are held back in the calling thread only: it should be the only one of its process.
-pub fn launch(launch: Launch, ready: impl FnOnce(BorrowedFd<'_>)) -> Result<u8, LaunchError> {
+pub fn launch(
+    launch: Launch,
+    told: fn(&str),
+    ready: impl FnOnce(BorrowedFd<'_>),
+) -> Result<u8, LaunchError> {
     let signals = Signals::hold().map_err(LaunchError::Wait)?;
     let (made, namespace) = mpsc::sync_channel(1);
     let (go, gone) = mpsc::sync_channel(1);
@@ -87,7 +91,7 @@ pub fn launch(launch: Launch, ready: impl FnOnce(BorrowedFd<'_>)) -> Result<u8, 
         }
     };
     let (child, init) = thread::scope(|scope| {
-        let started = scope.spawn(move || start(launch, mask, entered));
+        let started = scope.spawn(move || start(launch, mask, told, entered));
         if let Ok(namespace) = namespace.recv() {
             ready(namespace.as_fd());
         }
@@ -105,6 +109,7 @@ pub fn launch(launch: Launch, ready: impl FnOnce(BorrowedFd<'_>)) -> Result<u8, 
 fn start(
     launch: Launch,
     mask: SigSet,
+    told: fn(&str),
     entered: impl FnOnce(OwnedFd),
 ) -> Result<(Child, Init), LaunchError> {
     let program = launch.command.first().ok_or(LaunchError::NoCommand)?;
@@ -115,6 +120,9 @@ fn start(
     // Its path is looked up again in the new view: a folder that is held open leads to what is hidden.
     let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
 
+    let hidden = view::hidden(&launch.hide);
+    let prior = Prior::read(&launch.environment, &launch.untouched, &hidden);
+    prior.untold().iter().for_each(|text| told(text));
     let outside = sockets::bound();
     view::enter(&launch.scratch, &ids)?;
     // Later its /proc is that of other processes.
@@ -123,7 +131,7 @@ fn start(
         LaunchError::Namespace(Errno::from_raw(error.raw_os_error().unwrap_or_default()))
     })?;
     check_reachable(&launch.scratch, &ids, launch.user.as_ref())?;
-    let (trust, expected) = give_trust(&anchors, &launch, &ids)?;
+    let (trust, expected) = give_trust(&anchors, &launch, &prior, &ids, told)?;
     view::hide(&launch.hide, &launch.scratch)?;
     if let Some(network) = &launch.network {
         setns(network, CloneFlags::CLONE_NEWNET).map_err(LaunchError::Namespace)?;
@@ -208,12 +216,18 @@ fn check_reachable(scratch: &Path, ids: &Ids, user: Option<&RunAs>) -> Result<()
 type Given = (Vec<(OsString, OsString)>, Vec<Expected>);
 
 /// Writes all copies, then binds them, then returns the variables.
-fn give_trust(anchors: &[Anchor], launch: &Launch, ids: &Ids) -> Result<Given, LaunchError> {
+fn give_trust(
+    anchors: &[Anchor],
+    launch: &Launch,
+    prior: &Prior,
+    ids: &Ids,
+    told: fn(&str),
+) -> Result<Given, LaunchError> {
     let before = &launch.environment;
     let places = Places::find(Path::new("/"));
     if places.directories.is_empty() {
-        warn!(
-            "no certificate directory of a known distribution: clients that ignore variables will not trust the gateway"
+        told(
+            "no certificate directory of a known distribution: clients that ignore variables will not trust the gateway",
         );
     }
     let bundles = packages::bundles(&launch.command, before);
@@ -222,7 +236,7 @@ fn give_trust(anchors: &[Anchor], launch: &Launch, ids: &Ids) -> Result<Given, L
         host.extend(files::read(bundle)?);
         host.push(b'\n');
     }
-    let mut variables = environment::derive(before, anchors, &host, &launch.scratch)?;
+    let mut variables = environment::derive(prior, anchors, &host, &launch.scratch)?;
     variables.retain(|(name, _)| !launch.untouched.iter().any(|kept| name == kept.as_str()));
 
     let now = SystemTime::now()
@@ -241,6 +255,12 @@ fn give_trust(anchors: &[Anchor], launch: &Launch, ids: &Ids) -> Result<Given, L
     let lasting = |path: &&PathBuf| !packages::packaged(path, ids);
     for keystore in stores.iter().filter(alone).filter(lasting) {
         material.keystore(keystore)?;
+    }
+    for (path, error) in &material.left {
+        told(&format!(
+            "{}: {error}; Java programs that use this keystore will not trust the gateway",
+            path.display()
+        ));
     }
     for made in &material.binds {
         view::bind(&made.copy, &made.original)?;

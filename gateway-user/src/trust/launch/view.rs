@@ -41,6 +41,15 @@ pub(super) fn enter(scratch: &Path, ids: &Ids) -> Result<(), LaunchError> {
     Ok(files::directory(scratch)?)
 }
 
+/// Folders of the caller's that a launch does not see, beside those that are hidden on purpose.
+pub(super) fn hidden(on_purpose: &[PathBuf]) -> Vec<PathBuf> {
+    let renewed = ["/run", "/var/run", "/dev/shm"].map(PathBuf::from);
+    let hidden = renewed.iter().chain(on_purpose);
+    hidden
+        .filter_map(|folder| fs::canonicalize(folder).ok())
+        .collect()
+}
+
 /// Puts something empty over each path that exists.
 pub(super) fn hide(paths: &[PathBuf], scratch: &Path) -> Result<(), LaunchError> {
     let directory = scratch.join("empty");

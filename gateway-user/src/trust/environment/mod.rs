@@ -4,22 +4,22 @@
 //! plus the CA: a company's CA stays trusted. `NODE_OPTIONS` is never set (an option that one Node knows stops another from
 //! starting), nor `PGSSLROOTCERT` (it turns `sslmode=require` into a verification that was not asked for).
 
-use std::ffi::{OsStr, OsString};
-use std::fs;
+mod prior;
+
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use tracing::warn;
-
+pub(super) use self::prior::Prior;
+use self::prior::{Named, Part};
 use super::anchor::{self, Anchor};
 use super::files::{self, FileError};
 use super::material::add_hashed;
-use super::packages::Variables;
 use super::pem;
 
 /// Writes the files below `dir` and returns the variables that name them. `host` is a bundle with everything the host and the
 /// packages found trust, without the CA.
 pub(super) fn derive(
-    before: &Variables,
+    prior: &Prior,
     anchors: &[Anchor],
     host: &[u8],
     dir: &Path,
@@ -32,67 +32,73 @@ pub(super) fn derive(
     files::write(&alone, cas)?;
 
     let mut variables = Vec::new();
-    for (names, otherwise) in [(REPLACING, &union), (ADDING, &alone)] {
+    for (names, otherwise) in [(REPLACING, &union), (ADDING, &alone), (WHERE_SET, &union)] {
         for name in names {
-            let derived = match named(before, name) {
-                Some(path) => with_prior(name, &path, anchors, dir)?,
-                None => None,
+            let value = match prior.named.get(name) {
+                Some(Ok(named)) => with_prior(name, named, anchors, dir)?,
+                None if names == WHERE_SET => continue,
+                Some(Err(_)) | None => otherwise.clone(),
             };
-            variables.push((
-                name.into(),
-                derived.unwrap_or_else(|| otherwise.clone()).into(),
-            ));
+            variables.push((name.into(), value.into()));
         }
     }
-    if let Some(mut directories) = before
-        .get(OsStr::new(DIRECTORIES))
-        .filter(|value| !value.is_empty())
-        .cloned()
-    {
-        let hashed = dir.join("hashed");
-        files::directory(&hashed)?;
-        add_hashed(&hashed, anchors)?;
-        directories.push(":");
-        directories.push(hashed);
-        variables.push((DIRECTORIES.into(), directories));
+    if !prior.directories.is_empty() {
+        variables.push((DIRECTORIES.into(), directories(prior, anchors, dir)?));
     }
-    if named(before, SYSTEM.0).is_none() {
+    if !prior.system {
         variables.push((SYSTEM.0.into(), SYSTEM.1.into()));
     }
     Ok(variables)
 }
 
-/// What the variable names; empty is unset.
-fn named(before: &Variables, name: &str) -> Option<PathBuf> {
-    before
-        .get(OsStr::new(name))
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
-}
-
-/// A copy of what `name` named, with the CA: a bundle, or a directory of certificates. Nothing where it named neither.
+/// A copy of what `name` named, with the CA.
 fn with_prior(
     name: &str,
-    prior: &Path,
+    named: &Named,
     anchors: &[Anchor],
     dir: &Path,
-) -> Result<Option<PathBuf>, FileError> {
+) -> Result<PathBuf, FileError> {
     let copy = dir.join(name);
-    if prior.is_dir() {
-        copy_certificates(prior, &copy)?;
-        add_hashed(&copy, anchors)?;
-        return Ok(Some(copy));
+    match named {
+        Named::Folder(certificates) => {
+            write_folder(certificates, &copy)?;
+            add_hashed(&copy, anchors)?;
+        }
+        Named::Bundle(content) => {
+            let cas = anchor::bundle(anchors);
+            files::write(&copy, pem::union(&[content, &cas]))?;
+        }
     }
-    let content = files::read(prior)
-        .ok()
-        .filter(|content| pem::is_bundle(content));
-    let Some(content) = content else {
-        warn!(variable = name, path = %prior.display(), "no certificates there: the host's are used instead");
-        return Ok(None);
-    };
-    let cas = anchor::bundle(anchors);
-    files::write(&copy, pem::union(&[&content, cas.as_bytes()]))?;
-    Ok(Some(copy))
+    Ok(copy)
+}
+
+/// The list as it was, with copies of those that the command will not see, and one directory more.
+fn directories(prior: &Prior, anchors: &[Anchor], dir: &Path) -> Result<OsString, FileError> {
+    let mut list = OsString::new();
+    for (number, part) in prior.directories.iter().enumerate() {
+        match part {
+            Part::Stays(path) => list.push(path),
+            Part::Copied(certificates) => {
+                let copy = dir.join(format!("{DIRECTORIES}-{number}"));
+                write_folder(certificates, &copy)?;
+                list.push(copy);
+            }
+        }
+        list.push(":");
+    }
+    let hashed = dir.join("hashed");
+    files::directory(&hashed)?;
+    add_hashed(&hashed, anchors)?;
+    list.push(hashed);
+    Ok(list)
+}
+
+fn write_folder(certificates: &[(OsString, String)], to: &Path) -> Result<(), FileError> {
+    files::directory(to)?;
+    for (name, content) in certificates {
+        files::write(&to.join(name), content)?;
+    }
+    Ok(())
 }
 
 /// Variables for clients that read no system store, as `NAME=VALUE`; each names `bundle`, a file that is there without Tollgate too.
@@ -102,19 +108,6 @@ pub fn naming(bundle: &str) -> impl Iterator<Item = String> {
     names
         .map(move |name| format!("{name}={bundle}"))
         .chain([format!("{name}={value}")])
-}
-
-/// The certificates of each file, under the same names. All users may read the copy, so nothing else is taken along.
-fn copy_certificates(from: &Path, to: &Path) -> Result<(), FileError> {
-    files::directory(to)?;
-    for entry in fs::read_dir(from).map_err(files::failed("list", from))? {
-        let name = entry.map_err(files::failed("list", from))?.file_name();
-        let certificates = files::read(&from.join(&name)).map(|content| pem::union(&[content]));
-        if let Some(certificates) = certificates.ok().filter(|text| !text.is_empty()) {
-            files::write(&to.join(name), certificates)?;
-        }
-    }
-    Ok(())
 }
 
 /// The CAs and nothing else.
@@ -136,6 +129,27 @@ const REPLACING: &[&str] = &[
 /// The client reads this file besides what is compiled in.
 const ADDING: &[&str] = &["NODE_EXTRA_CA_CERTS", "DENO_CERT"];
 
+/// The client reads this file, or folder, and no other where it is set. Unset, it reads what one of those above names, or the system's.
+const WHERE_SET: &[&str] = &[
+    "npm_config_cafile",
+    "NPM_CONFIG_CAFILE",
+    "YARN_CAFILE",
+    "YARN_CA_FILE_PATH",
+    "YARN_HTTPS_CA_FILE_PATH",
+    "NIX_SSL_CERT_FILE",
+    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
+    "CODEX_CA_CERTIFICATE",
+    "WEBSOCKET_CLIENT_CA_BUNDLE",
+    "PERL_LWP_SSL_CA_FILE",
+    "PERL_LWP_SSL_CA_PATH",
+    "HTTPS_CA_FILE",
+    "HTTPS_CA_DIR",
+    "BUNDLE_SSL_CA_CERT",
+    "COMPOSER_CAFILE",
+    "HEX_CACERTS_PATH",
+    "VAULT_CACERT",
+];
+
 /// Changed only where it is set: the host's own directory has the CA already.
 const DIRECTORIES: &str = "SSL_CERT_DIR";
 
@@ -145,13 +159,20 @@ const SYSTEM: (&str, &str) = ("UV_SYSTEM_CERTS", "1");
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::super::packages::Variables;
     use super::*;
+    use std::ffi::OsStr;
+    use std::fs;
 
     const HOST: &str = "-----BEGIN CERTIFICATE-----\nSE9TVA==\n-----END CERTIFICATE-----\n";
     const OWN: &str = "-----BEGIN CERTIFICATE-----\nT1dO\n-----END CERTIFICATE-----\n";
     const CA: &str = "-----BEGIN CERTIFICATE-----\nQ0E=\n-----END CERTIFICATE-----\n";
 
     fn derived(before: &[(&str, &Path)], dir: &Path) -> Variables {
+        hidden(before, dir, &[])
+    }
+
+    fn hidden(before: &[(&str, &Path)], dir: &Path, hidden: &[PathBuf]) -> Variables {
         let anchor = Anchor {
             pem: CA.into(),
             der: b"CA".to_vec(),
@@ -161,7 +182,8 @@ mod tests {
             .iter()
             .map(|(name, path)| ((*name).into(), path.as_os_str().to_owned()))
             .collect();
-        derive(&before, &[anchor], HOST.as_bytes(), dir)
+        let prior = Prior::read(&before, &[], hidden);
+        derive(&prior, &[anchor], HOST.as_bytes(), dir)
             .unwrap()
             .into_iter()
             .collect()
@@ -253,5 +275,37 @@ mod tests {
         );
         assert_eq!(content(&variables, "CURL_CA_BUNDLE"), format!("{HOST}{CA}"));
         assert_eq!(content(&variables, "PIP_CERT"), format!("{HOST}{CA}"));
+    }
+
+    #[test]
+    fn those_of_single_programs_are_derived_where_they_are_set() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("own.pem");
+        fs::write(&own, OWN).unwrap();
+        for name in WHERE_SET {
+            let dir = dir.path().join(name);
+            let variables = derived(&[(name, &own)], &dir);
+            assert_eq!(content(&variables, name), format!("{OWN}{CA}"), "{name}");
+            let variables = derived(&[(name, Path::new("/missing"))], &dir);
+            assert_eq!(content(&variables, name), format!("{HOST}{CA}"), "{name}");
+        }
+    }
+
+    #[test]
+    fn directories_that_the_command_will_not_see_are_copied_in_their_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("own");
+        fs::create_dir(&own).unwrap();
+        fs::write(own.join("11223344.0"), OWN).unwrap();
+        let list = format!("/a:{}:/b", own.display());
+        let to = dir.path().join("t");
+        let before = [("SSL_CERT_DIR", Path::new(&list))];
+        let variables = hidden(&before, &to, &[dir.path().to_owned()]);
+        let list = variables[OsStr::new("SSL_CERT_DIR")].to_str().unwrap();
+        let parts: Vec<&str> = list.split(':').collect();
+        assert!(matches!(parts[..], ["/a", _, "/b", _]), "{list}");
+        let copy = Path::new(parts[1]);
+        assert!(copy.starts_with(&to), "{list}");
+        assert_eq!(fs::read_to_string(copy.join("11223344.0")).unwrap(), OWN);
     }
 }
