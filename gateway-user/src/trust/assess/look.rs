@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::libc;
 
-use super::super::{adopt, files, pem};
+use super::super::{adopt, environment, files, pem};
 use super::{Facts, GO, GRPC, Kind};
 
 /// What /proc shows of a process; nothing where it has ended. Of each CA, in PEM: from when on it signs, if that is yet to come.
@@ -26,7 +26,8 @@ pub fn look(pid: u32, cas: &[(String, Option<String>)]) -> Option<Facts> {
     let began = began(pid)?;
     let came = |pem: &str| adopt::came(pid, pem);
     let signing = cas.iter().find(|(_, from)| from.is_none());
-    let signing = signing.and_then(|(pem, _)| came(pem));
+    let signing_pem = signing.map(|(pem, _)| pem.as_str());
+    let signing = signing_pem.and_then(came);
     let mut coming = cas
         .iter()
         .filter_map(|(pem, from)| Some((pem, from.clone()?)));
@@ -42,10 +43,10 @@ pub fn look(pid: u32, cas: &[(String, Option<String>)]) -> Option<Facts> {
             false => maps_grpc(pid).then_some(GRPC),
         },
         unit: unit(pid),
-        misled: cas
-            .iter()
-            .find(|(_, from)| from.is_none())
-            .and_then(|(pem, _)| misled(pid, Kind::of(&exe), &environment, pem)),
+        misled: signing_pem.and_then(|pem| misled(pid, Kind::of(&exe), &environment, pem)),
+        named: signing_pem
+            .map(|pem| named(pid, Kind::of(&exe), &environment, pem))
+            .unwrap_or_default(),
         environment,
         exe,
         ..Facts::default()
@@ -60,16 +61,34 @@ fn misled(
     ca: &str,
 ) -> Option<&'static str> {
     let (variable, file) = kind.named(environment)?;
+    (has(pid, file, ca) != Some(true)).then_some(variable)
+}
+
+/// The variables that lead a program of this kind to certificates without this CA, where it reads them.
+fn named(
+    pid: u32,
+    kind: Kind,
+    environment: &HashMap<String, String>,
+    ca: &str,
+) -> Vec<&'static str> {
+    let names = environment::replacing().filter(|name| kind.reads(name));
+    let lacks = |name: &&'static str| {
+        let file = environment.get(*name).filter(|file| !file.is_empty());
+        file.and_then(|file| has(pid, file, ca)) == Some(false)
+    };
+    names.filter(lacks).collect()
+}
+
+/// Whether a file of certificates, as the process sees it, has this CA; nothing where it is none.
+fn has(pid: u32, file: &str, ca: &str) -> Option<bool> {
     let view = match Path::new(file).strip_prefix("/") {
         Ok(file) => Path::new("root").join(file),
         Err(_) => Path::new("cwd").join(file),
     };
-    let content = files::read(&Path::new("/proc").join(pid.to_string()).join(view));
-    let certificates = pem::each(&content.unwrap_or_default());
-    let has = pem::each(ca.as_bytes())
-        .iter()
-        .all(|ca| certificates.contains(ca));
-    (!has).then_some(variable)
+    let content = files::read(&Path::new("/proc").join(pid.to_string()).join(view)).ok()?;
+    let certificates = pem::each(&content);
+    let mut cas = pem::each(ca.as_bytes()).into_iter();
+    (!certificates.is_empty()).then(|| cas.all(|ca| certificates.contains(&ca)))
 }
 
 /// When a process began, in milliseconds since 1970, to about ten of them.
@@ -174,5 +193,34 @@ mod tests {
         let holds = Holds::of(file.path());
         assert!(!holds.roots && holds.go);
         assert!(!Holds::of(Path::new("/bin/true")).roots);
+    }
+
+    #[test]
+    fn a_variable_leads_to_a_file_without_the_ca_only_where_that_has_certificates() {
+        const CA: &str = "-----BEGIN CERTIFICATE-----\nQ0E=\n-----END CERTIFICATE-----\n";
+        const OWN: &str = "-----BEGIN CERTIFICATE-----\nT1dO\n-----END CERTIFICATE-----\n";
+        let Ok(dir) = tempfile::tempdir() else {
+            panic!("no folder");
+        };
+        let file = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            assert!(fs::write(&path, text).is_ok());
+            path.display().to_string()
+        };
+        let own = file("own.pem", OWN);
+        let environment = HashMap::from([
+            ("npm_config_cafile".to_owned(), own.clone()),
+            ("SSL_CERT_FILE".to_owned(), own),
+            (
+                "PIP_CERT".to_owned(),
+                file("both.pem", &(OWN.to_owned() + CA)),
+            ),
+            ("CURL_CA_BUNDLE".to_owned(), file("none.pem", "nothing")),
+            ("GIT_SSL_CAINFO".to_owned(), "/missing".to_owned()),
+        ]);
+        let named = |kind| named(std::process::id(), kind, &environment, CA);
+        assert_eq!(named(Kind::Node), ["npm_config_cafile"]);
+        assert_eq!(named(Kind::Other), ["SSL_CERT_FILE"]);
+        assert!(named(Kind::Java).is_empty());
     }
 }

@@ -30,6 +30,8 @@ pub struct Facts {
     pub once: Option<&'static str>,
     /// A variable that leads it to certificates without the CA.
     pub misled: Option<&'static str>,
+    /// Variables that lead programs of its kind to certificates without the CA, where they read them.
+    pub named: Vec<&'static str>,
     /// The bundles that it was seen to open, the last one last.
     pub opened: Vec<Seen>,
     /// Whether these are all, as far as it can be seen: each mount was watched since its program began, and nothing was lost.
@@ -162,6 +164,13 @@ pub fn assess(facts: &Facts) -> Verdict {
             bundle: Some(seen.path.clone()),
             ..verdict(standing, &reason, remedy.to_owned())
         };
+    }
+    if let Some(refused) = facts.refused.as_ref().filter(|_| !facts.named.is_empty()) {
+        let reason = format!(
+            "{refused}; the file that {} names does not have the CA",
+            facts.named.join(" or ")
+        );
+        return verdict(Standing::Refuses, &reason, NAMED.to_owned());
     }
     if facts.compiled_in && kind == Kind::Other {
         return verdict(Standing::Impossible, COMPILED_IN, SPLICE.to_owned());
@@ -354,6 +363,17 @@ impl Kind {
         self != Self::Other && self != Self::Java && self.lacks(environment).is_none()
     }
 
+    /// Whether programs of this kind read what a variable names that stands for all their roots.
+    fn reads(self, variable: &str) -> bool {
+        let of_node = ["npm_", "NPM_", "YARN_"];
+        let of_node = of_node.iter().any(|prefix| variable.starts_with(prefix));
+        match self {
+            Self::Node => of_node,
+            Self::Other => !of_node,
+            Self::Deno | Self::Java => false,
+        }
+    }
+
     /// It reads its roots when it begins, or once.
     fn reads_once(self) -> bool {
         self != Self::Other
@@ -369,6 +389,8 @@ impl Kind {
 pub(super) const GO: &str = "Go";
 /// Of one that has the gRPC library in it.
 pub(super) const GRPC: &str = "gRPC";
+/// What helps one whose variable names a file of its own.
+const NAMED: &str = "set the variable before `tollgate run`, which adds the CA to what it names, or let it name the system's bundle";
 /// Why it never trusts.
 pub const COMPILED_IN: &str =
     "its roots are compiled in, and no variable is known that adds to them";

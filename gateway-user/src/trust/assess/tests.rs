@@ -222,3 +222,23 @@ fn what_is_expected_is_as_if_the_ca_came_now() {
             .contains("tollgate trust unit agent.service --write")
     );
 }
+
+#[test]
+fn a_variable_that_names_a_file_without_the_ca_is_told() {
+    let mut npm = facts("/usr/bin/node");
+    let set = ("NODE_EXTRA_CA_CERTS".into(), "/run/tollgate/ca.pem".into());
+    npm.environment.extend([set]);
+    npm.named = vec!["npm_config_cafile"];
+    assert_eq!(assess(&npm).standing, Standing::Effective);
+    npm.refused = Some("a.test: the client distrusts our CA (alert unknown_ca)".into());
+    let verdict = assess(&npm);
+    assert_eq!(verdict.standing, Standing::Refuses);
+    assert!(
+        verdict
+            .reason
+            .ends_with("the file that npm_config_cafile names does not have the CA")
+    );
+    assert!(verdict.remedy.contains("before `tollgate run`"));
+    assert!(Kind::Node.reads("npm_config_cafile") && !Kind::Node.reads("SSL_CERT_FILE"));
+    assert!(Kind::Other.reads("SSL_CERT_FILE") && !Kind::Other.reads("npm_config_cafile"));
+}

@@ -101,6 +101,11 @@ fn write_folder(certificates: &[(OsString, String)], to: &Path) -> Result<(), Fi
     Ok(())
 }
 
+/// The variables by which a client reads a file and no other.
+pub(super) fn replacing() -> impl Iterator<Item = &'static str> {
+    REPLACING.iter().chain(WHERE_SET).copied()
+}
+
 /// Variables for clients that read no system store, as `NAME=VALUE`; each names `bundle`, a file that is there without Tollgate too.
 pub fn naming(bundle: &str) -> impl Iterator<Item = String> {
     let names = [REPLACING, ADDING].concat().into_iter();
