@@ -29,6 +29,11 @@ pub(super) fn is_bundle(bundle: &[u8]) -> bool {
     !blocks(&String::from_utf8_lossy(bundle)).is_empty()
 }
 
+/// Whether a private key is beside what it holds.
+pub(super) fn has_key(bundle: &[u8]) -> bool {
+    String::from_utf8_lossy(bundle).contains("PRIVATE KEY-----")
+}
+
 struct Block {
     label: String,
     /// The base64 text without line breaks.

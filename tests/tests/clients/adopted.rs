@@ -33,7 +33,7 @@ pub(crate) fn start(
     Conversation::start(command.args(before).args(program))
 }
 
-fn ask(agent: &mut Conversation) -> anyhow::Result<Value> {
+pub(crate) fn ask(agent: &mut Conversation) -> anyhow::Result<Value> {
     Ok(serde_json::from_str(&agent.ask()?)?)
 }
 

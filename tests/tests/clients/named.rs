@@ -1,11 +1,21 @@
-//! Files of certificates that variables of the caller name: a launch has what they hold, and the CA; one that cannot be read is told.
+//! Files of certificates that variables of the caller name: launches, and what is tagged, have what they hold, and the CA; one that
+//! cannot be read is told.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, ensure};
 use tests::harness::{WAIT, finish};
 
-use crate::world::{IDENTITY, World};
+use crate::{
+    adopted::{all, ask, start},
+    cgroup::Cgroup,
+    world::{IDENTITY, World, clients, python},
+};
+
+const NAME: &str = "named.trust.test";
 
 /// A folder below /run, of which a launch has its own.
 struct Below(PathBuf);
@@ -63,5 +73,52 @@ fn what_a_variable_names_below_run_is_kept_and_what_cannot_be_read_is_told() -> 
             "{stderr}"
         );
     }
+    Ok(())
+}
+
+#[test]
+fn what_a_variable_of_a_running_process_names_has_the_ca_too() -> anyhow::Result<()> {
+    let cgroup = Cgroup::new("named")?;
+    let world = World::with(&[NAME], "")?;
+    let script = clients("trust/kept.py").display().to_string();
+    let (private, _) = world
+        .upstream
+        .authority
+        .certificate(&["a.test".to_owned()])?;
+    let private = private.pem();
+    let file = world.lab.write("private.pem", &private)?;
+    let set = format!("REQUESTS_CA_BUNDLE={}", file.display());
+    let own = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "env",
+        &set,
+    ];
+    let mut agent = start(&cgroup, &own, &[&*python()?, &script, NAME])?;
+    assert_eq!(ask(&mut agent)?, all("untrusted"));
+
+    world
+        .daemon
+        .tag(IDENTITY, ["--cgroup", cgroup.folder()?])?
+        .success()?;
+    assert_eq!(ask(&mut agent)?, all(200), "{}", world.daemon.log());
+    let seen = |pid: u32| {
+        let below = file.strip_prefix("/").unwrap_or(&file).to_owned();
+        fs::read_to_string(Path::new(&format!("/proc/{pid}/root")).join(below))
+    };
+    let inside = seen(agent.pid())?;
+    ensure!(
+        inside.starts_with(&private) && inside.len() > private.len(),
+        "{inside}"
+    );
+    assert_eq!(fs::read_to_string(&file)?, private);
+
+    world
+        .daemon
+        .run(&["untag", "--cgroup", cgroup.folder()?])?
+        .success()?;
+    assert_eq!(seen(agent.pid())?, private);
     Ok(())
 }

@@ -4,7 +4,8 @@
 //! A tmpfs is filled from within the process's view, its parts are cloned and attached there, the directory with the hash link first: that is what
 //! OpenSSL looks up each time, so clients that began earlier find it too.
 //!
-//! Invariants: a namespace in which anybody else lives is left alone; nothing is written to the target's disk; what is here is known by the
+//! Invariants: a namespace in which anybody else lives is left alone; of a file that a variable names only certificates are copied, and one with a
+//! private key in it is left alone; nothing is written to the target's disk; what is here is known by the
 //! source of its mounts, so that another process, or a later daemon, can take all of it away.
 //!
 //! When it fails: [`AdoptError`]; clients refuse the gateway, and nothing passes.
@@ -15,6 +16,7 @@ mod scratch;
 mod view;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -28,9 +30,10 @@ use nix::unistd::fchdir;
 use thiserror::Error;
 
 use super::anchor::{Anchor, AnchorError};
+use super::environment;
 use super::files::{self, FileError};
 use super::material::{Bind, Material};
-use super::packages;
+use super::packages::{self, Variables};
 use super::places::Places;
 use crate::sys::mounts;
 
@@ -143,8 +146,7 @@ pub fn extend(
         let lacks = |path: &PathBuf| !places.covers(path) && !covered.contains(path);
         let mut found = (BTreeSet::new(), BTreeSet::new());
         for (words, variables) in &invocations {
-            let bundles = packages::bundles(words, variables).into_iter();
-            found.0.extend(bundles.filter(lacks));
+            found.0.extend(bundles(words, variables).filter(lacks));
             let keystores = packages::keystores(words, variables).into_iter();
             found.1.extend(keystores.filter(lacks));
         }
@@ -318,7 +320,7 @@ fn copies(
     // In one step with the rest, since what sees the CA in one place is taken to trust it. A container that is being made has no process yet
     // whose packages could be looked for.
     if root == Path::new("/") {
-        let bundles = packages::bundles(words, variables);
+        let bundles: BTreeSet<_> = bundles(words, variables).collect();
         for bundle in bundles.iter().filter(|bundle| !places.covers(bundle)) {
             material.bundle(bundle)?;
         }
@@ -329,6 +331,12 @@ fn copies(
     }
     left(&material);
     Ok(material.binds)
+}
+
+/// Those that its packages bring, and those that its variables name.
+fn bundles(words: &[OsString], variables: &Variables) -> impl Iterator<Item = PathBuf> {
+    let brought = packages::bundles(words, variables).into_iter();
+    brought.chain(environment::bundles(variables))
 }
 
 fn left(material: &Material<'_>) {

@@ -6,7 +6,9 @@
 
 mod prior;
 
-use std::ffi::OsString;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 pub(super) use self::prior::Prior;
@@ -14,6 +16,7 @@ use self::prior::{Named, Part};
 use super::anchor::{self, Anchor};
 use super::files::{self, FileError};
 use super::material::add_hashed;
+use super::packages::Variables;
 use super::pem;
 
 /// Writes the files below `dir` and returns the variables that name them. `host` is a bundle with everything the host and the
@@ -106,6 +109,23 @@ pub(super) fn replacing() -> impl Iterator<Item = &'static str> {
     REPLACING.iter().chain(WHERE_SET).copied()
 }
 
+/// The files of certificates that the variables of a process name, in the calling thread's view, resolved, each once. One with a private key in it is
+/// for a server as well, and stays as it is.
+pub(super) fn bundles(variables: &Variables) -> Vec<PathBuf> {
+    let names = replacing().chain(ADDING.iter().copied());
+    let named = names.filter_map(|name| variables.get(OsStr::new(name)));
+    // Where the process stands is not asked: it may have gone elsewhere since it read the variable.
+    let named = named
+        .map(Path::new)
+        .filter(|path| path.is_absolute())
+        .filter_map(|path| fs::canonicalize(path).ok());
+    let resolved: BTreeSet<PathBuf> = named.collect();
+    let public = |path: &PathBuf| {
+        files::read(path).is_ok_and(|text| pem::is_bundle(&text) && !pem::has_key(&text))
+    };
+    resolved.into_iter().filter(public).collect()
+}
+
 /// Variables for clients that read no system store, as `NAME=VALUE`; each names `bundle`, a file that is there without Tollgate too.
 pub fn naming(bundle: &str) -> impl Iterator<Item = String> {
     let names = [REPLACING, ADDING].concat().into_iter();
@@ -164,10 +184,7 @@ const SYSTEM: (&str, &str) = ("UV_SYSTEM_CERTS", "1");
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use super::super::packages::Variables;
     use super::*;
-    use std::ffi::OsStr;
-    use std::fs;
 
     const HOST: &str = "-----BEGIN CERTIFICATE-----\nSE9TVA==\n-----END CERTIFICATE-----\n";
     const OWN: &str = "-----BEGIN CERTIFICATE-----\nT1dO\n-----END CERTIFICATE-----\n";
@@ -294,6 +311,30 @@ mod tests {
             let variables = derived(&[(name, Path::new("/missing"))], &dir);
             assert_eq!(content(&variables, name), format!("{HOST}{CA}"), "{name}");
         }
+    }
+
+    #[test]
+    fn what_a_process_names_is_covered_unless_it_is_more_than_certificates() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        let file = |name: &str, text: &str| {
+            fs::write(root.join(name), text).unwrap();
+            root.join(name)
+        };
+        let own = file("own.pem", OWN);
+        std::os::unix::fs::symlink(&own, root.join("link.pem")).unwrap();
+        let key = "-----BEGIN PRIVATE KEY-----\nS0VZ\n-----END PRIVATE KEY-----\n";
+        let variables = [
+            ("SSL_CERT_FILE", own.clone()),
+            ("npm_config_cafile", root.join("link.pem")),
+            ("PIP_CERT", file("server.pem", &format!("{OWN}{key}"))),
+            ("DENO_CERT", file("none.pem", "nothing")),
+            ("CURL_CA_BUNDLE", root.join("missing.pem")),
+            ("GIT_SSL_CAINFO", root.clone()),
+            ("AWS_CA_BUNDLE", "own.pem".into()),
+        ];
+        let variables = variables.map(|(name, path)| (name.into(), path.into()));
+        assert_eq!(bundles(&Variables::from(variables)), [own]);
     }
 
     #[test]
