@@ -88,14 +88,23 @@ impl Unit {
     /// # Errors
     /// systemd runs but does not answer.
     pub fn place(&self) -> Result<PathBuf, UnitError> {
-        if !Path::new(BOOTED).exists() {
-            return Ok(self.place_by_rule());
-        }
-        let shown = self.show().map_err(|reason| UnitError::Silent {
+        Ok(match self.show("Id,Slice,ControlGroup")? {
+            Some(shown) => self.placed(&shown),
+            None => self.place_by_rule(),
+        })
+    }
+
+    /// What systemd says of some properties, one `NAME=VALUE` a line; nothing where it does not run.
+    ///
+    /// # Errors
+    /// systemd runs but does not answer.
+    pub fn show(&self, properties: &str) -> Result<Option<String>, UnitError> {
+        let property = format!("--property={properties}");
+        let answer = systemctl(&["show", &property, "--", &self.0]);
+        answer.map_err(|reason| UnitError::Silent {
             name: self.0.clone(),
             reason,
-        })?;
-        Ok(self.placed(&shown))
+        })
     }
 
     /// Reads what `systemctl show` prints: the cgroup of a unit that runs; else the slice it is to run in.
@@ -114,37 +123,41 @@ impl Unit {
             (None, _) => Self(name.to_owned()).place_by_rule(),
         }
     }
+}
 
-    fn show(&self) -> Result<String, String> {
-        let mut child = Command::new("systemctl")
-            .args(["show", "--property=Id,Slice,ControlGroup", "--", &self.0])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| format!("systemctl cannot be run ({error})"))?;
-        let started = Instant::now();
-        // What it prints fits into the pipe.
-        let status = loop {
-            match child.try_wait() {
-                Ok(Some(status)) => break status,
-                Ok(None) if started.elapsed() < DEADLINE => std::thread::sleep(POLL),
-                _ => {
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    return Err("systemctl did not end in time".to_owned());
-                }
+/// What `systemctl` prints; nothing where systemd does not run. Blocks for as long as it takes to answer.
+pub(crate) fn systemctl(arguments: &[&str]) -> Result<Option<String>, String> {
+    if !Path::new(BOOTED).exists() {
+        return Ok(None);
+    }
+    let mut child = Command::new("systemctl")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("systemctl cannot be run ({error})"))?;
+    let started = Instant::now();
+    // What it prints fits into the pipe.
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if started.elapsed() < DEADLINE => std::thread::sleep(POLL),
+            _ => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err("systemctl did not end in time".to_owned());
             }
-        };
-        let mut shown = String::new();
-        let read = child
-            .stdout
-            .take()
-            .map(|output| output.take(MAX_ANSWER).read_to_string(&mut shown));
-        match (status.success(), read) {
-            (true, Some(Ok(_))) => Ok(shown),
-            _ => Err(format!("systemctl ended with {status}")),
         }
+    };
+    let mut shown = String::new();
+    let read = child
+        .stdout
+        .take()
+        .map(|output| output.take(MAX_ANSWER).read_to_string(&mut shown));
+    match (status.success(), read) {
+        (true, Some(Ok(_))) => Ok(Some(shown)),
+        _ => Err(format!("systemctl ended with {status}")),
     }
 }
 
@@ -214,7 +227,7 @@ const MAX_NAME: usize = 255;
 /// systemd answers in milliseconds, or is in trouble.
 const DEADLINE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(2);
-/// Three short lines.
+/// Properties of a unit are short lines.
 const MAX_ANSWER: u64 = 16 * 1024;
 
 #[cfg(test)]

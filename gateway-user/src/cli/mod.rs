@@ -152,7 +152,7 @@ Examples:
     #[command(after_help = "\
 Reads the container's state from standard input, as hooks of the OCI runtime specification get it (createRuntime).
 
-Example, in a bundle's config.json:
+Example, in a bundle's config.json, with --config or --socket before `oci-hook` where they are not the default:
   \"hooks\": {\"createRuntime\": [{\"path\": \"/usr/bin/tollgate\", \"args\": [\"tollgate\", \"oci-hook\"]}]}")]
     OciHook,
     /// Print the daemon's metrics as Prometheus reads them

@@ -138,10 +138,9 @@ fn give_device(world: &World, config: &mut Value) -> anyhow::Result<()> {
     let variables = edits["env"].as_array().context("no variables")?.clone();
     let environment = config["process"]["env"].as_array_mut();
     environment.context("no environment")?.extend(variables);
-    let mut hook = edits["hooks"][0].clone();
+    // It finds the daemon by what the specification says alone.
+    let hook = edits["hooks"][0].clone();
     ensure!(hook["hookName"] == "createRuntime", "{hook}");
-    let socket = world.daemon.socket();
-    hook["env"] = json!([format!("TOLLGATE_SOCKET={}", socket.display())]);
     config["hooks"] = json!({"createRuntime": [hook]});
     Ok(())
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::super::{Common, Failure, out};
 use super::{BUNDLE, ca, failure};
+use crate::config::DEFAULT_PATH;
 use crate::control::{Request, call};
 use crate::trust::adopt::{self, Target};
 use crate::trust::variables_naming;
@@ -108,27 +109,46 @@ fn governing<'a>(status: &'a Value, cgroup: &str) -> Option<&'a Value> {
 }
 
 /// Prints the specification.
-pub(super) fn cdi() -> Result<ExitCode, Failure> {
-    let program = std::env::current_exe().map_err(|error| failure(1, error.to_string()))?;
-    out::line(format_args!("{:#}", specification(&program)))?;
+pub(super) fn cdi(common: &Common) -> Result<ExitCode, Failure> {
+    let failed = |error: std::io::Error| failure(1, error.to_string());
+    let program = std::env::current_exe().map_err(failed)?;
+    let arguments = arguments(common).map_err(failed)?;
+    let variables: Vec<String> = variables_naming(BUNDLE).collect();
+    let names = variables.iter().filter_map(|pair| pair.split('=').next());
+    let names: Vec<&str> = names.collect();
+    out::complain(format_args!(
+        "the device `all` sets {} over what an image sets; `files` sets no variable",
+        names.join(", ")
+    ));
+    let specification = specification(&program, &arguments, &variables);
+    out::line(format_args!("{specification:#}"))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn specification(program: &Path) -> Value {
+/// What the hook is called with: it finds the daemon as this command does, wherever it runs.
+fn arguments(common: &Common) -> std::io::Result<Vec<String>> {
+    let mut arguments = vec!["tollgate".to_owned()];
+    let config = Some(&common.config).filter(|config| *config != Path::new(DEFAULT_PATH));
+    for (option, path) in [("--config", config), ("--socket", common.socket.as_ref())] {
+        if let Some(path) = path {
+            let path = std::path::absolute(path)?.display().to_string();
+            arguments.extend([option.to_owned(), path]);
+        }
+    }
+    arguments.push("oci-hook".to_owned());
+    Ok(arguments)
+}
+
+/// Both devices have the hook. A runtime sets a device's variables over those of the image, whose values are lost then.
+fn specification(program: &Path, arguments: &[String], variables: &[String]) -> Value {
+    let hooks = json!([{"hookName": "createRuntime", "path": program, "args": arguments}]);
     json!({
         "cdiVersion": "0.6.0",
         "kind": "tollgate.dev/trust",
-        "devices": [{
-            "name": "all",
-            "containerEdits": {
-                "env": variables_naming(BUNDLE).collect::<Vec<_>>(),
-                "hooks": [{
-                    "hookName": "createRuntime",
-                    "path": program,
-                    "args": ["tollgate", "oci-hook"],
-                }],
-            },
-        }],
+        "devices": [
+            {"name": "all", "containerEdits": {"env": variables, "hooks": hooks}},
+            {"name": "files", "containerEdits": {"hooks": hooks}},
+        ],
     })
 }
 
@@ -153,8 +173,37 @@ mod tests {
 
     #[test]
     fn the_specification_names_the_hook_and_touches_no_options() {
-        let text = specification(Path::new("/usr/bin/tollgate")).to_string();
+        let variables: Vec<String> = variables_naming(BUNDLE).collect();
+        let arguments = ["tollgate".to_owned(), "oci-hook".to_owned()];
+        let specification = specification(Path::new("/usr/bin/tollgate"), &arguments, &variables);
+        let text = specification.to_string();
         assert!(text.contains("createRuntime") && text.contains("/usr/bin/tollgate"));
         assert!(!text.contains("NODE_OPTIONS"));
+        let files = &specification["devices"][1];
+        assert_eq!(files["name"], "files");
+        assert!(files["containerEdits"]["env"].is_null());
+        let all = &specification["devices"][0]["containerEdits"];
+        assert_eq!(files["containerEdits"]["hooks"], all["hooks"]);
+    }
+
+    #[test]
+    fn the_hook_finds_the_daemon_as_the_command_does() {
+        let arguments = |config: &str, socket: Option<&str>| {
+            let common = Common {
+                config: config.into(),
+                socket: socket.map(PathBuf::from),
+            };
+            arguments(&common).map(|arguments| arguments.join(" ")).ok()
+        };
+        assert_eq!(
+            arguments(DEFAULT_PATH, None).as_deref(),
+            Some("tollgate oci-hook")
+        );
+        assert_eq!(
+            arguments("/lab/tollgate.toml", Some("/lab/sock")).as_deref(),
+            Some("tollgate --config /lab/tollgate.toml --socket /lab/sock oci-hook")
+        );
+        let relative = arguments("tollgate.toml", None);
+        assert!(relative.is_some_and(|text| text.starts_with("tollgate --config /")));
     }
 }

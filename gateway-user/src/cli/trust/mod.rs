@@ -48,7 +48,8 @@ Examples:
     Withdraw(roots::Withdraw),
     /// A drop-in by which a systemd unit begins with a view of its own that has the CA
     #[command(after_help = "\
-Prints it, or with --write puts it below /etc/systemd/system. Untagged, the unit sees the host's certificates again.
+Prints it, or with --write puts it below /etc/systemd/system. Untagged, the unit sees the host's certificates again. Variables that the unit
+sets itself stay as they are: the CA is put into the files that they name.
 
 Examples:
   tollgate trust unit agent.service
@@ -56,7 +57,9 @@ Examples:
     Unit(unit::Unit),
     /// A CDI specification by which containers begin with the CA
     #[command(after_help = "\
-The device's hook asks the daemon which workload a container belongs to; one that is not governed is left as it is.
+The hook of its devices asks the daemon which workload a container belongs to; one that is not governed is left as it is. It is called with the
+--config and --socket that this command is called with. The device `all` sets variables as well, over those that the image sets; `files` sets
+none, and Tollgate puts the CA into the files that the image's variables name, within a second of the container's start.
 
 Examples:
   sudo sh -c 'tollgate trust cdi > /etc/cdi/tollgate.json'
@@ -71,7 +74,7 @@ pub(super) fn run(common: &Common, command: Command) -> Result<ExitCode, Failure
         Command::Imported(flags) => roots::imported(common, &flags),
         Command::Withdraw(flags) => roots::withdraw(common, flags),
         Command::Unit(flags) => unit::unit(common, &flags),
-        Command::Cdi => hook::cdi(),
+        Command::Cdi => hook::cdi(common),
     }
 }
 
