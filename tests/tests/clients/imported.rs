@@ -69,6 +69,11 @@ fn a_private_ca_vouches_from_its_import_to_its_withdrawal() -> anyhow::Result<()
         (&leaf, SERVICE, 2, "no CA's"),
         (&none, SERVICE, 2, "no certificate"),
         (&ca, "privat", 9, "no service"),
+        (&ca, "opnai", 9, "\"openai\" is one"),
+        (&ca, ":443", 2, "can be no destination"),
+        (&ca, "a..test:443", 2, "can be no destination"),
+        (&ca, "https://a.test:443", 2, "can be no destination"),
+        (&ca, "api.openai.com:443", 2, "--service openai"),
     ] {
         let refused = import(&world, file, service)?;
         ensure!(
@@ -81,8 +86,11 @@ fn a_private_ca_vouches_from_its_import_to_its_withdrawal() -> anyhow::Result<()
     // Twice is once.
     let pem = world.upstream.authority.pem().to_owned();
     let twice = world.lab.write("twice.pem", &format!("{pem}{pem}"))?;
-    for file in [&twice.display().to_string(), &ca] {
-        import(&world, file, SERVICE)?.success()?;
+    // However it is written.
+    let written = "Private.Example.Test.:443";
+    for (file, service) in [(&twice.display().to_string(), SERVICE), (&ca, written)] {
+        let told = import(&world, file, service)?.success()?;
+        ensure!(told.contains(&format!("vouches for {SERVICE}")), "{told}");
     }
     ensure!(got(&world)? == "200", "{}", world.daemon.log());
     world.daemon.crash()?;
