@@ -6,6 +6,7 @@
 
 mod beginnings;
 mod cas;
+mod known;
 mod launched;
 mod openings;
 mod programs;
@@ -29,6 +30,7 @@ use crate::trust::adopt::{self, Adopted, Target};
 use beginnings::changed;
 use cas::Given;
 pub(super) use cas::rotation;
+use known::{AGAIN, Known, State};
 use launched::Launched;
 use openings::Openings;
 
@@ -70,21 +72,6 @@ impl Drop for Ahead {
             self.adoption.let_go(namespace);
         }
     }
-}
-
-struct Known {
-    workload: u32,
-    pid: u32,
-    state: State,
-    /// The programs in it whose bundles were looked for.
-    programs: BTreeSet<u64>,
-}
-
-enum State {
-    /// Covered by us, or trusting before; and with which CAs, by their hashes.
-    Given(Vec<PathBuf>, Vec<String>),
-    /// Why not, and when that was found.
-    Left(String, Instant),
 }
 
 impl Adoption {
@@ -296,11 +283,15 @@ impl Adoption {
                 State::Given(covered, cas.hashes.clone())
             }
             Err(reason) => {
-                tracing::info!(
-                    workload = workload.name,
-                    pid,
-                    "its mount namespace is not given the CA: {reason}"
-                );
+                let known = self.known();
+                let told = known.get(&namespace);
+                if !told.is_some_and(|known| known.says(workload.number, &reason)) {
+                    tracing::info!(
+                        workload = workload.name,
+                        pid,
+                        "its mount namespace is not given the CA: {reason}"
+                    );
+                }
                 changed(namespace, pids, &mut programs);
                 State::Left(reason, Instant::now())
             }
@@ -386,5 +377,3 @@ pub(super) fn source(paths: &Paths) -> String {
 const LAUNCH: &str = "run:";
 /// Of one workload; marks are not without end. The rest is not watched for what is opened.
 const MOST_NAMESPACES: usize = 128;
-/// Who shares a namespace may leave it.
-const AGAIN: Duration = Duration::from_secs(10);
