@@ -1,31 +1,66 @@
 //! A client that does not accept our certificate: on record as an exchange that failed, and told once for each process and name.
 //!
-//! In: how the handshake ended. Out: a record with what that says about trust; nothing has been dialled.
+//! In: how the handshake ended, or that nothing followed it. Out: a record with what that says about trust; nothing has been dialled.
 
-use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::outcome::{self, Described};
 use super::resource::Resource;
 use super::{Connection, ConnectionError};
 use crate::config::Scheme;
-use crate::identity::Bundle;
+use crate::identity::{Bundle, Process};
+use crate::latest::Latest;
 use crate::record::{Closed, Outcome};
 use crate::tls::TlsError;
 
-/// Who was told about already.
-#[derive(Debug, Default)]
-pub struct Distrustful(Mutex<HashSet<(u32, Duration, String)>>);
+/// Which processes have spoken to which names, and which were told about already.
+pub struct Distrustful(Mutex<Latest<(u32, Duration, String), Known>>);
+
+#[derive(Clone, Copy, Default)]
+struct Known {
+    spoke: bool,
+    told: bool,
+}
+
+impl Default for Distrustful {
+    fn default() -> Self {
+        Self(Mutex::new(Latest::new(MOST)))
+    }
+}
 
 impl Distrustful {
-    /// Is this the first time?
-    fn first(&self, pid: u32, start: Duration, name: &str) -> bool {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() >= MOST {
-            told.clear();
-        }
-        told.insert((pid, start, name.to_owned()))
+    /// A process has said something inside of TLS, and so trusts us for this name.
+    pub(super) fn speaks(&self, process: &Process, name: &str) {
+        self.change(process, name, |known| known.spoke = true);
+    }
+
+    /// Has it ever? Then a connection without a word is one that it made ahead and did not need.
+    pub(super) fn spoke(&self, process: &Process, name: &str) -> bool {
+        let known = self.known();
+        let key = (process.pid, process.start, name.to_owned());
+        known.get(&key).is_some_and(|known| known.spoke)
+    }
+
+    /// Is this the first time that it is told?
+    fn first(&self, process: &Process, name: &str) -> bool {
+        let mut first = false;
+        self.change(process, name, |known| {
+            first = !std::mem::replace(&mut known.told, true)
+        });
+        first
+    }
+
+    fn change(&self, process: &Process, name: &str, change: impl FnOnce(&mut Known)) {
+        let mut known = self.known();
+        let key = (process.pid, process.start, name.to_owned());
+        let mut of = known.get(&key).copied().unwrap_or_default();
+        change(&mut of);
+        known.insert(key, of);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Latest<(u32, Duration, String), Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -55,7 +90,7 @@ pub(super) async fn record(
         }
     };
     let told = &connection.gateway.distrustful;
-    if told.first(process.pid, process.start, name) {
+    if told.first(process, name) {
         tracing::warn!(
             pid = process.pid,
             exe = process.exe,
@@ -104,7 +139,7 @@ fn read(opened: &[Bundle]) -> String {
     }
 }
 
-/// Pairs of a process and a name; then it begins anew, and may tell twice.
+/// Pairs of a process and a name; of those before it may be told twice.
 const MOST: usize = 10_000;
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod coding;
 mod distrust;
 mod exchange;
 mod farewell;
+mod heard;
 mod held;
 mod http;
 mod inspect;
@@ -112,6 +113,8 @@ pub struct Gateway {
     pub drain: Drain,
     /// What observed workloads open in vain.
     pub unopened: Unopened,
+    /// Where clients have left once after the handshake, without a word.
+    pub silent: Unopened,
     /// Processes that were told about because they do not accept our certificates.
     pub distrustful: Distrustful,
     /// How far the containment of hooks reaches on this kernel.

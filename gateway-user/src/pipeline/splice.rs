@@ -59,11 +59,15 @@ pub(super) async fn open(
     Ok(None)
 }
 
-/// Remembers that a client did not accept the gateway's certificate, which policy may take as a reason.
+/// Remembers that a client did not accept the gateway's certificate, which policy may take as a reason. One that left after the handshake may have made
+/// the connection ahead and not needed it: that counts from the second time on.
 pub(super) fn distrusted(connection: &Connection, name: &str, error: &TlsError) {
     let gateway = &connection.gateway;
     if error.distrust().is_some() && !connection.observes() && gateway.policies.load().splices() {
         let key = key(connection, Some(name));
+        if matches!(error, TlsError::ClosedAfterHandshake) && gateway.silent.get(&key).is_none() {
+            return gateway.silent.add(key, &error.to_string());
+        }
         gateway.unopened.add(key, &error.to_string());
     }
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use http::Version;
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::heard::Heard;
 use super::http::Clear;
 use super::{
     Client, Connection, ConnectionError, distrust, http as http_connection, observe, opaque, splice,
@@ -57,7 +59,34 @@ pub(super) async fn open(
     connection
         .session
         .set_tls(sni.as_deref(), alpn.as_deref(), Some(&name))?;
-    match alpn.as_deref() {
+    let (heard, first) = Heard::new(stream, &connection, &name);
+    let served = inside(
+        Arc::clone(&connection),
+        heard,
+        alpn.as_deref(),
+        name.clone(),
+    )
+    .await;
+    if let Some(error) = first.left_early()
+        && !connection
+            .gateway
+            .distrustful
+            .spoke(&connection.caller.process, &name)
+    {
+        observe::not_openable(&connection, sni.as_deref(), &error.to_string());
+        splice::distrusted(&connection, &name, &error);
+        distrust::record(&connection, &name, &error).await?;
+    }
+    served
+}
+
+async fn inside(
+    connection: Arc<Connection>,
+    stream: Heard<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>,
+    alpn: Option<&str>,
+    name: String,
+) -> Result<(), ConnectionError> {
+    match alpn {
         Some("h2") => {
             http_connection::serve(connection, stream, Clear::tls(name, Version::HTTP_2)).await
         }

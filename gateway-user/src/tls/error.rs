@@ -42,6 +42,11 @@ pub enum TlsError {
         "the client closed the connection after it received our certificate: it probably distrusts our CA"
     )]
     ClosedAfterCertificate,
+    /// The client completed the handshake and left without a word inside: it verifies the certificate only then, as GnuTLS and who pins a key do.
+    #[error(
+        "the client closed the connection after the handshake without a request: it may pin the certificate, or not trust our CA"
+    )]
+    ClosedAfterHandshake,
     /// The client found the certificate unacceptable. Java and Chromium say so when they do not trust the CA; OpenSSL and
     /// rustls when they do, and something else is wrong.
     #[error("the client does not accept our certificate (alert {})", alert_name(*.0))]
@@ -76,7 +81,7 @@ impl TlsError {
     pub fn distrust(&self) -> Option<Distrust> {
         match self {
             Self::Distrusted(_) => Some(Distrust::Certain),
-            Self::ClosedAfterCertificate => Some(Distrust::Probable),
+            Self::ClosedAfterCertificate | Self::ClosedAfterHandshake => Some(Distrust::Probable),
             Self::CertificateRefused(_) => Some(Distrust::Unclear),
             _ => None,
         }
@@ -94,6 +99,14 @@ impl TlsError {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Self::HelloTooLarge,
             Err(error) if is_closed(&error) => Self::HelloClosed,
             Err(error) => Self::Io(error),
+        }
+    }
+
+    /// A failure before the first byte inside; an alert says why, as in the handshake.
+    pub(crate) fn after_handshake(error: io::Error) -> Self {
+        match Self::in_handshake(error) {
+            alert @ (Self::Distrusted(_) | Self::CertificateRefused(_)) => alert,
+            _ => Self::ClosedAfterHandshake,
         }
     }
 

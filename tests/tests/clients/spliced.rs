@@ -1,5 +1,7 @@
 //! Clients that cannot be given the CA: refused by default, and passed unopened where policy names that, only to where the name leads.
 
+use std::process::Command;
+
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use tests::{
@@ -31,6 +33,57 @@ fn pinned(world: &World, name: &str, more: &[&str]) -> anyhow::Result<Option<i32
 
 fn last(world: &World) -> anyhow::Result<Value> {
     world.daemon.exchanges()?.pop().context("no exchange")
+}
+
+/// The key of the upstream, as curl pins one.
+fn key(world: &World) -> anyhow::Result<String> {
+    let ask = format!(
+        "openssl s_client -connect {} -servername {NAME} </dev/null 2>/dev/null | openssl x509 -pubkey -noout |
+         openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64",
+        world.upstream.tls[0]
+    );
+    let mut command = Command::new("sh");
+    Ok(finish(command.args(["-c", &ask]), "", WAIT)?
+        .success()?
+        .trim()
+        .to_owned())
+}
+
+#[test]
+fn a_client_that_leaves_after_the_handshake_is_told_and_may_pass_too() -> anyhow::Result<()> {
+    let world = World::with(&[NAME], "")?;
+    let key = format!("sha256//{}", key(&world)?);
+    let ask = || pinned(&world, NAME, &["--insecure", "--pinnedpubkey", &key]);
+    let mut free = world.daemon.untagged("curl");
+    free.args(["--silent", "--fail", "--noproxy", "*", "--insecure"]);
+    free.args(["--pinnedpubkey", &key, &format!("https://{NAME}/hello")]);
+    finish(&free, "", WAIT)?.success()?;
+    ensure!(world.upstream.take().len() == 1, "the control run");
+
+    // Its TLS library is content, and so the handshake ends well.
+    ensure!(ask()? == Some(90));
+    let told = last(&world)?;
+    ensure!(
+        told["protocol"] == "tls"
+            && told["outcome"] == "failed"
+            && text(&told, "reason").contains("after the handshake"),
+        "{told:#}"
+    );
+    ensure!(world.upstream.take().is_empty());
+    let status = world
+        .daemon
+        .run(&["trust", "status", "--json"])?
+        .success()?;
+    ensure!(status.contains("may pin the certificate"), "{status}");
+
+    world.lab.write("policies/updates.cedar", SPLICE)?;
+    world.daemon.run(&["policy", "reload"])?.success()?;
+    // Once is chance.
+    ensure!(ask()? == Some(90) && ask()? == Some(90));
+    ensure!(ask()? == Some(0), "{}", world.daemon.log());
+    let passed = last(&world)?;
+    ensure!(passed["action"] == "tls.splice", "{passed:#}");
+    Ok(())
 }
 
 #[test]

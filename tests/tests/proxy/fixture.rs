@@ -165,6 +165,7 @@ impl Proxy {
             tasks: Tasks::default(),
             drain: Drain::default(),
             unopened: Unopened::default(),
+            silent: Unopened::default(),
             distrustful: Distrustful::default(),
             containment: OnceLock::from("hooks"),
             dns: dns::Stage::new(config.resolvers.clone()),

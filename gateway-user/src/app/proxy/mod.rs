@@ -188,6 +188,7 @@ async fn build(opened: Opened) -> Result<Proxying, UpError> {
         tasks: Tasks::default(),
         drain: Drain::default(),
         unopened: Unopened::default(),
+        silent: Unopened::default(),
         distrustful: Distrustful::default(),
         containment: OnceLock::new(),
         dns: dns::Stage::new(opened.config.resolvers.clone()),
