@@ -1,6 +1,10 @@
 //! What a permitted request costs: rates and budgets before it goes out, the cost when its answer is over.
 
+mod turns;
+
 use std::time::Instant;
+
+use turns::{Quote, Turn, Turns};
 
 use super::inspect::Ready;
 use super::{Connection, ConnectionError};
@@ -17,41 +21,12 @@ pub(super) struct Charge {
     hold: Option<Hold>,
     /// What it costs has to be known: a budget or a policy depends on it.
     counts: bool,
-    /// Whether a budget limits it, and whether what nobody can count may pass that.
-    budget: Option<bool>,
     /// Tokens that the answer may have, where a budget depends on it.
     longest: Option<u64>,
     /// In a conversation, its answers.
     turns: Option<Turns>,
     /// How many of them the agent has asked for that have not begun.
     expected: usize,
-}
-
-/// The answers of a conversation, each reserved for by itself.
-#[derive(Default)]
-struct Turns {
-    /// What one can cost that nobody has asked for: with the model of the opening, or of the last that was asked for.
-    each: Option<Quote>,
-    open: Vec<Turn>,
-    /// What those cost that are over.
-    spent: u64,
-    /// No price is known of one of them.
-    unpriced: bool,
-}
-
-/// An answer of a conversation that is not over.
-struct Turn {
-    lane: String,
-    quote: Option<Quote>,
-    hold: Hold,
-}
-
-/// What an answer of a conversation costs.
-#[derive(Clone, Copy)]
-struct Quote {
-    price: Price,
-    /// The most that it can be.
-    amount: u64,
 }
 
 impl Charge {
@@ -61,35 +36,72 @@ impl Charge {
         ready: &Ready,
         entry: &mut ExchangeEntry,
     ) -> Result<Result<Self, (Why, String)>, ConnectionError> {
-        let identity = &connection.caller.identity;
-        let (spend, service) = (&connection.gateway.spend, ready.resource.name.as_str());
-        let (limited, counts) = if connection.observes() {
-            (None, false)
-        } else {
-            if let Err(refused) = rated(connection, service) {
-                return Ok(Err(refused));
-            }
-            let limited = spend.book.limits(&identity.id);
-            let asked = connection.gateway.policies.load().asks_for_spent();
-            (limited, limited.is_some() || asked)
+        let service = ready.resource.name.as_str();
+        let (limited, counts) = match limits(connection, service) {
+            Ok(limits) => limits,
+            Err(refused) => return Ok(Err(refused)),
         };
         if ready.head.websocket && ready.family == Some(Family::OpenAiResponses) {
-            // Each answer names its model.
+            // Each answer names its model, and is admitted by itself.
             return Ok(Ok(Self {
                 counts,
-                budget: limited,
                 turns: Some(Turns::default()),
                 ..Self::default()
             }));
         }
-        let known = match priced(connection, ready) {
+        let known = priced(connection, ready);
+        if ready.head.websocket
+            && let Ok(Some((price, bound, amount))) = known
+        {
+            let amount = if counts { amount } else { 0 };
+            let turns = Turns {
+                each: Some(Quote { price, amount }),
+                ..Turns::default()
+            };
+            return Ok(Ok(Self {
+                price: Some(price),
+                counts,
+                longest: limited.map(|_| bound.output),
+                turns: Some(turns),
+                ..Self::default()
+            }));
+        }
+        // What the provider says that it charged is charged all the same.
+        let said = ready.call.is_some() && !FREE.contains(&ready.action.name);
+        Self::reserved(connection, (limited, counts), known, said, entry).await
+    }
+
+    /// The same for an answer of a conversation that is asked for with a call of its own.
+    pub(super) async fn admit_answer(
+        connection: &Connection,
+        service: &str,
+        (call, body): (&Call, &[u8]),
+        entry: &mut ExchangeEntry,
+    ) -> Result<Result<Self, (Why, String)>, ConnectionError> {
+        let limits = match limits(connection, service) {
+            Ok(limits) => limits,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let price = price(connection, service, call);
+        let known = price.map(|price| Some(bounded(&price, Tier::asked(None, body), call, body)));
+        Self::reserved(connection, limits, known, true, entry).await
+    }
+
+    /// Reserves what it can cost, where somebody can say that.
+    async fn reserved(
+        connection: &Connection,
+        (limited, counts): (Option<bool>, bool),
+        known: Result<Option<Known>, String>,
+        said: bool,
+        entry: &mut ExchangeEntry,
+    ) -> Result<Result<Self, (Why, String)>, ConnectionError> {
+        let (spend, identity) = (&connection.gateway.spend, &connection.caller.identity);
+        let known = match known {
             Ok(known) => known,
             Err(reason) if limited == Some(false) => return Ok(Err((Why::Budget, reason))),
             Err(_) => None,
         };
         let Some((price, bound, amount)) = known else {
-            // What the provider says that it charged is charged all the same.
-            let said = ready.call.is_some() && !FREE.contains(&ready.action.name);
             let reserved = spend.book.reserve(&identity.id, 0, Time::now());
             let reserved = reserved.map_err(|error| (Why::Budget, error.to_string()));
             return Ok(reserved.map(|hold| Self {
@@ -99,22 +111,6 @@ impl Charge {
         };
         // Where nothing depends on it, what nobody can say is taken for nothing, in the account as on record.
         let amount = if counts { amount } else { 0 };
-        let charge = Self {
-            price: Some(price),
-            counts,
-            longest: limited.map(|_| bound.output),
-            ..Self::default()
-        };
-        if ready.head.websocket {
-            let turns = Turns {
-                each: Some(Quote { price, amount }),
-                ..Turns::default()
-            };
-            return Ok(Ok(Self {
-                turns: Some(turns),
-                ..charge
-            }));
-        }
         let hold = match spend.book.reserve(&identity.id, amount, Time::now()) {
             Ok(hold) => hold,
             Err(error) => return Ok(Err((Why::Budget, error.to_string()))),
@@ -123,25 +119,22 @@ impl Charge {
             entry.reserved(amount).await?;
         }
         Ok(Ok(Self {
+            price: Some(price),
             hold: Some(hold),
-            ..charge
+            counts,
+            longest: limited.map(|_| bound.output),
+            ..Self::default()
         }))
     }
 
-    /// Takes the share of every rate and budget for an answer that the agent asks for in a conversation, with a call of its own where it has
-    /// one. What all of them can have cost by then, where something depends on it.
+    /// Takes the share of every rate and budget for an answer that the agent asks for in a conversation. What all of them can have cost by
+    /// then, where something depends on it.
     pub(super) fn ask(
         &mut self,
         connection: &Connection,
         service: &str,
-        lane: &str,
-        call: Option<(&Call, &[u8])>,
     ) -> Result<Option<u64>, (Why, String)> {
-        let quote = match (call, &self.turns) {
-            (Some((call, body)), _) => self.quote(connection, service, call, body)?,
-            (None, turns) => turns.as_ref().and_then(|turns| turns.each),
-        };
-        let total = self.take(connection, service, lane, quote)?;
+        let total = self.begin(connection, service, "")?;
         self.expected += 1;
         Ok(total)
     }
@@ -157,16 +150,7 @@ impl Charge {
             self.expected -= 1;
             return Ok(None);
         }
-        let each = self.turns.as_ref().and_then(|turns| turns.each);
-        self.take(connection, service, lane, each)
-    }
-
-    /// What was asked for in this lane will not begin.
-    pub(super) fn rejected(&mut self, lane: &str) {
-        if let Some(turn) = self.next(lane) {
-            self.expected = self.expected.saturating_sub(1);
-            turn.hold.settle(0);
-        }
+        self.begin(connection, service, lane)
     }
 
     /// An answer in a conversation is over. Without counts its reservation stays spent.
@@ -191,56 +175,43 @@ impl Charge {
         Some(open.remove(place))
     }
 
-    /// What an answer can cost that is asked for with a call; those that follow from it can have read all that a model holds.
-    fn quote(
+    /// An answer was asked for with this call: those that follow from it can have read all that its model holds.
+    pub(super) fn follow(
         &mut self,
         connection: &Connection,
         service: &str,
-        call: &Call,
-        body: &[u8],
-    ) -> Result<Option<Quote>, (Why, String)> {
-        let price = match price(connection, service, call) {
-            Ok(price) => price.times(Tier::asked(None, body).tenths()),
-            Err(reason) if self.budget == Some(false) => return Err((Why::Budget, reason)),
-            Err(_) => {
-                if let Some(turns) = &mut self.turns {
-                    turns.each = None;
-                }
-                return Ok(None);
-            }
-        };
+        (call, body): (&Call, &[u8]),
+    ) {
         let counts = self.counts;
-        let of = |bound: Bound, caches| Quote {
-            price,
-            amount: if counts {
-                price.bound(bound.input, bound.output, caches)
-            } else {
-                0
-            },
-        };
+        let each = price(connection, service, call).ok().map(|price| {
+            let price = price.times(Tier::asked(None, body).tenths());
+            let whole = Bound::whole(&price);
+            let amount = price.bound(whole.input, whole.output, true);
+            Quote {
+                price,
+                amount: if counts { amount } else { 0 },
+            }
+        });
         if let Some(turns) = &mut self.turns {
-            turns.each = Some(of(Bound::whole(&price), true));
+            turns.each = each;
         }
-        let (bound, outside) = Bound::of(&price, body, call.limit, call.answers);
-        Ok(Some(of(bound, outside.caches)))
     }
 
-    fn take(
+    fn begin(
         &mut self,
         connection: &Connection,
         service: &str,
         lane: &str,
-        quote: Option<Quote>,
     ) -> Result<Option<u64>, (Why, String)> {
         let (spend, identity) = (&connection.gateway.spend, &connection.caller.identity);
         rated(connection, service)?;
         let Some(turns) = &mut self.turns else {
             return Ok(None);
         };
+        let (quote, lane) = (turns.each, lane.to_owned());
         let amount = quote.map_or(0, |quote| quote.amount);
         let hold = spend.book.reserve(&identity.id, amount, Time::now());
         let hold = hold.map_err(|error| (Why::Budget, error.to_string()))?;
-        let lane = lane.to_owned();
         turns.open.push(Turn { lane, quote, hold });
         Ok(self.counts.then(|| turns.total()))
     }
@@ -248,8 +219,7 @@ impl Charge {
     /// What a conversation has cost, in nanodollars; of answers that are not over, all that was reserved.
     pub(super) fn total(&self) -> Option<u64> {
         let turns = self.turns.as_ref()?;
-        let unpriced = turns.unpriced || turns.open.iter().any(|turn| turn.quote.is_none());
-        (!unpriced).then(|| turns.total())
+        turns.is_priced().then(|| turns.total())
     }
 
     /// Whether a budget or a policy depends on what the provider counts.
@@ -279,11 +249,17 @@ impl Charge {
     }
 }
 
-impl Turns {
-    fn total(&self) -> u64 {
-        let open = self.open.iter().filter_map(|turn| turn.quote);
-        open.fold(self.spent, |sum, quote| sum.saturating_add(quote.amount))
+/// Takes one from every rate. Whether a budget limits what it costs and whether what nobody can count may pass that; whether something
+/// depends on what it costs.
+fn limits(connection: &Connection, service: &str) -> Result<(Option<bool>, bool), (Why, String)> {
+    if connection.observes() {
+        return Ok((None, false));
     }
+    rated(connection, service)?;
+    let identity = &connection.caller.identity;
+    let limited = connection.gateway.spend.book.limits(&identity.id);
+    let asked = connection.gateway.policies.load().asks_for_spent();
+    Ok((limited, limited.is_some() || asked))
 }
 
 /// Takes one from every rate.
@@ -321,8 +297,11 @@ pub(super) fn spent(connection: &Connection, facts: &mut Facts) {
     }
 }
 
-/// The price of a call, its bound, and the most it can cost; nothing for what costs nothing; the reason why nobody can say.
-fn priced(connection: &Connection, ready: &Ready) -> Result<Option<(Price, Bound, u64)>, String> {
+/// The price of a call, its bound, and the most it can cost.
+type Known = (Price, Bound, u64);
+
+/// That of a request; nothing for what costs nothing; the reason why nobody can say.
+fn priced(connection: &Connection, ready: &Ready) -> Result<Option<Known>, String> {
     let (service, action) = (ready.resource.name.as_str(), ready.action.name);
     let Some(call) = &ready.call else {
         let free = !ready.resource.is_provider() || FREE.contains(&action);
@@ -343,10 +322,15 @@ fn priced(connection: &Connection, ready: &Ready) -> Result<Option<(Price, Bound
         return Ok(Some((price, bound, amount)));
     }
     let body = ready.payload.bytes();
-    let price = price.times(Tier::asked(Some(&ready.headers), body).tenths());
+    let tier = Tier::asked(Some(&ready.headers), body);
+    Ok(Some(bounded(&price, tier, call, body)))
+}
+
+fn bounded(price: &Price, tier: Tier, call: &Call, body: &[u8]) -> Known {
+    let price = price.times(tier.tenths());
     let (bound, outside) = Bound::of(&price, body, call.limit, call.answers);
     let amount = price.bound(bound.input, bound.output, outside.caches);
-    Ok(Some((price, bound, amount)))
+    (price, bound, amount)
 }
 
 /// The price of a call; the reason why nobody can say.

@@ -270,7 +270,8 @@ pub(super) fn digest(ready: &Ready) -> [u8; 32] {
     }
 }
 
-fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &[u8])> {
+/// Headers as a digest reads them.
+pub(super) fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &[u8])> {
     headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()))

@@ -230,12 +230,7 @@ impl Refusal {
                 let line = json!({"is_finished": true, "event_type": "stream-end", "finish_reason": "ERROR", "error": self.message, "response": response});
                 Bytes::from(format!("{line}\n"))
             }
-            Framing::Frames if family == Family::OpenAiResponses => {
-                let status = self.status(family).as_u16();
-                let error = &self.envelope(family)["error"];
-                let data = json!({"type": "error", "status": status, "error": error});
-                websocket::text(&data.to_string())
-            }
+            Framing::Frames if family == Family::OpenAiResponses => self.in_lane(""),
             Framing::Events | Framing::Lines | Framing::Messages | Framing::Frames => {
                 self.event(family)
             }
@@ -244,6 +239,19 @@ impl Refusal {
                 Bytes::from(format!("{before}{}]", self.envelope(family)))
             }
         }
+    }
+
+    /// The refusal of an answer of OpenAI's responses over a WebSocket, as the event of its lane.
+    #[must_use]
+    pub fn in_lane(&self, lane: &str) -> Bytes {
+        let family = Family::OpenAiResponses;
+        let status = self.status(family).as_u16();
+        let mut data =
+            json!({"type": "error", "status": status, "error": self.envelope(family)["error"]});
+        if !lane.is_empty() {
+            data["stream_id"] = json!(lane);
+        }
+        websocket::text(&data.to_string())
     }
 
     /// The HTTP status. Google's, Amazon's, Cohere's and OpenRouter's libraries heed no header that says not to try again, and try 502 again and again: what is

@@ -1,8 +1,13 @@
 //! Responses over a WebSocket by OpenAI's libraries: the same as without Tollgate, masked across their pieces, refused in their own exceptions.
 
+use std::{panic::resume_unwind, slice::from_ref, thread};
+
 use serde_json::json;
 
-use crate::talks::{NO_ATLANTIS, NO_SECRETS, SECRET, Talks};
+use crate::{
+    talks::{NO_ATLANTIS, NO_SECRETS, SECRET, Talks},
+    world::{Script, text},
+};
 
 const RESPONSES: Talks = Talks {
     client: "openai-connected",
@@ -43,4 +48,34 @@ fn what_is_refused_raises_the_librarys_exception() -> anyhow::Result<()> {
             NO_ATLANTIS,
         ),
     ])
+}
+
+#[test]
+fn an_answer_waits_for_a_person() -> anyhow::Result<()> {
+    let world = RESPONSES.world()?;
+    let script = Script::python()?;
+    for call in RESPONSES.calls("gpt-5-review", "hello", false) {
+        let control = world.untagged(&script, from_ref(&call))?;
+        for verdict in ["approve", "deny"] {
+            world.upstream.take();
+            let results = thread::scope(|scope| {
+                let running = scope.spawn(|| world.tagged(&script, from_ref(&call)));
+                let approval = world.daemon.approval()?;
+                let said = world.upstream.received().into_iter();
+                assert_eq!(said.filter(|sent| sent.method == "talk").count(), 0);
+                world
+                    .daemon
+                    .run(&[verdict, &approval.id, "--reason", "not today"])?
+                    .success()?;
+                running.join().unwrap_or_else(|panic| resume_unwind(panic))
+            })?;
+            if verdict == "approve" {
+                assert_eq!(results, control, "{}", world.daemon.log());
+                continue;
+            }
+            assert_eq!(results[0]["error"], "OpenAIError", "{:#}", results[0]);
+            assert!(text(&results[0], "message").contains("not today"));
+        }
+    }
+    Ok(())
 }

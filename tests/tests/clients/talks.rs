@@ -61,19 +61,32 @@ impl Talks {
         let (control, results) = both(&world, &calls)?;
         assert_eq!(results, control, "{}", world.daemon.log());
         assert!(text(&control[2 * ways - 1], "text").contains("sunny in Lisbon"));
-        let exchanges = world.daemon.ended_after(0, calls.len() + ways)?;
-        let calls = |action| {
-            let found = exchanges
-                .iter()
-                .filter(move |found| found["action"] == action);
-            found.filter(|found| found["outcome"] == "completed")
+        // Where each answer is an exchange, there is the opening beside them, and two of them with a call between.
+        let answers = |result| match self.opening.is_empty() {
+            true if text(result, "text").contains("sunny") => 2,
+            _ => 1,
         };
-        assert_eq!(calls("llm.tool_call").count(), ways);
-        for (exchange, result) in calls("llm.generate").zip(&control) {
-            assert_eq!(exchange["protocol"], self.protocol);
-            let usage = json!([exchange["usage"]["input"], exchange["usage"]["output"]]);
-            assert_eq!(usage, result["usage"], "{exchange:#}");
+        let count: usize = control.iter().map(answers).sum();
+        let openings = usize::from(self.opening.is_empty()) * calls.len();
+        let exchanges = world
+            .daemon
+            .ended_after(0, count + openings + ways)?
+            .into_iter()
+            .filter(|found| found["outcome"] == "completed");
+        let (tools, exchanges): (Vec<Value>, Vec<Value>) =
+            exchanges.partition(|found| found["action"] == "llm.tool_call");
+        assert_eq!(tools.len(), ways);
+        let named = exchanges.iter().filter(|found| found["model"] != "");
+        let mut named = named.inspect(|found| assert_eq!(found["protocol"], self.protocol));
+        for result in &control {
+            let counted = |usage: [u64; 2], found: &Value| {
+                let more = |name: &str| found["usage"][name].as_u64().unwrap_or_default();
+                [usage[0] + more("input"), usage[1] + more("output")]
+            };
+            let usage = named.by_ref().take(answers(result)).fold([0, 0], counted);
+            assert_eq!(json!(usage), result["usage"], "{exchanges:#?}");
         }
+        assert!(named.next().is_none(), "{exchanges:#?}");
         Ok(())
     }
 

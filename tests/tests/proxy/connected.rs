@@ -2,15 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod held;
+mod record;
+mod spend;
+
 use anyhow::Context;
-use gateway_user::record::Time;
 use serde_json::{Value, json};
 use tests::upstream::{LEAKED_CARD, LEAKED_EMAIL};
 
 use crate::{
     fixture::Proxy,
     realtime::{Talk, WAYS},
-    setup::Setup,
     socket::{ask, frame},
 };
 
@@ -48,6 +50,7 @@ unless { context.approvals.contains("oncall") };
 "#;
 
 const PATH: &str = "/v1/responses";
+const REFUSED: &str = "Tollgate refused llm.generate on openai for research-agent: ";
 const KEY: &str = "sk-proj-Zk3vT9qLw2Xr8Yb5Nc7Md1Pf4Gh6Js0Ae";
 const SAID: &str =
     "The card on file is [REDACTED:credit-card], the contact is [REDACTED:email]. Anything else?";
@@ -111,17 +114,11 @@ async fn what_is_asked_and_answered_is_masked_across_its_pieces() -> anyhow::Res
         );
         assert_eq!(sent[0].header("sec-websocket-extensions"), None);
     }
-    for exchange in proxy.ended(WAYS.len()).await? {
-        for (field, value) in [
-            ("action", json!("llm.generate")),
-            ("protocol", json!("openai-responses")),
-            ("outcome", json!("completed")),
-            ("usage", json!({"input": 5, "output": 15})),
-            ("obligations", json!(["mask:pii"])),
-        ] {
-            assert_eq!(exchange[field], value, "{exchange:#}");
-        }
-        let transcript = proxy.transcript(&exchange).await?;
+    let exchanges = proxy.ended(2 * WAYS.len()).await?;
+    let answers = exchanges.iter().filter(|found| found["model"] == "gpt-5");
+    for exchange in answers {
+        assert_eq!(exchange["obligations"], json!(["mask:pii"]));
+        let transcript = proxy.transcript(exchange).await?;
         assert!(
             transcript.contains("[REDACTED:credit-card]"),
             "{transcript}"
@@ -194,7 +191,7 @@ async fn a_call_that_is_refused_never_arrives_and_each_is_decided() -> anyhow::R
             "{after}"
         );
     }
-    let exchanges = proxy.ended((2 + TIMES) * WAYS.len()).await?;
+    let exchanges = proxy.ended((3 + 2 * TIMES) * WAYS.len()).await?;
     let of = |action: &str, outcome: &str| {
         let found = exchanges
             .iter()
@@ -203,7 +200,8 @@ async fn a_call_that_is_refused_never_arrives_and_each_is_decided() -> anyhow::R
     };
     assert_eq!(of("llm.tool_call", "completed"), TIMES * WAYS.len());
     assert_eq!(of("llm.tool_call", "refused"), WAYS.len());
-    assert_eq!(of("llm.generate", "refused"), WAYS.len());
+    // The answer, and the conversation with it.
+    assert_eq!(of("llm.generate", "refused"), 2 * WAYS.len());
     Ok(())
 }
 
@@ -241,7 +239,6 @@ async fn what_policy_forbids_to_ask_does_not_pass() -> anyhow::Result<()> {
     let proxy = Proxy::governed_by(ANSWERS).await?;
     let other = ask(&proxy, WAYS[0], "/v1/responses?model=gpt-4", &[]).await?;
     assert_eq!(other.status, 403);
-    let steer = json!({"type": "response.steer", "previous_response_id": "resp_1", "input": "x"});
     let cases = [
         (
             create("x", json!({"model": "gpt-4"})),
@@ -259,6 +256,36 @@ async fn what_policy_forbids_to_ask_does_not_pass() -> anyhow::Result<()> {
             create(&format!("log in with {KEY}"), json!({})),
             "policy \"no-secrets\" forbids it",
         ),
+    ];
+    let count = cases.len();
+    let mut talk = open(&proxy, WAYS[0]).await?;
+    for (event, why) in cases {
+        talk.say(&event).await?;
+        let event = talk.hear().await?.context("closed")?;
+        let message = event["error"]["message"].as_str().unwrap_or_default();
+        assert!(
+            message.contains(REFUSED) && message.contains(why),
+            "{message}"
+        );
+    }
+    let sent = proxy.upstream.take();
+    assert!(sent.iter().all(|received| received.method != "talk"));
+    // Others go on.
+    talk.say(&create("hello", json!({}))).await?;
+    talk.until("response.completed").await?;
+    let found = proxy.exchanges().await?;
+    let refused = found
+        .iter()
+        .filter(|found| found["outcome"] == "refused" && found["decision"] == "deny");
+    assert_eq!(refused.count(), count + 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_nobody_can_decide_on_ends_the_conversation() -> anyhow::Result<()> {
+    let proxy = Proxy::governed_by(ANSWERS).await?;
+    let steer = json!({"type": "response.steer", "previous_response_id": "resp_1", "input": "x"});
+    let cases = [
         (create("x", json!({"model": null})), "it has no model"),
         (
             create("x", json!({"response": {"model": "gpt-4"}})),
@@ -276,15 +303,14 @@ async fn what_policy_forbids_to_ask_does_not_pass() -> anyhow::Result<()> {
         talk.say(&event).await?;
         let (message, code) = talk.refused().await?;
         assert!(
-            message.contains("Tollgate refused llm.generate on openai for research-agent: "),
+            message.contains(REFUSED) && message.contains(why),
             "{message}"
         );
-        assert!(message.contains(why), "{message}");
         assert_eq!(code, 1008);
     }
     let sent = proxy.upstream.take();
     assert!(sent.iter().all(|received| received.method != "talk"));
-    for exchange in proxy.ended(count + 1).await? {
+    for exchange in proxy.ended(count).await? {
         assert_eq!(exchange["outcome"], "refused", "{exchange:#}");
     }
     Ok(())
@@ -323,77 +349,5 @@ when { context.model == "gpt-5-mini" && context.findings.contains("email") };
         steers.len() == 1 && steers[0].contains("ask [REDACTED:email]"),
         "{steers:?}"
     );
-    Ok(())
-}
-
-#[tokio::test]
-async fn each_answer_is_reserved_for_and_settled_at_the_price_of_its_model() -> anyhow::Result<()> {
-    let budget = "\n[[budget]]\nname = \"agents\"\ngroup = \"agents\"\nusd = 1.2\nper = \"day\"\n";
-    let proxy = Proxy::with(Setup {
-        policies: ANSWERS.to_owned(),
-        services: budget.to_owned(),
-        ..Setup::default()
-    })
-    .await?;
-    let account = || proxy.gateway.spend.book.accounts(Time::now()).remove(0);
-    let mut talk = open(&proxy, WAYS[0]).await?;
-    assert_eq!((account().spent, account().reserved), (0, 0));
-    // Two tokens read and four written.
-    talk.say(&create("hello again", json!({}))).await?;
-    talk.until("response.completed").await?;
-    let large = 2 * 1_250 + 4 * 10_000;
-    assert_eq!((account().spent, account().reserved), (large, 0));
-    let small = json!({"model": "gpt-5-mini"});
-    talk.say(&create("hello again", small)).await?;
-    talk.until("response.completed").await?;
-    let both = large + 2 * 250 + 4 * 2_000;
-    assert_eq!((account().spent, account().reserved), (both, 0));
-    // What the provider does not take costs nothing.
-    let refused = json!({"type": "response.create", "model": "gpt-5", "max_output_tokens": 100});
-    talk.say(&refused).await?;
-    assert_eq!(talk.hear().await?.unwrap()["type"], "error");
-    assert_eq!((account().spent, account().reserved), (both, 0));
-    // A longer one is more than is left.
-    talk.say(&create(
-        "hello again",
-        json!({"max_output_tokens": 150_000}),
-    ))
-    .await?;
-    let (message, _) = talk.refused().await?;
-    assert!(message.contains("budget \"agents\" has"), "{message}");
-    let exchange = proxy.ended(1).await?.remove(0);
-    assert_eq!(exchange["cost_usd"], both as f64 / 1e9, "{exchange:#}");
-    // A model without a price is refused.
-    let mut talk = open(&proxy, WAYS[0]).await?;
-    proxy.govern(&ANSWERS.replace("gpt-5-mini", "nobody-knows"))?;
-    talk.say(&create("x", json!({"model": "nobody-knows"})))
-        .await?;
-    let (message, _) = talk.refused().await?;
-    assert!(
-        message.contains("no price is known of model \"nobody-knows\""),
-        "{message}"
-    );
-    Ok(())
-}
-
-#[tokio::test]
-async fn each_answer_takes_its_share_of_a_rate() -> anyhow::Result<()> {
-    let proxy = Proxy::with(Setup {
-        policies: ANSWERS.to_owned(),
-        services: "\n[[rate]]\nservice = \"openai\"\nrequests = 3\nper = \"hour\"\n".to_owned(),
-        ..Setup::default()
-    })
-    .await?;
-    // The opening takes one as well.
-    let mut talk = open(&proxy, WAYS[0]).await?;
-    for _ in 0..2 {
-        talk.say(&create("hello again", json!({}))).await?;
-        talk.until("response.completed").await?;
-    }
-    talk.say(&create("hello again", json!({}))).await?;
-    let (message, code) = talk.refused().await?;
-    assert!(message.contains("the next may come in"), "{message}");
-    assert_eq!(code, 1008);
-    assert_eq!(proxy.ended(1).await?[0]["outcome"], "refused");
     Ok(())
 }

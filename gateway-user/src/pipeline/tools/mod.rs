@@ -23,7 +23,7 @@ use super::{Connection, ConnectionError, observe};
 use crate::approve::{Digest, MAX_WITHIN};
 use crate::policy::{Masks, Permit, Standing, TOOL_CALL};
 use crate::protocol::calls::{self, CallsError};
-use crate::protocol::llm::Family;
+use crate::protocol::llm::{Call, Family};
 use crate::protocol::transcript::ToolCall;
 use crate::protocol::{Facts, Refusal, Why};
 use crate::record::{Closed, ExchangeEntry, Id, Outcome};
@@ -97,6 +97,27 @@ impl Tools {
             masks: permit.masks().clone(),
             hold: inspect::hold(&ready.headers),
         }))
+    }
+
+    /// The judge of one answer of a conversation that was opened by that request: of the exchange in which it was asked for with this call.
+    pub(super) fn of_answer(&self, call: &Call, exchange: Id) -> Arc<Self> {
+        let mut facts = self.facts.clone();
+        for name in OF_REQUEST {
+            if let Some(fact) = call.action.facts.0.get(*name) {
+                facts.set(name, fact.clone());
+            }
+        }
+        Arc::new(Self {
+            connection: Arc::clone(&self.connection),
+            resource: self.resource.clone(),
+            family: self.family,
+            facts,
+            model: Some(call.model.clone()),
+            stream: Some(call.stream),
+            exchange,
+            masks: self.masks.clone(),
+            hold: self.hold,
+        })
     }
 
     /// Judges the calls of an answer that is there in one piece; the answer that goes on.

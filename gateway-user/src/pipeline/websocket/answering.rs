@@ -10,16 +10,18 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::talk::{Judging, Talk, lock};
+use super::created::{Answer, Ended};
+use super::talk::{Judging, Talk, Verdict, lock, unfinished};
 use super::terms::Stop;
 use super::told::{self, Told, withheld};
 use crate::mask;
 use crate::pipeline::inspect::counted;
+use crate::pipeline::tools::Judgement;
 use crate::protocol::calls::{self, CallsError};
 use crate::protocol::frames::Framing;
 use crate::protocol::llm::{Family, realtime};
 use crate::protocol::transcript::{Collector, ToolCall, Usage};
-use crate::record::{self, Finding};
+use crate::record::{self, Finding, Outcome};
 
 /// What the model says.
 pub(super) struct Answering {
@@ -44,6 +46,10 @@ struct Voice {
     /// The provider has said that something went wrong, of the answer or of something else that was asked for.
     failed: bool,
     ended: bool,
+    /// One that was asked for in a message of its own.
+    answer: Option<Answer>,
+    /// A call of a tool in it was.
+    refused: bool,
 }
 
 /// For what it waits before anything goes on.
@@ -83,11 +89,15 @@ impl Answering {
 
     /// Calls to judge, if any wait.
     pub(super) fn judging(&mut self) -> Option<Judging> {
-        let tools = Arc::clone(self.talk.tools.as_ref()?);
         match std::mem::replace(&mut self.waits, Waits::Nothing) {
             Waits::Asked(lane, calls) => {
+                let voice = self.voices.get(&lane);
+                let own = voice.and_then(|voice| voice.answer.as_ref()?.tools.as_ref());
+                let tools = Arc::clone(own.or(self.talk.tools.as_ref())?);
                 self.waits = Waits::Judged(lane);
-                Some(Box::pin(async move { tools.judge_talk(calls).await }))
+                Some(Box::pin(async move {
+                    tools.judge_talk(calls).await.map(Verdict::Calls)
+                }))
             }
             before => {
                 self.waits = before;
@@ -96,18 +106,15 @@ impl Answering {
         }
     }
 
-    /// The calls that were to be judged are permitted, some of them with other arguments.
-    pub(super) fn permitted(
-        &mut self,
-        edits: &[calls::Edit],
-        out: &mut BytesMut,
-    ) -> Result<(), Stop> {
+    /// The calls that were to be judged are permitted, some of them with other arguments, or one of them is refused.
+    pub(super) fn judged(&mut self, judged: Judgement, out: &mut BytesMut) -> Result<(), Stop> {
         let waited = std::mem::replace(&mut self.waits, Waits::Nothing);
         if let Waits::Judged(lane) = waited
             && let Some(voice) = self.voices.get_mut(&lane)
             && let Some(calls) = &mut voice.calls
         {
-            let step = calls.permit(edits, &mut voice.between);
+            voice.refused = judged.is_err();
+            let step = calls.permit(&judged?, &mut voice.between);
             self.go_on(lane, step, out)?;
         }
         while matches!(self.waits, Waits::Nothing)
@@ -125,15 +132,15 @@ impl Answering {
     }
 
     /// Puts what the model said into the record; the tokens it counted.
-    pub(super) fn summarise(mut self) -> (Option<record::Usage>, Vec<Finding>) {
+    pub(super) fn summarise(mut self, outcome: Outcome) -> (Option<record::Usage>, Vec<Finding>) {
         for voice in std::mem::take(&mut self.voices).into_values() {
-            self.note(voice);
+            let outcome = match voice.refused {
+                true => Outcome::Refused,
+                false => unfinished(outcome),
+            };
+            self.note(voice, outcome);
         }
-        let usage = self.usage.map(|usage| record::Usage {
-            input: usage.input,
-            output: usage.output,
-        });
-        (usage, self.found)
+        (self.usage.map(recorded), self.found)
     }
 
     /// Whether each answer is a stream of its own.
@@ -152,16 +159,17 @@ impl Answering {
         }
         // An error may have been its last word.
         if told.begins() && self.voices.get(&lane).is_some_and(|voice| voice.failed) {
-            lock(&self.talk.charge).end(&lane, None);
+            if self.voices[&lane].answer.is_none() {
+                lock(&self.talk.charge).end(&lane, None);
+            }
             self.conclude(&lane, out)?;
         }
         let voice = self.voices.entry(lane.clone());
         let voice = voice.or_insert_with(|| Voice::new(&self.talk));
-        let answers = voice.begun;
-        if self.talk.family == Family::OpenAiResponses {
-            voice.note(&told)?;
+        match self.talk.family == Family::OpenAiResponses {
+            true => voice.hear(&self.talk, &lane, told)?,
+            false => hear(&self.talk, told)?,
         }
-        hear(&self.talk, answers, &lane, told)?;
         let step = match &mut voice.calls {
             Some(calls) => calls.push(wire, &mut voice.between),
             None => {
@@ -198,23 +206,31 @@ impl Answering {
     fn conclude(&mut self, lane: &str, out: &mut BytesMut) -> Result<(), Stop> {
         if let Some(mut voice) = self.voices.remove(lane) {
             voice.finish(out)?;
-            self.note(voice);
+            self.note(voice, Outcome::Completed);
         }
         Ok(())
     }
 
-    /// Puts what a voice has said into the record, and adds up what it counted.
-    fn note(&mut self, voice: Voice) {
+    /// Puts what a voice has said into the record, its own or that of the conversation, and adds up what it counted.
+    fn note(&mut self, voice: Voice, outcome: Outcome) {
         let summary = voice.collector.finish();
+        let findings = voice.mask.map(|mask| counted(mask.findings()));
+        let findings = findings.unwrap_or_default();
+        if let Some(answer) = voice.answer {
+            let ended = Ended {
+                outcome,
+                usage: summary.usage.map(recorded),
+                findings,
+            };
+            return answer.close(&self.talk, &summary, ended);
+        }
         let mut said = summary.to_json().to_string();
         if self.is_apart() {
             said.push('\n');
         }
         self.talk
             .note(&Bytes::from(said), |entry, said| entry.response(said));
-        if let Some(mask) = voice.mask {
-            self.found.extend(counted(mask.findings()));
-        }
+        self.found.extend(findings);
         self.usage = match (self.usage, summary.usage) {
             (Some(before), Some(more)) => Some(before.plus(more)),
             (before, more) => more.or(before),
@@ -236,18 +252,41 @@ impl Voice {
             begun: false,
             failed: false,
             ended: false,
+            answer: None,
+            refused: false,
         }
     }
 
-    /// An answer that is a stream of its own begins, or ends.
-    fn note(&mut self, told: &Told) -> Result<(), Stop> {
-        if told.begins() && std::mem::replace(&mut self.begun, true) {
-            return Err(withheld(
-                &"an answer begins before the one before it is over",
-            ));
+    /// An event of answers that are each a stream of their own: one begins, is over, or was not taken.
+    fn hear(&mut self, talk: &Talk, lane: &str, told: Told) -> Result<(), Stop> {
+        let error = told.kind == "error";
+        let rejected = error && !self.begun;
+        if told.begins() {
+            if std::mem::replace(&mut self.begun, true) {
+                return Err(withheld(
+                    &"an answer begins before the one before it is over",
+                ));
+            }
+            self.answer = talk.next(lane);
+            if self.answer.is_none() {
+                talk.begun(lane)?;
+            }
         }
-        self.failed |= told.kind == "error";
+        self.failed |= error;
         self.ended |= told.ends() || self.failed && !self.begun;
+        if rejected {
+            // What was asked for and is answered by an error alone has cost nothing.
+            self.answer = talk.next(lane);
+            if let Some(answer) = &mut self.answer {
+                answer.rejected(told.status());
+            }
+        } else if told.ends_in(talk.family) {
+            let usage = told.response.and_then(|response| response.usage());
+            match &mut self.answer {
+                Some(answer) => answer.settle(usage),
+                None => lock(&talk.charge).end(lane, usage),
+            }
+        }
         Ok(())
     }
 
@@ -271,19 +310,15 @@ impl Voice {
     }
 }
 
-/// Reserves for an answer that begins without having been asked for, and settles one that is over; learns what holds in the session.
-fn hear(talk: &Talk, answers: bool, lane: &str, told: Told) -> Result<(), Stop> {
+/// An event of a conversation that the provider keeps: reserves for an answer that begins without having been asked for, and settles one that
+/// is over; learns what holds in the session.
+fn hear(talk: &Talk, told: Told) -> Result<(), Stop> {
     if told.begins() {
-        return talk.begun(lane);
+        return talk.begun("");
     }
     if told.ends_in(talk.family) {
         let usage = told.response.and_then(|response| response.usage());
-        lock(&talk.charge).end(lane, usage);
-        return Ok(());
-    }
-    // What was asked for and is answered by an error alone has cost nothing.
-    if told.kind == "error" && !answers && talk.family == Family::OpenAiResponses {
-        lock(&talk.charge).rejected(lane);
+        lock(&talk.charge).end("", usage);
         return Ok(());
     }
     let session = told.session.and_then(realtime::session);
@@ -297,6 +332,13 @@ fn hear(talk: &Talk, answers: bool, lane: &str, told: Told) -> Result<(), Stop> 
         _ => {}
     }
     Ok(())
+}
+
+fn recorded(usage: Usage) -> record::Usage {
+    record::Usage {
+        input: usage.input,
+        output: usage.output,
+    }
 }
 
 /// More than a provider answers in beside each other.

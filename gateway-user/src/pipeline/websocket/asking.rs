@@ -7,14 +7,24 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::created::Create;
 use super::session::State;
-use super::talk::{Talk, lock};
+use super::talk::{Judging, Talk, lock};
 use super::terms::{Looked, Stop};
 use crate::mask::{self, Shape};
 use crate::pipeline::charge;
+use crate::pipeline::inspect::{counted, tally};
 use crate::protocol::llm::responses::{self, Asks, Event};
 use crate::protocol::llm::{Family, LlmError, realtime, risks};
 use crate::protocol::{Fact, Facts, Why};
+
+/// What becomes of a message.
+pub(super) enum Judged {
+    /// It passes, and this is masked in it.
+    Passes(mask::Set),
+    /// It waits for this verdict, and what comes behind it waits too.
+    Waits(Judging),
+}
 
 /// What the agent says.
 pub(super) struct Asking {
@@ -41,36 +51,43 @@ impl Asking {
         self.talk.shape()
     }
 
-    /// What has to be masked in a message in which that is.
-    pub(super) fn judge(&mut self, says: &Bytes, looked: Looked) -> Result<mask::Set, Stop> {
+    /// What becomes of a message in which that is.
+    pub(super) fn judge(&mut self, says: &Bytes, looked: Looked) -> Result<Judged, Stop> {
         match self.talk.family {
             Family::OpenAiResponses => self.respond(says, looked),
-            _ => self.converse(says, looked),
+            _ => self.converse(says, looked).map(Judged::Passes),
         }
     }
 
     /// Judges a message that says all that its answer depends on, or steers an answer that was asked for with one.
-    fn respond(&mut self, says: &Bytes, looked: Looked) -> Result<mask::Set, Stop> {
+    fn respond(&mut self, says: &Bytes, looked: Looked) -> Result<Judged, Stop> {
+        let mut findings = counted(&looked.found);
         let known = self.facts(says, looked);
         let Event { lane, asks } =
             responses::event(&self.talk.head, says, known.clone()).map_err(malformed)?;
-        self.note(says);
         match asks {
             Asks::Answer(call) => {
                 if call.tokens {
                     return Err(Stop::refused(TOKENS));
                 }
-                let facts = call.action.facts.clone();
-                let masks = self.talk.terms.decide_all([facts.clone()])?;
-                self.talk.ask(&lane, Some((&call, says)))?;
-                self.settle_on(facts);
-                Ok(masks)
+                if let Some(Fact::Set(risks)) = call.action.facts.0.get("risks") {
+                    findings.extend(tally(risks.iter().map(|name| (&**name, risks::CLASS))));
+                }
+                let create = Create {
+                    lane,
+                    call,
+                    says: says.clone(),
+                    findings,
+                };
+                let judging = create.judge(Arc::clone(&self.talk));
+                Ok(Judged::Waits(Box::pin(judging)))
             }
             // Which answer it steers, the provider knows: it has to be permitted with the settings of each.
             Asks::Heed(_) if self.settings.is_empty() || self.forgotten => {
                 Err(Stop::refused(UNKNOWN))
             }
             Asks::Heed(texts) => {
+                self.note(says);
                 let messages = i64::try_from(texts).unwrap_or(i64::MAX);
                 let under = self.settings.iter().map(|settings| {
                     let mut facts = known.clone();
@@ -78,13 +95,13 @@ impl Asking {
                     facts.0.extend(settings.0.clone());
                     facts
                 });
-                self.talk.terms.decide_all(under)
+                self.talk.terms.decide_all(under).map(Judged::Passes)
             }
         }
     }
 
-    /// Remembers with which settings answers were asked for.
-    fn settle_on(&mut self, mut facts: Facts) {
+    /// Remembers with which settings an answer was asked for.
+    pub(super) fn settle_on(&mut self, mut facts: Facts) {
         facts.0.retain(|name, _| SETTINGS.contains(&&**name));
         if self.settings.contains(&facts) {
             return;
@@ -108,7 +125,7 @@ impl Asking {
             masks = self.decide(&event, &facts)?;
         }
         if event.answers {
-            self.talk.ask("", None)?;
+            self.talk.ask()?;
         }
         Ok(masks)
     }

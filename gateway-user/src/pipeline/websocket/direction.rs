@@ -4,26 +4,24 @@
 //! for, frames pass as they come. Echoes of a held credential are taken out as they pass, in frames of our own. Where policy masks or
 //! reads findings, a message is held until it is whole, then passes as it came, or masked as one frame, or not at all.
 
-use std::fmt;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
 use super::answering::Answering;
-use super::asking::Asking;
-use super::talk::Judging;
+use super::asking::{Asking, Judged};
+use super::message::{Message, Passed, Whole};
+use super::talk::{Judging, Verdict};
 use super::terms::{Stop, Terms};
-use crate::detect;
 use crate::keeper::Scrub;
 use crate::mask::{self, Shape};
-use crate::pipeline::body::Share;
 use crate::pipeline::inspect::counted;
 use crate::pipeline::shape::reads_as_json;
-use crate::protocol::calls;
 use crate::protocol::websocket::{
     self, Close, FrameError, Head, Opcode, Peer, Piece, Reader, toggle,
 };
-use crate::record::{Finding, Usage};
+use crate::record::{Finding, Outcome, Usage};
 
 /// What one end sends, on its way.
 pub(super) struct Direction {
@@ -44,36 +42,10 @@ pub(super) struct Direction {
     passed: Passed,
     findings: Vec<Finding>,
     closed: Option<Close>,
-}
-
-/// What has gone through.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Passed {
-    pub(super) messages: u64,
-    pub(super) bytes: u64,
-}
-
-impl fmt::Display for Passed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} messages ({} bytes)", self.messages, self.bytes)
-    }
-}
-
-/// The message that is under way.
-#[derive(Default)]
-struct Message {
-    /// The head of its first frame.
-    first: Option<Head>,
-    /// The frame that is under way: whether it is the last, its mask, how much of it came.
-    fin: bool,
-    mask: Option<[u8; 4]>,
-    at: usize,
-    /// Whether a frame of our own has left.
-    begun: bool,
-    /// Where it is held: its frames as they came, what they say, and their part of the workload's budget.
-    wire: BytesMut,
-    says: BytesMut,
-    share: Option<Share>,
+    /// A message that waits for a verdict, and what finds that; what came behind it; what its sender is told.
+    waits: Option<(Whole, Option<Judging>)>,
+    behind: VecDeque<Whole>,
+    told: BytesMut,
 }
 
 impl Direction {
@@ -100,6 +72,9 @@ impl Direction {
             passed: Passed::default(),
             findings: Vec::new(),
             closed: None,
+            waits: None,
+            behind: VecDeque::new(),
+            told: BytesMut::new(),
         }
     }
 
@@ -117,25 +92,48 @@ impl Direction {
 
     /// What has to be decided before anything more goes on, if something has.
     pub(super) fn judging(&mut self) -> Option<Judging> {
+        if let Some((_, verdict)) = &mut self.waits {
+            return verdict.take();
+        }
         self.answering.as_mut()?.judging()
     }
 
-    /// That is permitted.
-    pub(super) fn permitted(
-        &mut self,
-        edits: &[calls::Edit],
-        out: &mut BytesMut,
-    ) -> Result<(), Stop> {
-        match &mut self.answering {
-            Some(answering) => answering.permitted(edits, out),
-            None => Ok(()),
+    /// That is decided.
+    pub(super) fn judged(&mut self, verdict: Verdict, out: &mut BytesMut) -> Result<(), Stop> {
+        match (verdict, self.waits.take()) {
+            (Verdict::Calls(judged), _) => match &mut self.answering {
+                Some(answering) => return answering.judged(judged, out),
+                None => return Ok(()),
+            },
+            (Verdict::Asked(masks, settings), Some((whole, _))) => {
+                let Some(asking) = &mut self.asking else {
+                    return Ok(());
+                };
+                asking.settle_on(settings);
+                let shape = asking.shape();
+                self.pass(&whole, shape, &masks, out)?;
+            }
+            (Verdict::Told(event), _) => self.told.extend_from_slice(&event),
+            (Verdict::Asked(..), None) => {}
         }
+        while self.waits.is_none()
+            && let Some(next) = self.behind.pop_front()
+        {
+            self.decide(next, out)?;
+        }
+        Ok(())
+    }
+
+    /// What whoever sends has to hear of it.
+    pub(super) fn told(&mut self) -> BytesMut {
+        self.told.split()
     }
 
     /// Tokens that a model counted, and what was masked in what it said; it has nothing more to say.
-    pub(super) fn summarise(&mut self) -> (Option<Usage>, Vec<Finding>) {
+    pub(super) fn summarise(&mut self, outcome: Outcome) -> (Option<Usage>, Vec<Finding>) {
         let answering = self.answering.take();
-        answering.map(Answering::summarise).unwrap_or_default()
+        let summary = answering.map(|answering| answering.summarise(outcome));
+        summary.unwrap_or_default()
     }
 
     /// Takes the next bytes and appends what may pass to `out`.
@@ -207,7 +205,7 @@ impl Direction {
         message.first.get_or_insert(head);
         (message.fin, message.mask, message.at) = (head.fin, head.mask, 0);
         if self.whole {
-            return self.hold(wire, &[]);
+            return message.hold(&self.terms, wire, &[]);
         }
         if self.scrub.is_none() {
             out.extend_from_slice(wire);
@@ -223,7 +221,7 @@ impl Direction {
                 toggle(mask, self.message.at, &mut says);
             }
             self.message.at += wire.len();
-            self.hold(wire, &says)?;
+            self.message.hold(&self.terms, wire, &says)?;
             if last {
                 self.judge(out)?;
             }
@@ -281,22 +279,7 @@ impl Direction {
         Ok(())
     }
 
-    fn hold(&mut self, wire: &Bytes, says: &[u8]) -> Result<(), Stop> {
-        let message = &mut self.message;
-        if message.says.len() + says.len() > MAX_MESSAGE {
-            return Err(Stop::too_large(MAX_MESSAGE));
-        }
-        let share = self.terms.room(wire.len() + says.len())?;
-        match &mut message.share {
-            Some(held) => held.merge(share),
-            none => *none = Some(share),
-        }
-        message.wire.extend_from_slice(wire);
-        message.says.extend_from_slice(says);
-        Ok(())
-    }
-
-    /// Lets a whole message pass, as it came or masked, or stops.
+    /// A message is whole: it passes, waits, or ends it all.
     fn judge(&mut self, out: &mut BytesMut) -> Result<(), Stop> {
         let Some(first) = self.message.first else {
             return Ok(());
@@ -313,41 +296,72 @@ impl Direction {
         if !text && (self.asking.is_some() || self.answering.is_some()) {
             return Err(Stop::refused("a binary message is none of this protocol"));
         }
+        let wire = (says == came).then(|| self.message.wire.split().freeze());
         if let Some(answering) = &mut self.answering {
-            let wire = match says == came {
-                true => self.message.wire.split().freeze(),
-                false => websocket::text(std::str::from_utf8(&says).unwrap_or_default()),
-            };
+            let own = || websocket::text(std::str::from_utf8(&says).unwrap_or_default());
+            let wire = wire.unwrap_or_else(own);
             return answering.push(says, wire, out);
         }
-        let shape = match text {
+        let whole = Whole {
+            first,
+            says,
+            wire,
+            _share: self.message.share.take(),
+        };
+        if self.waits.is_some() {
+            self.behind.push_back(whole);
+            return Ok(());
+        }
+        self.decide(whole, out)
+    }
+
+    /// Lets a whole message pass, as it came or masked, or has it wait for a verdict.
+    fn decide(&mut self, whole: Whole, out: &mut BytesMut) -> Result<(), Stop> {
+        let says = &whole.says;
+        let shape = match whole.first.opcode == Opcode::Text {
             true => match &self.asking {
                 Some(asking) => asking.shape(),
-                None if reads_as_json(&says) => Shape::Json,
+                None if reads_as_json(says) => Shape::Json,
                 None => Shape::Text,
             },
             false => Shape::Text,
         };
-        let masks = self.terms_of(&says, shape)?;
-        if !text && !masks.is_empty() {
+        if self.from == Peer::Client
+            && let Some(asking) = &mut self.asking
+        {
+            let looked = self.terms.look(says, shape)?;
+            let found = counted(&looked.found);
+            match asking.judge(says, looked)? {
+                Judged::Passes(masks) => {
+                    self.found(found);
+                    return self.pass(&whole, shape, &masks, out);
+                }
+                Judged::Waits(verdict) => {
+                    self.waits = Some((whole, Some(verdict)));
+                    return Ok(());
+                }
+            }
+        }
+        let masks = self.terms_of(says, shape)?;
+        self.pass(&whole, shape, &masks, out)
+    }
+
+    fn pass(
+        &mut self,
+        whole: &Whole,
+        shape: Shape,
+        masks: &mask::Set,
+        out: &mut BytesMut,
+    ) -> Result<(), Stop> {
+        if whole.first.opcode != Opcode::Text && !masks.is_empty() {
             return Err(Stop::refused("a binary message cannot be masked"));
         }
-        let masked = mask::body(&says, shape, &masks)
+        let masked = mask::body(&whole.says, shape, masks)
             .map_err(|error| Stop::refused(&format!("a message cannot be masked: {error}")))?;
         if self.from == Peer::Server {
-            self.found(&masked.findings);
+            self.found(counted(&masked.findings));
         }
-        if masked.bytes == came {
-            out.extend_from_slice(&self.message.wire);
-        } else {
-            let length = masked.bytes.len() as u64;
-            let head = Head {
-                fin: true,
-                length,
-                ..first
-            };
-            head.write_frame(&masked.bytes, out);
-        }
+        whole.pass(&masked.bytes, out);
         Ok(())
     }
 
@@ -357,15 +371,12 @@ impl Direction {
             return Ok(self.terms.answers());
         }
         let looked = self.terms.look(says, shape)?;
-        self.found(&looked.found);
-        match &mut self.asking {
-            Some(asking) if shape == asking.shape() => asking.judge(says, looked),
-            _ => self.terms.of(looked),
-        }
+        self.found(counted(&looked.found));
+        self.terms.of(looked)
     }
 
-    fn found(&mut self, found: &[detect::Finding]) {
-        for new in counted(found) {
+    fn found(&mut self, found: Vec<Finding>) {
+        for new in found {
             let same = |known: &&mut Finding| known.detector == new.detector;
             match self.findings.iter_mut().find(same) {
                 Some(known) => known.count += new.count,
@@ -374,25 +385,3 @@ impl Direction {
         }
     }
 }
-
-impl Message {
-    /// Appends a frame of our own to `out`.
-    fn frame(&mut self, fin: bool, says: &[u8], out: &mut BytesMut) {
-        let opcode = match (self.begun, self.first) {
-            (false, Some(first)) => first.opcode,
-            _ => Opcode::Continuation,
-        };
-        self.begun = true;
-        let head = Head {
-            fin,
-            compressed: false,
-            opcode,
-            mask: None,
-            length: says.len() as u64,
-        };
-        head.write_frame(says, out);
-    }
-}
-
-/// Twice what model providers take in one message; a message that has to be understood is held in memory while it is.
-const MAX_MESSAGE: usize = 32 << 20;

@@ -10,11 +10,10 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::direction::Direction;
-use super::talk::Judging;
+use super::talk::{Judging, Verdict};
 use super::terms::Stop;
 use crate::pipeline::ConnectionError;
-use crate::pipeline::tools::Judgement;
-use crate::record::{Finding, Usage};
+use crate::record::{Finding, Outcome, Usage};
 
 /// From one end to the other.
 pub(super) struct Leg {
@@ -46,7 +45,7 @@ pub(super) enum Step {
 
 enum Next {
     Read(io::Result<usize>),
-    Judged(Result<Judgement, ConnectionError>),
+    Judged(Result<Verdict, ConnectionError>),
 }
 
 impl Leg {
@@ -76,8 +75,19 @@ impl Leg {
     }
 
     /// Tokens that a model counted, and what was masked in what it said.
-    pub(super) fn summarise(&mut self) -> (Option<Usage>, Vec<Finding>) {
-        self.direction.summarise()
+    pub(super) fn summarise(&mut self, outcome: Outcome) -> (Option<Usage>, Vec<Finding>) {
+        self.direction.summarise(outcome)
+    }
+
+    /// What the end that is read has to be told of what it sent.
+    pub(super) fn told(&mut self) -> BytesMut {
+        self.direction.told()
+    }
+
+    /// Tells the end that is written to something of our own, behind what has passed: where messages are held until they are whole, that
+    /// is between two of them.
+    pub(super) fn tell(&mut self, frames: &[u8]) {
+        self.out.extend_from_slice(frames);
     }
 
     /// Whether it has ended.
@@ -102,8 +112,7 @@ impl Leg {
         let went_on = match self.next().await {
             Next::Read(Ok(0) | Err(_)) => return Step::Gone,
             Next::Read(Ok(_)) => self.direction.accept(&self.input, &mut self.out),
-            Next::Judged(Ok(Ok(edits))) => self.direction.permitted(&edits, &mut self.out),
-            Next::Judged(Ok(Err(blocked))) => Err(blocked.into()),
+            Next::Judged(Ok(verdict)) => self.direction.judged(verdict, &mut self.out),
             Next::Judged(Err(error)) => Err(Stop::unavailable(&error.to_string())),
         };
         if let Err(stop) = went_on {

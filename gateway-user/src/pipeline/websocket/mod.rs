@@ -6,8 +6,10 @@
 
 mod answering;
 mod asking;
+mod created;
 mod direction;
 mod leg;
+mod message;
 mod relay;
 mod session;
 mod talk;
@@ -27,6 +29,7 @@ use tokio::time::timeout;
 
 use self::answering::Answering as Answers;
 use self::asking::Asking;
+use self::created::Opening;
 use self::direction::Direction;
 use self::relay::{Ended, Relay};
 use self::talk::Talk;
@@ -180,13 +183,19 @@ async fn accepted(
                 ready,
                 ..
             } = handshake;
+            let mut headers = ready.headers;
+            end_to_end(&mut headers);
+            let opening = Opening {
+                resource: ready.resource,
+                headers,
+            };
             let talk = Talk::new(
                 &terms,
                 described,
                 tools,
                 entry,
                 charge,
-                (family, ready.head),
+                (family, ready.head, opening),
             );
             up.asks(Asking::new(Arc::clone(&talk)));
             down.answers(Answers::new(Arc::clone(&talk)));
@@ -260,7 +269,7 @@ impl Open {
         };
         let (entry, cost) = match self.record {
             Record::Entry(entry) => (Some(*entry), None),
-            Record::Talk(talk) => talk.end(),
+            Record::Talk(talk) => talk.end(ended.outcome),
         };
         let Some(entry) = entry else { return };
         tracing::info!(%id, reason = ended.reason, "WebSocket ended");

@@ -112,6 +112,8 @@ impl Relay {
             else => (false, Step::Gone),
         };
         self.pulse.beat();
+        let told = self.up.told();
+        self.down.tell(&told);
         let hung_up = || (Outcome::Aborted, "the agent hung up".to_owned());
         let broke_off = || (Outcome::Failed, "the upstream broke off".to_owned());
         Ok(match (step, self.closed()) {
@@ -169,7 +171,7 @@ impl Relay {
         drop(timeout(SHUT, async { tokio::join!(up.shut(), down.shut()) }).await);
         let (sent, got) = (up.direction().passed(), down.direction().passed());
         let reason = format!("{how}; {sent} from the agent, {got} to it");
-        let (usage, found) = down.summarise();
+        let (usage, found) = down.summarise(outcome);
         let findings = [up.findings(), down.findings(), found].concat();
         Ended {
             outcome,

@@ -3,13 +3,15 @@
 //! In: what both ends say, a whole message at a time. Out: what policy wants masked in what the agent says, and what the agent gets.
 //! Invariants: what the agent asks of the model is decided by policy as it comes, with every tool, limit and model that may be in force by then;
 //! what the model says is read or withheld; no part of a call of a tool passes before the whole of it is permitted; each answer is reserved
-//! for before it is asked for, or as it begins. Sound passes unread.
+//! for before it is asked for, or as it begins; one that is asked for with all that it depends on is an exchange of its own. Sound passes unread.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use super::created::{Answer, Ended, Opening};
 use super::session::Session;
 use super::terms::{Stop, Terms};
 use crate::mask::{self, Shape};
@@ -20,9 +22,9 @@ use crate::pipeline::relay::shape_of;
 use crate::pipeline::tools::{Blocked, Judgement, Tools};
 use crate::protocol::frames::Framing;
 use crate::protocol::http::Head;
-use crate::protocol::llm::{Call, Family};
-use crate::protocol::{Refusal, Why};
-use crate::record::{ExchangeEntry, Id};
+use crate::protocol::llm::Family;
+use crate::protocol::{Facts, Refusal, Why};
+use crate::record::{ExchangeEntry, Id, Outcome};
 
 /// What both directions of a conversation share.
 pub(super) struct Talk {
@@ -34,11 +36,27 @@ pub(super) struct Talk {
     pub(super) tools: Option<Arc<Tools>>,
     pub(super) charge: Mutex<Charge>,
     pub(super) session: Mutex<Session>,
+    /// Where it leads.
+    pub(super) opening: Opening,
+    /// What was asked for in messages of their own and has not begun.
+    pub(super) answers: Mutex<VecDeque<Answer>>,
+    /// The exchange that is the opening.
+    pub(super) id: Id,
     entry: Mutex<Option<ExchangeEntry>>,
 }
 
-/// A verdict on calls, in the making.
-pub(super) type Judging = Pin<Box<dyn Future<Output = Result<Judgement, ConnectionError>> + Send>>;
+/// A verdict, in the making.
+pub(super) type Judging = Pin<Box<dyn Future<Output = Result<Verdict, ConnectionError>> + Send>>;
+
+/// What becomes of that which waits for it.
+pub(super) enum Verdict {
+    /// Calls of tools pass, or do not.
+    Calls(Judgement),
+    /// A message of the agent that asks for an answer with these settings passes, and this is masked in it.
+    Asked(mask::Set, Facts),
+    /// It does not, and the agent is told so in this frame.
+    Told(Bytes),
+}
 
 impl Talk {
     pub(super) fn new(
@@ -47,7 +65,7 @@ impl Talk {
         tools: Option<Arc<Tools>>,
         entry: ExchangeEntry,
         charge: Charge,
-        (family, head): (Family, Head),
+        (family, head, opening): (Family, Head, Opening),
     ) -> Arc<Self> {
         let model = terms.permit().query().facts.text("model");
         let session = Session::opened(model.unwrap_or_default());
@@ -58,15 +76,32 @@ impl Talk {
             terms: Arc::clone(terms),
             described,
             tools,
+            opening,
+            answers: Mutex::default(),
+            id: entry.id(),
             entry: Mutex::new(Some(entry)),
             charge: Mutex::new(charge),
         })
     }
 
-    /// The record, once nothing more is said, and what it cost.
-    pub(super) fn end(&self) -> (Option<ExchangeEntry>, Option<u64>) {
+    /// The record, once nothing more is said, and what it cost that has no record of its own. What was asked for and has not begun is over.
+    pub(super) fn end(&self, outcome: Outcome) -> (Option<ExchangeEntry>, Option<u64>) {
+        for answer in lock(&self.answers).drain(..) {
+            answer.end(Ended {
+                outcome: unfinished(outcome),
+                usage: None,
+                findings: Vec::new(),
+            });
+        }
         let charge = std::mem::take(&mut *lock(&self.charge));
         (lock(&self.entry).take(), charge.total())
+    }
+
+    /// The first answer that was asked for in this lane and has not begun.
+    pub(super) fn next(&self, lane: &str) -> Option<Answer> {
+        let mut answers = lock(&self.answers);
+        let place = answers.iter().position(|answer| answer.lane == lane)?;
+        answers.remove(place)
     }
 
     /// What an agent is told that is cut off, as its library reads it.
@@ -78,21 +113,27 @@ impl Talk {
         told.last(self.family, Framing::Frames, true)
     }
 
-    /// Adds to the record what was said, masked for every class.
-    pub(super) fn note(&self, said: &Bytes, add: impl FnOnce(&mut ExchangeEntry, &[u8])) {
+    /// What was said, masked for every class.
+    pub(super) fn masked(&self, said: &Bytes) -> Option<Bytes> {
         let policies = self.terms.connection().gateway.policies.load();
         let everything = mask::Set::all().with(policies.detectors());
-        if let Ok(masked) = mask::body(said, self.shape(), &everything)
+        let masked = mask::body(said, self.shape(), &everything).ok()?;
+        Some(masked.bytes)
+    }
+
+    /// Adds that to the record.
+    pub(super) fn note(&self, said: &Bytes, add: impl FnOnce(&mut ExchangeEntry, &[u8])) {
+        if let Some(masked) = self.masked(said)
             && let Some(entry) = &mut *lock(&self.entry)
         {
-            add(entry, &masked.bytes);
+            add(entry, &masked);
         }
     }
 
-    /// Reserves for an answer that the agent asks for in this lane, with a call of its own where it has one; it is on record when this returns.
-    pub(super) fn ask(&self, lane: &str, call: Option<(&Call, &[u8])>) -> Result<(), Stop> {
+    /// Reserves for an answer that the agent asks for; it is on record when this returns.
+    pub(super) fn ask(&self) -> Result<(), Stop> {
         let (connection, service) = (self.terms.connection(), self.service());
-        let total = lock(&self.charge).ask(connection, service, lane, call);
+        let total = lock(&self.charge).ask(connection, service);
         self.reserved(total)
     }
 
@@ -133,6 +174,14 @@ impl From<Box<Blocked>> for Stop {
             told: Some(Refusal::clone(&blocked.refusal)),
             ..Self::refused(&blocked.reason)
         }
+    }
+}
+
+/// How an answer ended that was under way when the conversation ended so.
+pub(super) fn unfinished(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Failed => Outcome::Failed,
+        _ => Outcome::Aborted,
     }
 }
 

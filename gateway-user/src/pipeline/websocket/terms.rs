@@ -246,4 +246,4 @@ impl Stop {
     }
 }
 
-const MASKS: &str = "policy wants something masked in this message that is not masked in its answer: a mask of a conversation has to hold from its opening";
+pub(super) const MASKS: &str = "policy wants something masked in this message that is not masked in its answer: a mask of a conversation has to hold from its opening";

@@ -20,6 +20,8 @@ pub(super) struct Told {
     pub(super) session: Option<Value>,
     /// The lane that it belongs to.
     pub(super) stream_id: Option<String>,
+    /// Of an error, the status that it would have over HTTP.
+    status: Option<Value>,
 }
 
 /// An answer.
@@ -38,6 +40,11 @@ impl Told {
     /// Whether an answer begins with it.
     pub(super) fn begins(&self) -> bool {
         self.kind == "response.created" && self.response.is_some()
+    }
+
+    /// The status that it tells.
+    pub(super) fn status(&self) -> Option<u16> {
+        self.status.as_ref()?.as_u64()?.try_into().ok()
     }
 
     /// Whether nothing more comes of a response.
