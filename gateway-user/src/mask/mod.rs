@@ -28,6 +28,7 @@ mod parts;
 mod places;
 mod protobuf;
 mod queue;
+mod running;
 mod stream;
 mod surrogate;
 #[cfg(test)]
@@ -38,9 +39,9 @@ mod wide;
 pub use clean::Clean;
 pub use document::{Masked, body, findings};
 pub use otlp::Signal;
+pub use running::Running;
 pub use stream::Stream;
 pub use surrogate::{Keep, Restored, Sealed, Surrogates, Unrestored, Written, canonical};
-pub use text::Passing;
 pub use wide::Order;
 
 /// What to mask, and what stands in its place.

@@ -3,6 +3,7 @@
 //! Out: pieces of bounded size, each as soon as the bytes so far allow. Invariants: the upstream is asked for more only when all that
 //! came has been passed on, so a slow reader slows the upstream; trailers come through; a coded body that ends early is an error.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -19,6 +20,20 @@ pub(super) enum Upstream {
     Decoded(Box<Decoded>),
     /// A stream of events whose calls of tools are decided on.
     Judged(Box<Judged>),
+    /// One of which something has been read.
+    Begun(Box<Begun>),
+}
+
+/// A body with what was read of it.
+pub(super) struct Begun {
+    came: VecDeque<Result<Frame<Bytes>, BoxError>>,
+    rest: Upstream,
+}
+
+impl Begun {
+    pub(super) fn new(came: VecDeque<Result<Frame<Bytes>, BoxError>>, rest: Upstream) -> Self {
+        Self { came, rest }
+    }
 }
 
 /// A body behind its decoder.
@@ -58,6 +73,10 @@ impl Body for Upstream {
                 .map(|frame| frame.map(|frame| frame.map_err(Into::into))),
             Self::Decoded(decoded) => decoded.poll(poller),
             Self::Judged(judged) => judged.poll(poller),
+            Self::Begun(begun) => match begun.came.pop_front() {
+                Some(frame) => Poll::Ready(Some(frame)),
+                None => Pin::new(&mut begun.rest).poll_frame(poller),
+            },
         }
     }
 
@@ -66,13 +85,14 @@ impl Body for Upstream {
             Self::AsIs(body) => body.is_end_stream(),
             Self::Decoded(decoded) => decoded.done,
             Self::Judged(judged) => judged.is_end_stream(),
+            Self::Begun(begun) => begun.came.is_empty() && begun.rest.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::AsIs(body) => body.size_hint(),
-            Self::Decoded(_) | Self::Judged(_) => SizeHint::default(),
+            Self::Decoded(_) | Self::Judged(_) | Self::Begun(_) => SizeHint::default(),
         }
     }
 }

@@ -3,9 +3,9 @@
 //! In: a response whose body has not been read. Out: a body that streams. Invariants: the last bytes leave after the record is
 //! closed; a body that is dropped early is recorded as aborted; what cannot be masked is not passed.
 
+mod begun;
 mod record;
 mod stream;
-mod watch;
 mod whole;
 
 use std::pin::Pin;
@@ -19,7 +19,6 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use self::record::Record;
 pub(super) use self::stream::BoxError;
 use self::stream::{Edits, Relay};
-use self::watch::Watch;
 use self::whole::Editing;
 use super::charge::Charge;
 use super::coding::Upstream;
@@ -30,7 +29,7 @@ use super::{Connection, ConnectionError};
 use crate::keeper::Scrub;
 use crate::mask::{self, MaskError, Shape};
 use crate::protocol::coding;
-use crate::protocol::frames::Framing;
+use crate::protocol::frames::{Framing, Opening};
 use crate::protocol::http::{chunked_only, end_to_end};
 use crate::protocol::llm::Family;
 use crate::protocol::sse::Whole;
@@ -108,7 +107,7 @@ pub(super) async fn start(
     entry: ExchangeEntry,
     response: Response<Incoming>,
     answering: Answering<'_>,
-    revoked: Revoked,
+    mut revoked: Revoked,
 ) -> Result<Response<Body>, ConnectionError> {
     let Answering {
         family,
@@ -147,7 +146,7 @@ pub(super) async fn start(
         collector
     });
     let status = parts.status.as_u16();
-    let record = Record {
+    let mut record = Record {
         entry,
         collector,
         status,
@@ -180,17 +179,40 @@ pub(super) async fn start(
         }
         _ => Upstream::AsIs(upstream),
     };
-    let streamed = framing.is_some();
     let edited = tools.is_some() || !masks.is_empty();
-    let Some(framing) = framing.or(Some(Framing::Events).filter(|_| !edited)) else {
-        let editing = Editing {
-            family,
-            vectors,
-            masks,
-            scrub,
-            tools,
-        };
-        return whole::answer(parts, upstream, record, editing, revoked).await;
+    let (opening, upstream) = match framing {
+        Some(framing) => (Opening::Stream(framing), upstream),
+        None if edited && !vectors => tokio::select! {
+            biased;
+            reason = &mut revoked => return fail(record, family, &reason).await,
+            begun = begun::read(upstream, &parts.headers, family) => begun,
+        },
+        None if edited => (Opening::Document, upstream),
+        None => (Opening::Text, upstream),
+    };
+    let streamed = matches!(opening, Opening::Stream(_));
+    let framing = match opening {
+        Opening::Stream(begun) => {
+            if framing.is_none()
+                && let Some(family) = readable
+            {
+                let mut collector = Collector::new(family, Some(begun));
+                collector.head(&parts.headers);
+                record.collector = Some(collector);
+            }
+            begun
+        }
+        Opening::Text if tools.is_none() => Framing::Events,
+        _ => {
+            let editing = Editing {
+                family,
+                vectors,
+                masks,
+                scrub,
+                tools,
+            };
+            return whole::answer(parts, upstream, record, editing, revoked).await;
+        }
     };
     let counted = family.filter(|_| record.charge.counts() && streamed);
     let whole = counted.map(|family| (Whole::new(framing, without_counts), family));
@@ -207,29 +229,30 @@ pub(super) async fn start(
         }
         None => upstream,
     };
-    let mut watch = None;
-    let mask = match family.filter(|_| streamed) {
-        _ if masks.is_empty() && !masks.tells() => None,
-        None if masks.is_empty() => {
-            watch = Some(Watch::new(masks));
-            None
-        }
-        None => {
+    let edited = !masks.is_empty();
+    let (mut mask, mut text) = (None, None);
+    match family.filter(|_| streamed) {
+        _ if masks.is_empty() && !masks.tells() => {}
+        None if masks.is_empty() || !streamed => text = Some(mask::Running::new(masks)),
+        None if framing != Framing::Lines => {
             let reason = "an event stream of an unknown format cannot be masked";
             return fail(record, None, reason).await;
         }
+        None => mask = Some((mask::Stream::new(Shape::Json, framing, masks), None)),
         Some(family) => {
-            for name in CHANGED_BY_EDITS {
-                parts.headers.remove(*name);
-            }
             let stream = mask::Stream::new(shape_of(family), framing, masks);
-            Some((stream, family))
+            mask = Some((stream, Some(family)));
         }
-    };
+    }
+    if edited || mask.is_some() {
+        for name in CHANGED_BY_EDITS {
+            parts.headers.remove(*name);
+        }
+    }
     let edits = Edits {
         scrub,
         mask,
-        watch,
+        text,
         whole,
     };
     let relay = Relay::new(upstream, framing, edits, record, revoked);

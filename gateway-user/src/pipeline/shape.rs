@@ -41,7 +41,7 @@ pub(super) fn shape(
 }
 
 /// Text, in the coding that its head or its first bytes tell.
-fn text(headers: &HeaderMap, body: &[u8]) -> Shape {
+pub(super) fn text(headers: &HeaderMap, body: &[u8]) -> Shape {
     let kind = headers.get(header::CONTENT_TYPE);
     let mut parameters = kind
         .and_then(|kind| kind.to_str().ok())

@@ -3,14 +3,16 @@
 //! In: a stream cut anywhere, and how it is framed. Out: events whose raw bytes, put together, are the stream.
 //! Sources: WHATWG HTML section 9.2.6 (server-sent events); NDJSON 1.0; Google's HTTP streams of one JSON array; Amazon's event streams; RFC 6455.
 
+mod opening;
+
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
-use serde::de::IgnoredAny;
 
 use super::eventstream;
-use super::llm::Family;
 use super::sse::{self, Event, SseError};
 use super::websocket;
+
+pub use opening::Opening;
 
 /// How a stream is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,25 +68,6 @@ impl Framing {
             kind if LINES.contains(&kind) => Some(Self::Lines),
             eventstream::CONTENT_TYPE => Some(Self::Messages),
             kind => (streams && kind == "application/json").then_some(Self::Array),
-        }
-    }
-
-    /// How a model's answer is framed that its content type does not tell of, by how it begins; none if it is no stream.
-    #[must_use]
-    pub fn begun(body: &[u8], family: Family) -> Option<Self> {
-        let text = sse::begin(body);
-        if !text.is_empty() && sse::begins(body) {
-            return Some(Self::Events);
-        }
-        match text.first() {
-            Some(b'[') => (family == Family::Gemini).then_some(Self::Array),
-            Some(b'{') => {
-                let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-                let json = |line: &[u8]| serde_json::from_slice::<IgnoredAny>(line).is_ok();
-                (!json(text) && lines.all(|line| line.is_empty() || json(line)))
-                    .then_some(Self::Lines)
-            }
-            _ => None,
         }
     }
 

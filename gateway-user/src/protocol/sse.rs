@@ -302,6 +302,13 @@ pub(super) fn begins(body: &[u8]) -> bool {
             .any(|field| body.starts_with(field.as_bytes()))
 }
 
+/// Whether more could make them such.
+pub(super) fn may_begin(text: &[u8]) -> bool {
+    let beginnings = FIELDS.iter().chain([&MARK]);
+    let mut beginnings = beginnings.map(|field| field.as_bytes());
+    beginnings.any(|field| field.starts_with(text))
+}
+
 /// Bytes from the first on that says something.
 pub(super) fn begin(body: &[u8]) -> &[u8] {
     let body = body.strip_prefix(MARK.as_bytes()).unwrap_or(body);

@@ -9,7 +9,6 @@ use http::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::record::Record;
-use super::watch::Watch;
 use super::{refusal, scrub_values, unmaskable};
 use crate::keeper::Scrub;
 use crate::mask::{self, MaskError};
@@ -48,9 +47,9 @@ type Closing = Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send>>;
 /// What happens to the bytes.
 pub(super) struct Edits {
     pub(super) scrub: Option<Scrub>,
-    pub(super) mask: Option<(mask::Stream, Family)>,
-    /// It is searched, and not changed.
-    pub(super) watch: Option<Watch>,
+    pub(super) mask: Option<(mask::Stream, Option<Family>)>,
+    /// It is a text like any, masked or searched.
+    pub(super) text: Option<mask::Running>,
     /// Only whole events go out, where a budget may end the stream.
     pub(super) whole: Option<(Whole, Family)>,
 }
@@ -85,7 +84,9 @@ impl Relay {
 
     /// Scrubbing keeps lengths; masking does not.
     pub(super) fn size_hint(&self) -> SizeHint {
-        if self.edits.mask.is_none() && self.edits.whole.is_none() && !self.done {
+        let edits = &self.edits;
+        let text = edits.text.as_ref().is_some_and(mask::Running::is_masked);
+        if edits.mask.is_none() && !text && edits.whole.is_none() && !self.done {
             self.upstream.size_hint()
         } else {
             SizeHint::default()
@@ -180,8 +181,12 @@ impl Relay {
 
     fn mask(&mut self, data: Bytes, last: bool) -> (Bytes, Result<(), MaskError>) {
         let (out, masked) = match &mut self.edits.mask {
-            None => match &mut self.edits.watch {
-                Some(watch) => (watch.push(&data, last), Ok(())),
+            None => match &mut self.edits.text {
+                Some(text) => {
+                    let mut out = BytesMut::new();
+                    text.push(&data, last, &mut out);
+                    (out.freeze(), Ok(()))
+                }
                 None => (data, Ok(())),
             },
             Some((stream, _)) => {
@@ -263,8 +268,10 @@ impl Relay {
     /// What is settled goes out, and behind it the event that tells the client that the rest does not come.
     fn withhold(&mut self, settled: Bytes, error: &MaskError) {
         let what = "withheld the rest of the answer: it cannot be masked";
-        let event = self.told(&settled, Why::Withheld, what).unwrap_or_default();
-        self.last = Some(Bytes::from([settled, event].concat()));
+        match self.told(&settled, Why::Withheld, what) {
+            Some(event) => self.last = Some(Bytes::from([settled, event].concat())),
+            None => self.broken = Some(format!("Tollgate {what}").into()),
+        }
         self.close(Outcome::Failed, Some(unmaskable(error)));
     }
 
@@ -280,7 +287,7 @@ impl Relay {
 
     /// The event by which a stream ends early whose client has only whole events.
     fn told(&self, settled: &[u8], why: Why, what: &str) -> Option<Bytes> {
-        let masked = self.edits.mask.as_ref().map(|(_, family)| *family);
+        let masked = self.edits.mask.as_ref().and_then(|(_, family)| *family);
         let whole = self.edits.whole.as_ref().map(|(_, family)| *family);
         let family = masked.or(whole)?;
         let refusal = refusal(self.record.as_ref()?.entry.id(), why, what);
@@ -290,9 +297,9 @@ impl Relay {
 
     /// What was masked.
     fn findings(&self) -> Vec<Finding> {
-        let mask = self.edits.mask.as_ref();
-        mask.map(|(stream, _)| counted(stream.findings()))
-            .unwrap_or_default()
+        let mask = self.edits.mask.as_ref().map(|(mask, _)| mask.findings());
+        let text = self.edits.text.as_ref().map(mask::Running::findings);
+        mask.or(text).map(counted).unwrap_or_default()
     }
 
     fn close(&mut self, outcome: Outcome, reason: Option<String>) {
