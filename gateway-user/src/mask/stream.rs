@@ -42,6 +42,8 @@ struct Channel {
     content: Content,
     /// Where its pieces came from, from the first one on that is not settled.
     places: VecDeque<Place>,
+    /// How much text other fields of its part brought since its last piece.
+    behind: usize,
     cut: bool,
 }
 
@@ -180,18 +182,23 @@ impl Stream {
         self.told.extend(parts);
     }
 
-    /// A choice writes one field at a time: text in a new one ends the text of the others, or they would hold the answer back
-    /// until it is over. Once per field: one that goes on nevertheless is scanned with what it held, to its end.
+    /// A choice writes one field after the other, and seldom returns to one: what is held of the others' text waits for some more text of the
+    /// new one, then it counts as over, or it would hold the answer back to its end. Once per field: one that goes on nevertheless is scanned
+    /// with what it held, to its end.
     fn switch(&mut self, places: &[Place]) {
         let slots = places.iter().filter_map(|place| self.queue.slot(*place));
-        let now: Vec<Key> = slots.map(|slot| slot.key).collect();
+        let now: Vec<(Key, usize)> = slots.map(|slot| (slot.key, slot.text.len())).collect();
         for (key, channel) in &mut self.channels {
-            let elsewhere = now.iter().any(|other| other.part == key.part);
-            if !elsewhere || now.contains(key) || channel.cut || channel.places.is_empty() {
+            let here = now.iter().filter(|(other, _)| other.part == key.part);
+            if now.iter().any(|(other, _)| other == key) || channel.cut {
                 continue;
             }
+            channel.behind += here.map(|(_, length)| length).sum::<usize>();
             let mut parts = Vec::new();
             if let Content::Text(text) = &mut channel.content {
+                if channel.places.is_empty() || channel.behind <= patience(key.field, text.held()) {
+                    continue;
+                }
                 text.cut(&self.set, &mut self.findings, &mut parts);
                 channel.cut = true;
             }
@@ -208,6 +215,7 @@ impl Stream {
         let channel = self.channels.entry(key);
         let channel = channel.or_insert_with(|| Channel::new(key));
         channel.places.push_back(place);
+        channel.behind = 0;
         self.told.insert(key.part);
         let (set, found) = (&self.set, &mut self.findings);
         channel.content.push(&slot.text, set, found, &mut parts);
@@ -234,8 +242,21 @@ impl Channel {
         Self {
             content: Content::new(key.field.is_json()),
             places: VecDeque::new(),
+            behind: 0,
             cut: false,
         }
+    }
+}
+
+/// How much text of other fields waits for one of which that is held to go on: for the rest of a value longer than for that of a word. A word at
+/// a place that nobody described is the name of something.
+fn patience(field: Field, held: &str) -> usize {
+    let digits = held.bytes().filter(u8::is_ascii_digit).count();
+    let mut words = held.split_ascii_whitespace();
+    match field {
+        _ if digits >= 4 || words.any(|word| word.len() >= 16 || word.contains('@')) => VALUE,
+        Field::Unknown => 0,
+        _ => WORD,
     }
 }
 
@@ -254,6 +275,10 @@ fn settle(
 
 /// An event of a model is a few hundred bytes; one that repeats a whole answer can be large.
 const MAX_EVENT: usize = 8 << 20;
+/// A few words, which a model writes in a tenth of a second: most texts end with a word that is held.
+const WORD: usize = 64;
+/// Nobody who reads along waits longer than for a paragraph.
+const VALUE: usize = 2048;
 /// An answer has a handful of such places.
 const MAX_LAST: usize = 256;
 /// What may wait for one part of an answer to go on while the others are written.

@@ -64,6 +64,11 @@ impl Text {
         self.settle(pieces, set, found, out);
     }
 
+    /// What may still become a finding.
+    pub(super) fn held(&self) -> &str {
+        &self.held
+    }
+
     /// The text is over.
     pub(super) fn finish(&mut self, set: &Set, found: &mut Vec<Finding>, out: &mut Vec<Part>) {
         let mut pieces = Vec::new();

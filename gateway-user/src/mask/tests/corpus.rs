@@ -280,16 +280,3 @@ fn tokens_are_not_told_where_the_text_is_masked() {
         "not in later events either"
     );
 }
-
-#[test]
-fn the_answer_does_not_wait_for_the_end_of_the_reasoning() {
-    let (shape, stream, expected) = STREAMS[4];
-    let half = stream.find("\"Dear\"").unwrap();
-    let half = half + stream[half..].find("\n\n").unwrap() + 2;
-    let states = masked(shape, &Set::all(), [&stream.as_bytes()[..half]]).unwrap();
-    assert_eq!(
-        data(std::str::from_utf8(&states[0]).unwrap()).len(),
-        5,
-        "{expected}"
-    );
-}

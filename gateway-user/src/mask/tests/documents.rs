@@ -283,27 +283,6 @@ fn other_fields_of_a_choice_are_texts_too() {
 }
 
 #[test]
-fn fields_that_take_turns_show_the_beginning_of_a_finding_at_most() {
-    let content = |pieces: &[&str]| {
-        let events = pieces.iter().map(|piece| {
-            let event = |field: &str, piece: &str| {
-                let delta = serde_json::json!({"index": 0, "delta": {field: piece}});
-                format!("data: {}\n\n", serde_json::json!({"choices": [delta]}))
-            };
-            event("content", piece) + &event("reasoning_content", "hm. ")
-        });
-        let stream: String = events.collect();
-        let out = whole(Shape::OpenAiChat, &Set::all(), stream.as_bytes());
-        texts(&out)["0 content"].clone()
-    };
-    let card = ["no. 4111", " 1111", " 1111", " 1111", ", ok"];
-    assert_eq!(content(&card), "no. 4111[REDACTED:credit-card], ok");
-    let key = ["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", "67 ok"];
-    let masked = "[REDACTED:github-token][REDACTED:github-token] ok";
-    assert_eq!(content(&key), masked);
-}
-
-#[test]
 fn what_waits_for_a_part_that_does_not_go_on_is_limited() {
     let mut stream = Stream::new(Shape::OpenAiChat, Framing::Events, Set::all());
     let mut out = BytesMut::new();

@@ -13,6 +13,7 @@ mod mistral;
 mod numbers;
 mod random;
 mod realtime;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
