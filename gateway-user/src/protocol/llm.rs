@@ -234,6 +234,8 @@ const COUNT: &str = "llm.count";
 const READ: &str = "llm.read";
 const WRITE: &str = "llm.write";
 const OPENROUTER: &str = "openrouter.ai";
+/// What policy calls OpenAI's templates of prompts among the tools: which tools are in one, the provider alone knows.
+pub const TEMPLATE: &str = "prompt_template";
 /// The last is what Google's library calls a reason that is not given.
 const NO_FINISH: [&str; 4] = ["", "null", "none", "finish_reason_unspecified"];
 

@@ -143,7 +143,7 @@ impl Asking {
             let of = |model: &&String| {
                 let mut facts = facts.clone();
                 facts.set("model", model.as_str());
-                facts.set("tools", Fact::Set(state.tools.clone()));
+                facts.set("tools", state.offered());
                 if let Some(limit) = state.limit {
                     facts.set("max_tokens", limit);
                 }
@@ -195,6 +195,7 @@ fn under(event: &realtime::Event, state: &State) -> Vec<State> {
     let mut beside = alone.clone();
     if event.session.is_none() {
         beside.tools.extend(state.tools.iter().cloned());
+        beside.template |= state.template;
     }
     match alone == beside {
         true => vec![alone],

@@ -6,6 +6,8 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::terms::Stop;
+use crate::protocol::Fact;
+use crate::protocol::llm::TEMPLATE;
 use crate::protocol::llm::realtime::{Change, Limit};
 
 /// What may hold.
@@ -24,6 +26,8 @@ pub(super) struct Session {
 pub(super) struct State {
     pub(super) tools: BTreeSet<String>,
     pub(super) limit: Option<i64>,
+    /// A template that the provider keeps says more of it.
+    pub(super) template: bool,
 }
 
 impl State {
@@ -36,7 +40,14 @@ impl State {
                 Some(Limit::None) => None,
                 None => self.limit,
             },
+            template: change.template.unwrap_or(self.template),
         }
+    }
+
+    /// What the model may use, as policy hears of it.
+    pub(super) fn offered(&self) -> Fact {
+        let template = self.template.then(|| TEMPLATE.to_owned());
+        Fact::Set(self.tools.iter().cloned().chain(template).collect())
     }
 }
 
@@ -94,13 +105,21 @@ impl Session {
         self.told = self.told.with(told);
         let agrees = |asked: &Change| {
             let tools = asked.tools.is_none() || asked.tools == told.tools;
-            tools && (asked.limit.is_none() || asked.limit == told.limit)
+            let limit = asked.limit.is_none() || asked.limit == told.limit;
+            let template = asked.template.is_none()
+                || told
+                    .template
+                    .is_none_or(|told| asked.template == Some(told));
+            tools && limit && template
         };
         let mut asked = self.asked.iter().enumerate();
         let answered = asked
             .find(|(place, asked)| agrees(asked) && (*place == 0 || **asked != Change::default()));
         if let Some((place, _)) = answered {
-            self.asked.drain(..=place);
+            let mut answered = self.asked.drain(..=place);
+            // Of a template the provider need not say anything.
+            let template = answered.any(|asked| asked.template == Some(true));
+            self.told.template |= template && told.template.is_none();
         }
     }
 }
@@ -122,14 +141,14 @@ mod tests {
         let names = names.iter().map(|name| (*name).to_owned());
         Change {
             tools: Some(names.collect()),
-            limit: None,
+            ..Change::default()
         }
     }
 
     fn limit(limit: Limit) -> Change {
         Change {
-            tools: None,
             limit: Some(limit),
+            ..Change::default()
         }
     }
 
@@ -218,5 +237,29 @@ mod tests {
         assert!(session.ask(tools(&["a"])).is_err());
         let models = (0..MAX_MODELS).map(|count| count.to_string());
         assert!(session.name(models.collect()).is_err());
+    }
+
+    #[test]
+    fn a_template_counts_until_the_provider_says_that_there_is_none() {
+        let of = |session: &Session| {
+            let states = session.states().unwrap();
+            Vec::from_iter(states.iter().map(|state| state.template))
+        };
+        let template = |is: bool| Change {
+            template: Some(is),
+            ..Change::default()
+        };
+        let mut session = Session::opened("m");
+        session.ask(template(true)).unwrap();
+        assert_eq!(of(&session), [false, true]);
+        // It tells the tools that are in it, and nothing of itself.
+        session.updated(&tools(&["a"]));
+        assert_eq!(of(&session), [true]);
+        session.ask(template(false)).unwrap();
+        assert_eq!(of(&session), [false, true]);
+        session.updated(&template(true));
+        assert_eq!(of(&session), [false, true]);
+        session.updated(&template(false));
+        assert_eq!(of(&session), [false]);
     }
 }

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::call::{Call, LlmError, Said, document};
@@ -46,6 +46,8 @@ pub struct Change {
     pub tools: Option<BTreeSet<String>>,
     /// How long an answer may be.
     pub limit: Option<Limit>,
+    /// Whether a template that the provider keeps says more of it, tools that cannot be seen among that.
+    pub template: Option<bool>,
 }
 
 /// The handshake of such a WebSocket. Elsewhere than at a listed provider it has to name a model: other things have such paths.
@@ -137,6 +139,8 @@ struct Settings {
     max_response_output_tokens: Option<Value>,
     audio: Option<Audio>,
     input_audio_transcription: Option<Transcription>,
+    #[serde(default, deserialize_with = "is_there")]
+    prompt: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -184,8 +188,18 @@ impl Settings {
             }
             names
         });
-        Change { tools, limit }
+        Change {
+            tools,
+            limit,
+            template: self.prompt,
+        }
     }
+}
+
+/// Of a member that is told: whether it is something.
+fn is_there<'de, D: Deserializer<'de>>(member: D) -> Result<Option<bool>, D::Error> {
+    let member = Option::<IgnoredAny>::deserialize(member)?;
+    Ok(Some(member.is_some()))
 }
 
 const NAMES: [&str; 2] = ["model", "deployment"];
@@ -244,7 +258,10 @@ mod tests {
             (json!({"max_output_tokens": "6"}), Some(Limit::None)),
             (json!({"max_output_tokens": -1}), Some(Limit::None)),
         ] {
-            let change = Some(Change { tools: None, limit });
+            let change = Some(Change {
+                limit,
+                ..Change::default()
+            });
             let updates = read(&json!({"type": "session.update", "session": settings}));
             assert_eq!(updates.session, change, "{settings}");
             let creates = read(&json!({"type": "response.create", "response": settings}));
@@ -268,6 +285,22 @@ mod tests {
         );
         assert_eq!(item.texts, 1);
         assert!(!read(&json!({"type": "input_audio_buffer.append", "audio": "AAAA"})).speaks);
+    }
+
+    #[test]
+    fn a_template_of_the_providers_is_told_wherever_it_is_used() {
+        let prompt = json!({"id": "pmpt_1", "version": "2", "variables": {"city": "Rome"}});
+        for (settings, template) in [
+            (json!({"prompt": prompt}), Some(true)),
+            (json!({"prompt": null}), Some(false)),
+            (json!({"tools": []}), None),
+        ] {
+            let updates = read(&json!({"type": "session.update", "session": settings}));
+            assert_eq!(updates.session.unwrap().template, template, "{settings}");
+            let creates = read(&json!({"type": "response.create", "response": settings}));
+            assert_eq!(creates.response.unwrap().template, template, "{settings}");
+            assert_eq!(session(settings).unwrap().template, template);
+        }
     }
 
     #[test]

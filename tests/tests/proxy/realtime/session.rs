@@ -146,3 +146,27 @@ async fn a_mask_that_the_answers_do_not_have_ends_the_conversation() -> anyhow::
     assert_eq!(proxy.ended(1).await?[0]["outcome"], "refused");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_template_of_the_providers_counts_among_the_tools() -> anyhow::Result<()> {
+    let listed = r#"
+@id("talks")
+permit (principal, action == Action::"llm.generate", resource == Service::"openai")
+when { context.model == "gpt-realtime" && ["weather"].containsAll(context.tools) };
+"#;
+    let proxy = Proxy::governed_by(listed).await?;
+    let prompt = json!({"prompt": {"id": "pmpt_1", "variables": {"city": "Rome"}}});
+    for event in [
+        of_tools(&prompt),
+        json!({"type": "response.create", "response": prompt}),
+    ] {
+        let mut talk = Talk::open(&proxy, WAYS[0]).await?;
+        talk.say(&of_tools(&json!({"tools": [weather()], "prompt": null})))
+            .await?;
+        talk.until("session.updated").await?;
+        talk.say(&event).await?;
+        let (message, _) = talk.refused().await?;
+        assert!(message.contains("no policy permits"), "{message}");
+    }
+    Ok(())
+}

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::super::Family;
 use super::super::tool::Search;
+use super::super::{Family, TEMPLATE};
 use super::Raw;
 use crate::protocol::Fact;
 
@@ -32,7 +32,7 @@ impl Raw {
         asks("cached_content", self.cached_content.is_some());
         let template = family == Family::OpenAiResponses
             && self.prompt.as_ref().is_some_and(|prompt| prompt.object);
-        asks("prompt_template", template);
+        asks(TEMPLATE, template);
         asks(
             "live_search",
             self.search_parameters.as_ref().is_some_and(Search::is_on),
