@@ -1,6 +1,7 @@
-//! The head of a request: its path, query and headers carry values out as well as its body does.
+//! The head of a request: its path, query and headers carry values out as well as its body does. Those of an answer carry them in.
 //!
-//! Credentials stay where requests present them: policy knows of those by `context.credential`.
+//! Credentials stay where requests present them: policy knows of those by `context.credential`. Of an answer what stays is what HTTP itself
+//! reads: how the body is framed and coded, what caches go by, cookies and challenges.
 
 use std::convert::Infallible;
 
@@ -97,6 +98,37 @@ pub fn headers(headers: &mut HeaderMap, websocket: bool, set: &Set, found: &mut 
     }
 }
 
+/// Masks the values of an answer's headers or trailers. Where an answer leads to is a target, whose credentials stay.
+pub fn answer(headers: &mut HeaderMap, set: &Set, found: &mut Vec<Finding>) {
+    for (name, value) in headers.iter_mut().filter(|(name, _)| !stays(name)) {
+        let new = match value.to_str() {
+            Ok(address) if TARGETS.contains(name) => {
+                led(address, set, found).map(String::into_bytes)
+            }
+            _ => binary(value.as_bytes(), set, found),
+        };
+        if let Some(new) = new.and_then(|new| HeaderValue::from_bytes(&new).ok()) {
+            *value = new;
+        }
+    }
+}
+
+fn led(address: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
+    let host = address.find("//").map_or(0, |at| at + 2);
+    let begin = match host {
+        0 => 0,
+        host => address[host..]
+            .find(['/', '?'])
+            .map_or(address.len(), |at| host + at),
+    };
+    let (before, target) = address.split_at(begin);
+    Some(format!("{before}{}", self::target(target, set, found)?))
+}
+
+fn stays(name: &HeaderName) -> bool {
+    READ_BY_HTTP.contains(name) || name.as_str().starts_with("sec-websocket-")
+}
+
 /// What is found in headers.
 #[must_use]
 pub fn found(headers: &HeaderMap, websocket: bool, set: &Set) -> Vec<Finding> {
@@ -121,6 +153,28 @@ fn value(
     let new = (!stays).then(|| binary(value.as_bytes(), set, found))??;
     HeaderValue::from_bytes(&new).ok()
 }
+
+/// Masked as the address that they are.
+const TARGETS: &[HeaderName] = &[header::LOCATION, header::CONTENT_LOCATION];
+/// Of an answer, with what starts WebSockets.
+const READ_BY_HTTP: &[HeaderName] = &[
+    header::CONNECTION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
+    header::CONTENT_TYPE,
+    header::DATE,
+    header::ETAG,
+    header::EXPIRES,
+    header::LAST_MODIFIED,
+    header::PROXY_AUTHENTICATE,
+    header::SET_COOKIE,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::WWW_AUTHENTICATE,
+];
 
 #[cfg(test)]
 mod tests {
@@ -224,6 +278,53 @@ mod tests {
             let name = HeaderName::from_static(name);
             let sent = [(name, format!("x; {CARD}").parse().unwrap())];
             assert_eq!(found(&sent.into_iter().collect(), false, &set).len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_http_reads_of_an_answer_stays_and_the_rest_is_masked() {
+        let token = ["AK", "IA", "Q3EGTNR7XMS2KDLP"].concat();
+        let kept = format!("s={token}");
+        let signed = format!("https://a.example/x?to=anna.smith@corp.com&access_token={token}");
+        let leads = format!("https://a.example/x?to=%5BREDACTED%3Aemail%5D&access_token={token}");
+        for (name, says, leaves) in [
+            ("x-owner", "anna.smith@corp.com", "[REDACTED:email]"),
+            (
+                "grpc-message",
+                "no card 4111 1111 1111 1111",
+                "no card [REDACTED:credit-card]",
+            ),
+            (
+                "content-disposition",
+                "attachment; filename=\"anna.smith@corp.com.csv\"",
+                "attachment; filename=\"[REDACTED:email].csv\"",
+            ),
+            ("location", signed.as_str(), leads.as_str()),
+            (
+                "location",
+                "/u/anna.smith@corp.com",
+                "/u/%5BREDACTED%3Aemail%5D",
+            ),
+            ("location", "https://a.example", "https://a.example"),
+            ("set-cookie", &kept, &kept),
+            ("content-type", CARD, CARD),
+            ("content-length", "4111111111111111", "4111111111111111"),
+            ("sec-websocket-protocol", &kept, &kept),
+            (
+                "x-request-id",
+                "req_011CSHoEeqs5C35K2UUqR7Fy",
+                "req_011CSHoEeqs5C35K2UUqR7Fy",
+            ),
+            ("x-ratelimit-remaining-tokens", "149999984", "149999984"),
+        ] {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            let mut headers: HeaderMap = [(name.clone(), says.parse().unwrap())]
+                .into_iter()
+                .collect();
+            let mut found = Vec::new();
+            answer(&mut headers, &Set::new(["pii", "secrets"]), &mut found);
+            assert_eq!(headers[&name], leaves);
+            assert_eq!(found.len(), usize::from(says != leaves), "{name}");
         }
     }
 

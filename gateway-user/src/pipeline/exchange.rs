@@ -245,7 +245,7 @@ async fn forward(
     {
         mask::head::headers(trailers, false, &masks, &mut Vec::new());
     }
-    entry.found(released(&outgoing.restored));
+    entry.found(&released(&outgoing.restored));
     let tools = Tools::of(connection, &ready, &permit, entry.id());
     if ready.head.websocket {
         let handshake = Handshake {

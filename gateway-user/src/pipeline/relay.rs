@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::task::{Context as Poller, Poll};
 
 use bytes::Bytes;
+use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Response, header};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
@@ -23,6 +24,7 @@ use self::whole::Editing;
 use super::charge::Charge;
 use super::coding::Upstream;
 use super::held::Held;
+use super::inspect::counted;
 use super::revoke::Revoked;
 use super::tools::{Judged, Tools};
 use super::{Connection, ConnectionError};
@@ -104,7 +106,7 @@ impl<'a> Answering<'a> {
 /// Turns the upstream's response into the agent's.
 pub(super) async fn start(
     connection: &Connection,
-    entry: ExchangeEntry,
+    mut entry: ExchangeEntry,
     response: Response<Incoming>,
     answering: Answering<'_>,
     mut revoked: Revoked,
@@ -133,6 +135,7 @@ pub(super) async fn start(
     } else {
         None
     };
+    mask_head(&mut parts, &masks, &mut entry);
     let edited = held.is_some() || !masks.is_empty() || tools.is_some();
     let coding = coding::of(&parts.headers);
     let readable = coding.is_ok();
@@ -230,6 +233,7 @@ pub(super) async fn start(
         None => upstream,
     };
     let edited = !masks.is_empty();
+    let trailers = masks.clone();
     let (mut mask, mut text) = (None, None);
     match family.filter(|_| streamed) {
         _ if masks.is_empty() && !masks.tells() => {}
@@ -253,6 +257,7 @@ pub(super) async fn start(
         scrub,
         mask,
         text,
+        trailers,
         whole,
     };
     let relay = Relay::new(upstream, framing, edits, record, revoked);
@@ -330,6 +335,31 @@ impl HttpBody for Body {
             Self::Held(_) | Self::Trailed(_) => SizeHint::default(),
         }
     }
+}
+
+/// Masks the head of an answer.
+pub(super) fn mask_head(parts: &mut Parts, masks: &mask::Set, entry: &mut ExchangeEntry) {
+    mask_values(&mut parts.headers, masks, entry);
+    let words = parts.extensions.get::<hyper::ext::ReasonPhrase>();
+    let words = words.map(|words| Bytes::copy_from_slice(words.as_bytes()));
+    let masked = words.and_then(|words| {
+        let masked = mask::body(&words, Shape::Text, masks).ok()?;
+        (masked.bytes != words).then_some(masked)
+    });
+    if let Some(masked) = masked {
+        entry.found(&counted(&masked.findings));
+        parts.extensions.remove::<hyper::ext::ReasonPhrase>();
+    }
+}
+
+/// Masks headers or trailers.
+fn mask_values(headers: &mut HeaderMap, masks: &mask::Set, entry: &mut ExchangeEntry) {
+    if masks.is_empty() && !masks.tells() {
+        return;
+    }
+    let mut found = Vec::new();
+    mask::head::answer(headers, masks, &mut found);
+    entry.found(&counted(&found));
 }
 
 /// Removes echoes from headers or trailers.

@@ -300,8 +300,8 @@ impl ExchangeEntry {
     }
 
     /// Adds findings to those that it began with.
-    pub fn found(&mut self, more: Vec<Finding>) {
-        self.findings.extend(more);
+    pub fn found(&mut self, more: &[Finding]) {
+        add(&mut self.findings, more);
     }
 
     /// Adds to the request's transcript: decoded and masked by the caller, kept up to 1 MiB.
@@ -329,15 +329,7 @@ impl ExchangeEntry {
         let cost = closed.cost.or(self.reserved);
         self.counted.ended(closed.outcome, cost);
         let mut findings = std::mem::take(&mut self.findings);
-        for found in &closed.findings {
-            match findings
-                .iter_mut()
-                .find(|known| known.detector == found.detector && known.class == found.class)
-            {
-                Some(known) => known.count += found.count,
-                None => findings.push(found.clone()),
-            }
-        }
+        add(&mut findings, &closed.findings);
         let end = Step::ExchangeClosed(Box::new(End {
             id: self.id,
             closed,
@@ -347,6 +339,18 @@ impl ExchangeEntry {
             response: std::mem::take(&mut self.response).finish(),
         }));
         self.ledger.queue.end(slot, end);
+    }
+}
+
+/// Adds findings, each detector's once.
+fn add(findings: &mut Vec<Finding>, more: &[Finding]) {
+    for found in more {
+        let same =
+            |known: &&mut Finding| known.detector == found.detector && known.class == found.class;
+        match findings.iter_mut().find(same) {
+            Some(known) => known.count += found.count,
+            None => findings.push(found.clone()),
+        }
     }
 }
 

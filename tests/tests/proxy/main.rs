@@ -18,6 +18,7 @@ mod executable;
 mod families;
 mod fixture;
 mod framing;
+mod heads;
 mod held;
 mod http;
 mod llm;

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::record::Record;
-use super::{refusal, scrub_values, unmaskable};
+use super::{mask_values, refusal, scrub_values, unmaskable};
 use crate::keeper::Scrub;
 use crate::mask::{self, MaskError};
 use crate::pipeline::coding::Upstream;
@@ -50,6 +50,8 @@ pub(super) struct Edits {
     pub(super) mask: Option<(mask::Stream, Option<Family>)>,
     /// It is a text like any, masked or searched.
     pub(super) text: Option<mask::Running>,
+    /// What is masked in trailers.
+    pub(super) trailers: mask::Set,
     /// Only whole events go out, where a budget may end the stream.
     pub(super) whole: Option<(Whole, Family)>,
 }
@@ -146,6 +148,9 @@ impl Relay {
                     self.trailers = frame.into_trailers().ok();
                     if let (Some(scrub), Some(trailers)) = (&self.edits.scrub, &mut self.trailers) {
                         scrub_values(scrub, trailers);
+                    }
+                    if let (Some(record), Some(trailers)) = (&mut self.record, &mut self.trailers) {
+                        mask_values(trailers, &self.edits.trailers, &mut record.entry);
                     }
                     self.end(Bytes::new());
                     continue;

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Frame;
 
 use super::record::Record;
-use super::{Body, CHANGED_BY_EDITS, fail, scrub_values, unmaskable};
+use super::{Body, CHANGED_BY_EDITS, fail, mask_values, scrub_values, unmaskable};
 use crate::keeper::Scrub;
 use crate::mask::{self, MaskError, Masked, Shape};
 use crate::pipeline::ConnectionError;
@@ -63,6 +63,9 @@ pub(super) async fn answer(
         if let Some(trailers) = &mut trailers {
             scrub_values(&scrub, trailers);
         }
+    }
+    if let Some(trailers) = &mut trailers {
+        mask_values(trailers, &masks, &mut record.entry);
     }
     let mut edited = !masks.is_empty();
     if let Some(tools) = tools {

@@ -138,7 +138,7 @@ pub(super) async fn open(
 async fn accepted(
     context: &Context,
     handshake: Handshake,
-    entry: ExchangeEntry,
+    mut entry: ExchangeEntry,
     terms: Terms,
     (version, mut response): (Version, Response<Incoming>),
     revoked: Revoked,
@@ -166,6 +166,7 @@ async fn accepted(
         answer::scrub_values(scrub, &mut parts.headers);
         parts.extensions.remove::<hyper::ext::ReasonPhrase>();
     }
+    answer::mask_head(&mut parts, &terms.answers(), &mut entry);
     let key = handshake.ready.headers.get(SEC_WEBSOCKET_KEY);
     protocol::opened(&mut parts, context.clear.version, key);
 
