@@ -277,8 +277,8 @@ fn settle(
 const MAX_EVENT: usize = 8 << 20;
 /// A few words, which a model writes in a tenth of a second: most texts end with a word that is held.
 const WORD: usize = 64;
-/// Nobody who reads along waits longer than for a paragraph.
-const VALUE: usize = 2048;
+/// Nobody who reads along waits longer than for some sentences.
+const VALUE: usize = 512;
 /// An answer has a handful of such places.
 const MAX_LAST: usize = 256;
 /// What may wait for one part of an answer to go on while the others are written.
