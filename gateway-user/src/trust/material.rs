@@ -51,11 +51,16 @@ impl<'a> Material<'a> {
                 original: original.clone(),
             });
         }
-        for directory in &places.hashed {
-            add_hashed(&self.copy_of(directory), self.anchors)?;
-        }
-        for directory in &places.anchors {
-            add_sources(&self.copy_of(directory), self.anchors)?;
+        for (directories, add) in [
+            (&places.hashed, add_hashed as Add),
+            (&places.anchors, add_sources),
+        ] {
+            for directory in directories {
+                // All of them lie in what was copied.
+                if let Some(copy) = self.copy_of(directory)? {
+                    add(&copy, self.anchors)?;
+                }
+            }
         }
         for bundle in &places.bundles {
             self.bundle(bundle)?;
@@ -92,8 +97,7 @@ impl<'a> Material<'a> {
     }
 
     fn put(&mut self, original: &Path, content: &[u8]) -> Result<(), FileError> {
-        let copy = self.copy_of(original);
-        if copy != original {
+        if let Some(copy) = self.copy_of(original)? {
             return files::write(&copy, content);
         }
         let copy = self.fresh();
@@ -106,27 +110,22 @@ impl<'a> Material<'a> {
         Ok(())
     }
 
-    /// Where the copy of `original` is, or `original` itself where no directory above it has been copied.
-    fn copy_of(&self, original: &Path) -> PathBuf {
+    /// Where the copy of `original` is, if a directory above it has been copied. Originals are resolved: one that has become a link since then, or
+    /// lies below one, may lead anywhere.
+    fn copy_of(&self, original: &Path) -> Result<Option<PathBuf>, FileError> {
         let within = |bind: &Bind| {
             let rest = original.strip_prefix(&bind.original).ok()?;
-            // Joining an empty path would add a slash, which makes a file a directory.
-            Some(if rest.as_os_str().is_empty() {
-                bind.copy.clone()
-            } else {
-                bind.copy.join(rest)
-            })
+            Some(files::below(&bind.copy, rest))
         };
-        self.binds
-            .iter()
-            .find_map(within)
-            .unwrap_or_else(|| original.to_owned())
+        self.binds.iter().find_map(within).transpose()
     }
 
     fn fresh(&self) -> PathBuf {
         self.dir.join(self.binds.len().to_string())
     }
 }
+
+type Add = fn(&Path, &[Anchor]) -> Result<(), FileError>;
 
 /// Puts the CAs into an OpenSSL certificate directory: the files, and the links by which they are looked up.
 pub(super) fn add_hashed(directory: &Path, anchors: &[Anchor]) -> Result<(), FileError> {
@@ -221,5 +220,54 @@ mod tests {
         let copy = dir.path().join("copies/0");
         assert_eq!(fs::read_to_string(&copy).unwrap(), format!("{OLD}{CA}"));
         assert_eq!(material.binds, [Bind { copy, original }]);
+    }
+
+    #[test]
+    fn nothing_is_written_where_a_link_leads() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        let outside = root.join("outside");
+        fs::write(&outside, "stays").unwrap();
+        let (certs, sources) = (
+            root.join("etc/ssl/certs"),
+            root.join("usr/local/share/ca-certificates"),
+        );
+        for (folder, name) in [
+            (&certs, "tollgate-0a1b2c3d.pem"),
+            (&sources, "tollgate-0a1b2c3d.crt"),
+        ] {
+            fs::create_dir_all(folder).unwrap();
+            std::os::unix::fs::symlink(&outside, folder.join(name)).unwrap();
+        }
+        fs::write(certs.join("ca-certificates.crt"), OLD).unwrap();
+        let anchors = [anchor()];
+        let mut material = Material::new(&anchors, 0, root.join("copies"));
+        material.host(&Places::find(&root)).unwrap();
+        assert_eq!(fs::read_to_string(&outside).unwrap(), "stays");
+        for copy in ["0/tollgate-0a1b2c3d.pem", "1/tollgate-0a1b2c3d.crt"] {
+            let copy = root.join("copies").join(copy);
+            assert!(copy.symlink_metadata().unwrap().is_file());
+            assert_eq!(fs::read_to_string(copy).unwrap(), CA);
+        }
+    }
+
+    #[test]
+    fn a_place_that_has_become_a_link_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        let certs = root.join("etc/ssl/certs");
+        fs::create_dir_all(&certs).unwrap();
+        fs::create_dir(root.join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink(root.join("elsewhere"), certs.join("java")).unwrap();
+        std::os::unix::fs::symlink(root.join("elsewhere/made"), certs.join("one.crt")).unwrap();
+        let original = root.join("original");
+        fs::write(&original, OLD).unwrap();
+        let anchors = [anchor()];
+        for late in ["java/bundle", "one.crt"] {
+            let mut material = Material::new(&anchors, 0, root.join(late.replace('/', "-")));
+            material.host(&Places::find(&root)).unwrap();
+            assert!(material.put(&certs.join(late), b"ours").is_err(), "{late}");
+        }
+        assert_eq!(fs::read_dir(root.join("elsewhere")).unwrap().count(), 0);
     }
 }
