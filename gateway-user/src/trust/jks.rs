@@ -83,8 +83,11 @@ fn entry(out: &mut Vec<u8>, alias: &str, der: &[u8], now_ms: u64) -> Result<(), 
     Ok(())
 }
 
-/// `store` without the trusted certificates whose alias begins with `prefix`, and how many those were.
-pub(super) fn without(store: &[u8], prefix: &str) -> Result<(Vec<u8>, usize), KeystoreError> {
+/// `store` without the trusted certificates whose alias is one of `ours`, and how many those were.
+pub(super) fn without(
+    store: &[u8],
+    ours: impl Fn(&[u8]) -> bool,
+) -> Result<(Vec<u8>, usize), KeystoreError> {
     let (body, digest) = store
         .split_last_chunk::<DIGEST>()
         .ok_or(KeystoreError::Format)?;
@@ -112,7 +115,7 @@ pub(super) fn without(store: &[u8], prefix: &str) -> Result<(Vec<u8>, usize), Ke
             let length = number(&mut rest)?;
             take(&mut rest, length)?;
         }
-        if kind == TRUSTED && alias.starts_with(prefix.as_bytes()) {
+        if kind == TRUSTED && ours(alias) {
             gone += 1;
         } else {
             kept.extend(&before[..before.len() - rest.len()]);
@@ -179,12 +182,12 @@ const DIGEST: usize = 20;
 const PASSWORD: &str = "changeit";
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
     use std::process::Command;
 
-    fn empty() -> Vec<u8> {
+    pub(in super::super) fn empty() -> Vec<u8> {
         let mut store = [HEADER, &[0; 4]].concat();
         store.extend(sign(&store));
         store

@@ -29,6 +29,7 @@ mod pem;
 mod pkcs12;
 mod places;
 mod refresh;
+mod seen;
 mod wait;
 mod ways;
 

@@ -16,7 +16,7 @@ use nix::libc;
 use nix::unistd::fchdir;
 
 use super::anchor::{Anchor, PREFIX, bundle};
-use super::files::{self, FileError, failed};
+use super::files::{DEEPEST, FileError, LARGEST, failed};
 use super::{jks, pem};
 
 /// One run over copies of one workload.
@@ -91,6 +91,9 @@ impl Refresh<'_> {
             let path = Path::new(&name);
             if kind.is_dir() {
                 self.descend(path, inside(&name), |_| How::Renamed, depth + 1)?;
+            } else if kind.is_symlink() && name.starts_with(PREFIX) && name.ends_with(".pem") {
+                // update-ca-certificates replaces the file by a link to where it came from.
+                hashed.push(name);
             } else if !kind.is_file() {
             } else if name.starts_with(PREFIX) && name.ends_with(".pem") {
                 hashed.push(name);
@@ -195,7 +198,12 @@ impl Refresh<'_> {
                 .windows(anchor.der.len())
                 .any(|part| part == anchor.der)
         };
-        let (mut store, gone) = jks::without(content, PREFIX).ok()?;
+        let ours = |alias: &[u8]| {
+            // As Debian's tool names what it makes from our files.
+            let alias = alias.strip_prefix(b"debian:").unwrap_or(alias);
+            alias.starts_with(PREFIX.as_bytes())
+        };
+        let (mut store, gone) = jks::without(content, ours).ok()?;
         if gone == 0 || (gone == self.anchors.len() && self.anchors.iter().all(has)) {
             return None;
         }
@@ -247,114 +255,9 @@ fn open_folder(path: &Path) -> io::Result<File> {
 }
 
 const NO_LINK: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-/// As deep as distributions nest, and then some.
-const DEEPEST: usize = 6;
 const DRAFT: &str = ".tollgate-draft";
 /// Certificates with the same hash.
 const MOST_ALIKE: u32 = 100;
-const LARGEST: u64 = files::LARGEST;
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use super::super::material::{add_hashed, add_sources};
-    use super::*;
-    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
-    use std::path::PathBuf;
-
-    /// A certificate, a CA of ours or not.
-    fn certificate(organisation: &str, unit: &str) -> Anchor {
-        let mut params = CertificateParams::default();
-        let name = &mut params.distinguished_name;
-        name.push(DnType::OrganizationName, organisation);
-        name.push(DnType::CommonName, "Tollgate CA for agent");
-        name.push(DnType::OrganizationalUnitName, unit);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        Anchor::all(&pem).unwrap().remove(0)
-    }
-
-    fn run(root: &Path, anchors: &[Anchor]) -> usize {
-        let mut refresh = Refresh {
-            anchors,
-            device: fs::metadata(root).unwrap().dev(),
-            now_ms: 0,
-            changed: 0,
-        };
-        // The working folder belongs to the thread, as it does in a namespace.
-        std::thread::scope(|scope| {
-            scope
-                .spawn(|| {
-                    nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS).unwrap();
-                    let inside = |name: &str| match name {
-                        "copies" => How::InPlace,
-                        _ => How::Renamed,
-                    };
-                    refresh.folder(root, How::InPlace, inside).unwrap();
-                    refresh.changed
-                })
-                .join()
-                .unwrap()
-        })
-    }
-
-    #[test]
-    fn copies_get_the_next_ca_and_lose_the_old_one_and_nothing_else_is_touched() {
-        let [host, first, second] = [("Other", "0"), ("Tollgate", "1"), ("Tollgate", "2")]
-            .map(|(organisation, unit)| certificate(organisation, unit));
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("scratch");
-        let at = |name: &str| -> PathBuf { root.join(name) };
-        for folder in ["copies/0", "copies/1"] {
-            files::directory(&at(folder)).unwrap();
-        }
-        let both = |one: &Anchor| pem::union(&[&host.pem, &one.pem]);
-        files::write(&at("ca.pem"), &first.pem).unwrap();
-        files::write(&at("copies/2"), both(&first)).unwrap();
-        files::write(&at("copies/0/bundle.crt"), both(&first)).unwrap();
-        files::write(&at("copies/0/foreign.pem"), &host.pem).unwrap();
-        add_hashed(&at("copies/0"), std::slice::from_ref(&first)).unwrap();
-        add_sources(&at("copies/1"), std::slice::from_ref(&first)).unwrap();
-        // What an agent that runs as root may put there.
-        let outside = dir.path().join("outside.pem");
-        files::write(&outside, both(&first)).unwrap();
-        files::link(outside.to_str().unwrap(), &at("copies/0/led-out.pem")).unwrap();
-        let inode = |name: &str| fs::metadata(at(name)).unwrap().ino();
-        let before = (inode("copies/2"), inode("copies/0/bundle.crt"));
-
-        let anchors = [first.clone(), second.clone()];
-        assert_eq!(run(&root, &anchors), 5);
-        let read = |name: &str| fs::read_to_string(at(name)).unwrap();
-        let all = pem::union(&[&host.pem, &first.pem, &second.pem]);
-        assert_eq!(read("ca.pem"), bundle(&anchors));
-        assert_eq!(
-            (read("copies/2"), read("copies/0/bundle.crt")),
-            (all.clone(), all)
-        );
-        assert_eq!(inode("copies/2"), before.0, "it is bound elsewhere");
-        assert_ne!(
-            inode("copies/0/bundle.crt"),
-            before.1,
-            "a reader has the old one whole"
-        );
-        for anchor in &anchors {
-            assert_eq!(read(&format!("copies/0/{}.0", anchor.hash)), anchor.pem);
-            assert_eq!(read(&format!("copies/1/{}.crt", anchor.name())), anchor.pem);
-        }
-        assert_eq!(run(&root, &anchors), 0, "once is enough");
-
-        run(&root, std::slice::from_ref(&second));
-        assert_eq!(read("copies/0/bundle.crt"), both(&second));
-        assert_eq!(read("copies/2").trim_end(), both(&second).trim_end());
-        assert_eq!(read("ca.pem").trim_end(), second.pem.trim_end());
-        assert!(
-            at(&format!("copies/0/{}.0", first.hash))
-                .symlink_metadata()
-                .is_err()
-        );
-        assert!(!at(&format!("copies/1/{}.crt", first.name())).exists());
-        assert_eq!(read("copies/0/foreign.pem"), host.pem);
-        assert_eq!(fs::read_to_string(&outside).unwrap(), both(&first));
-    }
-}
+mod tests;

@@ -20,7 +20,6 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -43,7 +42,7 @@ pub use renew::{renew, renew_launch};
 use scratch::Scratch;
 use view::Ours;
 pub(super) use view::{Mount, mounted};
-pub use view::{members, namespaces, stranger};
+pub use view::{came, members, namespaces, stranger, trusts};
 
 /// What was put where.
 #[derive(Debug)]
@@ -258,31 +257,6 @@ pub fn is_whole(pid: u32, covered: &[PathBuf]) -> bool {
         let mut all = places.directories.iter().chain(beside);
         all.all(|path| covered.contains(path))
     })
-}
-
-/// Does this process see all of these CAs where OpenSSL looks them up?
-#[must_use]
-pub fn trusts(pid: u32, ca_pem: &str) -> bool {
-    let Ok(anchors) = Anchor::all(ca_pem) else {
-        return false;
-    };
-    anchors.iter().all(|anchor| since(pid, anchor).is_some())
-}
-
-/// Since when a process sees this CA, in milliseconds since 1970; nothing where it does not.
-#[must_use]
-pub fn came(pid: u32, ca_pem: &str) -> Option<i64> {
-    since(pid, Anchor::all(ca_pem).ok()?.first()?)
-}
-
-/// The file to which the hash of a CA leads tells.
-fn since(pid: u32, anchor: &Anchor) -> Option<i64> {
-    let folder = PathBuf::from(format!("/proc/{pid}/root/etc/ssl/certs"));
-    let file = folder.join(format!("{}.pem", anchor.name()));
-    let seen = files::read(&file).ok()?;
-    let same = seen.trim_ascii() == anchor.pem.trim().as_bytes();
-    let changed = |meta: fs::Metadata| meta.mtime() * 1000 + meta.mtime_nsec() / 1_000_000;
-    same.then(|| fs::metadata(&file).map_or(0, changed))
 }
 
 /// What is covered by mounts of this source.

@@ -1,4 +1,4 @@
-//! Which mount namespaces the processes of a workload see, and who else sees them.
+//! Which mount namespaces the processes of a workload see, who else sees them, and which CAs are there.
 //!
 //! In: process ids. Out: namespaces by their number, each with one process that stands for it. Read from /proc; who ends meanwhile is left out.
 
@@ -8,6 +8,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::libc::makedev;
+
+use super::super::anchor::Anchor;
+use super::super::seen;
 
 /// The number of the mount namespace that a process is in.
 pub(super) fn namespace(pid: u32) -> Option<u64> {
@@ -58,6 +61,31 @@ pub fn members(folder: &Path) -> BTreeSet<u32> {
         );
     }
     members
+}
+
+/// Does this process see all of these CAs where OpenSSL looks them up?
+#[must_use]
+pub fn trusts(pid: u32, ca_pem: &str) -> bool {
+    let Ok(anchors) = Anchor::all(ca_pem) else {
+        return false;
+    };
+    let root = seen::root(pid);
+    anchors.iter().all(|anchor| since(&root, anchor).is_some())
+}
+
+/// Since when a process sees this CA, in milliseconds since 1970; nothing where it does not.
+#[must_use]
+pub fn came(pid: u32, ca_pem: &str) -> Option<i64> {
+    since(&seen::root(pid), Anchor::all(ca_pem).ok()?.first()?)
+}
+
+/// The file to which the hash of a CA leads tells. It may be a link by now, to where the distribution's tool has found it.
+fn since(root: &Path, anchor: &Anchor) -> Option<i64> {
+    let path = format!("/etc/ssl/certs/{}.pem", anchor.name());
+    let file = seen::open(root, Path::new(&path)).ok()?;
+    let same = seen::read(&file).ok()?.trim_ascii() == anchor.pem.trim().as_bytes();
+    let changed = |meta: fs::Metadata| meta.mtime() * 1000 + meta.mtime_nsec() / 1_000_000;
+    same.then(|| file.metadata().map_or(0, changed))
 }
 
 /// A mount of ours.
@@ -142,7 +170,32 @@ fn unescaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_ca_is_seen_where_links_lead_in_the_view_of_the_process() {
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        let anchor = &Anchor::all(&pem).unwrap()[0];
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let (certs, source) = ("etc/pki/tls/certs", "usr/local/share/ca-certificates");
+        for folder in [certs, source, "etc/ssl"] {
+            fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        symlink(format!("/{certs}"), root.join("etc/ssl/certs")).unwrap();
+        let source = format!("{source}/{}.crt", anchor.name());
+        let link = root.join(certs).join(format!("{}.pem", anchor.name()));
+        symlink(format!("/{source}"), link).unwrap();
+        assert_eq!(since(root, anchor), None);
+        fs::write(root.join(&source), &anchor.pem).unwrap();
+        let changed = fs::metadata(root.join(&source)).unwrap().mtime();
+        assert_eq!(since(root, anchor).unwrap() / 1000, changed);
+    }
 
     #[test]
     fn mounts_are_known_by_their_source() {

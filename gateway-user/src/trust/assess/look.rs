@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::libc;
 
-use super::super::{adopt, environment, files, pem};
+use super::super::{adopt, environment, files, pem, seen};
 use super::{Facts, GO, GRPC, Kind};
 
 /// What /proc shows of a process; nothing where it has ended. Of each CA, in PEM: from when on it signs, if that is yet to come.
@@ -81,11 +81,11 @@ fn named(
 
 /// Whether a file of certificates, as the process sees it, has this CA; nothing where it is none.
 fn has(pid: u32, file: &str, ca: &str) -> Option<bool> {
-    let view = match Path::new(file).strip_prefix("/") {
-        Ok(file) => Path::new("root").join(file),
-        Err(_) => Path::new("cwd").join(file),
+    let file = Path::new(file);
+    let content = match file.is_absolute() {
+        true => seen::open(&seen::root(pid), file).and_then(|file| seen::read(&file)).ok()?,
+        false => files::read(&Path::new(&format!("/proc/{pid}/cwd")).join(file)).ok()?,
     };
-    let content = files::read(&Path::new("/proc").join(pid.to_string()).join(view)).ok()?;
     let certificates = pem::each(&content);
     let mut cas = pem::each(ca.as_bytes()).into_iter();
     (!certificates.is_empty()).then(|| cas.all(|ca| certificates.contains(&ca)))

@@ -22,17 +22,17 @@ use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag};
-use nix::libc;
+use nix::fcntl::AT_FDCWD;
 use nix::sys::fanotify::{EventFFlags, Fanotify, FanotifyEvent, InitFlags, MarkFlags, MaskFlags};
 
 use super::adopt::Mount;
 use super::anchor::Anchor;
 use super::places::Places;
+use super::seen;
 use crate::sys::mounts;
 pub use kept::{Bundle, Kept, Process};
 pub use table::Table;
@@ -274,22 +274,8 @@ impl Opening {
 #[must_use]
 pub fn holds_now(pid: u32, path: &Path, ca_pem: &str) -> Option<bool> {
     let anchors = Anchor::all(ca_pem).ok()?;
-    content::read(seen(pid, path).ok()?, path, &anchors).ok()?
-}
-
-/// The file at a path as a process sees it, links too. It is looked at before it is opened: opening a device may do something, and a pipe is waited for.
-fn seen(pid: u32, path: &Path) -> io::Result<File> {
-    let root = File::open(format!("/proc/{pid}/root"))?;
-    let how = nix::fcntl::OpenHow::new()
-        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
-        .resolve(nix::fcntl::ResolveFlag::RESOLVE_IN_ROOT);
-    let found = File::from(nix::fcntl::openat2(&root, path, how)?);
-    if !found.metadata()?.is_file() {
-        return Err(Errno::ENOENT.into());
-    }
-    let mut options = File::options();
-    let options = options.read(true).custom_flags(libc::O_NONBLOCK);
-    options.open(format!("/proc/self/fd/{}", found.as_raw_fd()))
+    let file = seen::open(&seen::root(pid), path).ok()?;
+    content::read(file, path, &anchors).ok()?
 }
 
 /// What concerns the opening alone that is told: its descriptor could not be made.
