@@ -17,6 +17,7 @@ use super::front::Front;
 use super::namespaces::Namespaces;
 use crate::config::Mode;
 use crate::kernel::{Class, Gap, Kernel, KernelError, Look, Tagged};
+use crate::trust::is_first;
 
 /// What was found in each tagged place.
 pub(super) struct Watch {
@@ -93,12 +94,13 @@ impl Watch {
         Ok(())
     }
 
-    /// Listens in the network namespaces where processes of a tagged place are. Launches bring their own.
+    /// Listens in the network namespaces where processes of a tagged place are. Launches bring their own, and a first process that is ours.
     fn listen(&self, tag: &Tagged, look: &mut Look) {
         let Some(workload) = self.gateway.registry.by_number(tag.workload) else {
             return;
         };
         if workload.name.starts_with("run:") {
+            look.gaps.retain(|gap| !of_first(gap));
             return;
         }
         for (name, (pid, file)) in std::mem::take(&mut look.namespaces) {
@@ -200,6 +202,13 @@ pub(super) fn rows<'a>(gaps: impl Iterator<Item = &'a Gap>) -> Vec<Value> {
         }
     }
     rows
+}
+
+/// Is it what the first process of a launch has, to answer for files that are opened? With the capability it reaches its launch alone, which has a
+/// process namespace of its own; the socket is where it gets what to answer from, and goes when it has it.
+fn of_first(gap: &Gap) -> bool {
+    let its = gap.class == Class::UnixSocket || gap.what == "CAP_SYS_PTRACE";
+    its && is_first(gap.pid)
 }
 
 fn tell(gap: &Gap, place: &Path) {

@@ -38,5 +38,5 @@ pub use anchor::{AnchorError, subject_hash};
 pub use environment::naming as variables_naming;
 pub use files::FileError;
 pub use jks::{KeystoreError, append as append_to_keystore};
-pub use launch::{Launch, LaunchError, launch};
+pub use launch::{Launch, LaunchError, is_first, launch};
 pub use pem::union as union_bundle;

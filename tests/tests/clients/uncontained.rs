@@ -195,3 +195,59 @@ fn an_ordinary_agent_needs_no_acceptance_and_what_it_does_later_is_found() -> an
     assert_eq!(again.status.code(), Some(1), "{}", again.stderr);
     Ok(())
 }
+
+#[test]
+fn the_first_process_of_a_launch_is_no_finding() -> anyhow::Result<()> {
+    let world = World::new()?;
+    let mut launches = Vec::new();
+    for trust in ["--trust=files", "--trust=fdsubst"] {
+        let run = ["run", "--as", IDENTITY, trust, "--", "cat"];
+        let mut launch = Conversation::start(&mut world.daemon.tollgate(&run))?;
+        launch.ask()?;
+        launches.push(launch);
+    }
+    // Once this is found, the launches have been looked at.
+    let cgroup = Cgroup::new("capable")?;
+    let mut capable = agent(&cgroup, &[], "/nowhere")?;
+    capable.ask()?;
+    world
+        .daemon
+        .tag(IDENTITY, ["--cgroup", cgroup.folder()?])?
+        .success()?;
+    let started = Instant::now();
+    let of = |kind: &str| -> anyhow::Result<Value> {
+        let workloads = workloads(&world)?;
+        let name = |workload: &&Value| workload["name"].as_str().unwrap_or("").starts_with(kind);
+        let found = workloads.iter().find(name).context("no workload")?;
+        Ok(found["uncontained"].clone())
+    };
+    while of("cgroup:")?.as_array().is_none_or(Vec::is_empty) {
+        ensure!(started.elapsed() < WAIT, "{}", world.daemon.log());
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(of("run:")?, Value::Array(Vec::new()));
+
+    let rows = world
+        .daemon
+        .run(&["trust", "status", "--json"])?
+        .success()?;
+    let rows: Vec<Value> = rows
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
+    let launched = rows.iter().filter(|row| {
+        row["workload"]
+            .as_str()
+            .is_some_and(|name| name.starts_with("run:"))
+            && row["exe"].is_string()
+    });
+    let programs: Vec<&str> = launched.filter_map(|row| row["exe"].as_str()).collect();
+    assert_eq!(programs.len(), 2, "{programs:?}");
+    assert!(
+        programs
+            .iter()
+            .all(|program| !program.ends_with("/tollgate")),
+        "{programs:?}"
+    );
+    Ok(())
+}

@@ -12,7 +12,7 @@ use super::super::{Common, Failure, out, show};
 use super::{failure, opened};
 use crate::control::{Request, call};
 use crate::record::{Outcome, Session};
-use crate::trust::{adopt, assess};
+use crate::trust::{adopt, assess, is_first};
 
 #[derive(Args)]
 pub(crate) struct Status {
@@ -202,6 +202,11 @@ fn row(
     left: &HashMap<u64, &str>,
     sessions: &[&Session],
 ) -> Option<Value> {
+    let launched = is_launch(name(workload));
+    // It connects to nothing.
+    if launched && is_first(pid) {
+        return None;
+    }
     let mut facts = assess::look(pid, cas)?;
     let namespace = adopt::namespaces([pid]).into_keys().next();
     facts.left = namespace
@@ -211,7 +216,7 @@ fn row(
     let own = sessions.iter().copied();
     let own = own.filter(|session| session.process.pid == pid && session.process.exe == exe);
     observe(&mut facts, own);
-    facts.launched = is_launch(name(workload));
+    facts.launched = launched;
     let process = opened::process(workload, pid, &exe);
     facts.watched = process.is_some_and(|of| of["whole"] == true)
         && namespace.is_some_and(|namespace| opened::from_its_beginning(workload, namespace, pid));

@@ -7,6 +7,7 @@
 //! death signal would reach the command only, not its children.
 
 mod error;
+mod first;
 mod probe;
 mod sockets;
 mod view;
@@ -28,6 +29,7 @@ use nix::unistd::{Gid, Pid, Uid};
 
 pub use self::error::LaunchError;
 use self::error::describe;
+pub use self::first::is_first;
 pub(super) use self::view::MOUNTS;
 use super::access::{Ids, Right, RunAs};
 use super::anchor::Anchor;
