@@ -331,11 +331,8 @@ impl Adoption {
             return Ok(covered);
         }
         // Who came later, as an operator who looks around does, takes nothing away.
-        if let Some(stranger) = adopt::stranger(namespace, members) {
-            return Err(format!(
-                "process {stranger}, which is not governed as {}, lives in it too",
-                workload.name
-            ));
+        if let Some(reason) = adopt::shared(namespace, members, &workload.name) {
+            return Err(reason);
         }
         // What an earlier daemon has left, or its processes have changed.
         adopt::withdraw(pid, source).map_err(|error| error.to_string())?;

@@ -37,6 +37,7 @@ impl Daemon {
             "number": workload.number,
             "ca": super::ca_file(&self.config.paths, workload),
             "cas": self.adoption.authorities(workload),
+            "next_ca_at": self.config.trust.next_at,
             "mounts": super::adoption::source(&self.config.paths),
             "trust": self.adoption.rows(workload.number),
             "opened": self.adoption.opened_rows(workload.number),

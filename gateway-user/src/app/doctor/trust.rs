@@ -3,12 +3,12 @@
 //! In: what the daemon says of a workload. Out: until when its CA is valid, as the clients read it.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use x509_parser::pem::Pem;
 
 use super::{Finding, State};
+use crate::record::Time;
 
 /// A line for a workload whose CA lies in a file. Launches get theirs handed over.
 pub(super) fn authority(workload: &Value) -> Option<Finding> {
@@ -24,46 +24,68 @@ pub(super) fn authority(workload: &Value) -> Option<Finding> {
             return Some(Finding::new(check, State::Fail, found, remedy));
         }
     };
-    let Some((made, end)) = newest(&pem) else {
+    let Some(end) = newest(&pem) else {
         let found = format!("{} holds no certificate", path.display());
         let remedy = "restart the daemon, which writes it again";
         return Some(Finding::new(check, State::Fail, found, remedy));
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    let now = i64::try_from(now.as_secs()).ok()?;
-    Some(judged(check, end - now, end - made))
+    let now = Time::now().unix_ms() / 1000;
+    Some(judged(check, now, end, due(workload)))
 }
 
-/// `left` of a `life`, in seconds. The next one comes before little is left of this.
-fn judged(check: String, left: i64, life: i64) -> Finding {
+/// By the time that is left, in seconds, and by when the next one should have been there.
+fn judged(check: String, now: i64, end: i64, due: Option<i64>) -> Finding {
     let remedy = "see the daemon's log for why the next one is not made";
-    let days = left / DAY;
-    match left {
-        ..=0 => Finding::new(check, State::Fail, "its CA is no longer valid", remedy),
-        _ if left < life / 20 => Finding::new(
+    let left = end - now;
+    if left <= 0 {
+        return Finding::new(check, State::Fail, "its CA is no longer valid", remedy);
+    }
+    let valid = format!("its CA is valid for {} more", span(left));
+    match due.is_some_and(|due| due < now) {
+        true => Finding::new(
             check,
             State::Warn,
-            format!("its CA is valid for {days} days more, and there is no next one"),
+            format!("{valid}, and the next one is overdue"),
             remedy,
         ),
-        _ => Finding::ok(check, format!("its CA is valid for {days} days more")),
+        false => Finding::ok(check, valid),
     }
 }
 
-/// When the one that ends last was made and ends, in unix seconds.
-fn newest(pem: &[u8]) -> Option<(i64, i64)> {
-    let certificates = Pem::iter_from_buffer(pem).filter_map(|block| {
-        let block = block.ok()?;
-        let validity = block.parse_x509().ok()?.validity().clone();
-        Some((
-            validity.not_before.timestamp(),
-            validity.not_after.timestamp(),
-        ))
-    });
-    certificates.max_by_key(|(_, end)| *end)
+/// When the next one is late, in unix seconds; nothing where it is there.
+fn due(workload: &Value) -> Option<i64> {
+    let [only] = workload["cas"].as_array()?.as_slice() else {
+        return None;
+    };
+    let date = |key: &str| {
+        let date: Time = only[key].as_str()?.parse().ok()?;
+        Some(date.unix_ms() / 1000)
+    };
+    // Its certificate begins earlier, for clocks that are behind. It signs from when it was made, as there was none before.
+    let (made, end) = (date("from")?, date("until")?);
+    let part = workload["next_ca_at"].as_i64()? + GRACE;
+    Some(made + (end - made) * part / 100)
 }
 
-const DAY: i64 = 24 * 60 * 60;
+/// When the one that ends last ends, in unix seconds.
+fn newest(pem: &[u8]) -> Option<i64> {
+    let certificates = Pem::iter_from_buffer(pem).filter_map(|block| {
+        let validity = block.ok()?.parse_x509().ok()?.validity().clone();
+        Some(validity.not_after.timestamp())
+    });
+    certificates.max()
+}
+
+/// In the largest unit of which there are two.
+fn span(seconds: i64) -> String {
+    let units = [(24 * 60 * 60, "days"), (60 * 60, "hours"), (60, "minutes")];
+    let unit = units.iter().find(|(unit, _)| seconds >= 2 * unit);
+    let (unit, name) = unit.unwrap_or(&(1, "seconds"));
+    format!("{} {name}", seconds / unit)
+}
+
+/// Of a life, in percent: the daemon may be about to make it.
+const GRACE: i64 = 5;
 
 #[cfg(test)]
 mod tests {
@@ -75,14 +97,37 @@ mod tests {
 
     #[test]
     fn a_ca_that_is_not_followed_is_told_in_time() {
-        for (left, state) in [
-            (-1, State::Fail),
-            (0, State::Fail),
-            (DAY, State::Warn),
-            (3 * DAY, State::Ok),
+        let made = "2026-11-27T04:14:00.000Z"
+            .parse::<Time>()
+            .unwrap()
+            .unix_ms()
+            / 1000;
+        let ca = |from: i64, until: i64| {
+            let date = |seconds: i64| Time::from_unix_ms((made + seconds) * 1000);
+            json!({"from": date(from), "until": date(until)})
+        };
+        let one = json!({"cas": [ca(0, 60)], "next_ca_at": 50});
+        let two = json!({"cas": [ca(0, 60), ca(54, 90)], "next_ca_at": 50});
+        for (workload, passed, end, state, found) in [
+            (&one, 29, 60, State::Ok, "31 seconds more"),
+            (&one, 32, 60, State::Ok, "28 seconds more"),
+            (
+                &one,
+                34,
+                60,
+                State::Warn,
+                "26 seconds more, and the next one is overdue",
+            ),
+            (&one, 60, 60, State::Fail, "no longer valid"),
+            (&two, 50, 90, State::Ok, "40 seconds more"),
         ] {
-            let found = judged("x".to_owned(), left, 30 * DAY);
-            assert_eq!(found.state, state, "{left}");
+            let judged = judged("x".to_owned(), made + passed, made + end, due(workload));
+            assert_eq!(judged.state, state, "{passed}");
+            assert!(judged.found.ends_with(found), "{}", judged.found);
+        }
+        let day = 24 * 60 * 60;
+        for (left, text) in [(30 * day, "30 days"), (day, "24 hours"), (150, "2 minutes")] {
+            assert_eq!(span(left), text);
         }
     }
 

@@ -17,6 +17,7 @@ pub(in crate::cli) fn prospect(socket: &Path, answer: &Value) -> Result<Vec<Valu
     let processes = answer["processes"].as_array().into_iter().flatten();
     let processes = processes.filter_map(|pid| u32::try_from(pid.as_u64()?).ok());
     let coming: BTreeSet<u32> = processes.collect();
+    let whom = answer["workload"].as_str().unwrap_or_default();
     let status = call(socket, &Request::Status)?.pop().unwrap_or_default();
     let mut workloads = status["workloads"].as_array().into_iter().flatten();
     let mut rows = Vec::new();
@@ -28,10 +29,7 @@ pub(in crate::cli) fn prospect(socket: &Path, answer: &Value) -> Result<Vec<Valu
     let known: BTreeSet<u32> = rows.iter().filter_map(pid).collect();
     let members: BTreeSet<u32> = coming.union(&known).copied().collect();
     for (namespace, pids) in adopt::namespaces(coming.difference(&known).copied()) {
-        let stranger = adopt::stranger(namespace, &members);
-        let reason = stranger.map(|stranger| {
-            format!("process {stranger}, which is not to be governed, lives with it")
-        });
+        let reason = adopt::shared(namespace, &members, whom);
         let looked = pids.into_iter().filter_map(|pid| {
             let facts = assess::look(pid, &[])?;
             let exe = facts.exe.display().to_string();

@@ -42,7 +42,7 @@ pub use renew::{renew, renew_launch};
 use scratch::Scratch;
 use view::Ours;
 pub(super) use view::{Mount, mounted};
-pub use view::{came, members, namespaces, stranger, trusts};
+pub use view::{came, members, namespaces, shared, stranger, trusts};
 
 /// What was put where.
 #[derive(Debug)]

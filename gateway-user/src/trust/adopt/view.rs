@@ -39,6 +39,29 @@ pub fn stranger(number: u64, members: &BTreeSet<u32>) -> Option<u32> {
         .find(|pid| namespace(*pid) == Some(number))
 }
 
+/// Why a namespace is not these processes' own, who are governed as `whom`; nothing where it is.
+#[must_use]
+pub fn shared(number: u64, members: &BTreeSet<u32>, whom: &str) -> Option<String> {
+    let stranger = stranger(number, members)?;
+    let hosts = namespace(1) == Some(number) || is_of_kernel(stranger);
+    Some(match hosts {
+        true => "it shares the host's mounts".to_owned(),
+        false => format!("process {stranger}, which is not governed as {whom}, lives in it too"),
+    })
+}
+
+/// Whether it is a thread of the kernel's own.
+fn is_of_kernel(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name may have blanks and brackets in it; flags are the seventh behind it.
+    let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
+    let flags = fields
+        .split(' ')
+        .nth(6)
+        .and_then(|flags| flags.parse().ok());
+    flags.is_some_and(|flags: u32| flags & PF_KTHREAD != 0)
+}
+
 /// Every process of this host.
 pub(super) fn everybody() -> impl Iterator<Item = u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -168,6 +191,9 @@ fn unescaped(text: &str) -> String {
     out
 }
 
+/// include/linux/sched.h.
+const PF_KTHREAD: u32 = 0x0020_0000;
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -237,5 +263,15 @@ mod tests {
         let alone = BTreeSet::from([std::process::id()]);
         // Whoever runs the tests is in it too.
         assert!(own.is_some_and(|number| stranger(number, &alone).is_some()));
+        let told = shared(own.unwrap(), &alone, "unit:a.service").unwrap();
+        let stranger = stranger(own.unwrap(), &alone).unwrap();
+        match namespace(1) == own || is_of_kernel(stranger) {
+            true => assert_eq!(told, "it shares the host's mounts"),
+            false => assert!(told.ends_with("not governed as unit:a.service, lives in it too")),
+        }
+        assert!(!is_of_kernel(std::process::id()));
+        // In a process namespace there are none.
+        let named = |pid| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        assert_eq!(is_of_kernel(2), named(2).trim() == "kthreadd");
     }
 }
