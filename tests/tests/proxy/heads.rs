@@ -28,7 +28,7 @@ const HEAD: &[(&str, &str)] = &[
 ];
 const MASKED: &[(&str, &str)] = &[
     ("x-owner", "[REDACTED:email]"),
-    ("location", "https://site/of?to=%5BREDACTED%3Aemail%5D"),
+    ("location", "https://site/of?to=anna.smith@corp.com"),
     ("set-cookie", "who=anna.smith@corp.com"),
 ];
 

@@ -17,7 +17,7 @@ mod view;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ use thiserror::Error;
 
 use super::anchor::{Anchor, AnchorError};
 use super::environment;
-use super::files::{self, FileError};
+use super::files::FileError;
 use super::material::{Bind, Material};
 use super::packages::{self, Variables};
 use super::places::Places;

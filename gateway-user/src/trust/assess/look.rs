@@ -83,7 +83,9 @@ fn named(
 fn has(pid: u32, file: &str, ca: &str) -> Option<bool> {
     let file = Path::new(file);
     let content = match file.is_absolute() {
-        true => seen::open(&seen::root(pid), file).and_then(|file| seen::read(&file)).ok()?,
+        true => seen::open(&seen::root(pid), file)
+            .and_then(|file| seen::read(&file))
+            .ok()?,
         false => files::read(&Path::new(&format!("/proc/{pid}/cwd")).join(file)).ok()?,
     };
     let certificates = pem::each(&content);
