@@ -205,7 +205,7 @@ const LONGEST: usize = 19;
 const NEAR: usize = 40;
 
 /// What announces a number.
-const CARDS: [&str; 24] = [
+const CARDS: [&str; 45] = [
     "card",
     "cards",
     "cardnumber",
@@ -230,6 +230,27 @@ const CARDS: [&str; 24] = [
     "kaart",
     "kort",
     "カード",
+    "thẻ tín dụng",
+    "kredi kartı",
+    "kart numarası",
+    "číslo karty",
+    "numer karty",
+    "bankkártya",
+    "kártyaszám",
+    "номер карты",
+    "номер картки",
+    "कार्ड",
+    "بطاقة",
+    "บัตรเครดิต",
+    "כרטיס אשראי",
+    "kartu kredit",
+    "κάρτα",
+    "信用卡",
+    "卡号",
+    "銀行卡",
+    "신용카드",
+    "카드번호",
+    "kortnummer",
 ];
 
 /// What announces another kind of card.

@@ -135,7 +135,7 @@ fn may_end_so(name: &[u8]) -> bool {
 }
 
 /// What names of passwords end in.
-pub(super) const PASSWORDS: [&str; 24] = [
+pub(super) const PASSWORDS: [&str; 34] = [
     "password",
     "passwd",
     "passphrase",
@@ -160,6 +160,16 @@ pub(super) const PASSWORDS: [&str; 24] = [
     "parola",
     "adgangskode",
     "sifre",
+    "passord",
+    "kodeord",
+    "jelszo",
+    "matkhau",
+    "sandi",
+    "contrasenya",
+    "lozinka",
+    "geslo",
+    "parool",
+    "slaptazodis",
 ];
 /// What the words are called of which a wallet is made again.
 const PHRASES: [&str; 7] = [
@@ -172,9 +182,9 @@ const PHRASES: [&str; 7] = [
     "seedwords",
 ];
 /// What stands right before `pass` where that is a password.
-const USERS: [&str; 18] = [
-    "user", "db", "my", "root", "admin", "smtp", "ftp", "mail", "sql", "login", "web", "auth",
-    "proxy", "ssh", "store", "account", "client", "server",
+const USERS: [&str; 21] = [
+    "key", "require", "master", "user", "db", "my", "root", "admin", "smtp", "ftp", "mail", "sql",
+    "login", "web", "auth", "proxy", "ssh", "store", "account", "client", "server",
 ];
 /// And where it is something that is done, given or gone through.
 const PASSES: [&str; 16] = [

@@ -42,6 +42,10 @@ fn words_of_many_languages_announce_numbers() {
         ("driver's license: F255-9215-0094", "us-driver-license"),
         ("DL: D1234567", "us-driver-license"),
         ("Kontonummer: 532013000", "us-bank-account"),
+        ("számlaszám: 532013000", "us-bank-account"),
+        ("số tài khoản: 532013000", "us-bank-account"),
+        ("nomor paspor: B1234567", "passport-number"),
+        ("номер картки: 4111111111111111", "credit-card"),
         // Words that are of no language's own.
         ("national_id: 44051401359", "pl-pesel"),
         ("personalId: 39001010077", "ee-isikukood"),
@@ -69,6 +73,10 @@ fn telephones_have_names_in_many_languages() {
         "연락처: 010-1234-5678",
         "هاتف: 0501234567",
         "τηλέφωνο: 6912345678",
+        "số điện thoại: 0912345678",
+        "telefon numarası: 0532 123 45 67",
+        "رقم الهاتف: 0501234567",
+        "номер телефону: 0671234567",
     ] {
         is_found(&text.replace(" : ", ": "), "phone-number");
     }

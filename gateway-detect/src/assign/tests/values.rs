@@ -1,6 +1,6 @@
 //! Values that are passwords and tokens by where they stand and how they look, and values that are none.
 
-use super::{PASSWORD, is_found};
+use super::{PASSWORD, TOKEN, is_found};
 use crate::string_named;
 use crate::tests::{found, is_found_however_cut};
 
@@ -347,6 +347,41 @@ fn signs_of_names_are_in_passwords_where_nothing_else_stands() {
         "rows identified by 'Winter77'",
         "PASS=true",
     ] {
+        assert_eq!(found(text), [], "{text}");
+    }
+}
+
+#[test]
+fn words_of_more_languages_announce_passwords_and_tokens() {
+    for name in [
+        "passord",
+        "kodeord",
+        "jelszó",
+        "mật khẩu",
+        "كلمة المرور",
+        "รหัสผ่าน",
+        "पासवर्ड",
+        "συνθηματικό",
+        "סיסמא",
+        "парола",
+        "口令",
+        "암호",
+        "رمز عبور",
+    ] {
+        is_found(&format!("{name}: @"), PASSWORD, "password");
+    }
+    for name in [
+        "токен",
+        "令牌",
+        "トークン",
+        "토큰",
+        "مفتاح API",
+        "API anahtarı",
+        "ключ доступа",
+    ] {
+        is_found(&format!("{name}: @"), TOKEN, "generic-secret");
+    }
+    for text in ["jelszavak: tr0ub4dor!Ex", "слово: q7Zk2mWv9Rt4Lx8Bn3Hc"] {
         assert_eq!(found(text), [], "{text}");
     }
 }
