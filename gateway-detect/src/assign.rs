@@ -6,16 +6,21 @@
 mod call;
 mod command;
 mod foreign;
+mod later;
+mod logon;
 mod markup;
 mod names;
+mod program;
 mod said;
+mod sentence;
 mod value;
 
+pub(super) use later::{Later, argument, later, named};
 pub(super) use said::STRING;
 use said::{END, said};
 use value::{
     is_argument, is_basic, is_flag, is_known, is_password, is_placeholder, is_plain, is_signed,
-    is_strong, is_token, is_variable,
+    is_strong, is_token, is_told, is_variable,
 };
 
 use super::Detector;
@@ -54,6 +59,14 @@ pub(super) enum Said {
     /// A password or token, as a sentence has it: only what is drawn counts.
     Drawn,
     DrawnToken,
+    /// A password as a sentence has it that says so: what is drawn, and what somebody chose with a digit and a sign.
+    Told,
+    /// Something of which the text before may say that it is a password or a token.
+    Subject,
+    /// What is written to another command, which may take it as a password.
+    Piped,
+    /// What is used as something that is named behind it.
+    Used,
     /// The words of which a wallet is made again.
     Phrase,
     /// A user and a password in base 64.
@@ -64,15 +77,19 @@ pub(super) enum Said {
 #[inline]
 pub(super) fn may_start(place: Place<'_>) -> bool {
     let before = place.follows(|byte| BEFORE.has(byte)) || place.behind().ends_with(ATTACHED);
-    before && FIRST.has(place.ahead()[0])
+    before && (FIRST.has(place.ahead()[0]) || later::is_section(place))
 }
 
 /// Whether the text before a value says that it is a secret, or may be the beginning of a URL with one.
 pub(super) fn is_announced(place: Place<'_>) -> bool {
     let behind = place.behind();
     may_start(place)
+        && !sentence::is_prose(place)
         && (behind.last() == Some(&b':') && scheme(behind).is_some()
-            || said(behind).0 != Said::Nothing)
+            || match said(behind).0 {
+                Said::Nothing => program::leads(behind) || later::is_chomped(place),
+                _ => true,
+            })
 }
 
 /// The secret that stands here.
@@ -116,6 +133,11 @@ fn string(place: Place<'_>, said: Said, kinds: Kinds) -> Verdict {
 fn behind(place: Place<'_>, said: Said, quote: Option<u8>, kinds: Kinds) -> Verdict {
     match said {
         Said::Nothing => Verdict::No,
+        // Few values look so, and so most sentences need not be read.
+        Said::Subject => match told(place, quote, kinds.password) {
+            Verdict::No => Verdict::No,
+            _ => behind(place, sentence::about(place.behind()), quote, kinds),
+        },
         Said::Password => password(place, quote, kinds.password, 6, is_password),
         Said::Known => password(place, quote, kinds.password, 4, is_known),
         Said::Flag => password(place, quote, kinds.password, 4, is_flag),
@@ -125,6 +147,9 @@ fn behind(place: Place<'_>, said: Said, quote: Option<u8>, kinds: Kinds) -> Verd
         Said::Key => token(place, quote, 24, kinds.secret),
         Said::Drawn => drawn(place, quote, 8, kinds.password),
         Said::DrawnToken => drawn(place, quote, 20, kinds.secret),
+        Said::Told => told(place, quote, kinds.password),
+        Said::Piped => later::piped(place, quote, kinds),
+        Said::Used => later::used(place, quote, kinds),
         Said::Phrase => phrase(place, kinds.phrase),
         Said::Basic => token(place, quote, usize::MAX, kinds.basic),
         Said::Bearer => token(place, quote, 14, kinds.bearer),
@@ -140,9 +165,13 @@ fn password(
 ) -> Verdict {
     static PLAIN: Class = Class::alphanumeric_and(b"!#%&*+-./:=?@^_~$|{}[](");
     static IN_QUERY: Class = Class::alphanumeric_and(b"!#%*+-./:?@^_~$|{}[](");
+    static IN_LOGON: Class = Class::alphanumeric_and(b"!#%*+-.:?^_~$|{}[](");
     let ahead = place.ahead();
+    // The logon of a database ends in its name.
     let plain = if said::in_query(place.behind()) {
         &IN_QUERY
+    } else if place.follows(|byte| byte == b'/') {
+        &IN_LOGON
     } else {
         &PLAIN
     };
@@ -232,6 +261,14 @@ fn token(place: Place<'_>, quote: Option<u8>, shortest: usize, detector: Detecto
 fn drawn(place: Place<'_>, quote: Option<u8>, shortest: usize, detector: Detector) -> Verdict {
     match token(place, quote, shortest, detector) {
         Verdict::Match(_, length) if !has_all_kinds(&place.ahead()[..length]) => Verdict::No,
+        verdict => verdict,
+    }
+}
+
+/// A password that is drawn, or that has a digit and a sign.
+fn told(place: Place<'_>, quote: Option<u8>, detector: Detector) -> Verdict {
+    match drawn(place, quote, 8, detector) {
+        Verdict::No => password(place, quote, detector, 6, is_told),
         verdict => verdict,
     }
 }
@@ -347,7 +384,7 @@ fn scheme(behind: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The option behind which a value may stand at once.
 const ATTACHED: &[u8] = b" -p";
 /// What may stand right before a value.
-pub(super) static BEFORE: Class = Class::from(b"=:\"'` \t\n>(");
+pub(super) static BEFORE: Class = Class::from(b"=:\"'` \t\n>(%,/[|");
 /// What a value may begin with.
 pub(super) static FIRST: Class = Class::alphanumeric_and(b"!#%&*+-./:=?@^_~$");
 const LONGEST_PASSWORD: usize = 128;

@@ -2,6 +2,7 @@
 //!
 //! Which places, and which detectors there, is told by the [`Sieve`]; the detectors asked see to the rest themselves.
 
+use super::assign::Later;
 use super::catalogue::{CATALOGUE, Catalogue};
 use super::layer::{self, Window};
 use super::place::{Class, Place, Verdict, last, run};
@@ -19,6 +20,8 @@ pub(super) struct Cursor<'a> {
     word: email::Word,
     /// Where the next window of an encoded text starts.
     pub(super) window: Option<usize>,
+    /// Where a value is planned.
+    pub(super) planned: Option<usize>,
     /// The table that the text is in.
     pub(super) table: Option<Box<Table>>,
 }
@@ -33,6 +36,7 @@ impl<'a> Cursor<'a> {
             sieve: Sieve::new(),
             word: email::Word::default(),
             window: None,
+            planned: None,
             table: None,
         }
     }
@@ -50,13 +54,24 @@ impl<'a> Cursor<'a> {
             secrets: &self.catalogue.secrets,
             detectors: self.detectors,
         };
-        let window = self
-            .window
-            .filter(|window| (from..text.len()).contains(window));
-        let until = window.map_or(usize::MAX, |window| window + 1);
+        if self.window.is_none() && self.planned.is_none() {
+            return self.sieve.next(question, from, usize::MAX);
+        }
+        self.planned = self.planned.filter(|planned| *planned >= from);
+        let here = |place: &usize| (from..text.len()).contains(place);
+        let (window, planned) = (self.window.filter(here), self.planned.filter(here));
+        let first = [window, planned].into_iter().flatten().min();
+        let until = first.map_or(usize::MAX, |first| first + 1);
+        let mut why = Why::default();
+        if first.is_some() && first == window {
+            why = why | Why::ENCODED;
+        }
+        if first.is_some() && first == planned {
+            why = why | Why::PLANNED;
+        }
         match self.sieve.next(question, from, until) {
-            Some((place, why)) if Some(place) == window => Some((place, why | Why::ENCODED)),
-            None => window.map(|window| (window, Why::ENCODED)),
+            Some((place, other)) if Some(place) == first => Some((place, why | other)),
+            None => first.map(|first| (first, why)),
             found => found,
         }
     }
@@ -71,11 +86,19 @@ impl<'a> Cursor<'a> {
             mail_words,
             ..
         } = self.catalogue;
-        let assigned = if why.has(Why::ASSIGNED) && assign::may_start(place) {
+        let mut assigned = if why.has(Why::ASSIGNED) && assign::may_start(place) {
+            match assign::later(place) {
+                Later::At(on) => self.planned = Some(place.at + on),
+                Later::More => return Verdict::More,
+                Later::No => {}
+            }
             assign::at(place, ids.assigned)
         } else {
             Verdict::No
         };
+        if why.has(Why::PLANNED) && assign::may_start(place) {
+            assigned.add(|| assign::argument(place, ids.assigned));
+        }
         if assigned == Verdict::More {
             return Verdict::More;
         }
@@ -177,6 +200,7 @@ impl<'a> Cursor<'a> {
             return verdict;
         }
         verdict.add(|| secrets.announced(place, words));
+        verdict.add(|| assign::named(place, ids.assigned));
         verdict.add(|| coin::base58(place, [ids.coin, ids.coin_key]));
         verdict
     }

@@ -114,6 +114,8 @@ pub struct Scanner {
     given: usize,
     /// Where the next window of an encoded text starts in the whole folded text.
     window: Option<usize>,
+    /// And where a value is planned.
+    planned: Option<usize>,
     /// The table that `at` may be in.
     table: Option<Box<Table>>,
     /// The finding that `at` is still inside of.
@@ -166,9 +168,9 @@ impl Scanner {
 
     fn advance(&mut self, whole: bool, detectors: &Detectors, out: &mut Vec<Piece>) {
         let mut cursor = Cursor::new(detectors, 0);
-        cursor.window = self
-            .window
-            .and_then(|window| window.checked_sub(self.fold.folded.base));
+        let base = self.fold.folded.base;
+        let here = |place: Option<usize>| place.and_then(|place| place.checked_sub(base));
+        (cursor.window, cursor.planned) = (here(self.window), here(self.planned));
         cursor.table = self.table.take();
         self.in_word = false;
         loop {
@@ -239,10 +241,11 @@ impl Scanner {
             // What is swallowed is not kept; its length is known by its end.
             self.given = self.fold.folded.end(self.at);
         }
-        self.window = cursor
-            .window
-            .filter(|window| *window >= self.at)
-            .map(|window| self.fold.folded.base + window);
+        let left = |place: Option<usize>| {
+            let place = place.filter(|place| *place >= self.at);
+            place.map(|place| self.fold.folded.base + place)
+        };
+        (self.window, self.planned) = (left(cursor.window), left(cursor.planned));
         let gone = self
             .fold
             .folded

@@ -52,9 +52,11 @@ impl Why {
     pub(super) const SMALL: Self = Self(1 << 13);
     /// One of the operator's.
     pub(super) const CUSTOM: Self = Self(1 << 12);
+    /// A value that is planned: the sieve does not tell of it.
+    pub(super) const PLANNED: Self = Self(1 << 14);
     /// Everybody.
     #[cfg(test)]
-    pub(super) const ALL: Self = Self((1 << 14) - 1);
+    pub(super) const ALL: Self = Self((1 << 15) - 1);
 
     #[inline]
     pub(super) fn has(self, one: Self) -> bool {
@@ -299,9 +301,9 @@ impl Sieve {
         self.any = self.sure | values | begins;
     }
 
-    /// Where a value may start behind what announces one: behind a separator, ` is` in some languages, the ends of `bearer`, `basic`, `token`
-    /// and `password`, options, first arguments, and then quotes and spaces; in quotes also behind the ends of `by` and `…string`; right
-    /// behind ` -p`.
+    /// Where a value may start behind what announces one: behind a separator, ` is` in some languages, the ends of `bearer`, `basic`, `token`,
+    /// `secret`, `key` and `password`, `use`, `user`, words such as `requirepass`, options, first arguments, and then quotes and spaces; in
+    /// quotes also behind the ends of `by` and `…string`; right behind ` -p`.
     /// It announces all that [`assign`] says something of: what that comes to accept has to be announced here.
     fn values(&mut self) -> u64 {
         let here = &self.windows[self.turn];
@@ -310,8 +312,14 @@ impl Sieve {
             | here.t & here.s << 1 & vowel << 2 & here.space << 3
             | here.accent & here.space << 2;
         let bold = here.star & here.star << 1 & here.colon << 2;
+        // `bearer`; `use`, `user`; `token`, `secret`, `key`.
         let bearer = here.r & here.e << 1 & here.r << 2;
-        let token = here.n & here.e << 1 & here.k << 2;
+        let uses = here.s & !here.alphanumeric << 2;
+        let user = here.e & uses << 1 | here.r & here.e << 1 & uses << 2;
+        let token =
+            (here.n & here.k << 2 | here.t & here.r << 2 | here.y & here.k << 2) & here.e << 1;
+        // `requirepass`, `sqlplus`.
+        let short = here.s & here.p << 3;
         let word = here.d & here.r << 1;
         let basic = here.c & here.i << 1 & here.s << 2;
         let options = here.hyphen & (here.hyphen | here.space) << 1;
@@ -320,7 +328,7 @@ impl Sieve {
         let calls = here.quote & here.left << 1;
         let argument = reached(calls << 1 | self.argument, !here.quote);
         let second = here.comma & (argument & here.quote) << 1;
-        let words = is | bold | bearer | token | word | basic;
+        let words = is | bold | bearer | user | token | word | basic | short;
         let ends = here.separator | second;
         // Behind a word comes a space or a quote, behind a separator it may.
         let starts = ends << 1 | words << 1 & here.quiet | option & !here.name | self.announced;

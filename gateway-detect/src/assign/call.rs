@@ -23,6 +23,14 @@ pub(super) fn argument(before: &[u8]) -> Said {
         return Said::Nothing;
     }
     let function = word(front);
+    // `requests.get(url, auth=("ada", `
+    let pair = front
+        .trim_ascii_end()
+        .strip_suffix(b"=")
+        .map(<[u8]>::trim_ascii_end);
+    if pair.is_some_and(|name| matches!(word(name), b"auth" | b"http_auth" | b"basic_auth")) {
+        return Said::Known;
+    }
     if CREDENTIALS
         .iter()
         .any(|name| ends_with_word(function, name.as_bytes()))

@@ -20,8 +20,32 @@ pub(super) fn tag(behind: &[u8]) -> Said {
             Said::Nothing => names(named(inside)),
             said => said,
         },
-        None => names(inside),
+        None => match names(inside) {
+            Said::Nothing if is_one(inside, &VALUES) => names(before_value(&behind[..open])),
+            said => said,
+        },
     }
+}
+
+/// The text of the element that stands right before the one of a value: `<name>db.password</name><value>`.
+fn before_value(front: &[u8]) -> &[u8] {
+    let Some(front) = front.trim_ascii_end().strip_suffix(b">") else {
+        return b"";
+    };
+    let Some(open) = front.windows(2).rposition(|pair| pair == b"</") else {
+        return b"";
+    };
+    let text = &front[..open];
+    let from = text.iter().rposition(|byte| *byte == b'>');
+    match is_one(&front[open + 2..], &NAMES) && !text.ends_with(b">") {
+        true => text[from.map_or(0, |at| at + 1)..].trim_ascii(),
+        false => b"",
+    }
+}
+
+fn is_one(name: &[u8], all: &[&str]) -> bool {
+    all.iter()
+        .any(|word| name.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 pub(super) fn is_value(word: &[u8]) -> bool {
@@ -34,18 +58,24 @@ pub(super) fn named(front: &[u8]) -> &[u8] {
         let quiet = |byte: &&u8| matches!(byte, b'"' | b'\'' | b' ' | b'\n' | b'\r' | b'\t' | b',');
         text.len() - text.iter().rev().take_while(quiet).count()
     };
-    let front = &front[..trimmed(front)];
-    let name = word(front);
-    let before = &front[..front.len() - name.len()];
-    let before = &before[..trimmed(before)];
-    let Some((b'=' | b':', before)) = before.split_last() else {
-        return b"";
-    };
-    let key = single(&before[..trimmed(before)]);
-    let is_name = ["name", "key", "id", "parameterkey", "parametername"]
-        .iter()
-        .any(|word| key.eq_ignore_ascii_case(word.as_bytes()));
-    if is_name { name } else { b"" }
+    let mut front = front;
+    // Between the two there may be one or two others: `"type": "plain"`.
+    for _ in 0..3 {
+        front = &front[..trimmed(front)];
+        let name = word(front);
+        let before = &front[..front.len() - name.len()];
+        let before = &before[..trimmed(before)];
+        let Some((b'=' | b':', before)) = before.split_last() else {
+            return b"";
+        };
+        let before = &before[..trimmed(before)];
+        let key = single(before);
+        if is_one(key, &NAMES) {
+            return name;
+        }
+        front = &before[..before.len() - key.len()];
+    }
+    b""
 }
 
 pub(super) fn is_default(word: &[u8]) -> bool {
@@ -77,4 +107,19 @@ pub(super) fn cell(before: &[u8]) -> Option<&[u8]> {
     (first && name.starts_with(b" ")).then_some(name)
 }
 
+/// What the name of a value is called beside it.
+const NAMES: [&str; 10] = [
+    "name",
+    "key",
+    "id",
+    "parameterkey",
+    "parametername",
+    "field",
+    "label",
+    "title",
+    "variable",
+    "var",
+];
+/// And the value, where these are elements.
+const VALUES: [&str; 3] = ["value", "string", "val"];
 const VARIABLE: &[u8] = b"variable \"";

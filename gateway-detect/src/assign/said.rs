@@ -8,22 +8,14 @@
 
 use super::Said;
 use super::call::argument;
-use super::command;
 use super::foreign::foreign;
 use super::markup::{block, cell, is_default, is_value, named, tag};
 use super::names::{may_name, names};
+use super::{command, logon, program, sentence};
 use crate::place::{Class, LOOKBEHIND};
 
 /// What the text before a value says, and the quote that opens the value.
 pub(super) fn said(behind: &[u8]) -> (Said, Option<u8>) {
-    // Prose: a space behind a letter that ends neither such a name, nor an option, nor `is`.
-    if let [.., letter, b' '] = behind
-        && letter.is_ascii_alphabetic()
-        && !b"bcdeghkmnprstwy".contains(&letter.to_ascii_lowercase())
-        && !behind.ends_with(b" -a ")
-    {
-        return (Said::Nothing, None);
-    }
     let mut rest = behind;
     let mut quote = is_string(behind).then_some(END);
     while let [before @ .., byte @ (b'"' | b'\'' | b'`')] = rest {
@@ -36,6 +28,9 @@ pub(super) fn said(behind: &[u8]) -> (Said, Option<u8>) {
         {
             return (Said::Bearer, quote);
         }
+        if ends_with_word(rest, b"key ") && is_header(without_scheme(rest)) {
+            return (Said::Bearer, quote);
+        }
         if ends_with_word(rest, b": basic ")
             || ends_with_word(rest, b"basic ") && is_header(&rest[..rest.len() - 6])
         {
@@ -44,44 +39,55 @@ pub(super) fn said(behind: &[u8]) -> (Said, Option<u8>) {
     }
     let spaced = rest;
     rest = rest.trim_ascii_end();
+    let gap = &behind[rest.len()..];
+    // Nothing of the text is missing.
+    let complete = behind.len() < LOOKBEHIND;
+    let tight = spaced.len() == rest.len();
     let said = match rest {
         [.., b'=', b'>'] => joined(&rest[..rest.len() - 2]),
-        [before @ .., b'='] if quote.is_none() && spaced.len() == rest.len() => {
-            match joined(without_signs(before)) {
-                Said::Nothing if in_cookie(before) => Said::Secret,
-                Said::Password if is_variable(before) => Said::Variable,
-                said => said,
-            }
-        }
-        [before @ .., b'='] => joined(without_signs(before)),
+        [before @ .., b'='] => match joined(without_signs(before)) {
+            Said::Nothing if tight && quote.is_none() && in_cookie(before) => Said::Secret,
+            Said::Password if tight && quote.is_none() && is_variable(before) => Said::Variable,
+            Said::Password if tight && program::takes_named(before, complete) => Said::Flag,
+            said => said,
+        },
         // A path in code: `module::name`.
         [.., b':', b':'] if quote.is_none() => Said::Nothing,
+        [before @ .., b':'] if tight && program::is_told(before, complete) => Said::Flag,
         [before @ .., b':'] => match joined(before) {
-            Said::Nothing if spaced.len() == rest.len() => match user(before) {
-                Said::Nothing if command::is_pgpass(before) => Said::Password,
+            Said::Nothing if tight => match logon::user(before) {
+                Said::Nothing => command::pgpass(before),
                 said => said,
             },
             said => said,
         },
+        // A text on lines of its own, in YAML.
+        [.., b'|' | b'>' | b'-' | b'+'] if let Some(before) = scalar(rest, gap) => joined(before),
+        [before @ .., b' ', b'>'] if tight && program::is_acl(before, complete) => Said::Known,
+        [before @ .., b' ', b'-', b'>'] => sentence::told(joined(before)),
         // In bold type: `**Password:** `.
         [before @ .., b':', b'*', b'*'] => joined(before),
-        [before @ .., b'|'] if spaced.len() > rest.len() => match cell(before) {
+        [before @ .., b'|'] if !tight => match cell(before) {
             Some(name) => joined(name),
             None => Said::Nothing,
         },
-        [before @ .., b'-', b'p'] if spaced.len() == rest.len() => {
-            let complete = behind.len() < LOOKBEHIND;
-            match command::takes_attached(before, complete) {
-                true => Said::Flag,
-                false => Said::Nothing,
-            }
-        }
+        [before @ .., b'-', b'p'] if tight => match command::takes_attached(before, complete) {
+            true => Said::Flag,
+            false => Said::Nothing,
+        },
         // A test passes, a value is passed on.
         [before @ .., b'('] if quote.is_some() && before.ends_with(b".pass") => Said::Nothing,
-        [before @ .., b'('] if quote.is_some() => names(word(before)),
+        [before @ .., b'('] if quote.is_some() => match names(word(before)) {
+            Said::Password if logon::is_statement(before) => Said::Known,
+            said => said,
+        },
+        [before @ .., b' ', b'('] if tight => match names(word(before)) {
+            Said::Password => Said::Drawn,
+            _ => Said::Nothing,
+        },
         [before @ .., b','] if quote.is_some() => argument(before),
         [.., b'>'] => tag(rest),
-        _ if spaced.len() > rest.len() => behind_space(rest, &behind[rest.len()..], quote),
+        _ if !tight => behind_space(rest, gap, quote),
         _ => Said::Nothing,
     };
     (said, quote)
@@ -134,8 +140,12 @@ fn joined(before: &[u8]) -> Said {
     let said = names(word);
     let front = &name[..name.len() - word.len()];
     match said {
-        Said::Password if in_connection(front) => Said::Known,
-        Said::Nothing if is_value(word) => names(named(front)),
+        Said::Password if logon::in_connection(front) => Said::Known,
+        Said::Password if logon::is_beside_user(front) => Said::Variable,
+        Said::Nothing if is_value(word) => match names(named(front)) {
+            Said::Password if is_variable(named(front)) => Said::Variable,
+            said => said,
+        },
         Said::Nothing if is_default(word) => names(block(front)),
         said => said,
     }
@@ -168,53 +178,17 @@ fn untyped(before: &[u8]) -> &[u8] {
         .unwrap_or(before)
 }
 
-/// Whether a password here is a part of a connection string: another part stands before it.
-fn in_connection(front: &[u8]) -> bool {
-    matches!(front.trim_ascii_end(), [.., b';' | b'&' | b'?'])
-        && PARTS.iter().any(|word| holds(front, word.as_bytes()))
-}
-
-/// What the user before a colon says: `curl -u user:…`.
-fn user(before: &[u8]) -> Said {
-    static USER: Class = Class::alphanumeric_and(b"_-.@+%\\");
-    if !before.last().is_some_and(|byte| USER.has(*byte)) {
-        return Said::Nothing;
-    }
-    let length = before.len()
-        - before
-            .iter()
-            .rev()
-            .take_while(|byte| USER.has(**byte))
-            .count();
-    let front = match &before[..length] {
-        [front @ .., b'"' | b'\''] => front,
-        front => front,
-    };
-    let option = matches!(front, [.., b' ' | b'=',]) && {
-        let front = &front[..front.len() - 1];
-        front.ends_with(b" -u") || front.ends_with(b"--user") || front.ends_with(b"-user")
-    };
-    if option && length < before.len() && holds(front, b"curl") {
-        Said::Known
-    } else {
-        Said::Nothing
-    }
-}
-
 /// What stands before a space says: an option, ` is`, a clause of SQL, a line of a netrc. `gap` is what stands between it and the value.
 fn behind_space(rest: &[u8], gap: &[u8], quote: Option<u8>) -> Said {
-    if let Some(before) = IS.iter().find_map(|is| rest.strip_suffix(is.as_bytes())) {
-        return match foreign(before) {
-            Said::Nothing => names(word(before)),
-            said => said,
-        };
+    if let Some(said) = sentence::joins(rest) {
+        return said;
     }
     let tight = matches!(gap, [b' ', _]);
     let quoted = tight && quote.is_some();
     if tight
         && matches!(quote, Some(b'\'' | b'"'))
         && ends_with_word(rest, b" by")
-        && is_identified(&rest[..rest.len() - 3])
+        && logon::is_identified(&rest[..rest.len() - 3])
     {
         return Said::Known;
     }
@@ -237,18 +211,37 @@ fn behind_space(rest: &[u8], gap: &[u8], quote: Option<u8>) -> Said {
                     false => Said::Nothing,
                 }
             }
-            name => names(name),
+            // `password - …`
+            b"-" => sentence::told(joined(front)),
+            name => match names(name) {
+                Said::Password
+                    if !gap.contains(&b'\n') && program::takes_named(front, complete) =>
+                {
+                    Said::Flag
+                }
+                said => said,
+            },
         };
     }
     let sentence = gap == b" " || tight;
-    if sentence && ends_with_word(name, b"token") && names(name) == Said::Secret {
-        return Said::DrawnToken;
+    if sentence {
+        match sentence::bare(name, rest) {
+            Said::Nothing => {}
+            said => return said,
+        }
+        match name {
+            b"use" | b"Use" => return Said::Used,
+            _ if program::sets(rest, complete) => return Said::Flag,
+            _ => {}
+        }
     }
     // Of the names of passwords, only this one is no verb and has a place in prose.
     if !ends_with_word(name, b"password") || names(name) != Said::Password {
         return Said::Nothing;
     }
-    if quoted {
+    if quoted && logon::is_statement(front) {
+        Said::Known
+    } else if quoted {
         Said::Password
     } else if name == b"password" && command::is_netrc(front) {
         Said::Known
@@ -256,6 +249,24 @@ fn behind_space(rest: &[u8], gap: &[u8], quote: Option<u8>) -> Said {
         Said::Drawn
     } else {
         Said::Nothing
+    }
+}
+
+/// Without the word for how credentials are given: `ApiKey `.
+fn without_scheme(front: &[u8]) -> &[u8] {
+    let front = &front[..front.len() - 1];
+    &front[..front.len() - single(front).len()]
+}
+
+/// The text up to the colon of a value in YAML that is on the next lines: `password: |-`.
+fn scalar<'a>(rest: &'a [u8], gap: &[u8]) -> Option<&'a [u8]> {
+    let rest = match rest {
+        [front @ .., b'-' | b'+'] => front,
+        front => front,
+    };
+    match rest {
+        [before @ .., b':', b' ', b'|' | b'>'] if gap.contains(&b'\n') => Some(before),
+        _ => None,
     }
 }
 
@@ -272,17 +283,6 @@ fn is_header(front: &[u8]) -> bool {
                 b"authorization",
             )
     })
-}
-
-/// Whether a statement of SQL says of a user how he is known: `… IDENTIFIED`, `… IDENTIFIED WITH some_plugin`.
-fn is_identified(front: &[u8]) -> bool {
-    let plugin = front.len() - single(front).len();
-    let with = front[..plugin].trim_ascii_end();
-    let known = ends_with_word(front, b" identified") || ends_with_word(with, b" identified with");
-    known
-        && [&b"user"[..], b"grant", b"role"]
-            .iter()
-            .any(|word| holds(front, word))
 }
 
 /// Whether the name before `=` is one of the environment's, at the start of a word.
@@ -337,7 +337,7 @@ pub(super) fn ends_with_word(text: &[u8], word: &[u8]) -> bool {
     text.len() >= word.len() && text[text.len() - word.len()..].eq_ignore_ascii_case(word)
 }
 
-fn holds(text: &[u8], word: &[u8]) -> bool {
+pub(super) fn holds(text: &[u8], word: &[u8]) -> bool {
     text.windows(word.len())
         .any(|part| part.eq_ignore_ascii_case(word))
 }
@@ -346,8 +346,6 @@ fn holds(text: &[u8], word: &[u8]) -> bool {
 pub(crate) const STRING: u8 = 0x02;
 /// What would end it, in ASCII: no text has it.
 pub(super) const END: u8 = 0x03;
-/// `is`, in the languages that names of passwords are in.
-const IS: [&str; 6] = [" is", " ist", " est", " es", " é", " è"];
 /// What servers call the cookie of a session.
 const FRAMEWORKS: [&str; 5] = [
     "phpsessid",
@@ -381,19 +379,4 @@ const TYPES: [&str; 12] = [
     ": String?",
     " string",
     "[]",
-];
-/// What else stands in connection strings.
-const PARTS: [&str; 12] = [
-    "user=",
-    "username=",
-    "user id=",
-    "userid=",
-    "uid=",
-    "server=",
-    "host=",
-    "data source=",
-    "driver=",
-    "database=",
-    "hostname=",
-    "sasl",
 ];

@@ -1,5 +1,7 @@
 //! What names and places say, and what stands there.
 
+mod arguments;
+mod sentences;
 mod values;
 
 use super::names::{PASSWORDS, SECRETS};

@@ -20,12 +20,28 @@ pub(super) fn is_password(value: &[u8], quoted: bool) -> bool {
     let enough = (digits > 0 || signs > 0) && !label;
     !code
         && enough
+        && !is_rule(value)
         && (quoted || !is_code(value))
         && !is_file(value)
         && !is_version(value)
         && !is_kind(value)
         && !is_filler(value)
         && entropy(value) >= 2.0
+}
+
+/// `min8chars`: how long a password has to be.
+fn is_rule(value: &[u8]) -> bool {
+    let plain =
+        |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_+.,".contains(byte);
+    let says = |word: &&[u8]| value.windows(word.len()).any(|part| part == *word);
+    let rules = [
+        &b"chars"[..],
+        b"characters",
+        b"digits",
+        b"letters",
+        b"symbols",
+    ];
+    value.iter().all(plain) && rules.iter().any(says)
 }
 
 /// A type, a constant or a chain of assignments: `sys::Flags`, `*const`, `MAX_PASS`, `a.b=a.c=void`.
@@ -46,6 +62,8 @@ fn is_code(value: &[u8]) -> bool {
     constant
         || chain
         || value.starts_with(b":")
+        // The fields of a line: `password:uid:gid`.
+        || value.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b':')
         || matches!(value, [b'!', tag @ ..] if tag.iter().all(u8::is_ascii_alphabetic))
         || has(b"::")
         || has(b"&quot")
@@ -121,7 +139,11 @@ pub(super) fn is_flag(value: &[u8], quoted: bool) -> bool {
         && value
             .iter()
             .all(|byte| byte.is_ascii_digit() || b":.".contains(byte));
-    !ports && !matches!(value, [b'/' | b'-' | b'.' | b'~', ..]) && is_known(value, quoted)
+    let prose = || NO_ARGUMENTS.iter().any(|word| value == word.as_bytes());
+    !ports
+        && !prose()
+        && !matches!(value, [b'/' | b'-' | b'.' | b'~', ..])
+        && is_known(value, quoted)
 }
 
 /// Whether a value where only a password stands is one: not what stands there in manuals, nor a name in code.
@@ -166,6 +188,20 @@ pub(super) fn is_variable(value: &[u8], quoted: bool) -> bool {
         .any(says);
     let path = is_path_of_names(value) && has_all_kinds(value) && is_known(value, quoted);
     word || path || is_password(value, quoted)
+}
+
+/// Whether a value of which a sentence says that it is a password is one that somebody chose: with a letter, a digit and a sign that joins
+/// no words.
+pub(super) fn is_told(value: &[u8], quoted: bool) -> bool {
+    let has = |kind: fn(&u8) -> bool| value.iter().any(kind);
+    let ends = value.len() - value.ends_with(b"!") as usize - value.ends_with(b",") as usize;
+    is_password(value, quoted)
+        && has(u8::is_ascii_alphabetic)
+        && has(u8::is_ascii_digit)
+        && value[..ends]
+            .iter()
+            .any(|byte| b"!#$%&*?@^~+=".contains(byte))
+        || is_password(value, quoted) && ends < value.len() && has_all_kinds(value)
 }
 
 /// Whether a value in quotes that has signs which tokens have not is a secret by its characters.
@@ -322,7 +358,29 @@ const PLAIN: [&[u8]; 7] = [
     b"token",
     b"pw",
 ];
-const NO_PASSWORDS: [&[u8]; 9] = [
+/// What stands behind an option in sentences and manuals.
+const NO_ARGUMENTS: [&str; 18] = [
+    "option",
+    "options",
+    "flag",
+    "flags",
+    "argument",
+    "arguments",
+    "parameter",
+    "parameters",
+    "prompt",
+    "when",
+    "with",
+    "then",
+    "from",
+    "will",
+    "switch",
+    "stdin",
+    "user",
+    "string",
+];
+const NO_PASSWORDS: [&[u8]; 10] = [
+    b"sample",
     b"mypassword",
     b"mypass",
     b"none",

@@ -32,6 +32,7 @@ pub(super) struct Classes {
     /// What an international or a bracketed number begins with.
     pub(super) open: u64,
     pub(super) colon: u64,
+    /// Commas and semicolons.
     pub(super) comma: u64,
     pub(super) left: u64,
     pub(super) quote: u64,
@@ -99,7 +100,7 @@ impl Classes {
         let (space, left, right) = (sign & low(0), sign & low(8), sign & low(9));
         let (plus, hyphen) = (sign & low(11), sign & low(13));
         let (dot, slash) = (sign & low(14), sign & low(15));
-        let (comma, dollar) = (sign & low(12), sign & low(4));
+        let (comma, dollar) = (sign & low(12) | number & low(11), sign & low(4));
         let (colon, less) = (number & low(10), number & low(12));
         let (equal, greater) = (number & low(13), number & low(14));
         let under = upper_late & low(15);
@@ -284,7 +285,7 @@ mod tests {
             separator: among(b"=:>(|"),
             open: among(b"+("),
             colon: among(b":"),
-            comma: among(b","),
+            comma: among(b",;"),
             left: among(b"("),
             quote: among(b"\"'`"),
             hyphen: among(b"-"),
