@@ -50,7 +50,10 @@ fn edited(
     found: &mut Vec<Finding>,
 ) -> Result<Option<Vec<u8>>, MaskError> {
     match shape {
-        Shape::Text => return Ok(binary(body, set, found)),
+        Shape::Text => {
+            wide::search(body, set)?;
+            return Ok(binary(body, set, found));
+        }
         Shape::Wide(order) => return wide::masked(body, order, set, found),
         Shape::Parts(boundary) => return Ok(parts::masked(body, boundary, set, found)),
         Shape::Export(signal) => return otlp::masked(body, signal, set, found),

@@ -41,7 +41,7 @@ fn part(part: &[u8], set: &Set, found: &mut Vec<Finding>) -> Option<Vec<u8>> {
     };
     let (head, content) = part.split_at(end + 4);
     let new_head = binary(head, set, found);
-    let new = self::content(content, set, found);
+    let new = narrow(content, set, found);
     if new_head.is_none() && new.is_none() {
         return None;
     }
@@ -52,7 +52,8 @@ fn part(part: &[u8], set: &Set, found: &mut Vec<Finding>) -> Option<Vec<u8>> {
     Some(out)
 }
 
-fn content(content: &[u8], set: &Set, found: &mut Vec<Finding>) -> Option<Vec<u8>> {
+/// Masks bytes of which no more is known than that they are not in UTF-16.
+pub(super) fn narrow(content: &[u8], set: &Set, found: &mut Vec<Finding>) -> Option<Vec<u8>> {
     let Ok(text) = std::str::from_utf8(content) else {
         return binary(content, set, found);
     };

@@ -1,7 +1,9 @@
 //! Text in UTF-16: read, masked, written in it again. Source: RFC 2781.
 
+use std::char::DecodeUtf16Error;
+
 use super::document::any;
-use super::{MaskError, Set};
+use super::{MaskError, Set, parts};
 use crate::detect::Finding;
 
 /// Which byte of a unit comes first.
@@ -18,11 +20,7 @@ impl Order {
     /// not tell it then.
     #[must_use]
     pub fn of(charset: Option<&str>, body: &[u8]) -> Option<Self> {
-        let marked = match body {
-            [0xff, 0xfe, ..] => Some(Self::Little),
-            [0xfe, 0xff, ..] => Some(Self::Big),
-            _ => None,
-        };
+        let marked = marked(body);
         let charset = charset.unwrap_or_default().to_ascii_lowercase();
         match charset.as_str() {
             "utf-16" | "utf16" | "ucs-2" | "iso-10646-ucs-2" | "unicode" => {
@@ -49,39 +47,93 @@ fn guessed(body: &[u8]) -> Order {
     }
 }
 
+fn marked(body: &[u8]) -> Option<Order> {
+    match body {
+        [0xff, 0xfe, ..] => Some(Order::Little),
+        [0xfe, 0xff, ..] => Some(Order::Big),
+        _ => None,
+    }
+}
+
 fn read(body: &[u8], order: Order) -> Result<String, MaskError> {
-    let (units, []) = body.as_chunks::<2>() else {
+    let (characters, []) = characters(body, order) else {
         return Err(MaskError::NotUtf16);
     };
-    let units = units.iter().map(|unit| match order {
-        Order::Little => u16::from_le_bytes(*unit),
-        Order::Big => u16::from_be_bytes(*unit),
-    });
-    let text: Result<String, _> = char::decode_utf16(units).collect();
+    let text: Result<String, _> = characters.collect();
     text.map_err(|_| MaskError::NotUtf16)
 }
 
+/// The characters, and the byte behind them if their number is odd.
+fn characters(
+    body: &[u8],
+    order: Order,
+) -> (impl Iterator<Item = Result<char, DecodeUtf16Error>>, &[u8]) {
+    let (units, rest) = body.as_chunks::<2>();
+    let units = units.iter().map(move |unit| match order {
+        Order::Little => u16::from_le_bytes(*unit),
+        Order::Big => u16::from_be_bytes(*unit),
+    });
+    (char::decode_utf16(units), rest)
+}
+
 /// Masks a text; `None` where nothing is to be masked.
+///
+/// A reader may trust neither its head nor its mark, so the text is searched as one in UTF-8 as well. It cannot be masked as both.
 pub(super) fn masked(
     body: &[u8],
     order: Order,
     set: &Set,
     found: &mut Vec<Finding>,
 ) -> Result<Option<Vec<u8>>, MaskError> {
-    let text = read(body, order)?;
+    let start = marked(body).map_or(0, |_| 2);
+    let narrow = |body: &[u8], found: &mut Vec<Finding>| {
+        let (mark, said) = body.split_at(start);
+        parts::narrow(said, set, found).map(|new| [mark, &new].concat())
+    };
+    let text = match read(body, order) {
+        Ok(text) => text,
+        Err(_) if is_narrow(&body[start..]) => return Ok(narrow(body, found)),
+        Err(error) => return Err(error),
+    };
     // A mark is no part of what may be a document.
     let (mark, said) = match text.strip_prefix(MARK) {
         Some(said) => (MARK, said),
         None => ("", text.as_str()),
     };
-    let new = any(said, set, found).map(|new| mark.to_owned() + &new);
-    Ok(new.map(|new| {
-        let units = new.encode_utf16().flat_map(|unit| match order {
+    let Some(new) = any(said, set, found) else {
+        return Ok(narrow(body, found));
+    };
+    let units = mark.encode_utf16().chain(new.encode_utf16());
+    let new: Vec<u8> = units
+        .flat_map(|unit| match order {
             Order::Little => unit.to_le_bytes(),
             Order::Big => unit.to_be_bytes(),
-        });
-        units.collect()
-    }))
+        })
+        .collect();
+    match narrow(&new, &mut Vec::new()) {
+        Some(_) => Err(MaskError::NotUtf16),
+        None => Ok(Some(new)),
+    }
+}
+
+/// Whether these bytes are text in UTF-8. In UTF-16 nearly any text has zeros.
+fn is_narrow(body: &[u8]) -> bool {
+    !body.contains(&0) && std::str::from_utf8(body).is_ok()
+}
+
+/// Refuses bytes that begin like text in UTF-16 and are none, if something is found in what a reader gets that passes over what is wrong.
+pub(super) fn search(body: &[u8], set: &Set) -> Result<(), MaskError> {
+    let Some(order) = marked(body) else {
+        return Ok(());
+    };
+    let (characters, _) = characters(&body[2..], order);
+    let said: String = characters
+        .map(|sign| sign.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect();
+    match any(&said, set, &mut Vec::new()) {
+        Some(_) => Err(MaskError::NotUtf16),
+        None => Ok(()),
+    }
 }
 
 const MARK: &str = "\u{feff}";
@@ -129,5 +181,44 @@ mod tests {
             assert!(body(&odd, Shape::Wide(order), &Set::all()).is_err());
         }
         assert_eq!(Order::of(Some("utf-8"), b"\xff\xfeodd"), None);
+    }
+
+    #[test]
+    fn a_text_that_is_not_what_its_head_says_is_searched_as_what_it_is() {
+        let mut passed = Vec::new();
+        for (charset, sent) in [
+            (Some("utf-16"), &b"write to ann@corp.com."[..]),
+            (Some("utf-16le"), b"write to ann@corp.com."),
+            (Some("utf-16be"), b"write to ann@corp.com."),
+            (None, b"\xff\xfewrite to ann@corp.com."),
+            (Some("utf-8"), b"\xfe\xffwrite to ann@corp.com."),
+        ] {
+            let sent = bytes::Bytes::from_static(sent);
+            let shape = Order::of(charset, &sent).map_or(Shape::Text, Shape::Wide);
+            let out = body(&sent, shape, &Set::all());
+            if out.is_ok_and(|out| out.bytes == sent) {
+                passed.push((charset, sent));
+            }
+        }
+        assert_eq!(passed, []);
+    }
+
+    #[test]
+    fn what_reads_as_two_texts_is_masked_as_neither() {
+        let wide: Vec<u8> = "ann@corp.com "
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        let both = bytes::Bytes::from([&wide[..], b" bob@corp.com "].concat());
+        assert!(body(&both, Shape::Wide(Order::Little), &Set::all()).is_err());
+        // An odd byte, and half of a character: most readers pass over them.
+        for wrong in [&b"!"[..], b"\x00\xd8"] {
+            let sent = [b"\xff\xfe", &wide[..], wrong].concat();
+            assert_eq!(Order::of(None, &sent), None);
+            assert!(body(&sent.into(), Shape::Text, &Set::all()).is_err());
+        }
+        let odd = bytes::Bytes::from_static(b"ann@corp.com!");
+        let out = body(&odd, Shape::Wide(Order::Little), &Set::all()).unwrap();
+        assert_eq!(out.bytes, &b"[REDACTED:email]!"[..]);
     }
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::detect;
+use crate::mask::{Order, body};
 
 mod bedrock;
 mod documents;
@@ -290,6 +291,20 @@ fn check(shape: Shape, set: &Set, stream: &str, cuts: &[Index]) -> Result<(), Te
 }
 
 proptest! {
+    /// The search of its bytes as another text adds nothing.
+    #[test]
+    fn texts_in_utf_16(text in text(), order in select(&[Order::Little, Order::Big][..]), set in set()) {
+        let coded = |text: &str| -> Vec<u8> {
+            let units = text.encode_utf16().flat_map(|unit| match order {
+                Order::Little => unit.to_le_bytes(),
+                Order::Big => unit.to_be_bytes(),
+            });
+            units.collect()
+        };
+        let out = body(&coded(&text).into(), Shape::Wide(order), &set).unwrap();
+        prop_assert_eq!(out.bytes, coded(&expected(&text, &set)));
+    }
+
     #[test]
     fn chat_streams(
         choices in vec((spoken(text()), vec(spoken(arguments()), 0..3)), 1..3),
