@@ -291,7 +291,8 @@ fn whole(written: &str) -> Cow<'_, str> {
     }
 }
 
-fn string(
+/// Masks a string, behind a `key` that tells what it is; `None` where it stays as it is.
+pub(super) fn string(
     written: &str,
     key: String,
     nested: u8,

@@ -13,7 +13,7 @@ mod responses;
 use std::ops::Range;
 
 use super::above::Above;
-use super::document::{Edit, NESTED, literal};
+use super::document::{Edit, NESTED, literal, string};
 use super::places::is_logprobs;
 use super::{MaskError, Set, Shape};
 use crate::detect::Finding;
@@ -55,8 +55,8 @@ pub(super) struct Slot {
     /// Its literal in the event's data.
     pub(super) range: Range<usize>,
     pub(super) text: String,
-    /// That is not what the literal says: something was found in it by itself.
-    pub(super) edited: bool,
+    /// Where it may be a text of its own as well: what tells what it is.
+    pub(super) alone: Option<String>,
 }
 
 /// Which texts are over with an event.
@@ -218,16 +218,17 @@ impl Document<'_> {
     /// Masks a literal that is a text of its own.
     fn other(&self, token: &Token<'_>, reading: &mut Reading, set: &Set, found: &mut Vec<Finding>) {
         let range = token.range.clone();
-        let new = self.alone(token, set, found);
-        reading.edits.extend(new.map(|new| Edit { range, new }));
-    }
-
-    /// A literal with what is found in it by itself masked; `None` where it stays as it is.
-    fn alone(&self, token: &Token<'_>, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
-        let written = &self.data[token.range.clone()];
         let mut above = Above::default();
         above.place(&token.path);
-        literal(written, &above, token.kind, NESTED, set, found)
+        let new = literal(
+            &self.data[range.clone()],
+            &above,
+            token.kind,
+            NESTED,
+            set,
+            found,
+        );
+        reading.edits.extend(new.map(|new| Edit { range, new }));
     }
 
     /// The `index` of the object at a path; its position in the array where it tells none.
@@ -260,6 +261,16 @@ impl Document<'_> {
     }
 }
 
+impl Slot {
+    /// The literal that says `text`, with what is found in it by itself masked; `None` where that is the one there is.
+    pub(super) fn write(&self, text: &str, set: &Set, found: &mut Vec<Finding>) -> Option<String> {
+        let written = json::encode(text);
+        let key = self.alone.as_ref();
+        let new = key.and_then(|key| string(&written, key.clone(), NESTED, set, found));
+        new.or_else(|| (text != self.text).then_some(written))
+    }
+}
+
 impl Reading {
     fn slot(&mut self, key: Key, token: &Token<'_>, written: &str) {
         let (range, text) = (token.range.clone(), json::decode(written).into_owned());
@@ -267,7 +278,7 @@ impl Reading {
             key,
             range,
             text,
-            edited: false,
+            alone: None,
         });
     }
 }

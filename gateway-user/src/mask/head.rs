@@ -100,7 +100,7 @@ pub fn headers(headers: &mut HeaderMap, websocket: bool, set: &Set, found: &mut 
 
 /// Masks the values of an answer's headers or trailers. Where an answer leads to stays: it may be signed as a whole, and whoever follows it asks again.
 pub fn answer(headers: &mut HeaderMap, set: &Set, found: &mut Vec<Finding>) {
-    for (name, value) in headers.iter_mut().filter(|(name, _)| !stays(name)) {
+    for (_, value) in headers.iter_mut().filter(|(name, _)| !stays(name)) {
         let new = binary(value.as_bytes(), set, found);
         if let Some(new) = new.and_then(|new| HeaderValue::from_bytes(&new).ok()) {
             *value = new;

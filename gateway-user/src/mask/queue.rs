@@ -4,11 +4,11 @@ use std::collections::{HashSet, VecDeque};
 
 use bytes::BytesMut;
 
-use super::Shape;
 use super::document::{Edit, blank, splice};
 use super::event::{Reading, Slot};
 use super::text::Part;
-use crate::protocol::json;
+use super::{Set, Shape};
+use crate::detect::Finding;
 use crate::protocol::sse::Event;
 
 /// Events that have not left.
@@ -97,14 +97,22 @@ impl Queue {
         }
     }
 
-    /// Lets the events go that are settled. `masked` are the parts in which something was masked.
-    pub(super) fn leave(&mut self, shape: Shape, masked: &HashSet<u64>, out: &mut BytesMut) {
+    /// Lets the events go that are settled. `masked` are the parts in which something was masked; what is found in a piece by itself
+    /// counts now.
+    pub(super) fn leave(
+        &mut self,
+        shape: Shape,
+        masked: &HashSet<u64>,
+        set: &Set,
+        found: &mut Vec<Finding>,
+        out: &mut BytesMut,
+    ) {
         while self.events.front().is_some_and(Queued::is_settled)
             && let Some(queued) = self.events.pop_front()
         {
             self.left += 1;
             self.bytes -= queued.event.raw.len();
-            queued.write(shape, masked, out);
+            queued.write(shape, masked, set, found, out);
         }
     }
 
@@ -120,7 +128,14 @@ impl Queued {
         slots.all(|(slot, settled)| settled.old == slot.text.len())
     }
 
-    fn write(self, shape: Shape, masked: &HashSet<u64>, out: &mut BytesMut) {
+    fn write(
+        self,
+        shape: Shape,
+        masked: &HashSet<u64>,
+        set: &Set,
+        found: &mut Vec<Finding>,
+        out: &mut BytesMut,
+    ) {
         let Reading {
             slots,
             mut edits,
@@ -128,13 +143,9 @@ impl Queued {
             ..
         } = self.reading;
         for (slot, settled) in slots.into_iter().zip(self.texts) {
-            if slot.edited || slot.text != settled.new {
-                let new = json::encode(&settled.new);
-                edits.push(Edit {
-                    range: slot.range,
-                    new,
-                });
-            }
+            let new = slot.write(&settled.new, set, found);
+            let range = slot.range;
+            edits.extend(new.map(|new| Edit { range, new }));
         }
         // The likelihoods spell the text token by token.
         for (part, range) in logprobs {

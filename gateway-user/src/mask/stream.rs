@@ -18,7 +18,6 @@ use super::text::Part;
 use super::{MaskError, Set, Shape};
 use crate::detect::Finding;
 use crate::protocol::frames::{Framer, Framing};
-use crate::protocol::json;
 use crate::protocol::sse::Event;
 
 /// A stream that is masked while it passes.
@@ -34,7 +33,7 @@ pub struct Stream {
     told: HashSet<u64>,
     findings: Vec<Finding>,
     /// What came last at places that nobody described.
-    last: HashMap<Key, String>,
+    last: HashMap<Key, Last>,
 }
 
 /// One text that is spread over events.
@@ -45,6 +44,13 @@ struct Channel {
     /// How much text other fields of its part brought since its last piece.
     behind: usize,
     cut: bool,
+}
+
+/// What came last at a place, and how many times in a row.
+#[derive(Default)]
+struct Last {
+    text: String,
+    times: usize,
 }
 
 impl Stream {
@@ -88,7 +94,7 @@ impl Stream {
             self.accept(event, out)?;
         }
         self.end(End::All);
-        self.queue.leave(self.shape, &self.masked, out);
+        self.leave(out);
         Ok(())
     }
 
@@ -112,11 +118,17 @@ impl Stream {
         for end in ends {
             self.end(end);
         }
-        self.queue.leave(self.shape, &self.masked, out);
+        self.leave(out);
         if self.queue.bytes() > MAX_QUEUED {
             return Err(MaskError::Stalled);
         }
         Ok(())
+    }
+
+    fn leave(&mut self, out: &mut BytesMut) {
+        let found = &mut self.findings;
+        self.queue
+            .leave(self.shape, &self.masked, &self.set, found, out);
     }
 
     /// Masks what clients pass over: it is text of its own, or a document where events should be.
@@ -145,30 +157,37 @@ impl Stream {
         Ok(reading)
     }
 
-    /// What is the same word in event after event is no text that goes on, but a name of something: it would hold the stream back.
+    /// What is the same word in event after event is no text that goes on, but a name of something: it would hold the stream back. A few
+    /// signs in a row are equal in values too.
     fn label(&mut self, reading: &mut Reading) {
-        let (mut slots, mut edits) = (Vec::new(), Vec::new());
         for slot in std::mem::take(&mut reading.slots) {
-            let word = slot.text.contains(|sign: char| sign.is_ascii_alphabetic());
-            let unknown = slot.key.field == Field::Unknown && word;
-            if unknown && self.last.get(&slot.key) == Some(&slot.text) {
-                let new = slot.edited.then(|| json::encode(&slot.text));
-                edits.extend(new.map(|new| Edit {
-                    range: slot.range,
-                    new,
-                }));
+            if slot.key.field != Field::Unknown || slot.text.is_empty() {
+                reading.slots.push(slot);
                 continue;
             }
-            if unknown {
-                if self.last.len() >= MAX_LAST {
-                    self.last.clear();
-                }
-                self.last.insert(slot.key, slot.text.clone());
+            if self.last.len() >= MAX_LAST && !self.last.contains_key(&slot.key) {
+                self.last.clear();
             }
-            slots.push(slot);
+            let last = self.last.entry(slot.key).or_default();
+            if last.text != slot.text {
+                *last = Last {
+                    text: slot.text.clone(),
+                    times: 0,
+                };
+            }
+            last.times += 1;
+            let word = slot.text.contains(|sign: char| sign.is_ascii_alphabetic());
+            let many = last.times >= 3 && last.times * slot.text.len() >= LABEL;
+            if !(word && many) {
+                reading.slots.push(slot);
+                continue;
+            }
+            let new = slot.write(&slot.text, &self.set, &mut self.findings);
+            let range = slot.range;
+            reading.edits.extend(new.map(|new| Edit { range, new }));
+            // Those before it wait for nothing more.
+            reading.ends.push(End::Channel(slot.key));
         }
-        reading.slots = slots;
-        reading.edits.extend(edits);
     }
 
     /// Counts what is found in a text that an event has in full, unless events before it had the text.
@@ -281,5 +300,7 @@ const WORD: usize = 64;
 const VALUE: usize = 512;
 /// An answer has a handful of such places.
 const MAX_LAST: usize = 256;
+/// No value repeats the same signs over so many bytes.
+const LABEL: usize = 24;
 /// What may wait for one part of an answer to go on while the others are written.
 pub(super) const MAX_QUEUED: usize = 8 << 20;

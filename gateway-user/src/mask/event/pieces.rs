@@ -1,11 +1,12 @@
-//! Strings of an event at places that nobody described: each is found by itself, as what is whole there is, and as a piece of the text that
-//! goes on at the same place of later events.
+//! Strings of an event at places that nobody described: each is a piece of the text that goes on at the same place of later events, and what
+//! is not found in that is found in it by itself, as what is whole there is.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::{Document, Field, Key, Reading, Slot, Token};
 use crate::detect::Finding;
 use crate::mask::Set;
+use crate::mask::above::Above;
 use crate::protocol::json::{self, Kind, Step};
 
 impl Document<'_> {
@@ -27,8 +28,8 @@ impl Document<'_> {
             return self.other(token, reading, set, found);
         }
         let written = &self.data[token.range.clone()];
-        let new = self.alone(token, set, found);
-        let text = json::decode(new.as_deref().unwrap_or(written)).into_owned();
+        let mut above = Above::default();
+        above.place(&token.path);
         reading.slots.push(Slot {
             key: Key {
                 part,
@@ -36,8 +37,8 @@ impl Document<'_> {
                 call: self::place(place) ^ inner,
             },
             range: token.range.clone(),
-            text,
-            edited: new.is_some(),
+            text: json::decode(written).into_owned(),
+            alone: Some(above.announce()),
         });
     }
 }

@@ -14,6 +14,7 @@ mod numbers;
 mod random;
 mod realtime;
 mod turns;
+mod undescribed;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
