@@ -55,7 +55,7 @@ fn edited(
             return Ok(binary(body, set, found));
         }
         Shape::Wide(order) => return wide::masked(body, order, set, found),
-        Shape::Parts(boundary) => return Ok(parts::masked(body, boundary, set, found)),
+        Shape::Parts(boundary) => return parts::masked(body, boundary, set, found),
         Shape::Export(signal) => return otlp::masked(body, signal, set, found),
         Shape::ExportCall(signal) => return otlp::calls(body, signal, set, found),
         Shape::Sealed => return protobuf::search(body, set, found).map(|()| None),

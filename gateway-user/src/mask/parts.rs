@@ -4,8 +4,8 @@
 
 use std::convert::Infallible;
 
-use super::Set;
 use super::document::{any, binary, lines};
+use super::{MaskError, Order, Set, wide};
 use crate::detect::Finding;
 use crate::protocol::multipart::{self, Boundary};
 
@@ -15,41 +15,58 @@ pub(super) fn masked(
     boundary: Boundary,
     set: &Set,
     found: &mut Vec<Finding>,
-) -> Option<Vec<u8>> {
+) -> Result<Option<Vec<u8>>, MaskError> {
     let Some(parts) = multipart::split(body, boundary) else {
-        return binary(body, set, found);
+        return Ok(binary(body, set, found));
     };
     let (mut out, mut copied) = (Vec::new(), 0);
     for range in parts {
-        if let Some(new) = part(&body[range.clone()], set, found) {
+        if let Some(new) = part(&body[range.clone()], set, found)? {
             out.extend_from_slice(&body[copied..range.start]);
             out.extend_from_slice(&new);
             copied = range.end;
         }
     }
     if copied == 0 {
-        return None;
+        return Ok(None);
     }
     out.extend_from_slice(&body[copied..]);
-    Some(out)
+    Ok(Some(out))
 }
 
 /// Headers, an empty line, content.
-fn part(part: &[u8], set: &Set, found: &mut Vec<Finding>) -> Option<Vec<u8>> {
+fn part(part: &[u8], set: &Set, found: &mut Vec<Finding>) -> Result<Option<Vec<u8>>, MaskError> {
     let Some(end) = part.windows(4).position(|window| window == b"\r\n\r\n") else {
-        return binary(part, set, found);
+        return Ok(binary(part, set, found));
     };
     let (head, content) = part.split_at(end + 4);
     let new_head = binary(head, set, found);
-    let new = narrow(content, set, found);
+    let new = if let Some(order) = order(head, content) {
+        wide::masked(content, order, set, found)?
+    } else {
+        wide::search(content, set)?;
+        narrow(content, set, found)
+    };
     if new_head.is_none() && new.is_none() {
-        return None;
+        return Ok(None);
     }
     let head = new_head.as_deref().unwrap_or(head);
     let content = new.as_deref().unwrap_or(content);
     let mut out = with_length(head, content.len());
     out.extend_from_slice(content);
-    Some(out)
+    Ok(Some(out))
+}
+
+/// That of a content in UTF-16.
+fn order(head: &[u8], content: &[u8]) -> Option<Order> {
+    let lines = head.split(|byte| *byte == b'\n');
+    let mut kinds = lines.filter_map(|line| {
+        let (name, kind) = str::from_utf8(line).ok()?.split_once(':')?;
+        let named = name.trim().eq_ignore_ascii_case("content-type");
+        named.then_some(kind)
+    });
+    let told = kinds.find_map(|kind| Order::told(kind.trim(), content));
+    told.or_else(|| Order::of(None, content))
 }
 
 /// Masks bytes of which no more is known than that they are not in UTF-16.

@@ -16,6 +16,17 @@ pub enum Order {
 }
 
 impl Order {
+    /// That of a text of this content type; none if it is not in UTF-16.
+    #[must_use]
+    pub fn told(content_type: &str, body: &[u8]) -> Option<Self> {
+        let charset = content_type.split(';').find_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            let named = name.trim().eq_ignore_ascii_case("charset");
+            named.then(|| value.trim().trim_matches('"'))
+        });
+        Self::of(charset, body)
+    }
+
     /// That of a text whose head says `charset`; none if it is not in UTF-16. A mark at its beginning tells more than its head, which need
     /// not tell it then.
     #[must_use]
@@ -144,6 +155,7 @@ mod tests {
 
     use super::*;
     use crate::mask::{Shape, body};
+    use crate::protocol::multipart::Boundary;
 
     #[test]
     fn text_in_utf_16_is_read_and_written_in_either_order() {
@@ -181,6 +193,35 @@ mod tests {
             assert!(body(&odd, Shape::Wide(order), &Set::all()).is_err());
         }
         assert_eq!(Order::of(Some("utf-8"), b"\xff\xfeodd"), None);
+    }
+
+    #[test]
+    fn a_part_of_a_form_in_utf_16_is_masked_too() {
+        let form = |kind: &str, said: &[u8]| -> bytes::Bytes {
+            let head = format!(
+                "--b\r\nContent-Disposition: form-data; name=\"file\"\r\nContent-Type: {kind}\r\n\r\n"
+            );
+            [head.as_bytes(), said, b"\r\n--b--\r\n"].concat().into()
+        };
+        let coded =
+            |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+        let boundary = Boundary::of("multipart/form-data; boundary=b").unwrap();
+        let masked = |sent: &_| body(sent, Shape::Parts(boundary), &Set::all());
+        for (kind, mark) in [
+            ("text/csv", "\u{feff}"),
+            ("text/csv; charset=\"UTF-16LE\"", ""),
+        ] {
+            let text = |mail: &str| coded(&format!("{mark}name;mail\r\nAnn;{mail}\r\n"));
+            let out = masked(&form(kind, &text("ann@corp.com"))).unwrap();
+            assert_eq!(out.bytes, form(kind, &text("[REDACTED:email]")));
+            let clean = form(kind, &text("none"));
+            assert_eq!(masked(&clean).unwrap().bytes, clean);
+            let odd = [&text("ann@corp.com")[..], b"!"].concat();
+            assert!(masked(&form(kind, &odd)).is_err());
+        }
+        let out = masked(&form("text/csv; charset=utf-16", b"to ann@corp.com"));
+        let wanted = form("text/csv; charset=utf-16", b"to [REDACTED:email]");
+        assert_eq!(out.unwrap().bytes, wanted);
     }
 
     #[test]

@@ -43,16 +43,8 @@ pub(super) fn shape(
 /// Text, in the coding that its head or its first bytes tell.
 pub(super) fn text(headers: &HeaderMap, body: &[u8]) -> Shape {
     let kind = headers.get(header::CONTENT_TYPE);
-    let mut parameters = kind
-        .and_then(|kind| kind.to_str().ok())
-        .unwrap_or_default()
-        .split(';');
-    let charset = parameters.find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        let named = name.trim().eq_ignore_ascii_case("charset");
-        named.then(|| value.trim().trim_matches('"'))
-    });
-    Order::of(charset, body).map_or(Shape::Text, Shape::Wide)
+    let kind = kind.and_then(|kind| kind.to_str().ok());
+    Order::told(kind.unwrap_or_default(), body).map_or(Shape::Text, Shape::Wide)
 }
 
 /// What an answer is that has come whole, and how it is framed if it is a stream. An error page of something before the provider is text,
