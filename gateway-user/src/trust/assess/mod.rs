@@ -2,13 +2,15 @@
 //!
 //! In: what /proc shows of the process, and what came of its handshakes. Out: a [`Verdict`]. What was seen comes before what is expected.
 
+mod kind;
 mod look;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
+use kind::Kind;
 pub use look::{began, compiled_in, look};
 
 /// What is known of a process.
@@ -303,85 +305,6 @@ fn restart_with_variables(facts: &Facts) -> String {
             "start it by `tollgate run`, or its container with the device of `tollgate trust cdi`"
                 .to_owned()
         }
-    }
-}
-
-/// What decides when roots are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Node,
-    Deno,
-    Java,
-    Other,
-}
-
-impl Kind {
-    fn of(exe: &Path) -> Self {
-        match exe.file_name().and_then(|name| name.to_str()) {
-            Some("node" | "nodejs") => Self::Node,
-            Some("deno") => Self::Deno,
-            Some("java") => Self::Java,
-            _ => Self::Other,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Node => "Node",
-            Self::Deno => "Deno",
-            Self::Java => "Java",
-            Self::Other => "it",
-        }
-    }
-
-    /// A variable that it needs and does not have.
-    fn lacks(self, environment: &HashMap<String, String>) -> Option<&'static str> {
-        match self.named(environment) {
-            Some(_) => None,
-            None => self.needs().first().copied(),
-        }
-    }
-
-    /// The variables of which one leads it to the CA.
-    fn needs(self) -> &'static [&'static str] {
-        match self {
-            Self::Node => &["NODE_EXTRA_CA_CERTS"],
-            Self::Deno => &["DENO_CERT", "NODE_EXTRA_CA_CERTS"],
-            _ => &[],
-        }
-    }
-
-    /// The one that it has, and where that leads.
-    fn named(self, environment: &HashMap<String, String>) -> Option<(&'static str, &str)> {
-        let named = |name: &&'static str| Some((*name, environment.get(*name)?.as_str()));
-        let mut all = self.needs().iter().filter_map(named);
-        all.find(|(_, file)| !file.is_empty())
-    }
-
-    /// Its variables lead it to the CA, whatever its view.
-    fn names_its_own(self, environment: &HashMap<String, String>) -> bool {
-        self != Self::Other && self != Self::Java && self.lacks(environment).is_none()
-    }
-
-    /// Whether programs of this kind read what a variable names that stands for all their roots.
-    fn reads(self, variable: &str) -> bool {
-        let of_node = ["npm_", "NPM_", "YARN_"];
-        let of_node = of_node.iter().any(|prefix| variable.starts_with(prefix));
-        match self {
-            Self::Node => of_node,
-            Self::Other => !of_node,
-            Self::Deno | Self::Java => false,
-        }
-    }
-
-    /// It reads its roots when it begins, or once.
-    fn reads_once(self) -> bool {
-        self != Self::Other
-    }
-
-    /// `certificate_unknown` is how it says that it does not know the CA.
-    fn says_unknown(self) -> bool {
-        self == Self::Java
     }
 }
 

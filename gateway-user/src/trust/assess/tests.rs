@@ -1,5 +1,7 @@
 //! What is said of a process, by what is known of it.
 
+use std::path::Path;
+
 use super::*;
 
 fn facts(exe: &str) -> Facts {

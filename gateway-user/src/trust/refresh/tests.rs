@@ -1,3 +1,5 @@
+//! What is followed by the next CA in a folder, and what is left as it was.
+
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 use super::super::files;
 use super::super::material::{add_hashed, add_sources};
