@@ -45,6 +45,7 @@ pub(in crate::cli) fn prospect(socket: &Path, answer: &Value) -> Result<Vec<Valu
         });
         rows.extend(looked);
     }
+    rows.sort_by_key(|row| row["pid"].as_u64());
     Ok(rows)
 }
 
