@@ -240,7 +240,8 @@ impl Adoption {
     /// Takes the CA out of a namespace.
     fn let_go(&self, namespace: u64) {
         self.known().remove(&namespace);
-        if let Some(pid) = adopt::stranger(namespace, &BTreeSet::new())
+        if !adopt::is_host(namespace)
+            && let Some(pid) = adopt::stranger(namespace, &BTreeSet::new())
             && let Err(error) = adopt::withdraw(pid, &source(&self.paths))
         {
             tracing::warn!(%error, "a CA stays where nobody is governed any more");

@@ -45,9 +45,8 @@ impl Adoption {
 
 /// Whether programs have begun in a namespace that was left: its mounts are made by then. Who shares the host's has no such moment.
 pub(super) fn changed(namespace: u64, pids: &[u32], seen: &mut BTreeSet<u64>) -> bool {
-    let host = adopt::namespaces([INIT]);
     let fresh = |pid: &&u32| seen.insert(adopt::program(**pid));
-    !host.contains_key(&namespace) && pids.iter().filter(fresh).count() > 0
+    !adopt::is_host(namespace) && pids.iter().filter(fresh).count() > 0
 }
 
 const PERIOD: Duration = Duration::from_secs(1);
@@ -55,5 +54,3 @@ const PERIOD: Duration = Duration::from_secs(1);
 const REST: u32 = 9;
 /// So much rest may be owed: runtimes, shells and agents begin within moments of each other.
 const AT_ONCE: Duration = Duration::from_secs(10);
-/// The first process of the host lives in its mounts.
-const INIT: u32 = 1;

@@ -42,7 +42,7 @@ pub use renew::{renew, renew_launch};
 use scratch::Scratch;
 use view::Ours;
 pub(super) use view::{Mount, mounted};
-pub use view::{came, members, namespaces, shared, stranger, trusts};
+pub use view::{came, is_host, members, namespaces, shared, stranger, trusts};
 
 /// What was put where.
 #[derive(Debug)]
@@ -231,12 +231,10 @@ pub fn withdraw(pid: u32, source: &str) -> Result<usize, AdoptError> {
 
 /// Takes away what is in any namespace of this host but these, and what a kill has left in the working folder.
 pub fn withdraw_everywhere(source: &str, work: &Path, but: &BTreeSet<u64>) {
-    // Where this process lives nothing is ever given; what is made there meanwhile is somebody's at work.
-    let own = view::namespace(std::process::id());
     for (namespace, pids) in view::namespaces(view::everybody()) {
         if let Some(pid) = pids.first()
             && !but.contains(&namespace)
-            && own != Some(namespace)
+            && !is_host(namespace)
             && let Err(error) = withdraw(*pid, source)
         {
             tracing::warn!(%error, "a CA stays in a namespace, where nothing is signed with it any more");
