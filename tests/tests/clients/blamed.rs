@@ -110,6 +110,13 @@ fn a_launch_that_reads_a_bundle_of_its_own_is_told_with_it() -> anyhow::Result<(
         world.daemon.log()
     );
     drop(refusing);
+    // The launch ends a moment after the command that started it.
+    let pid = told["pid"].as_u64().context("a process")?;
+    let started = Instant::now();
+    while Path::new(&format!("/proc/{pid}")).exists() {
+        ensure!(started.elapsed() < WAIT, "{told}");
+        thread::sleep(Duration::from_millis(20));
+    }
     let told = row(&world, |row| row["bundle"] == json!(own))?;
     assert_eq!(told["standing"], "ended", "{told}");
     Ok(())

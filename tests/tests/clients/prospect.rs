@@ -17,7 +17,8 @@ fn what_each_process_will_make_of_the_ca_is_told_before_anything_is_governed() -
     let script = clients("trust/kept.py").display().to_string();
     let program = [&*python()?, &script, NAME];
     let own = ["unshare", "--mount", "--propagation", "private"];
-    let agent = start(&cgroup, &own, &program)?;
+    let mut agent = start(&cgroup, &own, &program)?;
+    agent.ask()?;
     let before = mounts(agent.pid());
     let named = [
         "tag",
@@ -40,7 +41,8 @@ fn what_each_process_will_make_of_the_ca_is_told_before_anything_is_governed() -
     assert_eq!(rows[0]["standing"], "effective", "{rows:#?}");
 
     // One that lives with the whole host is offered what helps it, and neither is governed by that.
-    let beside = start(&cgroup, &[], &program)?;
+    let mut beside = start(&cgroup, &[], &program)?;
+    beside.ask()?;
     let rows = told(&["--dry-run", "--json"])?;
     let of = |rows: &[Value], pid: u32| rows.iter().find(|row| row["pid"] == pid).cloned();
     let row = of(&rows, beside.pid()).unwrap_or_default();
