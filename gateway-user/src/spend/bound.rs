@@ -5,6 +5,9 @@
 //! can hold, and so can pictures, sound, films and documents that stand in it, whose files may be smaller than what a model reads of them.
 //! Both are looked for as the provider reads them, behind every escape.
 
+#[cfg(test)]
+mod tests;
+
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::Price;
@@ -65,7 +68,8 @@ impl Outside {
     /// Looks through a body; one that is no JSON names nothing that a provider could read.
     #[must_use]
     pub fn of(body: &[u8]) -> Self {
-        serde_json::from_slice::<Self>(body).unwrap_or_default()
+        let body = serde_json::from_slice::<Body>(body);
+        body.map_or_else(|_| Self::default(), |Body(found)| found)
     }
 
     fn or(self, other: Self) -> Self {
@@ -78,11 +82,23 @@ impl Outside {
 
 impl<'de> Deserialize<'de> for Outside {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Names)
+        deserializer.deserialize_any(Names { top: false })
     }
 }
 
-struct Names;
+struct Body(Outside);
+
+impl<'de> Deserialize<'de> for Body {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let found = deserializer.deserialize_any(Names { top: true });
+        found.map(Self)
+    }
+}
+
+struct Names {
+    /// What is read is the body itself.
+    top: bool,
+}
 
 impl<'de> Visitor<'de> for Names {
     type Value = Outside;
@@ -94,6 +110,7 @@ impl<'de> Visitor<'de> for Names {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Outside, A::Error> {
         let mut found = Outside::default();
         let mut item = Item::default();
+        let mut input = Outside::default();
         while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
             item.has(&key);
             match &*key {
@@ -101,14 +118,26 @@ impl<'de> Visitor<'de> for Names {
                     let kind = map.next_value::<serde_json::Value>()?;
                     item.kind = kind.as_str().map(str::to_owned);
                 }
-                // What stands below a schema describes, and names nothing.
-                "parameters"
-                | "parametersJsonSchema"
-                | "parameters_json_schema"
-                | "input_schema"
-                | "inputSchema"
-                | "schema" => {
+                key if NAMELESS.contains(&key)
+                    || (self.top && NAMELESS_IN_BODIES.contains(&key)) =>
+                {
                     map.next_value::<IgnoredAny>()?;
+                }
+                // Whether it is that of a call may be told behind it.
+                "input" if !self.top => input = map.next_value()?,
+                "functionResponse" | "function_response" => {
+                    let mut value = map.next_value::<serde_json::Value>()?;
+                    if let Some(members) = value.as_object_mut() {
+                        members.remove("response");
+                    }
+                    found = found.or(within(&value));
+                }
+                "annotations" | "citations" => {
+                    let mut value = map.next_value::<serde_json::Value>()?;
+                    if let Some(notes) = value.as_array_mut() {
+                        notes.retain(|note| !is_citation(note));
+                    }
+                    found = found.or(within(&value));
                 }
                 "ttl" => {
                     found.caches = true;
@@ -137,7 +166,11 @@ impl<'de> Visitor<'de> for Names {
             }
         }
         found.named |= item.is_elsewhere();
-        Ok(found)
+        Ok(if item.is_call() {
+            found
+        } else {
+            found.or(input)
+        })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Outside, A::Error> {
@@ -187,6 +220,12 @@ struct Item {
 }
 
 impl Item {
+    /// Whether it is a call of a tool, whose input only that reads.
+    fn is_call(&self) -> bool {
+        let kind = self.kind.as_deref();
+        kind.is_some_and(|kind| ["tool_use", "server_tool_use", "mcp_tool_use"].contains(&kind))
+    }
+
     fn has(&mut self, key: &str) {
         match key {
             "type" => {}
@@ -215,6 +254,12 @@ fn within(value: &serde_json::Value) -> Outside {
         named: true,
         caches: true,
     })
+}
+
+/// Whether a note at a text says where it comes from, which nobody reads once more.
+fn is_citation(note: &serde_json::Value) -> bool {
+    let kind = note["type"].as_str();
+    kind.is_some_and(|kind| CITATIONS.contains(&kind))
 }
 
 /// Whether one of the tools is run by the provider, which reads what it brings.
@@ -275,80 +320,37 @@ const NAMES: &[&str] = &[
     "video_url",
 ];
 
+/// Members that name nothing, whatever stands below them: schemas, which describe, and calls of tools, which only tools read.
+const NAMELESS: &[&str] = &[
+    "parameters",
+    "parametersJsonSchema",
+    "parameters_json_schema",
+    "input_schema",
+    "inputSchema",
+    "schema",
+    "json_schema",
+    "responseSchema",
+    "response_schema",
+    "responseJsonSchema",
+    "response_json_schema",
+    "arguments",
+    "functionCall",
+    "function_call",
+    "toolUse",
+];
+/// The same of a body itself: notes of who sends it, and Ollama's schema.
+const NAMELESS_IN_BODIES: &[&str] = &["metadata", "format"];
+
+const CITATIONS: &[&str] = &[
+    "url_citation",
+    "file_citation",
+    "container_file_citation",
+    "file_path",
+    "web_search_result_location",
+];
+
 /// Tokens that providers put around what a call says.
 const UNSAID: u64 = 1024;
 
 /// No model holds more.
 const UNKNOWN_CONTEXT: u64 = 2_000_000;
-
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-    use super::*;
-    use crate::spend::Prices;
-
-    fn bound(body: &str, limit: Option<u64>, answers: u64) -> Bound {
-        let prices = Prices::load(None).unwrap();
-        let price = prices.of("openai", "openai", "gpt-5-mini").unwrap();
-        Bound::of(price, body.as_bytes(), limit, answers).0
-    }
-
-    #[test]
-    fn what_a_call_says_bounds_what_is_read() {
-        let said = r#"{"model":"gpt-5-mini","messages":[{"role":"user","content":"hi"}]}"#;
-        assert_eq!(
-            bound(said, Some(10), 3),
-            Bound {
-                input: said.len() as u64 + 1024,
-                output: 30
-            }
-        );
-        assert_eq!(bound(said, None, 0).output, 128_000);
-        assert_eq!(bound(&" ".repeat(900_000), None, 1).input, 400_000);
-    }
-
-    #[test]
-    fn what_a_call_only_names_can_be_as_long_as_the_model_holds() {
-        for named in [
-            r#"{"previous_response_id":"resp_1"}"#,
-            r#"{"previous_respo\u006ese_id":"resp_1"}"#,
-            r#"{"messages":[{"content":[{"type":"image_url","image_url":{"url":"https://a/b"}}]}]}"#,
-            r#"{"input":[{"content":[{"type":"input_file","file_id":"file-1"}]}]}"#,
-            r#"{"tools":[{"type":"web_search"}]}"#,
-            r#"{"messages":[{"content":[{"source":{"type":"url","url":"https://a"}}]}]}"#,
-            r#"{"messages":[{"content":[{"type":"document_url","document_url":"https://a/b"}]}]}"#,
-            r#"{"model":"gpt-5-mini","plugins":[{"id":"web"}]}"#,
-            r#"{"model":"gpt-5-mini:online"}"#,
-            r#"{"model":"gpt-5-mini","models":["a","gpt-5-mini:online"]}"#,
-            r#"{"agent_id":"ag_1","messages":[]}"#,
-            r#"{"messages":[{"content":[{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBERi0="}}]}]}"#,
-            r#"{"messages":[{"content":[{"source":{"media_type":"image/png","data":"iVBORw=="}}]}]}"#,
-            r#"{"contents":[{"parts":[{"inlineData":{"mimeType":"video/mp4","data":"AAAA"}}]}]}"#,
-            r#"{"contents":[{"parts":[{"inline_data":{"mime_type":"video/mp4","data":"AAAA"}}]}]}"#,
-            r#"{"messages":[{"content":[{"document":{"format":"pdf","name":"a","source":{"bytes":"JVBERi0="}}}]}]}"#,
-            r#"{"messages":[{"role":"user","content":"x","images":["iVBORw=="]}]}"#,
-            r#"{"messages":[{"content":[{"type":"input_audio","input_audio":{"data":"AAAA","format":"mp3"}}]}]}"#,
-            r#"{"input":[{"type":"item_reference","id":"msg_1"}]}"#,
-            r#"{"input":[{"id":"msg_1"}]}"#,
-            r#"{"input":[{"id":"rs_1","type":"reasoning","summary":[],"encrypted_content":null}]}"#,
-            r#"{"model":"gpt-5-mini","prompt":{"id":"pmpt_1"}}"#,
-            r#"{"messages":[{"role":"assistant","audio":{"id":"audio_1"}}]}"#,
-        ] {
-            assert_eq!(bound(named, Some(1), 1).input, 400_000, "{named}");
-        }
-        for plain in [
-            r#"{"previous_response_id":null,"tools":[{"type":"function","function":{"name":"url"}}]}"#,
-            r#"{"tools":[{"name":"a","input_schema":{"properties":{"url":{"type":"string"}}}}]}"#,
-            r#"{"messages":[{"content":"image_url file_id"}]}"#,
-            r#"{"messages":[{"content":[{"type":"document","source":{"type":"text","media_type":"text/plain","data":"x"}}]}]}"#,
-            r#"{"messages":[{"content":[{"type":"redacted_thinking","data":"x"}]}]}"#,
-            r#"{"messages":[{"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}]}"#,
-            r#"{"input":[{"id":"rs_1","type":"reasoning","summary":[],"encrypted_content":"x"},{"type":"message","id":"msg_1","content":[]}]}"#,
-            r#"{"model":"gpt-5-mini","prompt":"id","audio":{"voice":"alloy","format":"wav"}}"#,
-            r#"{"model":"gpt-5-mini:free","models":["a"],"messages":[{"content":"x:online"}]}"#,
-        ] {
-            assert!(bound(plain, Some(1), 1).input < 2000, "{plain}");
-        }
-    }
-}

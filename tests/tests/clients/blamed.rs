@@ -1,6 +1,12 @@
 //! A client that refuses the gateway is told with the bundle that it has read: in its record, in the log, and in `tollgate trust status`.
 
-use std::{fs, path::Path, process::Command, time::Instant};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};

@@ -46,6 +46,7 @@ fn converse(event: &Value) -> Reading {
                 let call = &payload["start"]["toolUse"];
                 let given = !call["input"].is_null();
                 reading.pieces.extend(is_call(call).then(|| Piece {
+                    id: None,
                     key: (part, 0),
                     name: Some(text(&call["name"])),
                     arguments: written(&call["input"]),
@@ -58,6 +59,7 @@ fn converse(event: &Value) -> Reading {
                 if !fragment.is_null() {
                     // Of a tool that the provider runs, unless its block has begun as a call.
                     reading.pieces.push(Piece {
+                        id: None,
                         key: (part, 0),
                         name: None,
                         arguments: written(fragment),

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::stream::{AGAIN, NEXT};
 use super::{Ends, Key, Piece, Reading, elements, text, written};
 use crate::protocol::llm::is_finish;
 use crate::protocol::transcript::ToolCall;
@@ -27,13 +28,17 @@ pub(super) fn event(event: &Value) -> Reading {
     let mut ended = Vec::new();
     for (place, choice) in (0..).zip(choices) {
         let part = choice["index"].as_u64().unwrap_or(place);
-        for said in [&choice["delta"], &choice["message"]] {
+        // A message beside deltas repeats what they say.
+        for (said, again) in [(&choice["delta"], 0), (&choice["message"], AGAIN)] {
             for (place, call) in (0..).zip(elements(&said["tool_calls"])) {
                 let place = call["index"].as_u64().unwrap_or(place);
-                reading.pieces.push(piece((part, place), of(call)));
+                reading.strange |= place >= OLDER;
+                let piece = piece((part, place | again), text(&call["id"]), of(call));
+                reading.pieces.push(piece);
             }
             if said["function_call"].is_object() {
-                reading.pieces.push(piece((part, OLDER), of(said)));
+                let piece = piece((part, OLDER | again), String::new(), of(said));
+                reading.pieces.push(piece);
             }
         }
         if choice["finish_reason"].as_str().is_some_and(is_finish) {
@@ -45,9 +50,10 @@ pub(super) fn event(event: &Value) -> Reading {
     reading
 }
 
-fn piece(key: Key, call: ToolCall) -> Piece {
+fn piece(key: Key, id: String, call: ToolCall) -> Piece {
     Piece {
         key,
+        id: Some(id),
         name: Some(call.name).filter(|name| !name.is_empty()),
         arguments: call.arguments,
         given: false,
@@ -69,4 +75,4 @@ fn of(call: &Value) -> ToolCall {
 }
 
 /// The place of the one call of the older form.
-const OLDER: u64 = u64::MAX;
+const OLDER: u64 = NEXT - 1;

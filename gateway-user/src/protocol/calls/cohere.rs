@@ -22,6 +22,7 @@ pub(super) fn event(event: &Value) -> Reading {
         "tool-call-start" => {
             let call = of(call);
             reading.pieces.push(Piece {
+                id: None,
                 key: (part, 0),
                 name: Some(call.name),
                 arguments: call.arguments,
@@ -35,6 +36,7 @@ pub(super) fn event(event: &Value) -> Reading {
             let call = &event["tool_call_delta"];
             if call.is_object() {
                 reading.pieces.push(Piece {
+                    id: None,
                     key: (call["index"].as_u64().unwrap_or(0), 0),
                     name: call["name"].as_str().map(str::to_owned),
                     arguments: written(&call["parameters"]),
@@ -54,6 +56,7 @@ pub(super) fn event(event: &Value) -> Reading {
             reading.ends = Ends::All;
         }
         _ if call.is_object() => reading.pieces.push(Piece {
+            id: None,
             key: (part, 0),
             name: None,
             arguments: of(call).arguments,

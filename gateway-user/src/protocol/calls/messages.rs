@@ -25,6 +25,7 @@ pub(super) fn event(event: &Value) -> Reading {
                     reading.whole.push(of(block));
                 }
                 reading.pieces.push(Piece {
+                    id: None,
                     key: (part, 0),
                     name: Some(text(&block["name"])),
                     arguments: String::new(),
@@ -38,6 +39,7 @@ pub(super) fn event(event: &Value) -> Reading {
             if fragment.is_string() {
                 // Of a tool that the provider runs, unless its block has begun as a call.
                 reading.pieces.push(Piece {
+                    id: None,
                     key: (part, 0),
                     name: None,
                     arguments: text(fragment),

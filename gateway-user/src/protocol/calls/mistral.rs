@@ -21,6 +21,7 @@ pub(super) fn event(event: &Value) -> Reading {
     match event["type"].as_str().unwrap_or_default() {
         "function.call.delta" => {
             reading.pieces.push(Piece {
+                id: None,
                 key: place(event),
                 name: event["name"].as_str().map(str::to_owned),
                 arguments: written(&event["arguments"]),

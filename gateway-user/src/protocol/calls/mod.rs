@@ -188,12 +188,16 @@ struct Reading {
     ends: Ends,
     /// It has text of an answer and nothing else.
     text: bool,
+    /// It says what no client reads.
+    strange: bool,
 }
 
 /// A part of a call.
 #[derive(Debug)]
 struct Piece {
     key: Key,
+    /// What its result calls it, empty where this piece does not say; of formats whose servers give several calls one place.
+    id: Option<String>,
     name: Option<String>,
     arguments: String,
     /// The event has the arguments in full, too: that none follow means nothing.

@@ -17,6 +17,7 @@ pub(super) fn event(event: &Value) -> Reading {
         None => place_of(item),
     };
     let piece = |place, name, arguments| Piece {
+        id: None,
         key: (part, place),
         name,
         arguments,
@@ -30,6 +31,7 @@ pub(super) fn event(event: &Value) -> Reading {
                 .as_str()
                 .is_none_or(|given| !given.is_empty());
             reading.pieces.push(Piece {
+                id: None,
                 given,
                 ..piece(DELTAS, Some(call.name), call.arguments)
             });
@@ -43,6 +45,7 @@ pub(super) fn event(event: &Value) -> Reading {
             let name = event["name"].as_str().map(str::to_owned);
             let full = written(&event["arguments"]);
             reading.pieces.push(Piece {
+                id: None,
                 full: true,
                 ..piece(REPEATED, name, full)
             });

@@ -16,6 +16,7 @@ pub(super) fn event(event: &Value) -> Reading {
     let part = event["output_index"].as_u64().unwrap_or(0);
     let kind = event["type"].as_str().unwrap_or_default();
     let piece = |place, name, arguments| Piece {
+        id: None,
         key: (part, place),
         name,
         arguments,
@@ -33,6 +34,7 @@ pub(super) fn event(event: &Value) -> Reading {
                 reading.items.push((part, call));
             }
             reading.pieces.push(Piece {
+                id: None,
                 given: given.as_str().is_none_or(|given| !given.is_empty()),
                 ..piece(DELTAS, Some(of(item).name), written(given))
             });
@@ -59,6 +61,7 @@ pub(super) fn event(event: &Value) -> Reading {
                         .map(|field| &event[field])
                         .map(written);
                     reading.pieces.push(Piece {
+                        id: None,
                         full: true,
                         ..piece(REPEATED, None, full.collect())
                     });

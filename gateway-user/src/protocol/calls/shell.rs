@@ -4,17 +4,22 @@
 //! changes the meaning of names counts as a program: definitions (`function`, `alias`), assignments (`PATH=`). A word that is only known when it runs stays as it is written
 //! (`$x`), so that a list of what is permitted does not have it. Programs that start others (`sudo`, `xargs`) count with all their words, and
 //! a word of several words is read as a command itself, but for words of programs that only look at them ([`PLAIN`]) where no shell is
-//! near.
+//! near. Where shells could read the text otherwise than it is read here (here-documents, `case` or a comment in a substitution, quotes and
+//! arithmetic in an expansion) [`UNSURE`] is a program too, and every quote and comment counts as a command.
 //! Source: POSIX.1-2017, Shell Command Language, sections 2.2 to 2.10.
 
 mod escape;
+mod expansion;
+mod inside;
 mod names;
 
 use std::collections::BTreeSet;
 
 use names::{
-    CHANGES, DEFINES, DEPTH, DIAL, Dials, KEYWORDS, PLAIN, RUNS, STARTERS, STARTS, SYSTEM,
+    CHANGES, DEFINES, DEPTH, DIAL, Dials, KEYWORDS, PLAIN, RUNS, STARTERS, STARTS, SYSTEM, UNSURE,
 };
+
+use super::facts::MAX_NAMES;
 
 /// What is shown of a text beside its programs.
 pub(super) enum Seen<'a> {
@@ -26,12 +31,20 @@ pub(super) enum Seen<'a> {
 
 /// Adds the programs that `text` starts. Its words, and what stands in quotes, are shown to `inner` too.
 pub(super) fn programs(text: &str, inner: &mut dyn FnMut(Seen<'_>), found: &mut BTreeSet<String>) {
-    Reader::new(found, inner, DEPTH).read(text);
     // `$'...'` has escapes, but not for every shell.
-    if text.contains("$'") {
-        let mut plain = Reader::new(found, inner, DEPTH);
-        plain.escapes = false;
-        plain.read(text);
+    for escapes in [true, false] {
+        if !escapes && !text.contains("$'") {
+            break;
+        }
+        let mut reader = Reader::new(found, inner, DEPTH);
+        reader.escapes = escapes;
+        reader.read(text, false);
+        if reader.unsure {
+            // What looked like a comment may be none.
+            let mut again = Reader::new(found, inner, DEPTH);
+            (again.escapes, again.unsure) = (escapes, true);
+            again.read(text, false);
+        }
     }
 }
 
@@ -47,6 +60,10 @@ pub(super) fn argv(
         reader.end_word();
     }
     reader.look_aside();
+    // As a tool runs it that puts the words together for a shell.
+    if words.iter().any(|word| is_operator(word)) {
+        programs(&words.join(" "), inner, found);
+    }
 }
 
 /// Shows what stands in a word of a list to `inner`.
@@ -72,6 +89,10 @@ struct Reader<'a> {
     valued: bool,
     /// Words of such programs, which are commands if they reach a shell.
     aside: Vec<String>,
+    /// Shells could read this text otherwise.
+    unsure: bool,
+    /// So many `case` have no `esac` yet.
+    cases: u32,
 }
 
 /// What the next word is.
@@ -101,12 +122,15 @@ impl<'a> Reader<'a> {
             dials: None,
             valued: false,
             aside: Vec::new(),
+            unsure: false,
+            cases: 0,
         }
     }
 
-    fn read(&mut self, text: &str) {
+    /// Reads a text to its end, or `within` a substitution up to the parenthesis that ends it; gives what follows.
+    fn read<'t>(&mut self, text: &'t str, within: bool) -> &'t str {
         let mut rest = text.chars();
-        let mut before = ' ';
+        let (mut before, mut open, mut ended) = (' ', 0_u32, false);
         while let Some(next) = rest.next() {
             match next {
                 '\\' => match rest.next() {
@@ -114,26 +138,21 @@ impl<'a> Reader<'a> {
                     Some(escaped) => self.push(escaped),
                 },
                 '\'' => {
-                    let (quoted, after) = until(rest.as_str(), '\'');
+                    let (quoted, after) = self.until(rest.as_str());
                     self.word.get_or_insert_default().push_str(quoted);
                     rest = after.chars();
                 }
-                '"' => {
-                    let after = self.quoted(rest.as_str());
-                    rest = after.chars();
-                }
-                '`' => rest = self.substituted(until(rest.as_str(), '`')).chars(),
-                '$' if rest.as_str().starts_with('(') => {
-                    let parts = parenthesis(&rest.as_str()[1..]);
-                    rest = self.substituted(parts).chars();
-                }
+                '"' => rest = self.quoted(rest.as_str()).chars(),
                 '$' if self.escapes && rest.as_str().starts_with('\'') => {
                     let (quoted, after) = escape::unescape(&rest.as_str()[1..]);
                     self.word.get_or_insert_default().push_str(&quoted);
                     rest = after.chars();
                 }
                 '$' if self.escapes && rest.as_str().starts_with('"') => {}
-                '#' if self.word.is_none() => {
+                '$' | '`' => rest = self.expanded(next, rest.as_str()).chars(),
+                '#' if self.word.is_none() && !self.unsure => {
+                    // Not every shell knows a comment in a substitution.
+                    self.unsure |= within;
                     let line = rest.as_str().find('\n').unwrap_or(rest.as_str().len());
                     rest = rest.as_str()[line..].chars();
                 }
@@ -145,6 +164,17 @@ impl<'a> Reader<'a> {
                     }
                     self.end_word();
                     self.at = At::Command;
+                    match next {
+                        '(' => open += 1,
+                        // Of a pattern.
+                        ')' if self.cases > 0 => {}
+                        ')' if within && open == 0 => {
+                            ended = true;
+                            break;
+                        }
+                        ')' => open = open.saturating_sub(1),
+                        _ => {}
+                    }
                 }
                 '<' | '>' => {
                     // The number of a descriptor is no word.
@@ -155,18 +185,32 @@ impl<'a> Reader<'a> {
                     self.end_word();
                     self.at =
                         At::Redirection(matches!(self.at, At::Command | At::Redirection(true)));
+                    // A here-document, but no here-string.
+                    if next == '<' && rest.as_str().starts_with('<') {
+                        self.unsure |= !rest.as_str().starts_with("<<");
+                        let signs = rest.as_str().trim_start_matches('<');
+                        rest = signs.chars();
+                    }
                 }
-                space if space.is_whitespace() => self.end_word(),
+                ' ' | '\t' => self.end_word(),
                 other => self.push(other),
             }
             before = next;
         }
         self.end_word();
+        self.unsure |= within && !ended;
         self.look_aside();
+        rest.as_str()
     }
 
     fn look_aside(&mut self) {
-        if self.found.iter().any(|name| RUNS.contains(&name.as_str())) {
+        if self.unsure {
+            self.found.insert(UNSURE.to_owned());
+        }
+        if self.aside.is_empty() {
+            return;
+        }
+        if self.unsure || RUNS.iter().any(|name| self.found.contains(*name)) {
             for word in std::mem::take(&mut self.aside) {
                 self.go_inside(&word);
             }
@@ -177,63 +221,20 @@ impl<'a> Reader<'a> {
         self.word.get_or_insert_default().push(character);
     }
 
-    /// Reads to the end of a double quote.
-    fn quoted<'t>(&mut self, text: &'t str) -> &'t str {
-        self.word.get_or_insert_default();
-        let mut rest = text.chars();
-        while let Some(next) = rest.next() {
-            match next {
-                '"' => break,
-                '\\' => match rest.next() {
-                    Some('\n') | None => {}
-                    Some(escaped @ ('"' | '\\' | '$' | '`')) => self.push(escaped),
-                    Some(other) => {
-                        self.push('\\');
-                        self.push(other);
-                    }
-                },
-                '`' => rest = self.substituted(until(rest.as_str(), '`')).chars(),
-                '$' if rest.as_str().starts_with('(') => {
-                    let parts = parenthesis(&rest.as_str()[1..]);
-                    rest = self.substituted(parts).chars();
-                }
-                other => self.push(other),
-            }
-        }
-        rest.as_str()
-    }
-
-    /// The word goes on with what the command inside says; what comes after it.
-    fn substituted<'t>(&mut self, (inside, after): (&str, &'t str)) -> &'t str {
-        self.push('$');
-        self.go_inside(inside);
-        after
-    }
-
-    fn go_inside(&mut self, text: &str) {
-        if self.depth == 0 {
-            // Deeper than anybody writes: not known, so in no list of what is permitted.
-            self.found.insert("$".to_owned());
-            return;
-        }
-        (self.inner)(Seen::Text(text));
-        let mut inside = Reader::new(self.found, self.inner, self.depth - 1);
-        inside.escapes = self.escapes;
-        inside.read(text);
-        let aside = inside.aside;
-        self.aside.extend(aside);
-    }
-
     fn end_word(&mut self) {
         let Some(word) = self.word.take() else { return };
+        if self.found.len() > MAX_NAMES {
+            return;
+        }
         self.show(&word);
         if self.at != At::Argument || !self.plain {
             self.assign(&word);
         }
         if is_nested(&word) {
-            if self.plain && self.at == At::Argument {
+            if self.plain && matches!(self.at, At::Argument | At::Redirection(false)) {
                 (self.inner)(Seen::Text(&word));
                 self.aside.push(word);
+                self.at = At::Argument;
                 return;
             }
             self.go_inside(&word);
@@ -242,15 +243,25 @@ impl<'a> Reader<'a> {
             At::Redirection(command) => {
                 self.at = if command { At::Command } else { At::Argument };
             }
-            At::Argument if STARTS.contains(&word.as_str()) => self.at = At::Command,
+            At::Argument if !self.plain && STARTS.contains(&word.as_str()) => {
+                self.at = At::Command;
+            }
             At::Argument => {}
             At::Name => self.at = At::Command,
-            At::Command if is_assignment(&word) || KEYWORDS.contains(&word.as_str()) => {}
+            At::Command if is_assignment(&word) || KEYWORDS.contains(&word.as_str()) => {
+                if word == "esac" {
+                    self.cases = self.cases.saturating_sub(1);
+                }
+            }
             At::Command if word == DEFINES => {
                 self.found.insert(word);
                 self.at = At::Name;
             }
             At::Command if ["case", "for", "select"].contains(&word.as_str()) => {
+                if word == "case" {
+                    self.cases += 1;
+                    self.unsure = true;
+                }
                 self.plain = false;
                 self.at = At::Argument;
             }
@@ -334,22 +345,10 @@ fn is_assignment(word: &str) -> bool {
     })
 }
 
-fn until(text: &str, end: char) -> (&str, &str) {
-    text.split_once(end).unwrap_or((text, ""))
-}
-
-/// Up to the closing parenthesis; one in quotes ends it early, and what follows counts all the same.
-fn parenthesis(text: &str) -> (&str, &str) {
-    let mut open = 1;
-    for (at, character) in text.char_indices() {
-        match character {
-            '(' => open += 1,
-            ')' => open -= 1,
-            _ => continue,
-        }
-        if open == 0 {
-            return (&text[..at], &text[at + 1..]);
-        }
-    }
-    (text, "")
+/// Whether a word of a list ends a command, or begins one, once the words are one text. One of a pattern (`a|b`) does not say so.
+fn is_operator(word: &str) -> bool {
+    word.contains([';', '&', '\n', '`'])
+        || word.contains("$(")
+        || word.starts_with(['|', '(', '<', '>'])
+        || word.ends_with('|')
 }

@@ -1,10 +1,17 @@
 //! Which statements a text has: the first word of each, whatever it is, and verbs in it that change something.
 //!
 //! A verb in the middle counts too (`WITH x AS (DELETE ...)`, `EXPLAIN ANALYZE UPDATE`, `SELECT ... INTO`), one in quotes or a comment does
-//! not. Databases differ in what quotes and comments are: the text is read as each of them does. Prose has first words as well: which text
-//! is SQL only the tool knows.
+//! not. Databases differ in what quotes and comments are: the text is read in every way that makes a difference to it, and where those are
+//! too many, or clients could cut it otherwise, [`UNSURE`] is a statement too. Prose has first words as well: which text is SQL only the
+//! tool knows.
+
+mod reading;
 
 use std::collections::BTreeSet;
+
+use reading::Reading;
+
+use super::facts::MAX_NAMES;
 
 /// Adds the first words and verbs of the statements in `text`, in upper case.
 pub(super) fn statements(text: &str, found: &mut BTreeSet<String>) {
@@ -17,67 +24,108 @@ pub(super) fn inner(text: &str, found: &mut BTreeSet<String>) {
 }
 
 fn each(text: &str, whole: bool, found: &mut BTreeSet<String>) {
-    read(text, Dialect::Standard, whole, found);
-    if text.contains(['\\', '#']) || text.contains("--") {
-        read(text, Dialect::MySql, whole, found);
+    let (readings, mut sure) = Reading::all(text);
+    for reading in readings {
+        sure &= read(text, reading, whole, found);
     }
-    if text.contains('$') || text.contains("/*") {
-        read(text, Dialect::Postgres, whole, found);
-    }
-    if text.contains('[') {
-        read(text, Dialect::SqlServer, whole, found);
+    // Some end a line, or the text, where others do not.
+    let odd =
+        |c: char| (c.is_control() && c != '\t' && c != '\n') || "\u{2028}\u{2029}".contains(c);
+    sure &= !text.replace("\r\n", "\n").contains(odd);
+    if whole && !sure {
+        found.insert(UNSURE.to_owned());
     }
 }
 
-/// Whose quotes and comments.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Dialect {
-    Standard,
-    /// Backslashes escape in strings; `#` begins a comment, `--` only before a space.
-    MySql,
-    /// `$x$` is a quote, and comments nest.
-    Postgres,
-    /// `[` is a quote.
-    SqlServer,
-}
-
-fn read(text: &str, dialect: Dialect, whole: bool, found: &mut BTreeSet<String>) {
+/// Adds what a text has in one reading; whether no client could cut it otherwise.
+fn read(text: &str, reading: Reading, whole: bool, found: &mut BTreeSet<String>) -> bool {
     // What begins here is a statement, or may be one inside another; it changes something where it says so.
     let (mut first, mut start, mut inside) = (whole, true, false);
+    // Nothing stands on this line yet.
+    let (mut fresh, mut line) = (true, true);
+    let mut sure = true;
     let mut rest = text;
     while let Some(next) = rest.chars().next() {
-        let (token, after) = token(rest, next, dialect);
-        let line = rest.starts_with('\n');
+        if found.len() > MAX_NAMES {
+            break;
+        }
+        if std::mem::take(&mut fresh) && is_batch_end(rest) {
+            (first, start, inside) = (whole, true, false);
+            rest = &rest[rest.find('\n').unwrap_or(rest.len())..];
+            continue;
+        }
+        let (token, after) = reading.token(rest, next);
         rest = after;
-        if next.is_ascii_alphabetic() {
+        // Some clients look for the end of a batch in quotes and comments too.
+        sure &= !token.contains('\n') || !token.split('\n').skip(1).any(is_batch_end);
+        if next == '\n' {
+            (fresh, line) = (true, true);
+            start |= !inside;
+            continue;
+        }
+        if next.is_whitespace() || reading.is_comment(token) {
+            continue;
+        }
+        let command = std::mem::take(&mut line) && next == '!' && !rest.starts_with('=');
+        if next.is_ascii_alphabetic() && !token.contains(['\'', '"']) {
             let verb = token.to_ascii_uppercase();
             let is = |verbs: &[&str]| verbs.contains(&verb.as_str());
-            // Between batches.
-            let between =
-                verb == "GO" && rest.trim_start_matches([' ', '\t', '\r']).starts_with('\n');
-            if between && start {
-                (first, inside) = (whole, false);
-                continue;
-            }
             // Functions have such names.
             let function = is(FUNCTIONS) && rest.starts_with('(');
             let begins = start && (is(CHANGING) || is(OTHERS));
             inside |= begins;
-            if (first || begins || (inside && is(CHANGING))) && !function {
+            let changes = inside && (is(CHANGING) || is_followed(&verb, rest));
+            if (first || begins || changes) && !function {
                 found.insert(verb);
             }
             (first, start) = (false, false);
         } else if next == ';' {
             (first, start, inside) = (whole, true, false);
-        } else if line || next == '(' {
-            start = true;
-        } else if !next.is_whitespace() && !is_comment(token, dialect) {
-            // No verb: an object, a command of a client.
-            if (first && !next.is_ascii_digit()) || (whole && next == '\\') {
+        } else if next == '(' {
+            // Names of columns stand in those of a statement.
+            start |= !inside;
+        } else if !token.starts_with("/*") {
+            // No verb: an object, a command of a client. What is a comment elsewhere begins no statement.
+            let comment = next == '#' || (matches!(next, '-' | '/') && rest.starts_with(next));
+            if (first && !next.is_ascii_digit() && !comment) || (whole && (next == '\\' || command))
+            {
                 found.insert(next.to_string());
             }
             (first, start) = (false, false);
         }
+    }
+    sure
+}
+
+/// Whether a line ends a batch: `GO`, how often it is run, and nothing else but a comment; or a slash.
+fn is_batch_end(text: &str) -> bool {
+    let line = text.split('\n').next().unwrap_or_default();
+    let line = line.trim_start_matches([' ', '\t']);
+    let rest = match line.get(..2) {
+        Some(go) if go.eq_ignore_ascii_case("go") => &line[2..],
+        _ if line.starts_with('/') => &line[1..],
+        _ => return false,
+    };
+    let blank = |c: char| c.is_whitespace();
+    let count = rest.trim_start_matches(blank);
+    let end = match count.len() < rest.len() {
+        true => count.trim_start_matches(|c: char| c.is_ascii_digit()),
+        false => count,
+    };
+    let end = end.trim_start_matches(|c: char| blank(c) || c == ';');
+    end.is_empty()
+        || ((end.starts_with("--") || end.starts_with("/*")) && line.len() > rest.len() + 1)
+}
+
+/// Verbs that count inside of another statement only before what can be no clause of it: SQL Server needs no `;` between two.
+fn is_followed(verb: &str, rest: &str) -> bool {
+    let rest = rest.trim_start();
+    match verb {
+        "KILL" => rest.starts_with(|c: char| c.is_ascii_digit() || "'-@".contains(c)),
+        "DISABLE" | "ENABLE" => rest
+            .get(..7)
+            .is_some_and(|word| word.eq_ignore_ascii_case("TRIGGER")),
+        _ => false,
     }
 }
 
@@ -89,93 +137,6 @@ pub(super) fn is_word(text: &str) -> bool {
         && !ALONE.contains(&verb.as_str())
         && !CHANGING.contains(&verb.as_str())
         && !OTHERS.contains(&verb.as_str())
-}
-
-/// The next token, and what follows it.
-fn token(text: &str, next: char, dialect: Dialect) -> (&str, &str) {
-    let end = match next {
-        '\'' | '"' | '`' => quoted(text, next, dialect == Dialect::MySql && next != '`'),
-        '[' if dialect == Dialect::SqlServer => quoted(text, ']', false),
-        '$' if dialect == Dialect::Postgres => dollars(text),
-        '#' if dialect == Dialect::MySql => text.find('\n').unwrap_or(text.len()),
-        '-' if text.starts_with("--") && is_comment(text, dialect) => {
-            text.find('\n').unwrap_or(text.len())
-        }
-        // `/*!` is run by MySQL, `/*M!` by MariaDB, and `/*+` is a hint.
-        '/' if text.starts_with("/*") => {
-            run_comment(text).unwrap_or_else(|| comment(text, dialect == Dialect::Postgres))
-        }
-        letter if letter.is_ascii_alphabetic() => {
-            let name = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
-            text.find(|c| !name(c)).unwrap_or(text.len())
-        }
-        other => other.len_utf8(),
-    };
-    text.split_at(end)
-}
-
-/// Where a quote ends.
-fn quoted(text: &str, end: char, escapes: bool) -> usize {
-    let mut inside = text.char_indices().skip(1);
-    while let Some((at, character)) = inside.next() {
-        if character == end {
-            return at + 1;
-        }
-        if escapes && character == '\\' {
-            inside.next();
-        }
-    }
-    text.len()
-}
-
-/// Where a quote between `$x$` ends; one character where there is none.
-fn dollars(text: &str) -> usize {
-    let name = |c: char| c.is_alphanumeric() || c == '_';
-    let inside = &text[1..];
-    let Some(end) = inside
-        .find(|c| !name(c))
-        .filter(|at| inside[*at..].starts_with('$'))
-    else {
-        return 1;
-    };
-    let tag = &text[..end + 2];
-    text[tag.len()..]
-        .find(tag)
-        .map_or(text.len(), |at| at + 2 * tag.len())
-}
-
-/// Where a comment ends.
-fn comment(text: &str, nests: bool) -> usize {
-    let (mut open, mut at) = (1, 2);
-    while open > 0 {
-        let Some(next) = text[at..].find("*/") else {
-            return text.len();
-        };
-        let inner = text[at..at + next].find("/*").filter(|_| nests);
-        match inner {
-            Some(inner) => (open, at) = (open + 1, at + inner + 2),
-            None => (open, at) = (open - 1, at + next + 2),
-        }
-    }
-    at
-}
-
-/// How long the beginning of a comment is whose inside is run.
-fn run_comment(text: &str) -> Option<usize> {
-    let start = ["/*!", "/*M!"]
-        .into_iter()
-        .find(|start| text.starts_with(start))?;
-    let version = text[start.len()..].bytes().take_while(u8::is_ascii_digit);
-    Some(start.len() + version.count())
-}
-
-fn is_comment(token: &str, dialect: Dialect) -> bool {
-    let mysql = dialect == Dialect::MySql;
-    token.starts_with("/*")
-        || (mysql && token.starts_with('#'))
-        || token
-            .strip_prefix("--")
-            .is_some_and(|rest| !mysql || rest.starts_with(char::is_whitespace) || rest.is_empty())
 }
 
 /// Verbs, and words of clauses that write, which count wherever they stand in a statement.
@@ -204,12 +165,17 @@ const CHANGING: &[&str] = &[
     "RESTORE",
     "REVOKE",
     "SELECT",
+    "SETUSER",
     "SHUTDOWN",
     "TRUNCATE",
     "UPDATE",
+    "UPDATETEXT",
     "UPSERT",
+    "WAITFOR",
+    "WRITETEXT",
 ];
-/// Verbs that count at the start of a statement only: columns and clauses are called so too.
+/// Verbs that count at the start of a statement only: columns and clauses are called so too. A line, or a parenthesis, begins one where none is
+/// under way.
 const OTHERS: &[&str] = &[
     "ANALYZE", "ATTACH", "BEGIN", "COMMENT", "COMMIT", "DECLARE", "DESCRIBE", "DETACH", "DO",
     "EXPLAIN", "EXPORT", "FROM", "IF", "IMPORT", "KILL", "LOAD", "LOCK", "MATCH", "OPTIMIZE",
@@ -232,3 +198,5 @@ const ALONE: &[&str] = &[
     "SYNC",
 ];
 const FUNCTIONS: &[&str] = &["INSERT", "REPLACE", "TRUNCATE"];
+/// Stands for statements that are not known, so that no list of what is permitted has it.
+const UNSURE: &str = "?";

@@ -1,9 +1,9 @@
 //! A stream of events whose calls are held until they are permitted.
 
 mod edited;
+mod places;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::BytesMut;
 
@@ -14,6 +14,7 @@ use crate::protocol::sse::{self, Event};
 use crate::protocol::transcript::ToolCall;
 
 pub(super) use edited::through;
+pub(super) use places::{AGAIN, NEXT};
 
 /// Holds events back until the calls in them are permitted.
 #[derive(Debug)]
@@ -46,6 +47,7 @@ pub struct Stream {
 /// A call as far as it has come.
 #[derive(Debug, Default)]
 struct Open {
+    id: Option<String>,
     call: ToolCall,
     given: bool,
     whole: bool,
@@ -213,15 +215,20 @@ impl Stream {
 
     /// Adds what an event says to the calls that are open.
     fn note(&mut self, reading: Reading) -> Result<(), CallsError> {
+        if reading.strange {
+            return Err(CallsError::Strange);
+        }
         for piece in reading.pieces {
+            let key = self.place(&piece);
             // A fragment of what has not begun as a call belongs to a tool that the provider runs; elsewhere a stream may be resumed in the
             // middle of a call.
-            let begun = piece.name.is_some() || self.calls.contains_key(&piece.key);
+            let begun = piece.name.is_some() || self.calls.contains_key(&key);
             if !begun && ALL_BEGIN.contains(&self.family) {
                 continue;
             }
-            let item = self.item(piece.key);
-            let open = self.calls.entry(piece.key).or_default();
+            let item = self.item(key);
+            let open = self.calls.entry(key).or_default();
+            open.id = open.id.take().filter(|id| !id.is_empty()).or(piece.id);
             let name = piece.name.unwrap_or_default();
             match open.call.name.as_str() {
                 "" => open.call.name = name,
@@ -232,8 +239,8 @@ impl Stream {
             if piece.full {
                 open.call.arguments = piece.arguments;
                 open.whole = true;
-                let name = self.name(piece.key).to_owned();
-                let arguments = self.calls[&piece.key].call.arguments.clone();
+                let name = self.name(key).to_owned();
+                let arguments = self.calls[&key].call.arguments.clone();
                 self.ask((item, ToolCall { name, arguments }));
                 continue;
             }
@@ -290,32 +297,6 @@ impl Stream {
             let call = ToolCall { name, arguments };
             self.ask((self.item(key), call));
         }
-    }
-
-    /// Which call pieces belong to. Some formats tell one in pieces and again in full.
-    fn item(&self, key: Key) -> Item {
-        Item::Of(match self.family {
-            Family::OpenAiRealtime | Family::OpenAiResponses | Family::Cohere => key.0,
-            _ => {
-                let mut place = DefaultHasher::new();
-                key.hash(&mut place);
-                place.finish()
-            }
-        })
-    }
-
-    /// The tool of a call that comes in pieces. What says them in full need not repeat its name.
-    fn name(&self, (part, place): Key) -> &str {
-        let again = matches!(
-            self.family,
-            Family::OpenAiResponses | Family::OpenAiRealtime
-        );
-        let mut told = [place, if again { 0 } else { place }].into_iter();
-        let named = told.find_map(|place| {
-            let name = &self.calls.get(&(part, place))?.call.name;
-            (!name.is_empty()).then_some(&**name)
-        });
-        named.unwrap_or_default()
     }
 
     fn ask(&mut self, call: Asked) {

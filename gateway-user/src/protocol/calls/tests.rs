@@ -3,11 +3,13 @@
 
 mod bedrock;
 mod cohere;
+mod disguised;
 mod documents;
 mod edited;
 mod facts;
 mod hostile;
 mod mistral;
+mod ordinary;
 mod realtime;
 
 use bytes::BytesMut;
@@ -311,7 +313,7 @@ fn programs_are_those_a_shell_would_start() {
         ("echo 'rm -rf /' | sh", "echo rm sh"),
         ("xargs rm < list", "rm xargs"),
         ("(rm a)", "rm"),
-        ("cat <<EOF | bash\nrm -rf /\nEOF", "EOF bash cat rm"),
+        ("cat <<EOF | bash\nrm -rf /\nEOF", "$ EOF bash cat rm"),
         ("timeout 5 rm x", "5 rm timeout x"),
         (
             "python -c \"import os; os.system('rm -rf /')\"",

@@ -65,6 +65,8 @@ pub(super) const RUNS: &[&str] = &[
 ];
 /// Words of `find` and others behind which a command stands.
 pub(super) const STARTS: &[&str] = &["-exec", "-execdir", "-ok", "-okdir", "--"];
+/// Stands for programs that are not known, so that no list of what is permitted has it.
+pub(super) const UNSURE: &str = "$";
 /// Stands for the definition of a function.
 pub(super) const DEFINES: &str = "function";
 /// Folders whose programs go by their name alone.

@@ -223,3 +223,63 @@ fn a_call_is_not_over_with_a_reason_that_says_nothing() {
         assert_eq!(asked, ["pay {\"to\":\"eve\"}"], "{finish}");
     }
 }
+
+#[test]
+fn a_message_that_repeats_its_deltas_is_the_same_call() {
+    let call = |arguments: &str, index: &str| {
+        format!(
+            "{{{index}\"id\":\"a\",\"function\":{{\"name\":\"pay\",\"arguments\":\"{arguments}\"}}}}"
+        )
+    };
+    let delta = chat(&call("{\\\"to\\\":1}", "\"index\":0,"));
+    let last = |arguments: &str| {
+        format!(
+            "{{\"choices\":[{{\"index\":0,\"delta\":{{}},\"message\":{{\"tool_calls\":[{}]}},\"finish_reason\":\"tool_calls\"}}]}}",
+            call(arguments, "")
+        )
+    };
+    let asked = decided(
+        Family::OpenAiChat,
+        &[&delta, &last("{\\\"to\\\":1}"), "[DONE]"],
+    );
+    assert_eq!(asked.unwrap(), ["pay {\"to\":1}"]);
+    let asked = decided(
+        Family::OpenAiChat,
+        &[&delta, &last("{\\\"to\\\":2}"), "[DONE]"],
+    );
+    assert_eq!(asked.unwrap(), ["pay {\"to\":1}", "pay {\"to\":2}"]);
+}
+
+#[test]
+fn calls_that_a_server_gives_one_place_are_several_by_their_ids() {
+    let call = |id: &str, name: &str, arguments: &str| {
+        chat(&format!(
+            "{{\"index\":0,\"id\":\"{id}\",\"function\":{{\"name\":\"{name}\",\"arguments\":\"{arguments}\"}}}}"
+        ))
+    };
+    let more = chat("{\"index\":0,\"function\":{\"arguments\":\"{\\\"b\\\":2}\"}}");
+    for name in ["pay", "read"] {
+        let events = [
+            &call("a", "pay", "{\\\"a\\\":1}"),
+            &call("b", name, ""),
+            &more,
+            "[DONE]",
+        ];
+        let asked = decided(Family::OpenAiChat, &events.map(|event| event as &str));
+        assert_eq!(
+            asked.unwrap(),
+            ["pay {\"a\":1}".to_owned(), format!("{name} {{\"b\":2}}")]
+        );
+    }
+    // What some put together is not cut apart where it is not whole.
+    let halves = [
+        &call("a", "pay", "{\\\"a\\\":"),
+        &call("b", "pay", "1}"),
+        "[DONE]",
+    ];
+    let asked = decided(Family::OpenAiChat, &halves.map(|event| event as &str));
+    assert_eq!(asked.unwrap(), ["pay {\"a\":1}"]);
+    let far = chat("{\"index\":4294967296,\"function\":{\"name\":\"pay\",\"arguments\":\"{}\"}}");
+    let asked = decided(Family::OpenAiChat, &[&far]);
+    assert!(matches!(asked, Err(CallsError::Strange)), "{asked:?}");
+}
