@@ -254,7 +254,7 @@ fn the_documentation_names_every_action_fact_and_annotation() {
 fn the_examples_answer_their_cases() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/examples");
     let outcomes = run_in(&dir).unwrap();
-    assert_eq!(outcomes.len(), 39);
+    assert_eq!(outcomes.len(), 46);
     for outcome in outcomes {
         assert_eq!(outcome.wrong, None, "{}: got {}", outcome.name, outcome.got);
     }
