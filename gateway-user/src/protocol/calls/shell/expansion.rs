@@ -3,10 +3,10 @@
 /// How long an expansion is from behind its `${`, without its brace, where it stands for a value and nothing else: no quote, no command, no
 /// arithmetic, nothing that is read again (`@P`, `!`) or set.
 pub(super) fn plain(text: &str) -> Option<usize> {
-    let end = text
-        .bytes()
-        .take(MAX_LENGTH)
-        .position(|byte| byte == b'}')?;
+    let end = text.find(['}', '{', '(', '"', '\'', '\\', '`', ' ', '\n'])?;
+    if !text[end..].starts_with('}') {
+        return None;
+    }
     let inside = &text[..end];
     let counted = inside.strip_prefix('#').unwrap_or(inside);
     let name = counted.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
@@ -72,6 +72,3 @@ pub(super) fn backquotes(text: &str) -> (String, &str, bool) {
     }
     (inside, "", false)
 }
-
-/// Longer than such expansions are.
-const MAX_LENGTH: usize = 256;

@@ -149,6 +149,7 @@ const QUERIES: &[(&str, &str)] = &[
     ("SELECT * FROM t WHERE name LIKE '%\\_x%'", "SELECT"),
     ("SELECT * FROM t WHERE path = 'C:\\\\dir\\\\'", "SELECT"),
     ("SELECT a -1, b--1\nFROM t", "SELECT"),
+    ("SELECT 'drop' AS x, 'a;b' AS y", "SELECT"),
     (
         "SELECT\n  IF(a, 1, 2),\n  REPLACE(b, 'x', 'y')\nFROM t",
         "SELECT",
