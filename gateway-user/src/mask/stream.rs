@@ -136,6 +136,8 @@ impl Stream {
         let (set, found) = (&self.set, &mut self.findings);
         let model = self.shape.is_model_call();
         event.beside(|text| match text.trim_start().starts_with(['{', '[']) {
+            // An end that some servers write without the field.
+            true if text.trim() == DONE => Ok(None),
             true if model => document::only(text, set, found),
             _ => Ok(document::any(text, set, found)),
         })
@@ -144,7 +146,7 @@ impl Stream {
     fn read(&mut self, data: &str) -> Result<Reading, MaskError> {
         let text = data.trim_ascii();
         let mut reading = Reading::default();
-        if text == "[DONE]" {
+        if text == DONE {
             reading.ends.push(End::All);
         } else if self.shape.is_model_call()
             && (text.starts_with(['{', '[']) || self.framer.has_documents() && !text.is_empty())
@@ -292,6 +294,7 @@ fn settle(
     queue.settle(&mut channel.places, parts);
 }
 
+const DONE: &str = "[DONE]";
 /// An event of a model is a few hundred bytes; one that repeats a whole answer can be large.
 const MAX_EVENT: usize = 8 << 20;
 /// A few words, which a model writes in a tenth of a second: most texts end with a word that is held.

@@ -11,6 +11,7 @@ mod cohere;
 mod counts;
 mod google;
 mod input;
+mod lenient;
 mod limit;
 mod mistral;
 pub mod realtime;

@@ -264,8 +264,10 @@ fn is_citation(note: &serde_json::Value) -> bool {
 
 /// Whether one of the tools is run by the provider, which reads what it brings.
 fn hosted(tools: &serde_json::Value) -> bool {
+    // Google's servers read one for a list.
+    let one = tools.is_object().then_some(tools);
     let tools = tools.as_array().map(Vec::as_slice).unwrap_or_default();
-    tools.iter().any(|tool| {
+    tools.iter().chain(one).any(|tool| {
         let kind = tool["type"].as_str().unwrap_or("function");
         let declares = [
             "functionDeclarations",

@@ -100,3 +100,15 @@ fn what_comes_again_and_again_is_a_name() {
     let out = whole(Shape::OpenAiChat, &Set::all(), wrap(mail, 4).as_bytes());
     assert_eq!(out, wrap("ask [REDACTED:email]", 4));
 }
+
+#[test]
+fn an_end_that_is_no_data_ends_no_stream_in_an_error() {
+    let stream = "data: {\"choices\":[]}\n\n[DONE]\n\n";
+    assert_eq!(
+        whole(Shape::OpenAiChat, &Set::all(), stream.as_bytes()),
+        stream
+    );
+    // A document that empty lines cut into events.
+    let cut = b"{\"a\":\n\n1}\n\n";
+    assert!(masked(Shape::OpenAiChat, &Set::all(), [&cut[..]]).is_err());
+}

@@ -6,8 +6,10 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use super::input::Input;
+use super::lenient::{self, Listed};
 use super::limit::Limit;
 use super::tool::{Compound, Named, Search, Tool};
 use super::{Endpoint, Family, GENERATE, bedrock, cohere, google, mistral, realtime, responses};
@@ -144,11 +146,11 @@ pub(super) fn of_body(
     if let Some(inner) = raw.request.take().filter(|_| family == Family::Gemini) {
         raw = Raw {
             model: raw.model,
-            ..*inner
+            ..document(family, inner.get().as_bytes())?
         };
     }
     let offered = raw.offered(family);
-    let limit = raw.limit(family);
+    let limit = raw.limit(family)?;
     let missing = |field| LlmError::Missing { family, field };
     // Azure and Google take the model from the path, whatever the body says.
     let model = in_path(endpoint, head).or(raw.named());
@@ -267,14 +269,14 @@ struct Raw {
     /// How many answers to each prompt, and how many the provider chooses from.
     n: Option<u64>,
     best_of: Option<u64>,
-    tools: Option<Vec<Tool>>,
+    tools: Option<Listed<Tool>>,
     /// OpenAI's older form of tools.
     functions: Option<Vec<Named>>,
     /// Gemini's, each of which its servers read under two names.
     contents: Option<Input>,
     content: Option<IgnoredAny>,
     requests: Option<Vec<IgnoredAny>>,
-    request: Option<Box<Raw>>,
+    request: Option<Box<RawValue>>,
     #[serde(rename = "generateContentRequest", alias = "generate_content_request")]
     generate_content_request: Option<Box<Raw>>,
     #[serde(rename = "generationConfig", alias = "generation_config")]
@@ -287,7 +289,7 @@ struct Raw {
     models: Option<Vec<String>>,
     plugins: Option<Vec<Plugin>>,
     /// Ollama's.
-    options: Option<Options>,
+    options: Option<Box<RawValue>>,
     context: Option<Input>,
     /// Tools that the provider runs, beside the list of tools: Anthropic's and OpenAI's.
     mcp_servers: Option<Vec<IgnoredAny>>,
@@ -304,9 +306,19 @@ struct Raw {
 
 #[derive(Deserialize)]
 struct Generation {
-    #[serde(rename = "maxOutputTokens", alias = "max_output_tokens")]
+    #[serde(
+        default,
+        rename = "maxOutputTokens",
+        alias = "max_output_tokens",
+        deserialize_with = "lenient::number"
+    )]
     limit: Option<Limit>,
-    #[serde(rename = "candidateCount", alias = "candidate_count")]
+    #[serde(
+        default,
+        rename = "candidateCount",
+        alias = "candidate_count",
+        deserialize_with = "lenient::number"
+    )]
     candidates: Option<u64>,
 }
 
@@ -316,9 +328,10 @@ struct Options {
 }
 
 #[derive(Deserialize)]
-struct Plugin {
-    id: String,
-    enabled: Option<bool>,
+#[serde(untagged)]
+enum Plugin {
+    Id(String),
+    Set { id: String, enabled: Option<bool> },
 }
 
 impl Raw {
@@ -335,10 +348,15 @@ impl Raw {
     }
 
     /// The longest of its limits, if one of them is the format's own: which of several a server heeds is the server's own.
-    fn limit(&self, family: Family) -> Option<Limit> {
+    fn limit(&self, family: Family) -> Result<Option<Limit>, LlmError> {
         let google = self.generation_config.as_ref();
         let google = google.and_then(|config| config.limit);
         let ollama = self.options.as_ref();
+        let ollama = ollama.map(|options| document::<Options>(family, options.get().as_bytes()));
+        let ollama = match ollama.transpose() {
+            Err(error) if family == Family::Ollama => return Err(error),
+            options => options.ok().flatten(),
+        };
         let ollama = ollama.and_then(|options| options.num_predict);
         let own = match family {
             Family::OpenAiResponses => self.max_output_tokens,
@@ -357,7 +375,7 @@ impl Raw {
             google,
             ollama,
         ];
-        own.and(all.into_iter().max().flatten())
+        Ok(own.and(all.into_iter().max().flatten()))
     }
 }
 

@@ -5,6 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::lenient::Listed;
+
 /// OpenAI's chat completions nest the name under `function` or `custom`; the other formats have it at the top.
 #[derive(Deserialize)]
 pub(super) struct Tool {
@@ -17,7 +19,7 @@ pub(super) struct Tool {
     kind: Option<String>,
     /// Gemini's functions; its other tools are members named after them.
     #[serde(rename = "functionDeclarations", alias = "function_declarations")]
-    declared: Option<Vec<Named>>,
+    declared: Option<Listed<Named>>,
     #[serde(flatten)]
     others: HashMap<String, IgnoredAny>,
 }
@@ -51,7 +53,8 @@ impl Tool {
         for tool in self.tools.into_iter().flatten() {
             tool.add_to(names);
         }
-        names.extend(self.declared.into_iter().flatten().map(|inner| inner.name));
+        let declared = self.declared.map(Listed::all).into_iter().flatten();
+        names.extend(declared.map(|inner| inner.name));
         // Google's servers read `googleSearch` and `google_search`.
         let others = self.others.into_keys().map(|name| snake(&name));
         names.extend(others.filter(|name| members || HOSTED.contains(&name.as_str())));

@@ -91,6 +91,7 @@ fn what_calls_schemas_and_notes_have_in_them_names_nothing() {
         assert!(bound(plain, Some(1), 1).input < 2000, "{plain}");
     }
     for named in [
+        r#"{"contents":[],"tools":{"google_search":{}}}"#,
         // Where it is no call.
         r#"{"type":"tool_use","input":[{"content":[{"type":"input_image","image_url":"https://a"}]}]}"#,
         r#"{"messages":[{"content":[{"type":"text","input":{"url":"https://a"}}]}]}"#,

@@ -2,23 +2,26 @@
 
 use std::collections::BTreeSet;
 
+use super::super::lenient::Listed;
 use super::super::tool::Search;
 use super::super::{Family, TEMPLATE};
-use super::Raw;
+use super::{Plugin, Raw};
 use crate::protocol::Fact;
 
 impl Raw {
     /// The names of the tools the model may use.
     pub(super) fn offered(&mut self, family: Family) -> Fact {
         let mut names = BTreeSet::new();
-        for tool in self.tools.take().into_iter().flatten() {
+        for tool in self.tools.take().into_iter().flat_map(Listed::all) {
             tool.add_to(&mut names);
         }
         let functions = self.functions.take().into_iter().flatten();
         names.extend(functions.map(|function| function.name));
         let plugins = self.plugins.take().into_iter().flatten();
-        let plugins = plugins.filter(|plugin| plugin.enabled != Some(false));
-        names.extend(plugins.map(|plugin| plugin.id));
+        names.extend(plugins.filter_map(|plugin| match plugin {
+            Plugin::Set { id, enabled } => (enabled != Some(false)).then_some(id),
+            Plugin::Id(id) => Some(id),
+        }));
         // OpenRouter's other way to ask for that plugin.
         let mut asks = |name: &str, asked: bool| {
             if asked {

@@ -212,3 +212,48 @@ fn vertex_predicts_vectors_and_has_models_of_mistral() {
     assert_eq!((chat.family, chat.stream), (Family::OpenAiChat, true));
     assert_eq!(chat.model, "mistral-large");
 }
+
+#[test]
+fn google_reads_one_for_a_list_and_numbers_as_texts() {
+    let path = "/v1beta/models/g:generateContent";
+    let body = r#"{"contents":[],"tools":{"google_search":{},"function_declarations":{"name":"f"}},"generationConfig":{"maxOutputTokens":"10","candidateCount":"2"}}"#;
+    let said = call(path, body).unwrap();
+    assert_eq!((said.limit, said.answers), (Some(10), 2));
+    assert_eq!(tools(path, body), ["f", "google_search"]);
+    for config in [
+        r#"{"maxOutputTokens":"ten"}"#,
+        r#"{"maxOutputTokens":1.5}"#,
+        r#"{"candidateCount":"-1"}"#,
+        r#"{"candidateCount":[2]}"#,
+    ] {
+        let body = format!(r#"{{"contents":[],"generationConfig":{config}}}"#);
+        assert!(call(path, &body).is_err(), "{body}");
+    }
+}
+
+#[test]
+fn members_of_other_formats_may_be_anything() {
+    for members in [
+        r#""request":"a""#,
+        r#""options":[]"#,
+        r#""request":{"model":1},"options":"a""#,
+    ] {
+        let body = format!(r#"{{"model":"m","messages":[],{members}}}"#);
+        call(CHAT, &body).unwrap();
+    }
+    let body = r#"{"model":"m","messages":[],"plugins":["a"]}"#;
+    assert_eq!(tools(CHAT, body), ["a"]);
+    // Those of the format itself may not.
+    assert!(call("/api/chat", r#"{"model":"m","messages":[],"options":[]}"#).is_err());
+    for request in [
+        r#""a""#,
+        r#"{"contents":[],"contents":[]}"#,
+        r#"{"tools":1}"#,
+    ] {
+        let body = format!(r#"{{"contents":[],"request":{request}}}"#);
+        assert!(
+            call("/v1beta/models/g:generateContent", &body).is_err(),
+            "{body}"
+        );
+    }
+}
