@@ -126,7 +126,7 @@ fn a_running_process_with_mounts_of_its_own_trusts_from_the_tag_to_the_untag() -
     // One that lives with others is left alone, told so, and refused.
     let mut beside = start(&cgroup, &[], &program)?;
     assert_eq!(ask(&mut beside)?, all("untrusted"));
-    let row = explained(&world, beside.pid(), "which is not governed")?;
+    let row = explained(&world, beside.pid(), "shares the host's mounts")?;
     assert_eq!(row["standing"], "shared", "{row}");
     ensure!(text(&row, "remedy").contains("tollgate run"), "{row}");
     assert_eq!(mounts(beside.pid()), 0);

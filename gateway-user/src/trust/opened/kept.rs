@@ -96,6 +96,15 @@ impl Kept {
         }
     }
 
+    /// A process was about to run another program and has ended since: what it opened before is of neither for certain.
+    pub fn ended(&mut self, pid: u32) {
+        let all = self.processes.iter_mut();
+        for (_, process) in all.filter(|((of, _), _)| *of == pid) {
+            process.bundles.clear();
+            process.whole = false;
+        }
+    }
+
     /// A process has opened what is not known.
     pub fn missed(&mut self, key: Key) {
         if let Some(process) = self.processes.get_mut(&key) {
@@ -190,6 +199,17 @@ mod tests {
             at,
             state: [at, 0, 0, 0],
         }
+    }
+
+    #[test]
+    fn what_was_opened_before_a_program_that_has_ended_is_not_said_of_it() {
+        let mut kept = Kept::default();
+        for key in [(7, 1), (8, 1)] {
+            kept.keep(key, 1, "/bin/agent".into(), bundle("/a.pem", 1));
+        }
+        kept.ended(7);
+        assert_eq!(paths(&kept, (7, 1)), Vec::<String>::new());
+        assert_eq!(paths(&kept, (8, 1)), ["/a.pem"]);
     }
 
     fn paths(kept: &Kept, key: Key) -> Vec<String> {

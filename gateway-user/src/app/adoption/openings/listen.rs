@@ -92,7 +92,7 @@ impl Openings {
     /// A launch looks for its CA on the way to its command, and may have opened much by then.
     fn coming(&self, pid: u32, coming: (u64, u64)) {
         let Some(ticks) = identity::started(pid) else {
-            return;
+            return lock(&self.kept).ended(pid);
         };
         if let Some(governed) = self.whose(pid) {
             let mut kept = lock(&self.kept);
