@@ -27,6 +27,8 @@ use crate::trust::opened::{Bundle, Group, Kept, Table, Watch};
 pub(in crate::app) struct Openings {
     group: Group,
     kept: Mutex<Kept>,
+    /// Held while what came is looked at.
+    reading: Mutex<()>,
     /// Who is governed where: folders of cgroups, with the workload's number and the CA that signs.
     governed: Mutex<Vec<Governed>>,
     /// Who finds out who is governed does so alone, lest what was found earlier comes later.
@@ -92,6 +94,7 @@ impl Openings {
         let openings = Arc::new(Self {
             group,
             kept: Mutex::default(),
+            reading: Mutex::default(),
             governed: Mutex::default(),
             finding: Mutex::default(),
             none: Mutex::default(),
@@ -231,12 +234,13 @@ impl Openings {
         }
     }
 
-    /// What a process has opened, the last one last.
+    /// What a process has opened, the last one last. Waits a moment for what it has opened just now, or its program before.
     pub(in crate::app) fn of(&self, pid: u32, start: Duration) -> Vec<Bundle> {
+        let current = self.catch_up();
         let key = (pid, identity::ticks(start));
         let mut kept = lock(&self.kept);
         settle(&mut kept, key);
-        let process = kept.of(key);
+        let process = kept.of(key).filter(|process| process.whole || current);
         process.map_or_else(Vec::new, |process| {
             process.bundles.iter().cloned().collect()
         })

@@ -21,12 +21,13 @@ mod table;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::fanotify::{EventFFlags, Fanotify, FanotifyEvent, InitFlags, MarkFlags, MaskFlags};
 
 use super::adopt::Mount;
@@ -189,6 +190,20 @@ impl Group {
     ) -> nix::Result<()> {
         let (folder, path) = view.link(of);
         self.fanotify.mark(flags, mask, folder, Some(&*path))
+    }
+
+    /// Whether anything waits to be read, as soon as it does or after this time.
+    ///
+    /// # Errors
+    /// The kernel refuses; it can be asked again.
+    pub fn has_next(&self, wait: PollTimeout) -> io::Result<bool> {
+        let mut ready = [PollFd::new(self.fanotify.as_fd(), PollFlags::POLLIN)];
+        loop {
+            match poll(&mut ready, wait) {
+                Err(Errno::EINTR) => {}
+                polled => return Ok(polled? > 0),
+            }
+        }
     }
 
     /// Waits for what is opened.

@@ -10,6 +10,8 @@ use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::poll::PollTimeout;
+
 use super::{Governed, Openings, Watched, after_now, lock, now, program};
 use crate::identity;
 use crate::kernel::cgroup;
@@ -44,9 +46,12 @@ impl Openings {
     pub(super) fn listen(&self) {
         let (mut since, mut opened, mut spent) = (Instant::now(), 0, Spent::new());
         loop {
-            let batch = match self.group.next() {
+            let waited = self.group.has_next(PollTimeout::NONE);
+            let reading = lock(&self.reading);
+            let batch = match waited.and_then(|_| self.group.next()) {
                 Ok(batch) => batch,
                 Err(error) => {
+                    drop(reading);
                     tracing::debug!(%error, "openings are not read");
                     self.lost();
                     sleep(PAUSE);
@@ -62,6 +67,7 @@ impl Openings {
                     Event::Lost => self.lost(),
                 }
             }
+            drop(reading);
             if since.elapsed() > PAUSE {
                 (since, opened) = (Instant::now(), 0);
                 self.behind.store(false, Ordering::Relaxed);
@@ -69,6 +75,22 @@ impl Openings {
                 self.behind.store(true, Ordering::Relaxed);
                 sleep(PAUSE.saturating_sub(since.elapsed()));
             }
+        }
+    }
+
+    /// Waits until what has been opened by now is read; nothing more than a moment.
+    pub(super) fn catch_up(&self) -> bool {
+        let until = Instant::now() + PAUSE;
+        loop {
+            if let Ok(_reading) = self.reading.try_lock()
+                && let Ok(false) = self.group.has_next(PollTimeout::ZERO)
+            {
+                return true;
+            }
+            if Instant::now() > until {
+                return false;
+            }
+            sleep(MOMENT);
         }
     }
 
@@ -171,6 +193,7 @@ impl Openings {
 /// Files in a pause's time: many more than programs open when they start.
 const MOST: usize = 2000;
 const PAUSE: Duration = Duration::from_millis(100);
+const MOMENT: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 /// Of a workload's files in a second: a hundred processes that begin with a bundle each.
 const BUDGET: u64 = 32 << 20;

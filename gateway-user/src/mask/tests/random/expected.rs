@@ -28,12 +28,22 @@ fn expected_below(
             Value::from(&masked[expected(&announced, set).len()..])
         }
         Value::Number(number) => {
+            let announced = above.announce();
             above.says(|| "");
-            let found = detect::scan(&number.to_string(), set.detectors());
-            let masked = found.iter().find(|finding| set.takes(finding, String::new));
+            let written = number.to_string();
+            let first = |before: &str| {
+                let mut found = detect::scan(&format!("{before}{written}"), set.detectors());
+                found.retain(|finding| finding.range.start >= before.len());
+                found
+                    .into_iter()
+                    .find(|finding| set.takes(finding, String::new))
+            };
+            // A shorter one is a count, whatever it is called.
+            let counts = written.len() < 6 || !written.bytes().all(|byte| byte.is_ascii_digit());
+            let masked = first("").or_else(|| first(&announced).filter(|_| !counts));
             masked.map_or_else(
                 || value.clone(),
-                |finding| Value::from(crate::mask::placeholder(finding)),
+                |finding| Value::from(crate::mask::placeholder(&finding)),
             )
         }
         Value::Array(values) => {
