@@ -78,9 +78,9 @@ impl Openings {
         }
     }
 
-    /// Waits until what has been opened by now is read; nothing more than a moment.
+    /// Waits until what has been opened by now is looked into, and says whether it is.
     pub(super) fn catch_up(&self) -> bool {
-        let until = Instant::now() + PAUSE;
+        let until = Instant::now() + PATIENCE;
         loop {
             if let Ok(_reading) = self.reading.try_lock()
                 && let Ok(false) = self.group.has_next(PollTimeout::ZERO)
@@ -194,6 +194,8 @@ impl Openings {
 const MOST: usize = 2000;
 const PAUSE: Duration = Duration::from_millis(100);
 const MOMENT: Duration = Duration::from_millis(1);
+/// For those who ask about a process.
+const PATIENCE: Duration = Duration::from_millis(500);
 const SECOND: Duration = Duration::from_secs(1);
 /// Of a workload's files in a second: a hundred processes that begin with a bundle each.
 const BUDGET: u64 = 32 << 20;
