@@ -358,6 +358,8 @@ fn maker(family: Family) -> &'static str {
     }
 }
 
+/// Why an answer is cut off.
+pub(super) const EXCEEDED: &str = "the answer is longer than what its budget has reserved";
 /// Nanodollars.
 const CENT: u64 = NANO / 100;
 const EMBED: &str = "llm.embed";

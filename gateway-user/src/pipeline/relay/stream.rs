@@ -12,6 +12,7 @@ use super::record::Record;
 use super::{mask_values, refusal, scrub_values, unmaskable};
 use crate::keeper::Scrub;
 use crate::mask::{self, MaskError};
+use crate::pipeline::charge::EXCEEDED;
 use crate::pipeline::coding::Upstream;
 use crate::pipeline::inspect::counted;
 use crate::pipeline::revoke::Revoked;
@@ -225,7 +226,7 @@ impl Relay {
 
     /// The provider goes past what the call may cost: it is cut off, and the reservation is spent.
     fn overspend(&mut self, settled: Bytes) {
-        let reason = "the answer is longer than what its budget has reserved".to_owned();
+        let reason = EXCEEDED.to_owned();
         let event = self.told(
             &settled,
             Why::Budget,

@@ -294,11 +294,13 @@ impl Voice {
         let passed = self.between.split();
         self.collector.push(&passed);
         match &mut self.mask {
-            Some(mask) => mask.push(&passed, out).map_err(|error| withheld(&error)),
-            None => {
-                out.extend_from_slice(&passed);
-                Ok(())
-            }
+            Some(mask) => mask.push(&passed, out).map_err(|error| withheld(&error))?,
+            None => out.extend_from_slice(&passed),
+        }
+        let written = self.collector.written();
+        match &self.answer {
+            Some(answer) if answer.is_exceeded(written) => Err(Stop::overspent()),
+            _ => Ok(()),
         }
     }
 

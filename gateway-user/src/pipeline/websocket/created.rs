@@ -157,6 +157,11 @@ impl Create {
 }
 
 impl Answer {
+    /// Whether so many tokens are more than was reserved for.
+    pub(super) fn is_exceeded(&self, written: u64) -> bool {
+        self.charge.is_exceeded(written)
+    }
+
     /// It is over, and the provider has counted that.
     pub(super) fn settle(&mut self, usage: Option<transcript::Usage>) {
         self.cost = std::mem::take(&mut self.charge).settle(usage, None);

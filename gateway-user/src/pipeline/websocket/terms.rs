@@ -7,6 +7,7 @@ use crate::detect;
 use crate::mask::{self, Shape, Witness};
 use crate::pipeline::Connection;
 use crate::pipeline::body::{Budgets, Share};
+use crate::pipeline::charge::EXCEEDED;
 use crate::policy::{Decision, Permit};
 use crate::protocol::websocket::{FrameError, Peer, code};
 use crate::protocol::{Fact, Facts, Refusal, Why};
@@ -199,6 +200,15 @@ impl Stop {
         Self {
             outcome: Outcome::Aborted,
             ..Self::refused(reason)
+        }
+    }
+
+    /// An answer costs more than it may.
+    pub(super) fn overspent() -> Self {
+        Self {
+            outcome: Outcome::Aborted,
+            why: Why::Budget,
+            ..Self::refused(EXCEEDED)
         }
     }
 

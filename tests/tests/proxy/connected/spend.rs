@@ -63,6 +63,32 @@ async fn each_answer_is_reserved_for_and_settled_at_the_price_of_its_model() -> 
 }
 
 #[tokio::test]
+async fn an_answer_that_goes_past_its_budget_ends_the_conversation() -> anyhow::Result<()> {
+    let budget = "\n[[budget]]\nname = \"agents\"\ngroup = \"agents\"\nusd = 1\nper = \"day\"\n";
+    let proxy = Proxy::with(Setup {
+        policies: ANSWERS.to_owned(),
+        services: budget.to_owned(),
+        ..Setup::default()
+    })
+    .await?;
+    for way in WAYS {
+        let mut talk = open(&proxy, way).await?;
+        talk.say(&create("please leak it", json!({"max_output_tokens": 1})))
+            .await?;
+        let (message, code) = talk.refused().await?;
+        assert!(message.contains("longer than what its budget"), "{message}");
+        assert_eq!(code, 1008);
+    }
+    for exchange in proxy.ended(2 * WAYS.len()).await? {
+        assert_eq!(exchange["outcome"], "aborted", "{exchange:#}");
+    }
+    let account = proxy.gateway.spend.book.accounts(Time::now()).remove(0);
+    assert_eq!(account.reserved, 0);
+    assert!(account.spent > 0, "what was reserved is spent");
+    Ok(())
+}
+
+#[tokio::test]
 async fn each_answer_takes_its_share_of_a_rate() -> anyhow::Result<()> {
     let proxy = Proxy::with(Setup {
         policies: ANSWERS.to_owned(),
