@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::talk::{Talk, Verdict, lock};
 use super::terms::MASKS;
@@ -19,6 +20,7 @@ use crate::pipeline::inspect::pairs;
 use crate::pipeline::outcome::{self, Asked, Refused};
 use crate::pipeline::resource::Resource;
 use crate::pipeline::tools::Tools;
+use crate::policy::Permit;
 use crate::protocol::llm::Call;
 use crate::protocol::transcript::{self, Summary};
 use crate::protocol::{Action, Why};
@@ -49,6 +51,8 @@ pub(super) struct Answer {
     charge: Charge,
     cost: Option<u64>,
     status: Option<u16>,
+    /// Policy may change meanwhile.
+    _watching: JoinSet<()>,
 }
 
 impl Create {
@@ -74,7 +78,7 @@ impl Create {
         self.record(&talk, &mut entry);
         let masks = connection.masks(&permit);
         let settings = self.call.action.facts.clone();
-        self.open(&talk, entry, charge);
+        self.open(&talk, &permit, entry, charge);
         Ok(Verdict::Asked(masks, settings))
     }
 
@@ -142,7 +146,7 @@ impl Create {
         }
     }
 
-    fn open(self, talk: &Talk, entry: ExchangeEntry, charge: Charge) {
+    fn open(self, talk: &Talk, permit: &Permit, entry: ExchangeEntry, charge: Charge) {
         let tools = talk.tools.as_ref();
         let answer = Answer {
             tools: tools.map(|tools| tools.of_answer(&self.call, entry.id())),
@@ -151,6 +155,7 @@ impl Create {
             charge,
             cost: None,
             status: None,
+            _watching: talk.watch(permit),
         };
         lock(&talk.answers).push_back(answer);
     }

@@ -248,10 +248,17 @@ impl Open {
         let ended = match both.await {
             Ok(Ok((agent, upstream))) => {
                 let relay = Relay::new(agent, upstream, self.up, self.down);
+                let answers = async {
+                    match &talk {
+                        Some(talk) => talk.revoked().await,
+                        None => std::future::pending().await,
+                    }
+                };
                 let revoked = async {
                     tokio::select! {
                         reason = self.revoked => reason,
                         reason = self.terms.enforced() => reason,
+                        reason = answers => reason,
                     }
                 };
                 let last_word = |stop: &Stop| {

@@ -10,6 +10,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::created::{Answer, Ended, Opening};
 use super::session::Session;
@@ -19,7 +21,9 @@ use crate::pipeline::ConnectionError;
 use crate::pipeline::charge::Charge;
 use crate::pipeline::outcome::{Described, refusal};
 use crate::pipeline::relay::shape_of;
-use crate::pipeline::tools::{Blocked, Judgement, Tools};
+use crate::pipeline::revoke::revoked;
+use crate::pipeline::tools::{self, Blocked, Judgement, Tools};
+use crate::policy::Permit;
 use crate::protocol::frames::Framing;
 use crate::protocol::http::Head;
 use crate::protocol::llm::Family;
@@ -43,6 +47,8 @@ pub(super) struct Talk {
     /// The exchange that is the opening.
     pub(super) id: Id,
     entry: Mutex<Option<ExchangeEntry>>,
+    /// Why an answer that is not over is no longer permitted, once one is.
+    revoked: watch::Sender<Option<String>>,
 }
 
 /// A verdict, in the making.
@@ -81,7 +87,33 @@ impl Talk {
             id: entry.id(),
             entry: Mutex::new(Some(entry)),
             charge: Mutex::new(charge),
+            revoked: watch::Sender::default(),
         })
+    }
+
+    /// Has the conversation end when policy no longer permits an answer, until what this returns is dropped.
+    pub(super) fn watch(&self, permit: &Permit) -> JoinSet<()> {
+        let standing = tools::standing(self.tools.as_ref(), Some(self.family), permit);
+        let revoked = revoked(self.terms.connection(), standing);
+        let told = self.revoked.clone();
+        let mut watching = JoinSet::new();
+        watching.spawn(async move {
+            told.send_replace(Some(revoked.await));
+        });
+        watching
+    }
+
+    /// Ends, with the reason, when it no longer permits one of those that are not over.
+    pub(super) async fn revoked(&self) -> String {
+        let mut told = self.revoked.subscribe();
+        match told
+            .wait_for(Option::is_some)
+            .await
+            .map(|told| told.clone())
+        {
+            Ok(Some(reason)) => reason,
+            _ => std::future::pending().await,
+        }
     }
 
     /// The record, once nothing more is said, and what it cost that has no record of its own. What was asked for and has not begun is over.

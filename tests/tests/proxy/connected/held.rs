@@ -3,7 +3,7 @@
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use super::{ANSWERS, create, open};
+use super::{ANSWERS, CALLS, create, open, weather};
 use crate::{
     fixture::Proxy,
     realtime::{Talk, WAYS},
@@ -146,5 +146,48 @@ async fn an_approval_counts_for_one_message_and_waits_for_the_same_in_the_next_c
     talk.until("response.completed").await?;
     talk.say(&mini("hello")).await?;
     assert_eq!(proxy.questions(1).await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_longer_permitted_ends_the_conversation() -> anyhow::Result<()> {
+    let forbidden = |model: &str| {
+        format!(
+            "@id(\"{model}-no-more\") forbid (principal, action == Action::\"llm.generate\", resource) when {{ context.model == \"{model}\" }};"
+        )
+    };
+    let before = [ANSWERS, CALLS].concat();
+    let proxy = Proxy::governed_by(&before).await?;
+    for way in WAYS {
+        proxy.govern(&before)?;
+        let mut talk = open(&proxy, way).await?;
+        talk.say(&create("hello", json!({"model": "gpt-5-mini"})))
+            .await?;
+        talk.until("response.completed").await?;
+        // Its call waits for a person.
+        talk.say(&weather("Paris")).await?;
+        proxy.questions(1).await?;
+        // What is over does not matter any more.
+        proxy.govern(&[&before, &*forbidden("gpt-5-mini")].concat())?;
+        talk.socket.send(&frame(0x89, b"there?")).await?;
+        while talk.socket.frame().await?.context("no pong")?.first != 0x8a {}
+        proxy.govern(&[&before, &*forbidden("gpt-5")].concat())?;
+        let (message, code) = talk.refused().await?;
+        assert!(
+            message.contains("policy changed: gpt-5-no-more"),
+            "{message}"
+        );
+        assert_eq!(code, 1008);
+    }
+    let exchanges = proxy.ended(4 * WAYS.len()).await?;
+    let outcome = |model: &str, action: &str| {
+        let of = exchanges.iter();
+        let of = of.filter(|found| found["model"] == model && found["action"] == action);
+        Vec::from_iter(of.map(|found| found["outcome"].clone()))
+    };
+    let both = |outcome: &str| vec![json!(outcome); WAYS.len()];
+    assert_eq!(outcome("gpt-5-mini", "llm.generate"), both("completed"));
+    assert_eq!(outcome("gpt-5", "llm.generate"), both("aborted"));
+    assert_eq!(outcome("", "llm.generate"), both("aborted"));
     Ok(())
 }
