@@ -27,6 +27,8 @@ fn ask(agent: &mut Conversation) -> anyhow::Result<Value> {
     Ok(serde_json::from_str(&agent.ask()?)?)
 }
 
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// The CAs as `tollgate trust status` tells them, the oldest first.
 fn cas(world: &World) -> anyhow::Result<Vec<Value>> {
     let printed = world
@@ -78,10 +80,8 @@ fn seen(pid: u32) -> anyhow::Result<BTreeSet<String>> {
 
 /// How many CAs of ours a bundle holds.
 fn in_bundle(pid: u32) -> anyhow::Result<usize> {
-    let bundle = fs::read_to_string(format!(
-        "/proc/{pid}/root/etc/ssl/certs/ca-certificates.crt"
-    ))?;
-    let host = fs::read_to_string("/etc/ssl/certs/ca-certificates.crt")?;
+    let bundle = fs::read_to_string(format!("/proc/{pid}/root{BUNDLE}"))?;
+    let host = fs::read_to_string(BUNDLE)?;
     let count = |text: &str| text.matches("BEGIN CERTIFICATE").count();
     count(&bundle)
         .checked_sub(count(&host))
@@ -116,6 +116,12 @@ fn what_runs_goes_on_while_a_ca_is_followed_by_the_next() -> anyhow::Result<()> 
 
     let mut launched = world.daemon.tagged(IDENTITY, &python);
     let mut launched = Conversation::start(launched.args([&*script, NAME]))?;
+    // One makes the bundle anew, as packages of the distribution do, and reads that.
+    let remade = format!(
+        "update-ca-certificates >&2; while read -r go; do curl --silent --output /dev/null --noproxy '*' --capath /nowhere --cacert {BUNDLE} --write-out '%{{http_code}}\\n' https://{NAME}/hello; done"
+    );
+    let mut remade =
+        Conversation::start(world.daemon.tagged(IDENTITY, "sh").args(["-c", &remade]))?;
     world
         .daemon
         .tag(IDENTITY, ["--cgroup", cgroup.folder()?])?
@@ -155,6 +161,9 @@ fn what_runs_goes_on_while_a_ca_is_followed_by_the_next() -> anyhow::Result<()> 
                 assert_eq!(answer["once"], "untrusted", "{answer}");
             }
         }
+
+        ensure!(remade.ask()?.trim() == "200", "{}", world.daemon.log());
+        told += 1;
 
         let rows = cas(&world)?;
         for workload in ["cgroup:", "run:"] {
