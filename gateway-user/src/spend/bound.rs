@@ -110,7 +110,7 @@ impl<'de> Visitor<'de> for Names {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Outside, A::Error> {
         let mut found = Outside::default();
         let mut item = Item::default();
-        let mut input = Outside::default();
+        let (mut input, mut address) = (Outside::default(), false);
         while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
             item.has(&key);
             match &*key {
@@ -125,12 +125,25 @@ impl<'de> Visitor<'de> for Names {
                 }
                 // Whether it is that of a call may be told behind it.
                 "input" if !self.top => input = map.next_value()?,
+                // So may whether it is where a result was found.
+                "url" => address = !map.next_value::<serde_json::Value>()?.is_null(),
                 "functionResponse" | "function_response" => {
+                    found = found.or(without(map.next_value()?, "response"));
+                }
+                "toolResult" => {
                     let mut value = map.next_value::<serde_json::Value>()?;
-                    if let Some(members) = value.as_object_mut() {
-                        members.remove("response");
+                    if let Some(parts) = value["content"].as_array_mut() {
+                        let told = parts.iter_mut().map(|part| without(part.take(), "json"));
+                        found = told.fold(found, Outside::or);
                     }
                     found = found.or(within(&value));
+                }
+                // Members of a document as Cohere has it are its text.
+                "document" => {
+                    let value = map.next_value::<serde_json::Value>()?;
+                    if !value["data"].is_object() {
+                        found = found.or(within(&value));
+                    }
                 }
                 "annotations" | "citations" => {
                     let mut value = map.next_value::<serde_json::Value>()?;
@@ -165,7 +178,7 @@ impl<'de> Visitor<'de> for Names {
                 _ => found = found.or(map.next_value()?),
             }
         }
-        found.named |= item.is_elsewhere();
+        found.named |= item.is_elsewhere() || (address && !item.is_result());
         Ok(if item.is_call() {
             found
         } else {
@@ -226,6 +239,12 @@ impl Item {
         kind.is_some_and(|kind| ["tool_use", "server_tool_use", "mcp_tool_use"].contains(&kind))
     }
 
+    /// Whether it is what a search or a fetch of the provider has brought, which stands in it.
+    fn is_result(&self) -> bool {
+        let kind = self.kind.as_deref();
+        kind.is_some_and(|kind| ["web_search_result", "web_fetch_result"].contains(&kind))
+    }
+
     fn has(&mut self, key: &str) {
         match key {
             "type" => {}
@@ -254,6 +273,14 @@ fn within(value: &serde_json::Value) -> Outside {
         named: true,
         caches: true,
     })
+}
+
+/// The same without a member that only says something.
+fn without(mut value: serde_json::Value, member: &str) -> Outside {
+    if let Some(members) = value.as_object_mut() {
+        members.remove(member);
+    }
+    within(&value)
 }
 
 /// Whether a note at a text says where it comes from, which nobody reads once more.
@@ -298,7 +325,6 @@ const NAMES: &[&str] = &[
     "image_url",
     "document_url",
     "file_url",
-    "url",
     "file_id",
     "previous_response_id",
     "conversation",
@@ -340,8 +366,8 @@ const NAMELESS: &[&str] = &[
     "function_call",
     "toolUse",
 ];
-/// The same of a body itself: notes of who sends it, and Ollama's schema.
-const NAMELESS_IN_BODIES: &[&str] = &["metadata", "format"];
+/// The same of a body itself: notes of who sends it, Ollama's schema, Cohere's documents and what its tools returned, whose members are text.
+const NAMELESS_IN_BODIES: &[&str] = &["metadata", "format", "documents", "tool_results"];
 
 const CITATIONS: &[&str] = &[
     "url_citation",

@@ -87,6 +87,11 @@ fn what_calls_schemas_and_notes_have_in_them_names_nothing() {
         r#"{"input":[{"type":"message","id":"m","content":[{"type":"output_text","text":"x","annotations":[{"type":"url_citation","url":"https://a"}]}]}]}"#,
         r#"{"messages":[{"role":"assistant","content":"x","annotations":[{"type":"url_citation","url_citation":{"url":"https://a"}}]}]}"#,
         r#"{"messages":[{"content":[{"type":"text","text":"x","citations":[{"type":"web_search_result_location","url":"https://a"}]}]}]}"#,
+        r#"{"messages":[{"content":[{"toolResult":{"toolUseId":"a","content":[{"json":{"url":"https://a"}},{"text":"x"}]}}]}]}"#,
+        r#"{"messages":[{"content":[{"url":"https://a","type":"web_search_result","title":"x","encrypted_content":"x"}]}]}"#,
+        r#"{"messages":[{"content":[{"type":"web_fetch_result","url":"https://a","content":{"type":"document","source":{"type":"text","data":"x"}}}]}]}"#,
+        r#"{"messages":[{"role":"tool","content":[{"type":"document","document":{"data":{"url":"https://a"}}}]}]}"#,
+        r#"{"message":"x","tool_results":[{"call":{"name":"a"},"outputs":[{"url":"https://a"}]}],"documents":[{"url":"https://a"}]}"#,
     ] {
         assert!(bound(plain, Some(1), 1).input < 2000, "{plain}");
     }
@@ -101,6 +106,10 @@ fn what_calls_schemas_and_notes_have_in_them_names_nothing() {
         r#"{"contents":[{"parts":[{"functionResponse":{"name":"a","response":{},"parts":[{"inlineData":{"data":"AAAA"}}]}}]}]}"#,
         r#"{"messages":[{"annotations":[{"type":"file","file":{"content":[{"type":"image_url","image_url":{"url":"data:"}}]}}]}]}"#,
         r#"{"messages":[{"annotations":{"url":"https://a"}}]}"#,
+        r#"{"messages":[{"content":[{"toolResult":{"content":[{"image":{"source":{"bytes":"AAAA"}}}]}}]}]}"#,
+        r#"{"messages":[{"content":[{"toolResult":{"json":{"url":"https://a"}}}]}]}"#,
+        r#"{"messages":[{"content":[{"type":"web_fetch_result","url":"https://a","content":{"source":{"type":"base64","data":"JVBERi0="}}}]}]}"#,
+        r#"{"messages":[{"documents":[{"url":"https://a"}]}]}"#,
     ] {
         assert_eq!(bound(named, Some(1), 1).input, 400_000, "{named}");
     }
