@@ -12,7 +12,7 @@ use tests::upstream::{LEAKED_CARD, LEAKED_EMAIL};
 
 use crate::{
     fixture::Proxy,
-    realtime::{Talk, WAYS},
+    realtime::{CALLS, KEY, Talk, WAYS},
     socket::{ask, frame},
 };
 
@@ -32,26 +32,9 @@ when {
 forbid (principal, action == Action::"llm.generate", resource)
 when { context.findings.contains("secrets") };
 "#;
-const CALLS: &str = r#"
-@id("calls")
-permit (principal, action == Action::"llm.tool_call", resource == Service::"openai");
-
-@id("no-atlantis")
-@message("nobody goes there")
-forbid (principal, action == Action::"llm.tool_call", resource)
-when { context.text like "*Atlantis*" };
-
-@id("asked")
-@approvers("oncall")
-@within("10m")
-forbid (principal, action == Action::"llm.tool_call", resource)
-when { context.text like "*Paris*" }
-unless { context.approvals.contains("oncall") };
-"#;
 
 const PATH: &str = "/v1/responses";
 const REFUSED: &str = "Tollgate refused llm.generate on openai for research-agent: ";
-const KEY: &str = "sk-proj-Zk3vT9qLw2Xr8Yb5Nc7Md1Pf4Gh6Js0Ae";
 const SAID: &str =
     "The card on file is [REDACTED:credit-card], the contact is [REDACTED:email]. Anything else?";
 

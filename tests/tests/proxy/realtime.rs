@@ -24,7 +24,7 @@ when { context.model == "gpt-realtime" && !context.tools.contains("mcp") };
 forbid (principal, action == Action::"llm.generate", resource)
 when { context.findings.contains("secrets") };
 "#;
-const CALLS: &str = r#"
+pub(crate) const CALLS: &str = r#"
 @id("calls")
 permit (principal, action == Action::"llm.tool_call", resource == Service::"openai");
 
@@ -44,7 +44,7 @@ unless { context.approvals.contains("oncall") };
 pub(crate) const WAYS: [(&str, &str); 2] =
     [("http/1.1", "api.openai.com"), ("h2", "api.openai.com")];
 const PATH: &str = "/v1/realtime?model=gpt-realtime";
-const KEY: &str = "sk-proj-Zk3vT9qLw2Xr8Yb5Nc7Md1Pf4Gh6Js0Ae";
+pub(crate) const KEY: &str = "sk-proj-Zk3vT9qLw2Xr8Yb5Nc7Md1Pf4Gh6Js0Ae";
 const CARD: &str = "[REDACTED:credit-card]";
 const EMAIL: &str = "[REDACTED:email]";
 

@@ -3,10 +3,10 @@
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use super::{ANSWERS, CALLS, create, open, weather};
+use super::{ANSWERS, create, open, weather};
 use crate::{
     fixture::Proxy,
-    realtime::{Talk, WAYS},
+    realtime::{CALLS, Talk, WAYS},
     socket::frame,
 };
 
