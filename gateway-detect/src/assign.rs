@@ -3,6 +3,7 @@
 //! In: a place where a value may start. Out: whether the name before it is that of a secret, and the value one that somebody chose or
 //! drew: not a placeholder, a reference to a variable, a call, a type, a path or a word. The value alone is the match.
 
+mod announced;
 mod call;
 mod command;
 mod foreign;
@@ -15,6 +16,7 @@ mod said;
 mod sentence;
 mod value;
 
+pub(super) use announced::is_announced;
 pub(super) use later::{Later, argument, later, named};
 pub(super) use said::STRING;
 use said::{END, said};
@@ -78,18 +80,6 @@ pub(super) enum Said {
 pub(super) fn may_start(place: Place<'_>) -> bool {
     let before = place.follows(|byte| BEFORE.has(byte)) || place.behind().ends_with(ATTACHED);
     before && (FIRST.has(place.ahead()[0]) || later::is_section(place))
-}
-
-/// Whether the text before a value says that it is a secret, or may be the beginning of a URL with one.
-pub(super) fn is_announced(place: Place<'_>) -> bool {
-    let behind = place.behind();
-    may_start(place)
-        && !sentence::is_prose(place)
-        && (behind.last() == Some(&b':') && scheme(behind).is_some()
-            || match said(behind).0 {
-                Said::Nothing => program::leads(behind) || later::is_chomped(place),
-                _ => true,
-            })
 }
 
 /// The secret that stands here.

@@ -59,6 +59,10 @@ pub(super) fn at(
             return found;
         }
         let rest = &ahead[end..];
+        // Most numbers are left by their first group.
+        if number.count == 1 && !rest.is_empty() && !may_begin(end) {
+            return Verdict::No;
+        }
         let gap = separator(rest);
         // One byte tells whether the group is over; after a separator or a full stop it takes one more.
         let needed = if rest.starts_with(b".") {
@@ -89,6 +93,11 @@ fn may_start(place: Place) -> bool {
         [.., b'A'..=b'Z', b'0'..=b'9', b'0'..=b'9', b' ']
     );
     !decimal && !account && !place.follows(|byte| byte.is_ascii_alphanumeric() || byte == b'+')
+}
+
+/// Whether a card [is printed](Number::is_printed_so) with so many digits in its first group.
+fn may_begin(first: usize) -> bool {
+    matches!(first, 4 | 6) || (SHORTEST..=LONGEST).contains(&first)
 }
 
 fn may_end(rest: &[u8]) -> bool {

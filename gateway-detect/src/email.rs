@@ -66,6 +66,7 @@ pub(super) fn may_follow(next: Option<&u8>, whole: bool) -> bool {
 
 /// What stands here, if it is an address. `word` is what the last call learnt about the same text, or the default; `announced` tells
 /// whether the text before says that it is one.
+#[inline]
 pub(super) fn at(
     place: Place<'_>,
     word: &mut Word,

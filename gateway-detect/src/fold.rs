@@ -54,9 +54,11 @@ enum Step {
 
 /// Whether folding changes nothing of `text`.
 pub(super) fn is_plain(text: &str) -> bool {
-    // Without an exit, the compiler makes it wide.
-    text.bytes().fold(true, |plain, byte| {
-        plain & byte.is_ascii() & (byte != b'%') & (byte != b'\\')
+    text.as_bytes().chunks(PLAIN_AT_ONCE).all(|part| {
+        // Without an exit, the compiler makes it wide.
+        part.iter().fold(true, |plain, byte| {
+            plain & byte.is_ascii() & (*byte != b'%') & (*byte != b'\\')
+        })
     })
 }
 
@@ -189,7 +191,18 @@ fn plain_length(text: &[u8]) -> usize {
             | zero(word ^ (ONES * u64::from(b'%')))
             | zero(word ^ (ONES * u64::from(b'\\')))
     };
-    for (at, word) in words.iter().enumerate() {
+    let plain = words
+        .as_chunks::<PLAIN_WORDS>()
+        .0
+        .iter()
+        .take_while(|block| {
+            // Without an exit, the compiler makes it wide.
+            block.as_flattened().iter().fold(true, |plain, byte| {
+                plain & byte.is_ascii() & (*byte != b'%') & (*byte != b'\\')
+            })
+        });
+    let plain = PLAIN_WORDS * plain.count();
+    for (at, word) in words.iter().enumerate().skip(plain) {
         let found = special(u64::from_le_bytes(*word));
         if found != 0 {
             return 8 * at + found.trailing_zeros() as usize / 8;
@@ -325,6 +338,10 @@ fn hex(digits: &[u8]) -> u32 {
     })
 }
 
+/// So much of a text is looked at before it is given up as plain.
+const PLAIN_AT_ONCE: usize = 512;
+/// So many words of eight bytes are looked at together.
+const PLAIN_WORDS: usize = 4;
 /// More invisible characters in a row are not left out.
 const MOST_HIDDEN: usize = 16;
 /// Four levels of quoting; a longer run is a text of its own.

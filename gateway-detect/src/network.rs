@@ -23,6 +23,9 @@ pub(super) fn v4(place: Place<'_>, detector: Detector) -> Verdict {
     let written = ahead[..length]
         .strip_suffix(b".")
         .unwrap_or(&ahead[..length]);
+    if written.iter().filter(|byte| **byte == b'.').count() != 3 {
+        return Verdict::No;
+    }
     let before = matches!(
         place.behind(),
         [.., b'0'..=b'9' | b'.' | b'-' | b'_' | b'v' | b'V' | b'/'] | [.., b'v', b' ']

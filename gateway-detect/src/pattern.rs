@@ -93,13 +93,29 @@ impl Pattern {
         }
     }
 
-    /// What stands so far behind the beginning in every match, where that is the first character that is no free choice.
-    pub(super) fn sign(&self) -> Option<(usize, u8)> {
-        match self.parts[..] {
-            [Part::Run(_, from, to), Part::Literal(ref text), ..] if from == to => {
-                Some((from, text[0]))
+    /// What stands so far behind the beginning in every match: the first character and the last one that are no free choice.
+    pub(super) fn signs(&self) -> [Option<(usize, u8)>; 2] {
+        let mut signs = [None; 2];
+        let mut at = 0;
+        for part in &self.parts {
+            match part {
+                Part::Run(_, from, to) if from == to => at += from,
+                Part::Literal(text) => {
+                    signs[0] = signs[0].or(Some((at, text[0])));
+                    at += text.len();
+                    signs[1] = Some((at - 1, text[text.len() - 1]));
+                }
+                Part::Run(..) | Part::Lines => break,
             }
-            _ => None,
+        }
+        signs
+    }
+
+    /// The class of the run that it begins with, and how long that is at least.
+    pub(super) fn first_run(&self) -> Option<(&'static Class, usize)> {
+        match &self.parts[0] {
+            Part::Run(class, from, _) => Some((class, *from)),
+            Part::Literal(_) | Part::Lines => None,
         }
     }
 

@@ -27,15 +27,15 @@ pub(super) struct Row {
     /// The check proves something: small letters count as capitals, behind a word.
     proves: bool,
     pub(super) words: Vec<usize>,
-    /// The first three letters of its words, where each has so many.
+    /// How its words begin, where each begins with three letters.
     begins: Option<Begins>,
 }
 
-/// The first three letters of words, and a set of [`letters`] of them, which says too much yes.
-#[derive(Debug)]
+/// Words up to their first space, and a set of [`letters`] of the first three of each, which says too much yes.
+#[derive(Debug, Default)]
 struct Begins {
     set: [u64; 16],
-    all: Vec<[u8; 3]>,
+    all: Vec<Vec<u8>>,
 }
 
 /// One way to write it.
@@ -117,17 +117,11 @@ impl People {
             }
         }
         let check = checks::named(check)?;
-        let begins = said.split(',').map(|word| word.as_bytes().first_chunk());
-        let begins = begins
-            .map(|three| three.copied().filter(|three| !three.contains(&b' ')))
-            .collect::<Option<Vec<_>>>();
-        let begins = begins.map(|all| Begins {
-            set: all.iter().map(letters).fold([0; 16], |mut set, letters| {
-                set[letters / 64] |= 1 << (letters % 64);
-                set
-            }),
-            all,
-        });
+        let mut begins = Some(Begins::default());
+        for word in said.split(',').map(str::as_bytes) {
+            let first = word.split(|byte| *byte == b' ').next().unwrap_or_default();
+            begins = begins.and_then(|begins| begins.with(first));
+        }
         let words = said.split(',').map(|word| words.number(word)).collect();
         rows.push(Row {
             detector,
@@ -290,19 +284,31 @@ fn is_small(text: &[u8]) -> bool {
 }
 
 impl Row {
-    /// Whether three letters shortly before a place are the first of one of its words: it is cheaper to see that they are not.
+    /// Whether one of its words may stand shortly before a place: it is cheaper to see that none does.
     fn may_be_said(&self, place: Place<'_>) -> bool {
         let near = last(place.behind(), NEAR);
         self.begins.as_ref().is_none_or(|begins| {
-            near.array_windows().any(|part: &[u8; 3]| {
+            near.array_windows().enumerate().any(|(at, part)| {
                 let letters = letters(part);
-                begins.set[letters / 64] >> (letters % 64) & 1 == 1
-                    && begins
-                        .all
-                        .iter()
-                        .any(|three| three.eq_ignore_ascii_case(part))
+                begins.set[letters / 64] >> (letters % 64) & 1 == 1 && begins.has(&near[at..])
             })
         })
+    }
+}
+
+impl Begins {
+    /// Adds a word, if it has three letters.
+    fn with(mut self, word: &[u8]) -> Option<Self> {
+        let letters = letters(word.first_chunk()?);
+        self.set[letters / 64] |= 1 << (letters % 64);
+        self.all.push(word.to_vec());
+        Some(self)
+    }
+
+    fn has(&self, text: &[u8]) -> bool {
+        self.all
+            .iter()
+            .any(|word| text.len() >= word.len() && text[..word.len()].eq_ignore_ascii_case(word))
     }
 }
 

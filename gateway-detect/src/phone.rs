@@ -24,6 +24,9 @@ pub(super) fn at(
     if place.follows(|byte| byte.is_ascii_alphanumeric() || b"-.+/_#$&".contains(&byte)) {
         return Verdict::No;
     }
+    if is_short(ahead) {
+        return Verdict::No;
+    }
     let mut near = None;
     let mut announced = |length: usize, digits: bool| {
         let (written, plain) = *near.get_or_insert_with(|| said.announce(place, words));
@@ -76,6 +79,20 @@ pub(super) fn at(
         }
     }
     found
+}
+
+/// Whether some digits stand here that are over and too few: no other group follows. Most numbers are left by this.
+fn is_short(ahead: &[u8]) -> bool {
+    let digits = ahead.iter().take(SHORTEST);
+    let length = digits.take_while(|byte| byte.is_ascii_digit()).count();
+    (1..SHORTEST).contains(&length)
+        && match ahead[length..] {
+            [] | [b'(', ..] => false,
+            [b' ' | b'-' | b'.' | b'/', ref next @ ..] => !next
+                .first()
+                .is_none_or(|next| next.is_ascii_digit() || *next == b'('),
+            _ => true,
+        }
 }
 
 /// The length of the extension that `rest` begins with: `x123`, ` ext. 123`; `None` while that is open.
@@ -214,7 +231,7 @@ impl Number {
         let same = digits.iter().all(|digit| Some(digit) == digits.first());
         // A country code that is given to nobody (ITU-T E.164): surrogates are there.
         let nobodys = self.plus && digits.starts_with(&[9, 9, 9]);
-        if self.open || self.count < 7 || same || nobodys {
+        if self.open || self.count < SHORTEST || same || nobodys {
             return Standing::None;
         }
         if self.is_other() {
@@ -345,6 +362,8 @@ const TWO: [u16; 44] = [
     20, 27, 30, 31, 32, 33, 34, 36, 39, 40, 41, 43, 44, 45, 46, 47, 48, 49, 51, 52, 53, 54, 55, 56,
     57, 58, 60, 61, 62, 63, 64, 65, 66, 81, 82, 84, 86, 90, 91, 92, 93, 94, 95, 98,
 ];
+/// No number has fewer digits.
+const SHORTEST: usize = 7;
 /// Fifteen digits with separators.
 const LONGEST: usize = 26;
 const LONGEST_EXTENSION: usize = 6;

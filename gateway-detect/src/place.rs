@@ -244,6 +244,11 @@ impl Class {
         }))
     }
 
+    /// Adds a byte.
+    pub(super) fn add(&mut self, byte: u8) {
+        self.0[usize::from(byte)] = true;
+    }
+
     /// ASCII letters and digits, and `others`.
     pub(super) const fn alphanumeric_and(others: &[u8]) -> Self {
         let mut has = [false; 256];

@@ -5,7 +5,11 @@
 //! match needs a body that is no filler, and what its row asks for. The proof is taken from the first [`PROOF`] bytes, so that a
 //! longer match is decided before it ends.
 
+mod begins;
+
 use std::collections::HashMap;
+
+use begins::{Begins, bit};
 
 use super::Detector;
 use super::pattern::{Fit, Pattern};
@@ -44,22 +48,28 @@ pub(super) struct Secrets {
     free: Vec<Vec<Free>>,
 }
 
-/// Such a form, and its [sign](Pattern::sign).
+/// Such a form, and what it has farther on: most places are left by these.
 #[derive(Clone, Copy, Debug)]
 struct Free {
     form: usize,
-    sign: Option<(usize, u8)>,
+    /// The last character that its first run has at least, where it begins with one.
+    run: Option<(usize, &'static Class)>,
+    /// Its [signs](Pattern::signs).
+    signs: [Option<(usize, u8)>; 2],
 }
 
-/// The first one, two and three characters that a literal beginning may have, as sets that say too much yes.
-#[derive(Debug)]
-struct Begins {
-    three: Box<Bits>,
-    /// Of a text that is not longer so far.
-    fewer: Box<Bits>,
+impl Free {
+    fn may_stand(&self, place: Place<'_>) -> bool {
+        let ahead = place.ahead();
+        let at = |far: usize, is: &dyn Fn(u8) -> bool| {
+            let here = ahead.get(far);
+            here.map_or(!place.whole, |byte| is(*byte))
+        };
+        let sign = |(far, sign): (usize, u8)| at(far, &|byte| byte == sign);
+        let run = |(far, class): (usize, &Class)| at(far, &|byte| class.has(byte));
+        self.run.is_none_or(run) && self.signs.into_iter().flatten().all(sign)
+    }
 }
-
-type Bits = [u64; 1024];
 
 impl Secrets {
     /// Reads a row of the table: the words before and the options, see `secrets.txt`.
@@ -127,10 +137,13 @@ impl Secrets {
                 }
                 _ if form.near.is_empty() => {
                     let begin = |byte: &u8| form.pattern.may_begin(*byte);
+                    let run = form.pattern.first_run();
+                    let run = run.map(|(class, least)| (least - 1, class));
                     for byte in (0..=u8::MAX).filter(begin) {
                         free[usize::from(byte)].push(Free {
                             form: index,
-                            sign: form.pattern.sign(),
+                            run,
+                            signs: form.pattern.signs(),
                         });
                     }
                 }
@@ -154,13 +167,10 @@ impl Secrets {
     /// Whether a literal beginning may stand here.
     #[inline(always)]
     pub(super) fn may_begin(&self, text: &[u8], at: usize, whole: bool) -> bool {
-        let inside = at > 0 && text[at - 1].is_ascii_alphanumeric();
-        let begins = if inside { &self.glued } else { &self.begins };
-        match text[at..] {
-            [a, b, c, ..] => has(&begins.three, [a, b, c]),
-            [a, b] => !whole && has(&begins.fewer, [a, b, 0]),
-            [a] => !whole && has(&begins.fewer, [a, 0, 0]),
-            [] => false,
+        if at > 0 && text[at - 1].is_ascii_alphanumeric() {
+            self.glued.may_begin_rarely(&text[at..], whole)
+        } else {
+            self.begins.may_begin(&text[at..], whole)
         }
     }
 
@@ -177,13 +187,9 @@ impl Secrets {
     pub(super) fn announced(&self, place: Place<'_>, words: &Words) -> Verdict {
         let ahead = place.ahead();
         let mut verdict = Verdict::No;
-        for Free { form, sign } in &self.free[usize::from(ahead[0])] {
-            let fits = sign.is_none_or(|(far, sign)| {
-                let here = ahead.get(far);
-                here.map_or(!place.whole, |byte| *byte == sign)
-            });
-            if fits {
-                verdict.add(|| self.forms[*form].at(place));
+        for free in &self.free[usize::from(ahead[0])] {
+            if free.may_stand(place) {
+                verdict.add(|| self.forms[free.form].at(place));
             }
         }
         let behind = last(place.behind(), NEAR_KEY);
@@ -306,35 +312,6 @@ fn may_name_key(text: &[u8]) -> bool {
         })
     };
     (2..text.len()).any(|end| may_begin(end - 2) && begins(end - 2))
-}
-
-impl Begins {
-    fn new() -> Self {
-        Self {
-            three: Box::new([0; 1024]),
-            fewer: Box::new([0; 1024]),
-        }
-    }
-
-    fn insert(&mut self, [a, b, c]: [u8; 3]) {
-        let add = |all: &mut Bits, bit: usize| all[bit / 64] |= 1 << (bit % 64);
-        add(&mut self.three, bit([a, b, c]));
-        add(&mut self.fewer, bit([a, b, 0]));
-        add(&mut self.fewer, bit([a, 0, 0]));
-    }
-}
-
-#[inline]
-fn has(all: &Bits, three: [u8; 3]) -> bool {
-    let bit = bit(three);
-    all[bit / 64] >> (bit % 64) & 1 == 1
-}
-
-/// 16 bits of the three.
-#[inline]
-fn bit(three: [u8; 3]) -> usize {
-    let [a, b, c] = three.map(u32::from);
-    ((a << 10 ^ b << 5 ^ c ^ c << 11) & 0xFFFF) as usize
 }
 
 /// How much of a match decides whether it is a key: all of a fine-grained GitHub token.

@@ -295,10 +295,10 @@ impl Sieve {
             starts & reach & digit_soon & !(here.joint << 1),
             own(question, self.base),
         ];
-        self.found = found.map(|found| found & valid);
-        let [values, begins, others @ ..] = &self.found;
-        self.sure = others.iter().fold(0, |sure, found| sure | found);
-        self.any = self.sure | values | begins;
+        let [values, begins, others @ ..] = &found;
+        self.sure = others.iter().fold(0, |sure, found| sure | found) & valid;
+        self.any = (self.sure | values | begins) & valid;
+        self.found = found;
     }
 
     /// Where a value may start behind what announces one: behind a separator, ` is` in some languages, the ends of `bearer`, `basic`, `token`,

@@ -40,8 +40,22 @@ fn is_upper(byte: u8) -> bool {
 
 /// The name of a program as lists have it.
 pub(super) fn named(program: &[u8]) -> Vec<u8> {
-    let name = base(program).to_ascii_lowercase();
-    name.strip_suffix(b".exe").unwrap_or(&name).to_vec()
+    bare(program).to_ascii_lowercase()
+}
+
+/// Whether a program is one of these, which are in small letters.
+pub(super) fn is_one(program: &[u8], all: &[&[u8]]) -> bool {
+    let name = bare(program);
+    all.iter().any(|one| name.eq_ignore_ascii_case(one))
+}
+
+/// The name of a program, without its folder and what Windows ends it with.
+fn bare(program: &[u8]) -> &[u8] {
+    let name = base(program);
+    match name.split_last_chunk::<4>() {
+        Some((front, end)) if end.eq_ignore_ascii_case(b".exe") => front,
+        _ => name,
+    }
 }
 
 fn has_option(command: &[u8], option: &[u8]) -> bool {
@@ -88,9 +102,14 @@ pub(super) fn base(word: &[u8]) -> &[u8] {
 /// What the other fields of a line of a password file say of the last: `host:5432:database:user:`. Behind a port that is not usual for
 /// databases, only what is drawn counts.
 pub(super) fn pgpass(before: &[u8]) -> Said {
-    let begin = before
-        .iter()
-        .rposition(|byte| byte.is_ascii_whitespace() || b"\"'`".contains(byte));
+    let mut colons = 0;
+    let begin = before.iter().rposition(|byte| {
+        colons += (*byte == b':') as u32;
+        byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`')
+    });
+    if colons != 3 {
+        return Said::Nothing;
+    }
     let mut fields = before[begin.map_or(0, |at| at + 1)..].split(|byte| *byte == b':');
     let (host, port) = (fields.next(), fields.next());
     let host = host.is_some_and(|host| {

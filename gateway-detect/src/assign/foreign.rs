@@ -4,17 +4,21 @@ use super::Said;
 
 /// What a name says that is a word of another language: in other letters than those of English, or of more than one word.
 pub(super) fn foreign(name: &[u8]) -> Said {
-    let end = &name[name.len().saturating_sub(LONGEST_TAIL)..];
+    // Of nine bytes with an exit at the first that is not ASCII, each costs a step.
+    let ascii = name.last_chunk::<LONGEST_TAIL>().map_or_else(
+        || name.is_ascii(),
+        |end| end.iter().fold(0, |all, byte| all | byte).is_ascii(),
+    );
     let among = |all: &[&str]| {
         all.iter().any(|word| {
             let from = name.len().checked_sub(word.len());
             from.is_some_and(|from| name[from..].eq_ignore_ascii_case(word.as_bytes()))
         })
     };
-    match end.is_ascii() {
+    match ascii {
         false if among(&FOREIGN) => Said::Password,
         false if among(&FOREIGN_KEYS) => Said::Secret,
-        true if matches!(end, [.., b'A' | b'a', b'P' | b'p', b'I' | b'i']) && among(&APIS) => {
+        true if matches!(name, [.., b'A' | b'a', b'P' | b'p', b'I' | b'i']) && among(&APIS) => {
             Said::Secret
         }
         _ => Said::Nothing,

@@ -6,7 +6,7 @@
 //! [sieve](crate::sieve) has to announce no more than that.
 
 use super::Later;
-use super::command::{commands, from_program, named, words};
+use super::command::{commands, from_program, is_one, named, words};
 use super::said::single;
 use crate::place::{LOOKBEHIND, Place, last};
 
@@ -108,8 +108,8 @@ pub(super) fn takes_named(front: &[u8], complete: bool) -> bool {
 
 fn is_of(front: &[u8], complete: bool, programs: &[&[u8]]) -> bool {
     commands(front, complete).any(|command| {
-        let program = from_program(command).next().map(named);
-        program.is_some_and(|program| programs.contains(&program.as_slice()))
+        let program = from_program(command).next();
+        program.is_some_and(|program| is_one(program, programs))
     })
 }
 

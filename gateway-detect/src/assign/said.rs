@@ -7,6 +7,7 @@
 //! counts behind words and calls is therefore told by the bytes right before the value.
 
 use super::Said;
+use super::announced::{may_be_cookie, may_be_type};
 use super::call::argument;
 use super::foreign::foreign;
 use super::markup::{block, cell, is_default, is_value, named, tag};
@@ -165,11 +166,7 @@ fn without_signs(before: &[u8]) -> &[u8] {
 
 /// Without the type that stands behind a name: `password: str = "…"`, `var token string = "…"`.
 fn untyped(before: &[u8]) -> &[u8] {
-    // Most names end in none of these letters, or have no such sign before the type.
-    if !matches!(
-        before,
-        [.., b'r' | b'g' | b'y' | b']' | b'l' | b'e' | b't' | b'?']
-    ) {
+    if !may_be_type(before) {
         return before;
     }
     TYPES
@@ -302,12 +299,7 @@ fn is_variable(before: &[u8]) -> bool {
 
 /// Whether a name before `=` is that of a session: in a line of cookies, or one that servers use.
 fn in_cookie(before: &[u8]) -> bool {
-    let [.., one, last] = before else {
-        return false;
-    };
-    // Most names are left here.
-    let ending = [one | 0x20, last | 0x20];
-    if !matches!(&ending, b"id" | b"on" | b"ss" | b"th" | b"er" | b"wt") {
+    if !may_be_cookie(before) {
         return false;
     }
     let name = word(before);
