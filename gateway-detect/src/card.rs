@@ -40,6 +40,11 @@ pub(super) fn at(
     if !ahead[0].is_ascii_digit() || !may_start(place) {
         return Verdict::No;
     }
+    // Most numbers are left by their first group.
+    let first = digits(ahead).len();
+    if first < ahead.len() && !may_begin(first) {
+        return Verdict::No;
+    }
     let mut number = Number::default();
     let mut found = Verdict::No;
     let mut end = 0;
@@ -59,10 +64,6 @@ pub(super) fn at(
             return found;
         }
         let rest = &ahead[end..];
-        // Most numbers are left by their first group.
-        if number.count == 1 && !rest.is_empty() && !may_begin(end) {
-            return Verdict::No;
-        }
         let gap = separator(rest);
         // One byte tells whether the group is over; after a separator or a full stop it takes one more.
         let needed = if rest.starts_with(b".") {

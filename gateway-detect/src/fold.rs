@@ -54,18 +54,22 @@ enum Step {
 
 /// Whether folding changes nothing of `text`.
 pub(super) fn is_plain(text: &str) -> bool {
-    text.as_bytes().chunks(PLAIN_AT_ONCE).all(|part| {
-        // Without an exit, the compiler makes it wide.
-        part.iter().fold(true, |plain, byte| {
-            plain & byte.is_ascii() & (*byte != b'%') & (*byte != b'\\')
-        })
+    text.as_bytes().chunks(PLAIN_AT_ONCE).all(is_plain_part)
+}
+
+/// The same, of a part that is short.
+#[inline]
+fn is_plain_part(part: &[u8]) -> bool {
+    // Without an exit, the compiler makes it wide.
+    part.iter().fold(true, |plain, byte| {
+        plain & byte.is_ascii() & (*byte != b'%') & (*byte != b'\\')
     })
 }
 
 impl Fold {
     /// Takes the next part.
     pub(super) fn push(&mut self, part: &str) {
-        if self.pending.is_empty() && is_plain(part) {
+        if self.pending.is_empty() && is_plain_part(part.as_bytes()) {
             self.folded.text.push_str(part);
             self.folded.hidden = 0;
             self.done += part.len();
@@ -195,12 +199,7 @@ fn plain_length(text: &[u8]) -> usize {
         .as_chunks::<PLAIN_WORDS>()
         .0
         .iter()
-        .take_while(|block| {
-            // Without an exit, the compiler makes it wide.
-            block.as_flattened().iter().fold(true, |plain, byte| {
-                plain & byte.is_ascii() & (*byte != b'%') & (*byte != b'\\')
-            })
-        });
+        .take_while(|block| is_plain_part(block.as_flattened()));
     let plain = PLAIN_WORDS * plain.count();
     for (at, word) in words.iter().enumerate().skip(plain) {
         let found = special(u64::from_le_bytes(*word));

@@ -12,11 +12,14 @@ use super::place::{Class, Place, Verdict, last_words, run};
 pub(super) fn v4(place: Place<'_>, detector: Detector) -> Verdict {
     static DOTTED: Class = Class::from(b"0123456789.");
     let ahead = place.ahead();
-    let length = run(&ahead[..ahead.len().min(LONGEST_V4 + 1)], &DOTTED);
     // What has no dot within four bytes is none.
-    if !ahead[..length.min(4)].contains(&b'.') && length >= 4 {
+    if ahead
+        .first_chunk::<4>()
+        .is_some_and(|head| !head.contains(&b'.'))
+    {
         return Verdict::No;
     }
+    let length = run(&ahead[..ahead.len().min(LONGEST_V4 + 1)], &DOTTED);
     if length == ahead.len() && length <= LONGEST_V4 && !place.whole {
         return Verdict::More;
     }

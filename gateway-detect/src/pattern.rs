@@ -4,7 +4,7 @@
 //! it can and gives nothing back: where a part has no fixed length, the next one begins with a character that it does not have.
 
 use super::Detector;
-use super::place::{Class, Lines, Place, Tail, Verdict, run};
+use super::place::{ALPHANUMERIC, Class, Lines, Place, Tail, Verdict, run};
 use super::scanner::HOLD;
 
 /// One form of a key.
@@ -111,11 +111,12 @@ impl Pattern {
         signs
     }
 
-    /// The class of the run that it begins with, and how long that is at least.
-    pub(super) fn first_run(&self) -> Option<(&'static Class, usize)> {
-        match &self.parts[0] {
-            Part::Run(class, from, _) => Some((class, *from)),
-            Part::Literal(_) | Part::Lines => None,
+    /// How many letters and digits every match begins with.
+    pub(super) fn least_alphanumeric(&self) -> usize {
+        let plain = |class: &Class| (0..128).all(|byte| ALPHANUMERIC.has(byte) || !class.has(byte));
+        match self.parts[0] {
+            Part::Run(class, from, _) if plain(class) => from,
+            _ => 0,
         }
     }
 

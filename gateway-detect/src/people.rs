@@ -16,7 +16,10 @@ use super::words::Words;
 pub(super) struct People {
     pub(super) rows: Vec<Row>,
     masks: Vec<Mask>,
-    states: Vec<State>,
+    /// Of each state the next one by the kind of a byte, with [`ENDS`] where masks end there.
+    next: Vec<[u16; KINDS.len() + 3]>,
+    /// The masks that end in each state.
+    ends: Vec<Vec<usize>>,
 }
 
 /// One kind of number.
@@ -47,13 +50,6 @@ pub(super) struct Mask {
     pub(super) strong: bool,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    next: [u16; KINDS.len() + 3],
-    /// The masks that end here.
-    ends: Vec<usize>,
-}
-
 /// What a mask may have beside digits and letters.
 const KINDS: &[u8] = b" -./+()";
 /// In a mask: any sign that parts of a number are separated by.
@@ -63,6 +59,8 @@ const LETTER: usize = DIGIT + 1;
 /// The state of what no mask begins with.
 const DEAD: u16 = 0;
 const START: u16 = 1;
+/// Set of the number of a state where masks end.
+const ENDS: u16 = 1 << 15;
 /// Longer than any mask.
 const LONGEST: usize = 32;
 /// How far before a number a word may stand.
@@ -134,20 +132,15 @@ impl People {
     }
 
     pub(super) fn new(rows: Vec<Row>, masks: Vec<Mask>) -> Self {
-        let mut states = vec![State::default()];
+        let (mut next, mut ends) = (vec![[DEAD; KINDS.len() + 3]], vec![Vec::new()]);
         let mut known: HashMap<(usize, Vec<usize>), u16> = HashMap::new();
         let mut open = vec![(0, (0..masks.len()).collect::<Vec<_>>())];
         known.insert(open[0].clone(), START);
         let mut done = 0;
         while let Some((at, alive)) = open.get(done).cloned() {
-            let mut state = State {
-                ends: alive
-                    .iter()
-                    .copied()
-                    .filter(|&mask| masks[mask].text.len() == at)
-                    .collect(),
-                ..State::default()
-            };
+            let here = |mask: &usize| masks[*mask].text.len() == at;
+            ends.push(alive.iter().copied().filter(here).collect());
+            let mut state = [DEAD; KINDS.len() + 3];
             for kind in 0..KINDS.len() + 2 {
                 let fits = |byte: u8| match byte {
                     b'd' => kind == DIGIT,
@@ -163,20 +156,26 @@ impl People {
                     .collect();
                 if !left.is_empty() {
                     let fresh = u16::try_from(open.len() + 1).unwrap_or(DEAD);
-                    let next = *known.entry((at + 1, left.clone())).or_insert(fresh);
-                    if next == fresh {
+                    let known = *known.entry((at + 1, left.clone())).or_insert(fresh);
+                    if known == fresh {
                         open.push((at + 1, left));
                     }
-                    state.next[kind] = next;
+                    state[kind] = known;
                 }
             }
-            states.push(state);
+            next.push(state);
             done += 1;
+        }
+        for state in next.iter_mut().flatten() {
+            if !ends[usize::from(*state)].is_empty() {
+                *state |= ENDS;
+            }
         }
         Self {
             rows,
             masks,
-            states,
+            next,
+            ends,
         }
     }
 
@@ -189,16 +188,16 @@ impl People {
         let listed = matches!(place.behind(), [.., b'0'..=b'9', b',']);
         let ahead = place.ahead();
         let mut state = START;
-        let mut ends = [(0_u8, DEAD); LONGEST];
+        let mut ends = [(0_u8, 0); LONGEST];
         let mut count = 0;
         let mut at = 0;
         loop {
-            let current = &self.states[usize::from(state)];
-            if !current.ends.is_empty() {
+            let current = usize::from(state & !ENDS);
+            if state & ENDS != 0 {
                 match may_end(&ahead[at..], place.whole) {
                     None => return Verdict::More,
                     Some(true) => {
-                        ends[count] = (at as u8, state);
+                        ends[count] = (at as u8, current);
                         count += 1;
                     }
                     Some(false) => {}
@@ -210,7 +209,7 @@ impl People {
                 }
                 return Verdict::More;
             };
-            state = current.next[kind(byte)];
+            state = self.next[current][kind(byte)];
             if state == DEAD {
                 break;
             }
@@ -233,7 +232,7 @@ impl People {
                 plain[length] = byte;
                 length += 1;
             }
-            for &mask in &self.states[usize::from(state)].ends {
+            for &mask in &self.ends[state] {
                 let Mask {
                     row,
                     strong,

@@ -13,7 +13,7 @@ use begins::{Begins, bit};
 
 use super::Detector;
 use super::pattern::{Fit, Pattern};
-use super::place::{Class, LOOKBEHIND, Place, Verdict, last};
+use super::place::{ALPHANUMERIC, Class, LOOKBEHIND, Place, Verdict, last, run};
 use super::proof::{Proof, has_all_kinds};
 use super::words::{Said, Words};
 
@@ -52,22 +52,20 @@ pub(super) struct Secrets {
 #[derive(Clone, Copy, Debug)]
 struct Free {
     form: usize,
-    /// The last character that its first run has at least, where it begins with one.
-    run: Option<(usize, &'static Class)>,
+    /// So many letters and digits are at its beginning.
+    least: usize,
     /// Its [signs](Pattern::signs).
     signs: [Option<(usize, u8)>; 2],
 }
 
 impl Free {
-    fn may_stand(&self, place: Place<'_>) -> bool {
-        let ahead = place.ahead();
-        let at = |far: usize, is: &dyn Fn(u8) -> bool| {
-            let here = ahead.get(far);
-            here.map_or(!place.whole, |byte| is(*byte))
+    /// Whether it may stand here, where so many letters and digits are.
+    fn may_stand(&self, place: Place<'_>, length: usize) -> bool {
+        let sign = |(far, sign): (usize, u8)| {
+            let here = place.ahead().get(far);
+            here.map_or(!place.whole, |byte| *byte == sign)
         };
-        let sign = |(far, sign): (usize, u8)| at(far, &|byte| byte == sign);
-        let run = |(far, class): (usize, &Class)| at(far, &|byte| class.has(byte));
-        self.run.is_none_or(run) && self.signs.into_iter().flatten().all(sign)
+        self.least <= length && self.signs.into_iter().flatten().all(sign)
     }
 }
 
@@ -137,12 +135,11 @@ impl Secrets {
                 }
                 _ if form.near.is_empty() => {
                     let begin = |byte: &u8| form.pattern.may_begin(*byte);
-                    let run = form.pattern.first_run();
-                    let run = run.map(|(class, least)| (least - 1, class));
+                    let least = form.pattern.least_alphanumeric();
                     for byte in (0..=u8::MAX).filter(begin) {
                         free[usize::from(byte)].push(Free {
                             form: index,
-                            run,
+                            least,
                             signs: form.pattern.signs(),
                         });
                     }
@@ -187,8 +184,11 @@ impl Secrets {
     pub(super) fn announced(&self, place: Place<'_>, words: &Words) -> Verdict {
         let ahead = place.ahead();
         let mut verdict = Verdict::No;
+        let length = run(ahead, &ALPHANUMERIC);
+        let open = length == ahead.len() && !place.whole;
+        let length = if open { usize::MAX } else { length };
         for free in &self.free[usize::from(ahead[0])] {
-            if free.may_stand(place) {
+            if free.may_stand(place, length) {
                 verdict.add(|| self.forms[free.form].at(place));
             }
         }
@@ -301,17 +301,17 @@ fn may_name_key(text: &[u8]) -> bool {
         }
         all
     };
-    let may_begin = |at: usize| {
-        let letters = three(text, at);
-        BEGINNINGS[letters / 64] >> (letters % 64) & 1 == 1
-    };
     let begins = |from: usize| {
         let rest = &text[from..];
         KEY_WORDS.iter().any(|word| {
             rest.len() >= word.len() && rest[..word.len()].eq_ignore_ascii_case(word.as_bytes())
         })
     };
-    (2..text.len()).any(|end| may_begin(end - 2) && begins(end - 2))
+    let mut letters = 0;
+    text.iter().enumerate().any(|(at, byte)| {
+        letters = (letters << 5 | usize::from(byte & 31)) & 0x7FFF;
+        BEGINNINGS[letters / 64] >> (letters % 64) & 1 == 1 && at.checked_sub(2).is_some_and(begins)
+    })
 }
 
 /// How much of a match decides whether it is a key: all of a fine-grained GitHub token.

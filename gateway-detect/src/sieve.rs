@@ -9,10 +9,11 @@
 
 mod bits;
 mod classes;
+mod values;
 
 use std::ops::BitOr;
 
-use bits::{reached, runs, small, soon};
+use bits::{runs, small, soon};
 use classes::Classes;
 
 use super::place::Place;
@@ -243,41 +244,50 @@ impl Sieve {
         let words = !(here.alphanumeric << 1);
         let starts = here.alphanumeric & words;
         let letters = here.alphanumeric & !here.digit;
+        let apart = starts & !(here.joint << 1);
+        // What is made of fewer characters has no longer runs; most windows of prose have none.
         let reach = long(|all| all.reach, 16);
-        let glued = letters & !words & long(|all| all.reach, SHORTEST_GLUED);
+        let [glued, secret, run, passport, coin, key] = match reach {
+            0 => [0; 6],
+            _ => [
+                letters & !words & long(|all| all.reach, SHORTEST_GLUED),
+                words & long(|all| all.secret, 40) & !(here.secret << 1),
+                words & long(|all| all.run, 24) & !(here.run << 1),
+                words & here.upper & long(|all| all.passport, 36),
+                here.zero & starts & here.x >> 1 & reach,
+                apart & reach & soon(here.digit, ahead(|all| all.digit)),
+            ],
+        };
         let begins = glued | words & long(|all| all.reach, SHORTEST);
         // Behind a hyphen of a word only cards begin.
         let parted = here.alphanumeric << 2 & here.hyphen << 1;
-        let card = match here.digit & starts {
-            0 => 0,
-            begins => begins & long(|all| all.digit | all.space | all.hyphen, 12),
+        let [card, small, iban] = match here.digit {
+            0 => [0; 3],
+            digit => [
+                digit & starts & long(|all| all.digit | all.space | all.hyphen, 12),
+                small(here) & apart,
+                starts & letters & letters >> 1 & digit >> 2 & digit >> 3,
+            ],
         };
         let number = (here.digit | here.upper) & starts & !parted | here.open & words;
         let number = number & runs(here.number, 0, 6) | card;
-        let small = match here.digit {
-            0 => 0,
-            _ => small(here) & starts & !(here.joint << 1),
-        };
         let hex = here.hex & starts;
-        let sign = here.colon | here.hyphen;
-        let mac = hex & here.hex >> 1 & sign >> 2 & here.hex >> 3 & here.hex >> 4 & sign >> 5;
-        let colon = here.colon >> 1 | here.colon >> 2 | here.colon >> 3 | here.colon >> 4;
-        let v6 = match hex & colon {
-            0 => 0,
-            begins => begins & runs(here.hex | here.colon, 0, 6),
+        let [mac, v6] = match here.colon | here.hyphen {
+            0 => [0; 2],
+            sign => {
+                let mac = here.hex >> 1 & sign >> 2 & here.hex >> 3 & here.hex >> 4 & sign >> 5;
+                let colon = here.colon;
+                let soon = colon >> 1 | colon >> 2 | colon >> 3 | colon >> 4;
+                let v6 = match hex & soon {
+                    0 => 0,
+                    begins => begins & runs(here.hex | here.colon, 0, 6),
+                };
+                [hex & mac, v6]
+            }
         };
-        // What is made of fewer characters has no longer runs.
-        let longer = |class: fn(&Classes) -> u64, count| match reach {
-            0 => 0,
-            _ => long(class, count),
-        };
-        let secret = longer(|all| all.secret, 40) & !(here.secret << 1);
-        let run = longer(|all| all.run, 24) & !(here.run << 1);
-        let passport = here.upper & longer(|all| all.passport, 36);
-        let digit_soon = soon(here.digit, ahead(|all| all.digit));
         let pem = match here.hyphen {
             0 => 0,
-            _ => runs(here.hyphen, 0, 5) & here.upper >> 5,
+            _ => words & runs(here.hyphen, 0, 5) & here.upper >> 5,
         };
         let found = [
             values,
@@ -285,60 +295,20 @@ impl Sieve {
             self.mail(question),
             number,
             small,
-            starts & letters & letters >> 1 & here.digit >> 2 & here.digit >> 3,
+            iban,
             mac | v6,
-            here.zero & starts & here.x >> 1 & reach,
-            pem & words,
-            run & words,
-            secret & words,
-            passport & words,
-            starts & reach & digit_soon & !(here.joint << 1),
+            coin,
+            pem,
+            run,
+            secret,
+            passport,
+            key,
             own(question, self.base),
         ];
         let [values, begins, others @ ..] = &found;
         self.sure = others.iter().fold(0, |sure, found| sure | found) & valid;
         self.any = (self.sure | values | begins) & valid;
         self.found = found;
-    }
-
-    /// Where a value may start behind what announces one: behind a separator, ` is` in some languages, the ends of `bearer`, `basic`, `token`,
-    /// `secret`, `key` and `password`, `use`, `user`, words such as `requirepass`, options, first arguments, and then quotes and spaces; in
-    /// quotes also behind the ends of `by` and `…string`; right behind ` -p`.
-    /// It announces all that [`assign`] says something of: what that comes to accept has to be announced here.
-    fn values(&mut self) -> u64 {
-        let here = &self.windows[self.turn];
-        let vowel = here.i | here.e;
-        let is = here.s & vowel << 1 & here.space << 2
-            | here.t & here.s << 1 & vowel << 2 & here.space << 3
-            | here.accent & here.space << 2;
-        let bold = here.star & here.star << 1 & here.colon << 2;
-        // `bearer`; `use`, `user`; `token`, `secret`, `key`.
-        let bearer = here.r & here.e << 1 & here.r << 2;
-        let uses = here.s & !here.alphanumeric << 2;
-        let user = here.e & uses << 1 | here.r & here.e << 1 & uses << 2;
-        let token =
-            (here.n & here.k << 2 | here.t & here.r << 2 | here.y & here.k << 2) & here.e << 1;
-        // `requirepass`, `sqlplus`.
-        let short = here.s & here.p << 3;
-        let word = here.d & here.r << 1;
-        let basic = here.c & here.i << 1 & here.s << 2;
-        let options = here.hyphen & (here.hyphen | here.space) << 1;
-        let option = reached(options << 1 | self.option, here.name);
-        // `f("name", `
-        let calls = here.quote & here.left << 1;
-        let argument = reached(calls << 1 | self.argument, !here.quote);
-        let second = here.comma & (argument & here.quote) << 1;
-        let words = is | bold | bearer | user | token | word | basic | short;
-        let ends = here.separator | second;
-        // Behind a word comes a space or a quote, behind a separator it may.
-        let starts = ends << 1 | words << 1 & here.quiet | option & !here.name | self.announced;
-        let announced = reached(starts, here.quiet);
-        (self.option, self.argument) = (option >> STRIDE, argument >> STRIDE);
-        self.announced = announced >> STRIDE;
-        let pair = here.g << 3 & here.n << 4 | here.y << 3 & here.b << 4;
-        let quoted = here.quote << 1 & here.space << 2 & pair;
-        let attached = here.p << 1 & here.hyphen << 2 & here.space << 3;
-        (announced & !here.quiet | quoted | attached) & here.first
     }
 
     /// The places from which an `@` can be reached.
