@@ -6,6 +6,7 @@
 mod announced;
 mod call;
 mod command;
+mod endings;
 mod foreign;
 mod later;
 mod logon;

@@ -9,7 +9,7 @@ use super::Detector;
 use super::checks::{self, Check};
 use super::place::{LOOKBEHIND, Place, Verdict, last, last_words, unanswered};
 use super::table::Table;
-use super::words::Words;
+use super::words::{Beginnings, Words};
 
 /// All rows of the table.
 #[derive(Debug)]
@@ -34,10 +34,10 @@ pub(super) struct Row {
     begins: Option<Begins>,
 }
 
-/// Words up to their first space, and a set of [`letters`] of the first three of each, which says too much yes.
-#[derive(Debug, Default)]
+/// Words up to their first space.
+#[derive(Debug)]
 struct Begins {
-    set: [u64; 16],
+    set: Beginnings,
     all: Vec<Vec<u8>>,
 }
 
@@ -115,7 +115,10 @@ impl People {
             }
         }
         let check = checks::named(check)?;
-        let mut begins = Some(Begins::default());
+        let mut begins = Some(Begins {
+            set: Beginnings::new(),
+            all: Vec::new(),
+        });
         for word in said.split(',').map(str::as_bytes) {
             let first = word.split(|byte| *byte == b' ').next().unwrap_or_default();
             begins = begins.and_then(|begins| begins.with(first));
@@ -141,7 +144,7 @@ impl People {
             let here = |mask: &usize| masks[*mask].text.len() == at;
             ends.push(alive.iter().copied().filter(here).collect());
             let mut state = [DEAD; KINDS.len() + 3];
-            for kind in 0..KINDS.len() + 2 {
+            for (kind, after) in state.iter_mut().enumerate().take(KINDS.len() + 2) {
                 let fits = |byte: u8| match byte {
                     b'd' => kind == DIGIT,
                     b'A' => kind == LETTER,
@@ -160,12 +163,13 @@ impl People {
                     if known == fresh {
                         open.push((at + 1, left));
                     }
-                    state[kind] = known;
+                    *after = known;
                 }
             }
             next.push(state);
             done += 1;
         }
+        debug_assert!(next.len() < usize::from(ENDS), "too many states");
         for state in next.iter_mut().flatten() {
             if !ends[usize::from(*state)].is_empty() {
                 *state |= ENDS;
@@ -286,20 +290,18 @@ impl Row {
     /// Whether one of its words may stand shortly before a place: it is cheaper to see that none does.
     fn may_be_said(&self, place: Place<'_>) -> bool {
         let near = last(place.behind(), NEAR);
-        self.begins.as_ref().is_none_or(|begins| {
-            near.array_windows().enumerate().any(|(at, part)| {
-                let letters = letters(part);
-                begins.set[letters / 64] >> (letters % 64) & 1 == 1 && begins.has(&near[at..])
-            })
-        })
+        let begins = self.begins.as_ref();
+        begins.is_none_or(|begins| begins.set.any(near, |at| begins.has(&near[at..])))
     }
 }
 
 impl Begins {
     /// Adds a word, if it has three letters.
     fn with(mut self, word: &[u8]) -> Option<Self> {
-        let letters = letters(word.first_chunk()?);
-        self.set[letters / 64] |= 1 << (letters % 64);
+        if word.len() < 3 {
+            return None;
+        }
+        self.set.add(word);
         self.all.push(word.to_vec());
         Some(self)
     }
@@ -316,12 +318,6 @@ fn has_one_sign(written: &[u8]) -> bool {
     let mut signs = written.iter().filter(|byte| !byte.is_ascii_alphanumeric());
     let first = signs.next();
     signs.all(|sign| Some(sign) == first)
-}
-
-/// Ten bits of five of each: the case of letters is not among them.
-fn letters(three: &[u8; 3]) -> usize {
-    let [one, next, last] = three.map(|byte| usize::from(byte & 31));
-    one << 5 ^ next << 3 ^ last
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::Detector;
 use super::pattern::{Fit, Pattern};
 use super::place::{ALPHANUMERIC, Class, LOOKBEHIND, Place, Verdict, last, run};
 use super::proof::{Proof, has_all_kinds};
-use super::words::{Said, Words};
+use super::words::{Beginnings, Said, Words};
 
 /// A form of a key.
 #[derive(Debug)]
@@ -285,18 +285,11 @@ fn in_base64(place: Place<'_>) -> bool {
 
 /// Whether one of [`KEY_WORDS`] is in a text, maybe within another word.
 fn may_name_key(text: &[u8]) -> bool {
-    const fn three(text: &[u8], at: usize) -> usize {
-        (text[at] as usize & 31) << 10
-            | (text[at + 1] as usize & 31) << 5
-            | text[at + 2] as usize & 31
-    }
-    // A bit each: a table that is often looked into has to be small.
-    static BEGINNINGS: [u64; 512] = {
-        let mut all = [0; 512];
+    static BEGINNINGS: Beginnings = {
+        let mut all = Beginnings::new();
         let mut at = 0;
         while at < KEY_WORDS.len() {
-            let letters = three(KEY_WORDS[at].as_bytes(), 0);
-            all[letters / 64] |= 1 << (letters % 64);
+            all.add(KEY_WORDS[at].as_bytes());
             at += 1;
         }
         all
@@ -307,11 +300,7 @@ fn may_name_key(text: &[u8]) -> bool {
             rest.len() >= word.len() && rest[..word.len()].eq_ignore_ascii_case(word.as_bytes())
         })
     };
-    let mut letters = 0;
-    text.iter().enumerate().any(|(at, byte)| {
-        letters = (letters << 5 | usize::from(byte & 31)) & 0x7FFF;
-        BEGINNINGS[letters / 64] >> (letters % 64) & 1 == 1 && at.checked_sub(2).is_some_and(begins)
-    })
+    BEGINNINGS.any(text, begins)
 }
 
 /// How much of a match decides whether it is a key: all of a fine-grained GitHub token.

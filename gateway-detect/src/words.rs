@@ -119,6 +119,47 @@ impl Said {
     }
 }
 
+/// How words begin, as a set of three letters of either case that says too much yes: it is cheaper to see that none of the words is there.
+#[derive(Debug)]
+pub(super) struct Beginnings([u64; 64]);
+
+impl Beginnings {
+    pub(super) const fn new() -> Self {
+        Self([0; 64])
+    }
+
+    /// Adds a word of three letters or more.
+    pub(super) const fn add(&mut self, word: &[u8]) {
+        let (mut three, mut at) = (0, 0);
+        while at < 3 {
+            three = Self::with(three, word[at]);
+            at += 1;
+        }
+        self.0[three / 64] |= 1 << (three % 64);
+    }
+
+    /// Whether one of the places in `text` where a word may begin is one where it does, as `begins` says.
+    pub(super) fn any(&self, text: &[u8], begins: impl Fn(usize) -> bool) -> bool {
+        let (mut three, mut at) = (0, 0);
+        let mut may_begin = |byte: &u8| {
+            three = Self::with(three, *byte);
+            self.0[three / 64] >> (three % 64) & 1 == 1
+        };
+        while let Some(end) = text[at..].iter().position(&mut may_begin) {
+            at += end + 1;
+            if at >= 3 && begins(at - 3) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Twelve bits of the last three letters: those of the first two, and of one more.
+    const fn with(two: usize, byte: u8) -> usize {
+        (two << 4 ^ byte as usize & 31) & 0xFFF
+    }
+}
+
 /// Room for all words; a test sees to it that they fit.
 pub(super) const WORDS: usize = 1536;
 
@@ -157,6 +198,20 @@ fn in_one_case(found: &[u8], word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_begin_where_they_may() {
+        let mut all = Beginnings::new();
+        for word in ["key", "token"] {
+            all.add(word.as_bytes());
+        }
+        for (text, at) in [("key", 0), ("a KEY", 2), ("\u{1}tOken", 1), ("zzzkeys", 3)] {
+            assert!(all.any(text.as_bytes(), |begin| begin == at), "{text}");
+        }
+        for text in ["", "k", "ke", "kek", "to ken", "k e y"] {
+            assert!(!all.any(text.as_bytes(), |_| true), "{text}");
+        }
+    }
 
     #[test]
     fn whole_words_are_found_in_any_case() {

@@ -5,8 +5,8 @@
 //! looked for elsewhere.
 
 use super::command::pgpass;
+use super::endings::may_name;
 use super::foreign::foreign;
-use super::names::may_name;
 use super::said::{said, single};
 use super::{Said, later, may_start, program, scheme, sentence};
 use crate::place::Place;
@@ -110,4 +110,86 @@ pub(super) fn may_be_cookie(before: &[u8]) -> bool {
     };
     let ending = [one | 0x20, last | 0x20];
     matches!(&ending, b"id" | b"on" | b"ss" | b"th" | b"er" | b"wt")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::names::{PASSWORDS, SECRETS};
+    use super::*;
+
+    fn part() -> impl Strategy<Value = &'static str> {
+        prop_oneof![
+            prop::sample::select(vec![":", "=", "\"", "'", "`", " "]),
+            prop::sample::select(vec![
+                ":", "=", ": ", "= ", "::", ":=", "\n", "\\", "/", "-", "_", "@", "%", "+", ",",
+                ".", "(", "]", "**", "12",
+            ]),
+            prop::sample::select(vec![
+                "ada",
+                "host.example:5432:db:",
+                "a.b:",
+                "1234:",
+                "*:",
+                "curl ",
+                " -u ",
+                " -u",
+                "--user=",
+                "user ",
+                "echo ",
+                "echo -n ",
+                "creds ",
+                "login: ",
+                "Credential ",
+                "https://",
+                "x://",
+                "-passin ",
+                "pass",
+                "/p",
+                "xfreerdp ",
+                "PASSWD",
+                "sid",
+                "jwt",
+                "cookie: ",
+                "PHPSESSID",
+                "value",
+                "name",
+                "default",
+                "variable \"db_password\" {",
+                "key",
+                "api",
+                "str",
+                "string",
+                "any",
+                "None",
+                "String?",
+                " string",
+                "пароль",
+                "密钥",
+                "clave API",
+                "pw",
+                "db_pw",
+                "DB_KEY",
+                "\u{2}",
+            ]),
+            prop::sample::select(PASSWORDS.to_vec()),
+            prop::sample::select(SECRETS.to_vec()),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 30_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_says_nothing_is_not_said(
+            parts in prop::collection::vec(part(), 0..7),
+            joint in prop::sample::select(vec![":", "=", "\":", "\": \"", ":\"", "= '", " = ", ":'", "':", "=\"", ": "]),
+        ) {
+            let text = parts.concat() + joint;
+            let whole = format!("{text}hunter2!x");
+            let place = Place::new(whole.as_bytes(), text.len(), true);
+            prop_assert!(!says_nothing(place.behind()) || !is_said(place), "{}", text);
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Which names are those of secrets, and which values say that they are none.
 
 use super::Said;
+use super::endings::may_end_so;
 use crate::place::LOOKBEHIND;
 
 /// What a name says.
@@ -99,80 +100,6 @@ fn is_pass(name: &[u8]) -> bool {
     }
 }
 
-/// Whether a text can end in one of these names, in `value` or `default`, by its last letters.
-#[inline]
-pub(super) fn may_name(text: &[u8]) -> bool {
-    matches!(
-        text,
-        [.., b'p' | b'P', b'w' | b'W'] | [.., b'u' | b'U', b'e' | b'E'] | [.., b'u', b'l', b't']
-    ) || may_end_so(text)
-}
-
-/// Whether the last five letters are those of one of these names, or all letters of a shorter one: most names are left here, by three.
-fn may_end_so(name: &[u8]) -> bool {
-    // A bit each: tables that are often looked into have to be small.
-    type Bits = [u64; 64];
-    const fn has(all: &Bits, bit: u32) -> bool {
-        all[bit as usize / 64] >> (bit % 64) & 1 == 1
-    }
-    const fn bit(letters: u32) -> u32 {
-        letters.wrapping_mul(0x9E37_79B1) >> 20
-    }
-    const fn last(name: &[u8], count: usize) -> u32 {
-        let (mut letters, mut at) = (0, name.len() - count);
-        while at < name.len() {
-            letters = letters << 5 | name[at] as u32 & 31;
-            at += 1;
-        }
-        letters
-    }
-    const fn with<const N: usize>(mut all: Bits, names: [&str; N], count: usize) -> Bits {
-        let mut at = 0;
-        while at < N {
-            let name = names[at].as_bytes();
-            if name.len() >= count {
-                let bit = bit(last(name, count)) as usize;
-                all[bit / 64] |= 1 << (bit % 64);
-            }
-            at += 1;
-        }
-        all
-    }
-    const fn of(count: usize) -> Bits {
-        // Variables of the environment end in `key`.
-        let all = with([0; 64], ["key"], count);
-        with(
-            with(with(all, PASSWORDS, count), SECRETS, count),
-            PHRASES,
-            count,
-        )
-    }
-    static THREE: Bits = of(3);
-    static FIVE: Bits = of(5);
-    if let [.., a, b, c] = name
-        && [a, b, c].iter().all(|byte| byte.is_ascii_alphabetic())
-        && !has(&THREE, bit(last(&[*a, *b, *c], 3)))
-    {
-        return false;
-    }
-    let mut letters = name.iter().rev().filter(|byte| byte.is_ascii_alphabetic());
-    let mut letter = || letters.next().map(|byte| u32::from(byte & 31));
-    let (Some(one), Some(two), Some(three)) = (letter(), letter(), letter()) else {
-        return false;
-    };
-    let end = three << 10 | two << 5 | one;
-    if !has(&THREE, bit(end)) {
-        return false;
-    }
-    const SHORT: [u32; 2] = [last(b"pwd", 3), last(b"key", 3)];
-    const FOUR: [u32; 3] = [last(b"pass", 4), last(b"auth", 4), last(b"pswd", 4)];
-    if SHORT.contains(&end) {
-        return true;
-    }
-    let end = letter().map_or(0, |four| four << 15 | end);
-    FOUR.contains(&end) || letter().is_some_and(|five| has(&FIVE, bit(five << 20 | end)))
-}
-
 /// What names of passwords end in.
 pub(super) const PASSWORDS: [&str; 34] = [
     "password",
@@ -211,7 +138,7 @@ pub(super) const PASSWORDS: [&str; 34] = [
     "slaptazodis",
 ];
 /// What the words are called of which a wallet is made again.
-const PHRASES: [&str; 7] = [
+pub(super) const PHRASES: [&str; 7] = [
     "mnemonic",
     "seedphrase",
     "recoveryphrase",

@@ -9,9 +9,10 @@
 use super::Said;
 use super::announced::{may_be_cookie, may_be_type};
 use super::call::argument;
+use super::endings::may_name;
 use super::foreign::foreign;
 use super::markup::{block, cell, is_default, is_value, named, tag};
-use super::names::{may_name, names};
+use super::names::names;
 use super::{command, logon, program, sentence};
 use crate::place::{Class, LOOKBEHIND};
 
