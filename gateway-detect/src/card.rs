@@ -215,7 +215,8 @@ const LONGEST: usize = 19;
 const NEAR: usize = 40;
 
 /// What announces a number.
-const CARDS: [&str; 45] = [
+const CARDS: [&str; 46] = [
+    "karte",
     "card",
     "cards",
     "cardnumber",

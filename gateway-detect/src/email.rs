@@ -61,7 +61,9 @@ pub(super) fn local_start(text: &[u8], sign: usize) -> usize {
 
 /// Whether an address may go on like this behind its `@`.
 pub(super) fn may_follow(next: Option<&u8>, whole: bool) -> bool {
-    next.map_or(!whole, u8::is_ascii_alphanumeric)
+    next.map_or(!whole, |byte| {
+        byte.is_ascii_alphanumeric() || !byte.is_ascii()
+    })
 }
 
 /// What stands here, if it is an address. `word` is what the last call learnt about the same text, or the default; `announced` tells
@@ -137,9 +139,15 @@ fn domain(text: &[u8], whole: bool) -> Domain {
     for (index, label) in text[..length].split(|&byte| byte == b'.').enumerate() {
         let end = start + label.len();
         // Two numbers in front are a version.
-        let version = index == 1 && !text[..end].iter().any(u8::is_ascii_alphabetic);
+        let number = |byte: &u8| byte.is_ascii() && !byte.is_ascii_alphabetic();
+        let version = index == 1 && text[..end].iter().all(number);
         if label.is_empty() || label.len() > LABEL || label[0] == b'-' || version {
             break;
+        }
+        if index > 0
+            && let Some(top) = foreign_top_level(label)
+        {
+            return Domain::Until(start + top);
         }
         if index > 0
             && let Some((top, known)) = top_level(label)
@@ -151,6 +159,12 @@ fn domain(text: &[u8], whole: bool) -> Domain {
                 _ => Domain::Unknown(start + top),
             };
         }
+        // Other letters behind those of a domain are words of the text.
+        let begins = label.iter().take_while(|byte| byte.is_ascii()).count();
+        let joined = found != Domain::No && begins < label.len();
+        if joined || !is_name(label) {
+            break;
+        }
         start = end + 1;
     }
     found
@@ -160,14 +174,31 @@ fn domain(text: &[u8], whole: bool) -> Domain {
 fn top_level(label: &[u8]) -> Option<(usize, bool)> {
     let letters = run(label, |byte| byte.is_ascii_alphabetic());
     if label.len() > 4 && label[..4].eq_ignore_ascii_case(b"xn--") {
-        return Some((label.len(), true));
+        return Some((run(label, |byte| byte.is_ascii()), true));
     }
     let possible = letters >= 2
-        && label.get(letters).is_none_or(|&byte| byte == b'-')
+        && label
+            .get(letters)
+            .is_none_or(|&byte| byte == b'-' || !byte.is_ascii())
         && !NO_DOMAINS
             .iter()
             .any(|name| label[..letters].eq_ignore_ascii_case(name.as_bytes()));
     possible.then(|| (letters, is_known(&label[..letters])))
+}
+
+/// How much of `label` is a top-level domain in other letters: what follows are words of the text, where these have no spaces.
+fn foreign_top_level(label: &[u8]) -> Option<usize> {
+    let mut all = FOREIGN.iter();
+    let top = all.find(|top| label.starts_with(top.as_bytes()))?;
+    let spaced = ('а'..='я').contains(&top.chars().next()?);
+    (!spaced || label.len() == top.len()).then_some(top.len())
+}
+
+/// Whether a label in other letters is made of letters and digits alone.
+fn is_name(label: &[u8]) -> bool {
+    label.is_ascii()
+        || str::from_utf8(label)
+            .is_ok_and(|label| label.chars().all(|one| one.is_alphanumeric() || one == '-'))
 }
 
 fn is_known(name: &[u8]) -> bool {
@@ -197,7 +228,7 @@ fn is_local(byte: u8) -> bool {
 }
 
 fn is_domain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-') || !byte.is_ascii()
 }
 
 /// The longest local part.
@@ -222,6 +253,48 @@ const PRIVATE: [&str; 13] = [
     "private",
 ];
 
+/// Top-level domains in other letters, of the root zone.
+const FOREIGN: [&str; 38] = [
+    "рф",
+    "рус",
+    "укр",
+    "бел",
+    "срб",
+    "мкд",
+    "мон",
+    "қаз",
+    "бг",
+    "ею",
+    "дети",
+    "онлайн",
+    "сайт",
+    "орг",
+    "москва",
+    "ком",
+    "中国",
+    "中國",
+    "公司",
+    "网络",
+    "网址",
+    "在线",
+    "中文网",
+    "香港",
+    "台湾",
+    "台灣",
+    "新加坡",
+    "商城",
+    "我爱你",
+    "移动",
+    "한국",
+    "닷컴",
+    "ไทย",
+    "ευ",
+    "ελ",
+    "みんな",
+    "コム",
+    "भारत",
+];
+
 /// What announces an address.
 pub(super) const WORDS: [&str; 11] = [
     "mail",
@@ -244,117 +317,4 @@ const NO_DOMAINS: [&str; 18] = [
 ];
 
 #[cfg(test)]
-mod tests {
-    use crate::{Detectors, scan};
-
-    fn addresses(text: &str) -> Vec<&str> {
-        scan(text, &Detectors::default())
-            .into_iter()
-            .filter(|finding| finding.detector == "email")
-            .map(|finding| &text[finding.range])
-            .collect()
-    }
-
-    #[test]
-    fn addresses_are_found_whatever_stands_around_them() {
-        for address in [
-            "ada@example.com",
-            "ada.lovelace+tag@mail.example.co.uk",
-            "a@b.io",
-            "x_1%2@163.com",
-            "ADA@EXAMPLE.COM",
-            "ada@xn--bcher-kva.example",
-            "ada@example.xn--p1ai",
-            "1234@example.museum",
-        ] {
-            for text in [
-                address.to_owned(),
-                format!("<{address}>"),
-                format!("mailto:{address}?subject=x"),
-                format!("to {address}."),
-                format!("to {address}, now"),
-                format!("b'{address}'"),
-                format!("{{\\n{address}\\n}}"),
-                format!("{{\"to\":\"{address}\"}}"),
-                format!("\\u0022{address}\\u0022"),
-                format!("é{address}é"),
-                format!("..{address}"),
-                format!("{address}:secret"),
-            ] {
-                assert_eq!(addresses(&text), [address], "{text}");
-            }
-        }
-        assert_eq!(addresses("ada@example.com_old"), ["ada@example.com"]);
-        assert_eq!(addresses("ada@example.com-old"), ["ada@example.com"]);
-        assert_eq!(
-            addresses("a@b.io,c@d.io;e@f.io"),
-            ["a@b.io", "c@d.io", "e@f.io"]
-        );
-    }
-
-    #[test]
-    fn under_an_unknown_top_level_domain_an_address_needs_a_word() {
-        for text in [
-            "carried via@agent.tool, and",
-            "pass the@agent.instructions\\nargument",
-            "x@module.attribute",
-            "by@app.route",
-        ] {
-            assert_eq!(addresses(text), [] as [&str; 0], "{text}");
-        }
-        for text in [
-            "mail ada@wiki.acme",
-            "\"user_email\": \"ada@wiki.acme\"",
-            "Ada <ada@wiki.acme>",
-            "mailto:ada@wiki.acme",
-        ] {
-            assert_eq!(addresses(text), ["ada@wiki.acme"], "{text}");
-        }
-        assert_eq!(addresses("ada@hangar.example.acme"), ["ada@hangar.example"]);
-        assert_eq!(
-            addresses("ada@example.Gmbh, ada@nas.lan"),
-            ["ada@example.Gmbh", "ada@nas.lan"]
-        );
-    }
-
-    #[test]
-    fn what_only_looks_like_an_address_is_left_alone() {
-        for text in [
-            "git@github.com:owner/name.git",
-            "icon@2x.png",
-            "getty@tty1.service",
-            "user@1000.service",
-            "react@18.2.0",
-            "pkg@1.0.0-rc.one",
-            "@types/node@20",
-            "root@localhost",
-            "a@b.c",
-            "a@-b.com",
-            "a@.com",
-            "a@b..com",
-            "a @b.com",
-            "@b.com",
-            "10.0.0.1@10.0.0.2",
-            "x@y",
-            "sum(a@b)",
-        ] {
-            assert_eq!(addresses(text), [] as [&str; 0], "{text}");
-        }
-    }
-
-    #[test]
-    fn lengths_are_bounded() {
-        let local = "a".repeat(64);
-        let text = format!("{local}@example.com");
-        assert_eq!(addresses(&text), [text.as_str()]);
-        // A longer run still does not carry its address past the mask.
-        assert_eq!(addresses(&format!("bb{text}")), [text.as_str()]);
-        let domain = format!("{}com", "abcdefghi.".repeat(25));
-        assert_eq!(domain.len(), 253);
-        assert_eq!(addresses(&format!("a@{domain}")), [format!("a@{domain}")]);
-        assert_eq!(
-            addresses(&format!("a@{}.com", "b".repeat(64))),
-            [] as [&str; 0]
-        );
-    }
-}
+mod tests;

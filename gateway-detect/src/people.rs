@@ -9,7 +9,7 @@ use super::Detector;
 use super::checks::{self, Check};
 use super::place::{LOOKBEHIND, Place, Verdict, last, last_words, unanswered};
 use super::table::Table;
-use super::words::{Beginnings, Words};
+use super::words::{Beginnings, Words, after};
 
 /// All rows of the table.
 #[derive(Debug)]
@@ -261,6 +261,13 @@ impl People {
                 {
                     return Verdict::Match(row.detector, written.len());
                 }
+                match after::said(&ahead[usize::from(end)..], place.whole, words) {
+                    Some(said) if !small && said.any(&row.words) => {
+                        return Verdict::Match(row.detector, written.len());
+                    }
+                    Some(_) => {}
+                    None => return Verdict::More,
+                }
             }
         }
         Verdict::No
@@ -281,10 +288,14 @@ fn is_small(text: &[u8]) -> bool {
     match (0..7).take_while(|at| low(*at)).count() {
         0 => digit(0) && (low(1) || digit(1) && low(2)),
         letters if letters < 7 && digit(letters) => true,
+        2 if PARTICLES.contains(&&text[..2]) => false,
         2 => gap(2) && digit(3) && digit(4) && (digit(5) || gap(5) && digit(6)),
         _ => false,
     }
 }
+
+/// Words of two letters that stand before numbers.
+const PARTICLES: [&[u8]; 8] = [b"is", b"no", b"nr", b"at", b"in", b"of", b"on", b"to"];
 
 impl Row {
     /// Whether one of its words may stand shortly before a place: it is cheaper to see that none does.

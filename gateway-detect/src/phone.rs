@@ -11,7 +11,7 @@ pub(super) use words::Announcing;
 use super::Detector;
 use super::place::{ALPHANUMERIC, Class, Place, Verdict, run};
 use super::table::Table;
-use super::words::Words;
+use super::words::{Words, after};
 
 /// The telephone number that stands here: at `+`, `(` or the first digit.
 pub(super) fn at(
@@ -70,7 +70,12 @@ pub(super) fn at(
             _ if announced(length, number.is_plain()) => {
                 is_measured(rest, place.whole).map(|measured| !measured)
             }
-            _ => is_named(rest, place.whole),
+            _ => match is_named(rest, place.whole) {
+                Some(false) => {
+                    after::said(rest, place.whole, words).map(|after| after.any(&said.names))
+                }
+                named => named,
+            },
         };
         match counts {
             None => return Verdict::More,

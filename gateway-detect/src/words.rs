@@ -3,6 +3,8 @@
 //! In: all words, once. Out: which of them stand in a stretch of text, as whole words, `myApiKey` and `API_KEY` being `my`, `api`, `key`.
 //! A word of two is also found as names have it: `tax id` in `tax_id`, `tax-id`, `customerTaxId`, `TAXID`.
 
+pub(super) mod after;
+
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 /// Words, each with a number.

@@ -38,6 +38,8 @@ pub(super) fn named(name: &str) -> Option<Check> {
         "cedula" => {
             |_, text| matches!(number(&text[..2]), 1..=24 | 30) && value(text[2]) < 6 && luhn(text)
         }
+        "vecedula" => |_, text| matches!(text[0], b'V' | b'E') && !is_uniform(&text[1..]),
+        "verif" => |_, text| rif(text),
         "uyci" => |_, text| {
             let padded = if text.len() == 7 {
                 [b"0", text].concat()
@@ -186,6 +188,20 @@ fn nit(text: &[u8]) -> bool {
         rest => 11 - rest,
     };
     check == last(text) && !is_uniform(text)
+}
+
+/// SENIAT: the letter counts as a digit.
+fn rif(text: &[u8]) -> bool {
+    let Some(kind) = b"VEJPG".iter().position(|kind| *kind == text[0]) else {
+        return false;
+    };
+    let letter = [4, 8, 12, 16, 20][kind];
+    let sum = letter + weighted(&text[1..9], &[3, 2, 7, 6, 5, 4, 3, 2]);
+    let check = match 11 - sum % 11 {
+        10 | 11 => 0,
+        check => check,
+    };
+    check == last(text)
 }
 
 fn ruc(text: &[u8]) -> bool {

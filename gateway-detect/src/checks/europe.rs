@@ -40,6 +40,11 @@ pub(super) fn named(name: &str) -> Option<Check> {
             |_, text| number(&text[..10]) % 97 == number(&text[10..]) && number(&text[..2]) > 0
         }
         "cf" => |_, text| codice_fiscale(text),
+        "siren" => |_, text| luhn(text) && !is_uniform(text),
+        "cif" => |_, text| super::vat::cif(text),
+        // PRH: the last digit of a business number checks the others.
+        "ytunnus" => |_, text| super::vat::finland(text),
+        "ogrn" => |_, text| ogrn(text),
         "piva" => |_, text| luhn(text) && !is_uniform(text),
         "ptnif" => |_, text| {
             matches!(text[0], b'1'..=b'3' | b'5' | b'6' | b'8' | b'9')
@@ -101,6 +106,15 @@ pub(super) fn named(name: &str) -> Option<Check> {
 pub(super) fn below_ten(text: &[u8], weights: &[u32]) -> bool {
     let check = 11 - weighted(text, weights) % 11;
     (if check >= 10 { 0 } else { check }) == last(text) && !is_uniform(text)
+}
+
+/// Federal Tax Service: the last digit is that of the rest by eleven, of an entrepreneur's by thirteen.
+fn ogrn(text: &[u8]) -> bool {
+    let (body, kinds, modulus): (_, &[u8], _) = match text.len() {
+        13 => (&text[..12], b"15", 11),
+        _ => (&text[..14], b"3", 13),
+    };
+    kinds.contains(&text[0]) && number(body) % modulus % 10 == u64::from(last(text))
 }
 
 fn nino(text: &[u8]) -> bool {
@@ -341,7 +355,7 @@ fn cnp(text: &[u8]) -> bool {
         && (if rest == 10 { 1 } else { rest }) == last(text)
 }
 
-fn egn(text: &[u8]) -> bool {
+pub(super) fn egn(text: &[u8]) -> bool {
     let month = number(&text[2..4]) % 20;
     let sum = weighted(text, &[2, 4, 8, 5, 10, 9, 7, 3, 6]);
     is_date(number(&text[..2]), month, number(&text[4..6])) && sum % 11 % 10 == last(text)

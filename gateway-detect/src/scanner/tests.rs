@@ -254,6 +254,7 @@ fn two_pieces_cut_anywhere_and_single_characters_find_the_same() {
             "github-token",
             "github-token",
             "email",
+            "email",
         ]
     );
     for at in (0..=text.len()).filter(|at| text.is_char_boundary(*at)) {

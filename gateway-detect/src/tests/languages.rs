@@ -56,6 +56,84 @@ fn words_of_many_languages_announce_numbers() {
 }
 
 #[test]
+fn numbers_are_called_by_other_names_too() {
+    for (text, detector) in [
+        ("personal code: 120385-12345", "lv-personas-kods"),
+        (
+            "national register number: 85073003328",
+            "be-national-number",
+        ),
+        ("citizen service number: 123456782", "nl-bsn"),
+        ("personal code: 1850312123457", "ro-cnp"),
+        ("turkish_id_number: 10000000146", "tr-tckn"),
+        ("organisation number: 556036-0793", "se-orgnr"),
+        ("ЕМБГ: 0101006500006", "si-emso"),
+        ("ΑΜΚΑ: 01013099997", "gr-amka"),
+        ("ΑΦΜ: 094259216", "gr-afm"),
+        ("passport: 4508 123456", "ru-passport"),
+        ("Karte: 4000000000000000006", "credit-card"),
+        ("SIREN: 732 829 320", "fr-siren"),
+        ("siret: 73282932000074", "fr-siret"),
+        ("CIF: A58818501", "es-cif"),
+        ("Y-tunnus: 2077474-0", "fi-business-id"),
+        ("ОГРН: 1027700132195", "ru-ogrn"),
+        ("registro geral: 123456789", "br-rg"),
+        ("NIT: 1126018159-1", "co-nit"),
+        ("VAT number: FR 83 404 833 048", "eu-vat"),
+        ("Mehrwertsteuer: CHE-100.155.212", "eu-vat"),
+        ("VAT: RO18547290", "eu-vat"),
+        ("VAT: BG175074752", "eu-vat"),
+        ("VAT: CZ25123891", "eu-vat"),
+        ("VAT: GB980780684", "eu-vat"),
+        ("VAT: LT119511515", "eu-vat"),
+        ("VAT: LV40003521600", "eu-vat"),
+        ("VAT: MT11679112", "eu-vat"),
+        ("VAT: CY10259033P", "eu-vat"),
+        ("VAT: FI20774740", "eu-vat"),
+        ("VAT: GBGD485", "eu-vat"),
+        ("VAT: GB 980 7806 84", "eu-vat"),
+        ("VAT: BG8301661313", "eu-vat"),
+        ("VAT: LV26018159083", "eu-vat"),
+        ("NIT: 55543231-5", "co-nit"),
+        ("SSS: 34-1234567-8", "ph-sss"),
+        ("cédula: V-12345678", "ve-cedula"),
+        ("RIF: J-30700028-7", "ve-rif"),
+        ("clave de elector: GMVLMR80070501M100", "mx-voter-key"),
+        ("matrícula: 1234 BCD", "license-plate"),
+        ("targa: AB 123 CD", "license-plate"),
+        ("placa: ABC-1D23", "license-plate"),
+        ("kenteken: 12-ABC-3", "license-plate"),
+        ("bank account: 40302690018159083016", "us-bank-account"),
+    ] {
+        is_found(text, detector);
+    }
+}
+
+#[test]
+fn a_number_may_stand_before_its_name() {
+    for text in [
+        "536-22-8726 is my SSN",
+        "use 536228726 as the SSN, please",
+        "536228726 (SSN)",
+        "0285601815 is my phone number",
+        "\"536228726\" is her social security number.",
+    ] {
+        assert_eq!(found(text).len(), 1, "{text}");
+        is_found_however_cut(text);
+    }
+    assert_eq!(found("my number plate is 1234 BCD")[0].1, "1234 BCD");
+    for text in [
+        "536228726 is a number, the SSN is missing",
+        "536228726 is the order. The SSN is missing",
+        "536228726 (see the note on how an SSN is written)",
+        "536228726 rows have an SSN",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+        is_found_however_cut(text);
+    }
+}
+
+#[test]
 fn telephones_have_names_in_many_languages() {
     for text in [
         "Handynummer: 0151 23456789",
