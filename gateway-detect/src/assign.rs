@@ -5,6 +5,8 @@
 
 mod announced;
 mod call;
+mod column;
+mod columns;
 mod command;
 mod endings;
 mod foreign;
@@ -12,17 +14,22 @@ mod later;
 mod logon;
 mod markup;
 mod names;
+mod placeholder;
 mod program;
 mod said;
 mod sentence;
+mod url;
 mod value;
 
 pub(super) use announced::is_announced;
+pub(super) use column::{in_column, is_cell};
 pub(super) use later::{Later, argument, later, named};
 pub(super) use said::STRING;
 use said::{END, said};
+use url::in_url;
+pub(super) use url::{is_in_url, user};
 use value::{
-    is_argument, is_basic, is_flag, is_known, is_password, is_placeholder, is_plain, is_signed,
+    is_argument, is_basic, is_drawn, is_flag, is_known, is_mixture, is_password, is_signed,
     is_strong, is_token, is_told, is_variable,
 };
 
@@ -70,6 +77,8 @@ pub(super) enum Said {
     Piped,
     /// What is used as something that is named behind it.
     Used,
+    /// A value that may have its name behind it.
+    Beside,
     /// The words of which a wallet is made again.
     Phrase,
     /// A user and a password in base 64.
@@ -87,6 +96,11 @@ pub(super) fn may_start(place: Place<'_>) -> bool {
 pub(super) fn at(place: Place<'_>, kinds: Kinds) -> Verdict {
     if place.follows(|byte| byte == b':')
         && let verdict @ (Verdict::More | Verdict::Match(..)) = in_url(place, kinds)
+    {
+        return verdict;
+    }
+    if place.follows(|byte| byte == b':')
+        && let verdict @ (Verdict::More | Verdict::Match(..)) = url::in_source(place, kinds)
     {
         return verdict;
     }
@@ -136,11 +150,15 @@ fn behind(place: Place<'_>, said: Said, quote: Option<u8>, kinds: Kinds) -> Verd
         Said::Variable => password(place, quote, kinds.password, 6, is_variable),
         Said::Secret => token(place, quote, SHORTEST_TOKEN, kinds.secret),
         Said::Key => token(place, quote, 24, kinds.secret),
-        Said::Drawn => drawn(place, quote, 8, kinds.password),
+        Said::Drawn => match drawn(place, quote, 8, kinds.password) {
+            Verdict::No => password(place, quote, kinds.password, 8, is_mixture),
+            verdict => verdict,
+        },
         Said::DrawnToken => drawn(place, quote, 20, kinds.secret),
         Said::Told => told(place, quote, kinds.password),
         Said::Piped => later::piped(place, quote, kinds),
         Said::Used => later::used(place, quote, kinds),
+        Said::Beside => later::beside(place, quote, kinds),
         Said::Phrase => phrase(place, kinds.phrase),
         Said::Basic => token(place, quote, usize::MAX, kinds.basic),
         Said::Bearer => token(place, quote, 14, kinds.bearer),
@@ -183,6 +201,13 @@ fn password(
         None if !place.whole => return Verdict::More,
         None => ahead.len(),
     };
+    let end = match quote.or(tagged) {
+        Some(_) => end,
+        None => match closes(ahead, end, plain, place.whole) {
+            Some(end) => end,
+            None => return Verdict::More,
+        },
+    };
     let closed = quote.is_none_or(|quote| ahead.get(end).is_none_or(|&byte| byte == quote));
     let value = if quote.is_none() {
         trimmed(&ahead[..end])
@@ -194,6 +219,30 @@ fn password(
     } else {
         Verdict::No
     }
+}
+
+/// Where a value outside of quotes ends that may have a closing bracket among its signs: what is drawn goes on behind one.
+fn closes(ahead: &[u8], end: usize, plain: &Class, whole: bool) -> Option<usize> {
+    if ahead.get(end) != Some(&b')') {
+        return Some(end);
+    }
+    let reach = &ahead[..ahead.len().min(LONGEST_PASSWORD + 1)];
+    let more = reach
+        .iter()
+        .position(|byte| !plain.has(*byte) && *byte != b')');
+    if more.is_none() && reach.len() == ahead.len() && !whole {
+        return None;
+    }
+    let length = more.unwrap_or(reach.len());
+    let mut longer = &reach[..length];
+    while let [before @ .., b')' | b'.' | b':'] = longer {
+        longer = before;
+    }
+    let drawn = length <= LONGEST_PASSWORD
+        && longer.len() > end
+        && is_drawn(longer)
+        && !longer.contains(&b'(');
+    Some(if drawn { longer.len() } else { end })
 }
 
 /// What ends the text of an element that is one word, or may become one.
@@ -292,90 +341,10 @@ fn phrase(place: Place<'_>, detector: Detector) -> Verdict {
     }
 }
 
-/// The password of a URL: between `scheme://user:` and `@host`.
-fn in_url(place: Place<'_>, kinds: Kinds) -> Verdict {
-    static PASSWORD: Class = Class::alphanumeric_and(b"._%+-~!$&*,;=#?^|()[]{}:");
-    static WITH_SIGN: Class = Class::alphanumeric_and(b"._%+-~!$*^:@");
-    let Some((scheme, name)) = scheme(place.behind()) else {
-        return Verdict::No;
-    };
-    let ahead = place.ahead();
-    let length = run(&ahead[..ahead.len().min(LONGEST_PASSWORD + 1)], &PASSWORD);
-    // It may have the sign itself: the last one before the path ends it.
-    let reach = &ahead[..ahead.len().min(LONGEST_PASSWORD + 1)];
-    let reach = &reach[..run(reach, &WITH_SIGN)];
-    let open = length == ahead.len() || reach.len() == ahead.len();
-    if open && ahead.len() <= LONGEST_PASSWORD && !place.whole {
-        return Verdict::More;
-    }
-    let length = match reach.iter().rposition(|byte| *byte == b'@') {
-        Some(last) if last > length => last,
-        _ => length,
-    };
-    match ahead.get(length) {
-        Some(b'@') if (3..=LONGEST_PASSWORD).contains(&length) => {}
-        _ => return Verdict::No,
-    }
-    match ahead.get(length + 1) {
-        None if !place.whole => return Verdict::More,
-        Some(host) if host.is_ascii_alphanumeric() || *host == b'[' || *host == b'/' => {}
-        _ => return Verdict::No,
-    }
-    let value = &ahead[..length];
-    // The port of a host, and a query.
-    let path = value.iter().position(|byte| b"?#".contains(byte));
-    let port = path.is_some_and(|path| value[..path].iter().all(u8::is_ascii_digit));
-    if port || is_placeholder(value) || is_plain(value) || value == name {
-        return Verdict::No;
-    }
-    let web = [
-        &b"http"[..],
-        b"https",
-        b"ftp",
-        b"ws",
-        b"wss",
-        b"git",
-        b"ssh",
-    ]
-    .iter()
-    .any(|web| scheme.ends_with(web));
-    Verdict::Match(if web { kinds.url } else { kinds.connection }, length)
-}
-
-/// The token that is the user of a URL: between `scheme://` and `@host`.
-pub(super) fn user(place: Place<'_>, kinds: Kinds) -> Verdict {
-    static USER: Class = Class::alphanumeric_and(b"_-");
-    let ahead = place.ahead();
-    let length = run(&ahead[..ahead.len().min(LONGEST_PASSWORD + 1)], &USER);
-    match ahead.get(length) {
-        _ if !place.behind().ends_with(b"://") => Verdict::No,
-        None if !place.whole && length <= LONGEST_PASSWORD => Verdict::More,
-        Some(b'@') if length >= 20 && is_token(&ahead[..length], true) => {
-            Verdict::Match(kinds.url, length)
-        }
-        _ => Verdict::No,
-    }
-}
-
-/// Whether what stands here is the user of a URL, or what its password ends in.
-pub(super) fn is_in_url(behind: &[u8]) -> bool {
-    behind.ends_with(b"://") && !behind.ends_with(b"mailto://")
-        || behind.ends_with(b":") && scheme(behind).is_some()
-}
-
-/// The text before `://` and the user, where a URL with both goes up to a colon.
-fn scheme(behind: &[u8]) -> Option<(&[u8], &[u8])> {
-    static USER: Class = Class::alphanumeric_and(b"._%+-~!$@");
-    let before = &behind[..behind.len().saturating_sub(1)];
-    let other = before.iter().rposition(|&byte| !USER.has(byte));
-    let (scheme, user) = before.split_at(other.map_or(0, |at| at + 1));
-    Some((scheme.strip_suffix(b"://")?, user))
-}
-
 /// The option behind which a value may stand at once.
 const ATTACHED: &[u8] = b" -p";
 /// What may stand right before a value.
-pub(super) static BEFORE: Class = Class::from(b"=:\"'` \t\n>(%,/[|");
+pub(super) static BEFORE: Class = Class::from(b"=:\"'` \t\n>(%,;/[|");
 /// What a value may begin with.
 pub(super) static FIRST: Class = Class::alphanumeric_and(b"!#%&*+-./:=?@^_~$");
 const LONGEST_PASSWORD: usize = 128;

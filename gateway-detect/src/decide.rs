@@ -92,7 +92,13 @@ impl<'a> Cursor<'a> {
                 Later::More => return Verdict::More,
                 Later::No => {}
             }
-            assign::at(place, ids.assigned)
+            match assign::at(place, ids.assigned) {
+                Verdict::No if assign::is_cell(place) => {
+                    let table = self.table.get_or_insert_default();
+                    assign::in_column(place, table, ids.assigned)
+                }
+                verdict => verdict,
+            }
         } else {
             Verdict::No
         };

@@ -25,25 +25,29 @@ pub(super) struct Table {
 impl Table {
     /// What the name of the column says whose cell is the number of `length` bytes that stands here.
     pub(super) fn said(&mut self, place: Place<'_>, length: usize, words: &Words) -> Said {
-        let next = place.ahead().get(length);
+        let name = self.name(place, place.ahead().get(length).copied());
+        name.map_or_else(Said::default, |name| words.said(name))
+    }
+
+    /// The name of the column whose cell begins here, with a value before `next`.
+    pub(super) fn name(&mut self, place: Place<'_>, next: Option<u8>) -> Option<&[u8]> {
         let before = last(place.behind(), PADDING);
-        let begins = before.iter().rposition(|byte| !b" \"'".contains(byte));
+        let begins = before.iter().rposition(|byte| !b" \"'`".contains(byte));
         let apart = begins.is_some_and(|at| BEFORE.has(before[at]))
             || begins.is_none() && before.len() < PADDING;
-        if !apart || next.is_some_and(|byte| !END.has(*byte)) {
-            return Said::default();
+        if !apart || next.is_some_and(|byte| !END.has(byte)) {
+            return None;
         }
         self.read(place.text, place.at);
         // A space may have a word behind it, save before a line.
-        if self.sign == 0 || self.long || next == Some(&b' ') && self.sign != b'|' {
-            return Said::default();
+        if self.sign == 0 || self.long || next == Some(b' ') && self.sign != b'|' {
+            return None;
         }
-        let begins = self.line.iter().rposition(|byte| !b" \"'".contains(byte));
+        let begins = self.line.iter().rposition(|byte| !b" \"'`".contains(byte));
         if begins.is_some_and(|at| self.line[at] != self.sign) {
-            return Said::default();
+            return None;
         }
-        let name = cells(&self.names, self.sign).nth(cells(&self.line, self.sign).count() - 1);
-        name.map_or_else(Said::default, |name| words.said(name))
+        cells(&self.names, self.sign).nth(cells(&self.line, self.sign).count() - 1)
     }
 
     /// Reads the text up to here; `text` begins where it did before, or so much later as was [forgotten](Self::forget).
@@ -156,7 +160,7 @@ fn line_end(text: &[u8]) -> Option<usize> {
 const SIGNS: [u8; 4] = *b",;\t|";
 /// What may stand right before a cell's value, and behind it.
 static BEFORE: Class = Class::from(b",;\t|\n");
-static END: Class = Class::from(b",;\t| \"'\n\r");
+static END: Class = Class::from(b",;\t| \"'`\n\r");
 /// No line of a table is longer.
 const LONGEST: usize = 2048;
 const LONGEST_NAME: usize = 40;

@@ -4,16 +4,19 @@
 //! A few of the last bytes tell of most places that nothing is said: each of these answers is a necessary condition of something that is
 //! looked for elsewhere.
 
+use super::column::is_cell;
+use super::columns;
 use super::command::pgpass;
 use super::endings::may_name;
 use super::foreign::foreign;
 use super::said::{said, single};
-use super::{Said, later, may_start, program, scheme, sentence};
+use super::url::{is_source, scheme};
+use super::{Said, later, may_start, program, sentence};
 use crate::place::Place;
 
 /// Whether the text before a value says that it is a secret, or may be the beginning of a URL with one.
 pub(crate) fn is_announced(place: Place<'_>) -> bool {
-    may_start(place) && !says_nothing(place.behind()) && is_said(place)
+    may_start(place) && (!says_nothing(place.behind()) || is_source(place)) && is_said(place)
 }
 
 /// The rest of that: few places come to it.
@@ -23,7 +26,13 @@ fn is_said(place: Place<'_>) -> bool {
     !sentence::is_prose(place)
         && (behind.last() == Some(&b':') && scheme(behind).is_some()
             || match said(behind).0 {
-                Said::Nothing => program::leads(behind) || later::is_chomped(place),
+                Said::Nothing => {
+                    program::leads(behind)
+                        || columns::opens(behind)
+                        || is_cell(place)
+                        || later::is_chomped(place)
+                        || is_source(place)
+                }
                 _ => true,
             })
 }
@@ -189,7 +198,7 @@ mod tests {
             let text = parts.concat() + joint;
             let whole = format!("{text}hunter2!x");
             let place = Place::new(whole.as_bytes(), text.len(), true);
-            prop_assert!(!says_nothing(place.behind()) || !is_said(place), "{}", text);
+            prop_assert!(!says_nothing(place.behind()) || is_source(place) || !is_said(place), "{}", text);
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn argument(before: &[u8]) -> Said {
     if before[open] != *quote {
         return Said::Nothing;
     }
-    let function = word(front);
+    let function = word(front.trim_ascii_end());
     // `requests.get(url, auth=("ada", `
     let pair = front
         .trim_ascii_end()
@@ -66,7 +66,9 @@ const CREDENTIALS: [&str; 9] = [
     "pscredential",
 ];
 /// The functions that keep a second argument under the name that is the first.
-const SETTERS: [&str; 10] = [
+const SETTERS: [&str; 12] = [
+    "values",
+    "setenvironmentvariable",
     "set",
     "put",
     "add",

@@ -15,7 +15,7 @@ pub(super) fn may_name(text: &[u8]) -> bool {
 pub(super) fn may_end_so(name: &[u8]) -> bool {
     static THREE: Endings = Endings::of(3);
     static FIVE: Endings = Endings::of(5);
-    const SHORT: [u32; 2] = [last(b"pwd", 3), last(b"key", 3)];
+    const SHORT: [u32; 3] = [last(b"pwd", 3), last(b"key", 3), last(b"psk", 3)];
     const FOUR: [u32; 3] = [last(b"pass", 4), last(b"auth", 4), last(b"pswd", 4)];
     if let Some(end) = name.last_chunk::<3>()
         && end.iter().all(u8::is_ascii_alphabetic)

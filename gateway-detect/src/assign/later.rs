@@ -2,11 +2,11 @@
 //!
 //! In: a place. Out: what stands there, once so much of the text behind the value is known as that depends on.
 
-use super::program;
-use super::said::said;
+use super::names::names;
+use super::said::{said, word};
 use super::sentence::{self, AS, IS_OR_AS};
 use super::value::{is_flag, is_token};
-use super::{Kinds, Said, markup, password, told};
+use super::{Kinds, Said, columns, markup, password, program, told};
 use crate::place::{Class, Place, Verdict, run};
 
 /// Where in the text behind a place a value stands that what is before the place leads to.
@@ -22,12 +22,40 @@ pub(crate) enum Later {
 /// The value that is planned here: an argument of a program, or the text of a section of characters.
 #[inline]
 pub(crate) fn later(place: Place<'_>) -> Later {
+    if columns::opens(place.behind()) {
+        return columns::plan(place);
+    }
     match place.ahead()[0] {
         b'<' | b'-' | b'+' => in_markup(place),
+        b't' | b'f' | b'o' | b'i' if sentence::changes(place.behind()) => set_to(place),
         _ if place.follows(|byte| byte == b' ') && program::leads(place.behind()) => {
             program::plan(place)
         }
         _ => Later::No,
+    }
+}
+
+/// The value that a sentence sets a password to: `set the password to …`, `change the password for ada from … to …`.
+fn set_to(place: Place<'_>) -> Later {
+    let ahead = place.ahead();
+    let ends = |byte: &u8| b"\n.,;:!?\"()<>{}=".contains(byte);
+    let reach = &ahead[..ahead.len().min(LONGEST_CLAUSE)];
+    let clause = &reach[..reach.iter().position(ends).unwrap_or(reach.len())];
+    let to = match clause.starts_with(b"to ") {
+        true => Some(0),
+        false => clause
+            .windows(4)
+            .position(|part| part == b" to ")
+            .map(|at| at + 1),
+    };
+    match to.map(|to| to + 3) {
+        Some(on) => match ahead.get(on) {
+            Some(b'"' | b'\'' | b'`') if ahead.len() > on + 1 => Later::At(on + 1),
+            Some(b'"' | b'\'' | b'`') | None if !place.whole => Later::More,
+            _ => Later::At(on),
+        },
+        None if clause.len() == ahead.len() && !place.whole => Later::More,
+        None => Later::No,
     }
 }
 
@@ -60,6 +88,13 @@ pub(crate) fn argument(place: Place<'_>, kinds: Kinds) -> Verdict {
     if let Some(element) = behind.strip_suffix(SECTION) {
         let (said, _) = said(element);
         return super::behind(place, said, Some(b']'), kinds);
+    }
+    if sentence::is_set(behind) {
+        let quote = behind.last().filter(|byte| b"\"'`".contains(byte));
+        return told(place, quote.copied(), kinds.password);
+    }
+    if let Some((said, quote)) = columns::at(behind) {
+        return super::behind(place, said, quote, kinds);
     }
     if !program::argument(behind) {
         return super::at(place, kinds);
@@ -107,6 +142,26 @@ pub(super) fn piped(place: Place<'_>, quote: Option<u8>, kinds: Kinds) -> Verdic
         Some(true) => verdict,
         Some(false) => Verdict::No,
         None => Verdict::More,
+    }
+}
+
+/// A value whose name stands behind it: `"value": "…", "name": "DB_PASSWORD"`.
+pub(super) fn beside(place: Place<'_>, quote: Option<u8>, kinds: Kinds) -> Verdict {
+    let Some(quote) = quote else {
+        return Verdict::No;
+    };
+    let reach = &place.ahead()[..place.ahead().len().min(LONGEST)];
+    let end = reach
+        .iter()
+        .position(|byte| *byte == quote || *byte == b'\n');
+    let name = end.map(|end| markup::name_behind(&reach[end..]));
+    match name {
+        Some(Some(name)) => match names(word(name)) {
+            Said::Nothing => Verdict::No,
+            said => super::behind(place, said, Some(quote), kinds),
+        },
+        Some(None) | None if reach.len() < LONGEST && !place.whole => Verdict::More,
+        _ => Verdict::No,
     }
 }
 
@@ -171,6 +226,8 @@ fn named_behind(place: Place<'_>, joints: &[&[u8]], kinds: Kinds) -> Verdict {
     }
 }
 
+/// A clause is looked through no farther for what a password is set to.
+const LONGEST_CLAUSE: usize = 64;
 const SECTION: &[u8] = b"<![CDATA[";
 /// Nothing shorter is told by a name behind it, and nothing longer looked at.
 const SHORTEST: usize = 16;

@@ -21,14 +21,17 @@ pub(super) fn tag(behind: &[u8]) -> Said {
             said => said,
         },
         None => match names(inside) {
-            Said::Nothing if is_one(inside, &VALUES) => names(before_value(&behind[..open])),
+            Said::Nothing if is_one(inside, &VALUES) => {
+                names(before_value(&behind[..open], &NAMES))
+            }
+            Said::Nothing if is_one(inside, &CELLS) => names(before_value(&behind[..open], &HEADS)),
             said => said,
         },
     }
 }
 
 /// The text of the element that stands right before the one of a value: `<name>db.password</name><value>`.
-fn before_value(front: &[u8]) -> &[u8] {
+fn before_value<'a>(front: &'a [u8], elements: &[&str]) -> &'a [u8] {
     let Some(front) = front.trim_ascii_end().strip_suffix(b">") else {
         return b"";
     };
@@ -37,7 +40,7 @@ fn before_value(front: &[u8]) -> &[u8] {
     };
     let text = &front[..open];
     let from = text.iter().rposition(|byte| *byte == b'>');
-    match is_one(&front[open + 2..], &NAMES) && !text.ends_with(b">") {
+    match is_one(&front[open + 2..], elements) && !text.ends_with(b">") {
         true => text[from.map_or(0, |at| at + 1)..].trim_ascii(),
         false => b"",
     }
@@ -76,6 +79,38 @@ pub(super) fn named(front: &[u8]) -> &[u8] {
         front = &before[..before.len() - key.len()];
     }
     b""
+}
+
+/// The name that stands beside a value, behind the quote that ends it: `", "name": "…"`. Nothing, if that depends on what comes; an empty
+/// name where there is none.
+pub(super) fn name_behind(rest: &[u8]) -> Option<&[u8]> {
+    let quote = *rest.first()?;
+    let mut parts = rest[1..].splitn(4, |byte| *byte == quote);
+    let joins = |part: &[u8], sign: u8| part.trim_ascii() == [sign];
+    let (joint, key) = (parts.next()?, parts.next());
+    let Some(key) = key else {
+        return if joint.trim_ascii().is_empty() || joins(joint, b',') {
+            None
+        } else {
+            Some(b"")
+        };
+    };
+    let (equal, name) = (parts.next(), parts.next());
+    let fits = joins(joint, b',') && key.len() <= LONGEST_KEY;
+    match (equal, name) {
+        _ if !fits => Some(b""),
+        (None, _) if NAMES.iter().any(|name| starts(name, key)) => None,
+        (Some(equal), None) if is_one(key, &NAMES) && b":".starts_with(equal.trim_ascii()) => None,
+        (Some(equal), Some(name)) if is_one(key, &NAMES) && joins(equal, b':') => {
+            let end = name.iter().position(|byte| *byte == quote);
+            end.map(|end| &name[..end])
+        }
+        _ => Some(b""),
+    }
+}
+
+fn starts(name: &str, part: &[u8]) -> bool {
+    name.len() >= part.len() && name.as_bytes()[..part.len()].eq_ignore_ascii_case(part)
 }
 
 pub(super) fn is_default(word: &[u8]) -> bool {
@@ -120,6 +155,10 @@ const NAMES: [&str; 10] = [
     "variable",
     "var",
 ];
+const LONGEST_KEY: usize = 16;
 /// And the value, where these are elements.
 const VALUES: [&str; 3] = ["value", "string", "val"];
+/// The cells of a table and of a list, and what says in these what the next one is.
+const CELLS: [&str; 2] = ["td", "dd"];
+const HEADS: [&str; 3] = ["th", "dt", "td"];
 const VARIABLE: &[u8] = b"variable \"";

@@ -34,7 +34,9 @@ pub(super) fn names(name: &[u8]) -> Said {
             .any(|word| name.windows(word.len()).any(|part| part == word.as_bytes()))
     };
     let said = if among(&PASSWORDS) {
-        if name.ends_with(b"pass") && !is_pass(written) {
+        if name.ends_with(b"pass") && !is_pass(written)
+            || name.ends_with(b"psk") && !is_key(written)
+        {
             return Said::Nothing;
         }
         Said::Password
@@ -100,8 +102,14 @@ fn is_pass(name: &[u8]) -> bool {
     }
 }
 
+/// Whether `psk` is a word of its own: suites of ciphers end in it.
+fn is_key(name: &[u8]) -> bool {
+    matches!(name, b"psk" | [.., b'_' | b'-', b'p', b's', b'k'])
+}
+
 /// What names of passwords end in.
-pub(super) const PASSWORDS: [&str; 34] = [
+pub(super) const PASSWORDS: [&str; 35] = [
+    "psk",
     "password",
     "passwd",
     "passphrase",
@@ -288,7 +296,9 @@ const NOT_SECRET: [&str; 20] = [
     "impasse",
 ];
 /// Values that hold these are none.
-pub(super) const PLACEHOLDERS: [&str; 25] = [
+pub(super) const PLACEHOLDERS: [&str; 27] = [
+    "goes-here",
+    "goes_here",
     "example",
     "placeholder",
     "changeme",

@@ -125,6 +125,8 @@ pub(super) fn in_query(behind: &[u8]) -> bool {
 /// What a name before `=` or `:` says.
 fn joined(before: &[u8]) -> Said {
     let before = before.trim_ascii_end();
+    // `The password is: `.
+    let before = before.strip_suffix(b" is").unwrap_or(before);
     let before = untyped(before.strip_suffix(b"**").unwrap_or(before));
     let name = match before {
         [before @ .., b'"' | b'\'' | b'`'] => before,
@@ -146,6 +148,9 @@ fn joined(before: &[u8]) -> Said {
         Said::Password if logon::is_beside_user(front) => Said::Variable,
         Said::Nothing if is_value(word) => match names(named(front)) {
             Said::Password if is_variable(named(front)) => Said::Variable,
+            Said::Nothing if front.ends_with(b"{\"") || front.trim_ascii_end().ends_with(b"{") => {
+                Said::Beside
+            }
             said => said,
         },
         Said::Nothing if is_default(word) => names(block(front)),
@@ -292,7 +297,7 @@ fn is_variable(before: &[u8]) -> bool {
     );
     let exported = before[..before.len() - name.len()].ends_with(b"export ");
     apart
-        && (name.contains(&b'_') || exported)
+        && (name.contains(&b'_') || exported || name == b"PGPASSWORD")
         && !name
             .iter()
             .any(|byte| byte.is_ascii_lowercase() || b".-".contains(byte))

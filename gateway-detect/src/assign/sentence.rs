@@ -154,6 +154,12 @@ pub(super) fn behind(rest: &[u8], whole: bool, joint: &[&[u8]]) -> Option<Said> 
 /// What the name says that stands right before a value in a sentence.
 pub(super) fn bare(name: &[u8], rest: &[u8]) -> Said {
     let ends = |word: &[u8]| ends_with_word(name, word);
+    if is_set_by(name, &rest[..rest.len() - name.len()]) {
+        return match names(name) {
+            Said::Password => Said::Variable,
+            said => said,
+        };
+    }
     if (ends(b"token") || ends(b"secret")) && names(name) == Said::Secret {
         return Said::DrawnToken;
     }
@@ -161,6 +167,49 @@ pub(super) fn bare(name: &[u8], rest: &[u8]) -> Said {
         return Said::DrawnToken;
     }
     Said::Nothing
+}
+
+/// Whether a text ends in a verb that changes and a password: `set the password `, `I have reset your root password `.
+pub(super) fn changes(behind: &[u8]) -> bool {
+    let Some(front) = behind.strip_suffix(b" ") else {
+        return false;
+    };
+    let name = single(front);
+    ends_with_word(name, b"password")
+        && names(name) == Said::Password
+        && front[..front.len() - name.len()]
+            .rsplit(|byte| *byte == b' ')
+            .take(MOST_NAME + 2)
+            .any(|word| CHANGES.iter().any(|verb| word.eq_ignore_ascii_case(verb)))
+}
+
+/// Whether a text ends in such a sentence, up to the value: `set the password to `.
+pub(super) fn is_set(behind: &[u8]) -> bool {
+    let front = match behind {
+        [front @ .., b'"' | b'\'' | b'`'] => front,
+        front => front,
+    };
+    front.ends_with(b" to ")
+        && front
+            .windows(9)
+            .enumerate()
+            .any(|(at, part)| part.eq_ignore_ascii_case(b"password ") && changes(&front[..at + 9]))
+}
+
+/// Whether a name is that of a variable of the environment that a command sets: `ENV DB_PASSWORD `, `setx API_KEY `, `set -x API_KEY `.
+fn is_set_by(name: &[u8], front: &[u8]) -> bool {
+    let Some(front) = front.strip_suffix(b" ") else {
+        return false;
+    };
+    let command = &front[front
+        .iter()
+        .rposition(|byte| b" \n\t`".contains(byte))
+        .map_or(0, |at| at + 1)..];
+    name.contains(&b'_')
+        && !name
+            .iter()
+            .any(|byte| byte.is_ascii_lowercase() || b"-.".contains(byte))
+        && SETTERS.contains(&command)
 }
 
 /// Whether a text ends in words for a user and a password together: `login: `, `creds `.
@@ -174,6 +223,21 @@ pub(super) fn is_login(front: &[u8]) -> bool {
     LOGINS.iter().any(|login| name.eq_ignore_ascii_case(login))
 }
 
+/// The commands that set a variable, and their options.
+const SETTERS: [&[u8]; 7] = [b"ENV", b"ARG", b"setx", b"setenv", b"-x", b"-gx", b"-Ux"];
+/// What is done to a password that gets a value.
+const CHANGES: [&[u8]; 10] = [
+    b"set",
+    b"sets",
+    b"setting",
+    b"reset",
+    b"change",
+    b"changed",
+    b"changing",
+    b"update",
+    b"updated",
+    b"rotated",
+];
 /// `is`, in the languages that names of passwords are in.
 const IS: [&str; 6] = [" is", " ist", " est", " es", " é", " è"];
 /// What stands between a secret and what it is for.

@@ -1,6 +1,8 @@
 //! What names and places say, and what stands there.
 
 mod arguments;
+mod columns;
+mod drawn;
 mod sentences;
 mod values;
 
@@ -69,6 +71,7 @@ fn passwords_are_found_behind_their_names_in_every_language() {
         "New-Thing -Password @ -Force",
         "ConvertTo-SecureString \"@\" -AsPlainText -Force",
         "my_pw: @",
+        "network={\n  psk=\"@\"\n}",
         "config.set('db.password', '@')",
         "define( 'X', 1 ); define('DB_PASSWORD', '@');",
         "os.environ.setdefault(\"DB_PASSWORD\", \"@\")",

@@ -1,6 +1,6 @@
 //! Which values are secrets that somebody chose or drew: no placeholder, no reference to a variable, no call, no type, no path, no word.
 
-use super::names::PLACEHOLDERS;
+use super::placeholder::is_placeholder;
 use crate::proof::{decoded, entropy, has_all_kinds, is_filler, is_mixed};
 
 /// Whether a value behind the name of a password is one.
@@ -13,8 +13,9 @@ pub(super) fn is_password(value: &[u8], quoted: bool) -> bool {
         .iter()
         .filter(|byte| byte.is_ascii_punctuation() && !b"_-.".contains(byte))
         .count();
-    let code =
-        value.iter().any(|byte| b"(){}[]|".contains(byte)) || (!quoted && is_path_of_names(value));
+    let brackets = || value.iter().any(|byte| b"(){}[]|".contains(byte));
+    let code = brackets() && !(is_drawn(value) && !is_call(value, quoted))
+        || (!quoted && is_path_of_names(value));
     // `"password", "Password:"` is a label, `"password": "Forgot?"` a question.
     let label = matches!(value, [.., b':' | b'!' | b'?']) && digits == 0 && signs == 1;
     let enough = (digits > 0 || signs > 0) && !label;
@@ -27,6 +28,45 @@ pub(super) fn is_password(value: &[u8], quoted: bool) -> bool {
         && !is_kind(value)
         && !is_filler(value)
         && entropy(value) >= 2.0
+}
+
+/// Whether a value is drawn of all kinds of characters and of signs, so that a bracket among them is one of these.
+pub(super) fn is_drawn(value: &[u8]) -> bool {
+    let signs = value.iter().skip(1);
+    value.len() >= 8
+        && signs
+            .filter(|byte| b"!#$%&*?@^~+=()".contains(byte))
+            .count()
+            > 0
+        && value.iter().all(u8::is_ascii_graphic)
+        && has_all_kinds(value)
+        && !is_readable(value)
+}
+
+/// A call, an index or a block: a bracket behind a name. Within quotes it is closed; outside, a value with no other signs is one, too.
+fn is_call(value: &[u8], quoted: bool) -> bool {
+    let signs = value
+        .iter()
+        .skip(1)
+        .any(|byte| b"!#%&*?@^~+".contains(byte));
+    value.iter().enumerate().any(|(at, open)| {
+        let close = match open {
+            b'(' => b')',
+            b'[' => b']',
+            b'{' => b'}',
+            _ => return false,
+        };
+        let (name, rest) = (&value[..at], &value[at + 1..]);
+        let part = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.$%#@".contains(byte);
+        let named = name.last().is_some_and(part);
+        let plain = name.iter().all(part) && !(has_all_kinds(name) && !is_readable(name));
+        named && (rest.contains(&close) || !quoted && (plain || !signs))
+    })
+}
+
+/// Whether a value behind the name of a password in a sentence is one by its characters.
+pub(super) fn is_mixture(value: &[u8], quoted: bool) -> bool {
+    is_drawn(value) && is_password(value, quoted)
 }
 
 /// `min8chars`: how long a password has to be.
@@ -283,71 +323,6 @@ fn is_readable(value: &[u8]) -> bool {
     joins.count() < value.len() / 3
 }
 
-/// What stands where a secret would: in manuals, templates and code.
-pub(super) fn is_placeholder(value: &[u8]) -> bool {
-    let lower = value.to_ascii_lowercase();
-    let has = |word: &&[u8]| lower.windows(word.len()).any(|part| part == *word);
-    matches!(value, [b'$' | b'{' | b'<' | b'[' | b'%' | b'@' | b'&', ..])
-        || is_filler(value)
-        || is_expression(value)
-        || is_reference(&lower)
-        || PLACEHOLDERS.iter().any(|word| has(&word.as_bytes()))
-        || matches!(value, [.., b'%', b's' | b'd' | b'r'])
-        || lower.windows(4).any(|part| {
-            part.iter()
-                .all(|&byte| byte == part[0] && !byte.is_ascii_digit())
-        })
-        || b"0123456789012345678901234567890"
-            .windows(value.len().min(31))
-            .any(|part| part == value && value.len() > 8)
-}
-
-/// Whether it says where a secret is kept: the address of a store of secrets, a variable, a file.
-fn is_reference(lower: &[u8]) -> bool {
-    STORES.iter().any(|store| {
-        let place = lower.strip_prefix(store.as_bytes());
-        place.is_some_and(|place| place.len() > 1)
-    })
-}
-
-/// Whether it is a regular expression: it has a range of characters, a class of them, or a count.
-fn is_expression(value: &[u8]) -> bool {
-    let ranges = value
-        .windows(4)
-        .any(|part| matches!(part, b"[a-z" | b"[A-Z" | b"[0-9" | b"[^\\s"));
-    let classes = || {
-        value.windows(2).enumerate().any(|(at, part)| {
-            matches!(part, b"\\d" | b"\\w" | b"\\S")
-                && !value.get(at + 2).is_some_and(u8::is_ascii_alphanumeric)
-        })
-    };
-    let counts = || {
-        value.split(|byte| *byte == b'{').skip(1).any(|rest| {
-            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            digits > 0 && matches!(rest.get(digits), Some(b',' | b'}'))
-        })
-    };
-    ranges || classes() || counts()
-}
-
-/// What begins the address of a secret.
-const STORES: [&str; 15] = [
-    "op://",
-    "vault:",
-    "ref+",
-    "arn:aws",
-    "env:",
-    "env://",
-    "ssm:",
-    "file:/",
-    "keyring:",
-    "keychain:",
-    "secretsmanager:",
-    "gcp-sm:",
-    "sm://",
-    "awssm:",
-    "akv:",
-];
 /// What stands for a password in manuals.
 const PLAIN: [&[u8]; 7] = [
     b"pass",

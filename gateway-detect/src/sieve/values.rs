@@ -7,7 +7,7 @@ use super::bits::reached;
 impl Sieve {
     /// Where a value may start behind what announces one: behind a separator, ` is` in some languages, the ends of `bearer`, `basic`, `token`,
     /// `secret`, `key` and `password`, `use`, `user`, words such as `requirepass`, options, first arguments, and then quotes and spaces; in
-    /// quotes also behind the ends of `by` and `…string`; right behind ` -p`.
+    /// quotes also behind the ends of `by` and `…string`; right behind ` -p`, and a comma or semicolon that may separate cells.
     /// It announces all that [`assign`](crate::assign) says something of: what that comes to accept has to be announced here.
     pub(super) fn values(&mut self) -> u64 {
         let here = &self.windows[self.turn];
@@ -53,6 +53,8 @@ impl Sieve {
         let announced = reached(starts, here.quiet);
         (self.option, self.argument) = (option >> STRIDE, argument >> STRIDE);
         self.announced = announced >> STRIDE;
-        (announced & !here.quiet | quoted | attached) & here.first
+        // The cell of a table.
+        let cell = here.comma << 1 & here.alphanumeric & !here.digit;
+        (announced & !here.quiet | quoted | attached | cell) & here.first
     }
 }

@@ -1,6 +1,6 @@
 //! Passwords that are arguments of programs: plain words, and no word of their manuals.
 
-use super::is_found;
+use super::{PASSWORD, is_found};
 use crate::tests::{found, is_found_however_cut};
 
 #[test]
@@ -120,4 +120,60 @@ fn a_pair_of_a_user_and_a_password_is_one_of_words() {
         is_found(text, super::TOKEN, "bearer-token");
     }
     assert_eq!(found("Authorization: ApiKey required"), []);
+}
+
+#[test]
+fn values_are_told_by_their_number_in_a_list() {
+    for text in [
+        "INSERT INTO users (username, password) VALUES ('ada', '@');",
+        "insert into users (id, username, password, role) values (1, 'ada', '@', 'user')",
+        "INSERT INTO `u` (`name`,`pwd`) VALUES ('ada','@'),('bob','x')",
+        "INSERT INTO u (name, password) VALUES ('a', 'b'), ('ada', '@')",
+    ] {
+        is_found(text, PASSWORD, "password");
+    }
+    for text in [
+        "mysqli_connect(\"localhost\", \"root\", \"@\", \"app\");",
+        "new PDO('mysql:host=db;dbname=app', 'ada', '@');",
+        "DriverManager.getConnection(url, \"ada\", \"@\")",
+    ] {
+        is_found(text, "correcthorse", "password");
+    }
+    for text in [
+        "INSERT INTO users (username, password) VALUES ('ada', ?)",
+        "INSERT INTO users (username, colour) VALUES ('ada', 'tr0ub4dor!Ex')",
+        "INSERT INTO users (username, password) VALUES (:name, :password)",
+        "mysqli_connect(\"localhost\", \"root\", \"\", \"app\");",
+        "mysqli_connect($host, $user, $password1, $db);",
+        "connect(\"localhost\", \"root\", \"tr0ub4dor!Ex\")",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+        is_found_however_cut(text);
+    }
+}
+
+#[test]
+fn a_data_source_has_the_password_of_its_user() {
+    for (text, value) in [
+        (
+            "sql.Open(\"mysql\", \"ada:hunter2x@tcp(db:3306)/app\")",
+            "hunter2x",
+        ),
+        (
+            "DSN=ada:correcthorse@unix(/tmp/mysql.sock)/app",
+            "correcthorse",
+        ),
+    ] {
+        let expected = [("connection-string".to_owned(), value.to_owned())];
+        assert_eq!(found(text), expected, "{text}");
+        is_found_however_cut(text);
+    }
+    for text in [
+        "\"ada:${PASSWORD}@tcp(db:3306)/app\"",
+        "\"ada:hunter2x@tcp\"",
+        "a:b:c@tcp(db)",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+        is_found_however_cut(text);
+    }
 }

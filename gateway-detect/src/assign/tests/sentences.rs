@@ -28,6 +28,11 @@ fn a_sentence_says_what_its_value_is_for() {
             "use \"@\" as my new password",
             "creds ada:@",
             "password -> @",
+            "Please set the password to @ on the box",
+            "I have reset your root password to \"@\".",
+            "change the password for ada from old to @",
+            "changed the db password to `@`",
+            "Your temporary password is: @",
             "password - @",
         ] {
             is_found(text, value, "password");
@@ -48,6 +53,12 @@ fn a_sentence_says_what_its_value_is_for() {
         "the api key function_name_2",
         "password - at least 8",
         "password (optional)",
+        "set the password to something long",
+        "set the password to expire in 30 days",
+        "change the password from the login to the profile-page2",
+        "reset the password. Go to Kx92mzLq38",
+        "the password to Kx92mzLq38",
+        "The password is: wrong",
     ] {
         assert_eq!(found(text), [], "{text}");
         is_found_however_cut(text);
@@ -62,6 +73,10 @@ fn documents_have_names_beside_their_values() {
         "<key>password</key>\n<string>@</string>",
         "{\"name\": \"DB_PASSWORD\", \"type\": \"plain\", \"value\": \"@\"}",
         "{\"label\":\"password\",\"value\":\"@\"}",
+        "{\"value\": \"@\", \"name\": \"DB_PASSWORD\"}",
+        "{\"value\":\"@\",\"key\":\"password\"}",
+        "<tr><th>Password</th><td>@</td></tr>",
+        "<dt>Password</dt>\n<dd>@</dd>",
         "<password><![CDATA[@]]></password>",
         "<value name=\"password\"><![CDATA[@]]></value>",
         "password: |\n  @\n",
@@ -81,10 +96,15 @@ fn documents_have_names_beside_their_values() {
         "<name>db.user</name><value>tr0ub4dor!Ex</value>",
         "<name>db.password</name><other>tr0ub4dor!Ex</other>",
         "<name>db.password</name><x/><value>tr0ub4dor!Ex</value>",
+        "<th>Colour</th><td>tr0ub4dor!Ex</td>",
+        "<td>Password</td><td>Forgotten</td>",
         "<note><![CDATA[tr0ub4dor!Ex]]></note>",
         "note: |\n  tr0ub4dor!Ex\n",
         "password: |\n  The one that was sent\n",
         "- name: DB_USER\n  value: correcthorse",
+        "{\"value\": \"tr0ub4dor!Ex\", \"name\": \"colour\"}",
+        "{\"value\": \"tr0ub4dor!Ex\", \"type\": \"password\"}",
+        "{\"value\": \"tr0ub4dor!Ex\"}",
         "{\"label\":\"colour\",\"value\":\"tr0ub4dor!Ex\"}",
     ] {
         assert_eq!(found(text), [], "{text}");
