@@ -33,9 +33,9 @@ use value::{
     is_strong, is_token, is_told, is_variable,
 };
 
-use super::Detector;
 use super::place::{Class, Place, Verdict, run};
 use super::proof::has_all_kinds;
+use super::{Detector, label};
 
 /// What an assignment is reported as.
 #[derive(Clone, Copy, Debug)]
@@ -94,15 +94,11 @@ pub(super) fn may_start(place: Place<'_>) -> bool {
 
 /// The secret that stands here.
 pub(super) fn at(place: Place<'_>, kinds: Kinds) -> Verdict {
-    if place.follows(|byte| byte == b':')
-        && let verdict @ (Verdict::More | Verdict::Match(..)) = in_url(place, kinds)
-    {
-        return verdict;
-    }
-    if place.follows(|byte| byte == b':')
-        && let verdict @ (Verdict::More | Verdict::Match(..)) = url::in_source(place, kinds)
-    {
-        return verdict;
+    if place.follows(|byte| byte == b':') {
+        let verdict = in_url(place, kinds).or(url::in_source(place, kinds));
+        if verdict != Verdict::No {
+            return verdict;
+        }
     }
     match said(place.behind()) {
         (said, Some(END)) => string(place, said, kinds),

@@ -6,7 +6,7 @@ use super::assign::Kinds;
 use super::people::People;
 use super::secret::Secrets;
 use super::words::Words;
-use super::{Detector, card, email, phone};
+use super::{Detector, card, email, label, phone};
 
 /// What is known of a built-in detector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,7 @@ pub(super) struct Ids {
     pub(super) coin_key: Detector,
     pub(super) passport_line: Detector,
     pub(super) pem: Detector,
+    pub(super) labelled: label::Kinds,
     pub(super) assigned: Kinds,
 }
 
@@ -102,6 +103,11 @@ fn read() -> Catalogue {
             "password in the address of a database, queue or other service",
         ),
     };
+    let labelled = label::Kinds {
+        code: number(PII, "card-security-code", "security code of a payment card"),
+        pin: number(PII, "pin", "personal identification number"),
+        birth: number(PII, "date-of-birth", "date of birth"),
+    };
     let ids = Ids {
         card: number(PII, "credit-card", "payment card number"),
         email: number(PII, "email", "e-mail address"),
@@ -123,6 +129,7 @@ fn read() -> Catalogue {
             "machine-readable line of a passport or identity card",
         ),
         pem: number(SECRETS, "private-key", "private key in PEM"),
+        labelled,
         assigned,
     };
     let (mut words, mut unread) = (Words::default(), Vec::new());

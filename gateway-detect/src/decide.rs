@@ -8,7 +8,7 @@ use super::layer::{self, Window};
 use super::place::{Class, Place, Verdict, last, run};
 use super::sieve::{Question, Sieve, Why};
 use super::table::Table;
-use super::{Detectors, assign, aws, card, coin, email, iban, network, pem, phone};
+use super::{Detectors, assign, aws, card, coin, email, iban, label, network, pem, phone};
 
 /// What is known of the text ahead, and what the last places left to do.
 pub(super) struct Cursor<'a> {
@@ -97,6 +97,7 @@ impl<'a> Cursor<'a> {
                     let table = self.table.get_or_insert_default();
                     assign::in_column(place, table, ids.assigned)
                 }
+                Verdict::No => label::at(place, ids.labelled),
                 verdict => verdict,
             }
         } else {

@@ -24,6 +24,7 @@ mod decide;
 mod email;
 mod fold;
 mod iban;
+mod label;
 mod layer;
 mod network;
 mod pattern;

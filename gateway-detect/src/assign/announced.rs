@@ -11,12 +11,15 @@ use super::endings::may_name;
 use super::foreign::foreign;
 use super::said::{said, single};
 use super::url::{is_source, scheme};
-use super::{Said, later, may_start, program, sentence};
+use super::{Said, label, later, may_start, program, sentence};
 use crate::place::Place;
 
 /// Whether the text before a value says that it is a secret, or may be the beginning of a URL with one.
 pub(crate) fn is_announced(place: Place<'_>) -> bool {
-    may_start(place) && (!says_nothing(place.behind()) || is_source(place)) && is_said(place)
+    may_start(place)
+        && (!says_nothing(place.behind()) && is_said(place)
+            || is_source(place)
+            || label::may_begin(place))
 }
 
 /// The rest of that: few places come to it.
@@ -26,15 +29,21 @@ fn is_said(place: Place<'_>) -> bool {
     !sentence::is_prose(place)
         && (behind.last() == Some(&b':') && scheme(behind).is_some()
             || match said(behind).0 {
-                Said::Nothing => {
-                    program::leads(behind)
-                        || columns::opens(behind)
-                        || is_cell(place)
-                        || later::is_chomped(place)
-                        || is_source(place)
-                }
+                Said::Nothing => is_led_to(place),
                 _ => true,
             })
+}
+
+/// Whether more than the name before a place may lead to a value here: a program, a list, a column.
+#[inline(never)]
+fn is_led_to(place: Place<'_>) -> bool {
+    let behind = place.behind();
+    match behind.last() {
+        Some(b' ' | b'\n') => program::leads(behind) || is_cell(place),
+        Some(b'(' | b'"' | b'\'') => columns::opens(behind),
+        Some(b',' | b';' | b'`') => is_cell(place),
+        _ => later::is_chomped(place),
+    }
 }
 
 /// Whether the text ends in `:` or `=` behind a name that says nothing.
@@ -198,7 +207,7 @@ mod tests {
             let text = parts.concat() + joint;
             let whole = format!("{text}hunter2!x");
             let place = Place::new(whole.as_bytes(), text.len(), true);
-            prop_assert!(!says_nothing(place.behind()) || is_source(place) || !is_said(place), "{}", text);
+            prop_assert!(!says_nothing(place.behind()) || !is_said(place), "{}", text);
         }
     }
 }

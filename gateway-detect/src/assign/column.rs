@@ -10,7 +10,13 @@ use crate::place::{Class, Place, Verdict, run};
 use crate::table::Table;
 
 /// Whether a value begins here that is all of a cell: one word with a digit or a sign.
+#[inline]
 pub(crate) fn is_cell(place: Place<'_>) -> bool {
+    place.follows(|byte| b" `,;".contains(&byte)) && begins(place)
+}
+
+#[inline(never)]
+fn begins(place: Place<'_>) -> bool {
     let front = match place.behind() {
         [front @ .., b'`'] => front,
         front => front,
@@ -26,6 +32,7 @@ pub(crate) fn is_cell(place: Place<'_>) -> bool {
 }
 
 /// The secret of a cell.
+#[inline(never)]
 pub(crate) fn in_column(place: Place<'_>, table: &mut Table, kinds: Kinds) -> Verdict {
     let Some(value) = value(place) else {
         return match place.whole {

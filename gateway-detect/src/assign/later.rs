@@ -22,7 +22,7 @@ pub(crate) enum Later {
 /// The value that is planned here: an argument of a program, or the text of a section of characters.
 #[inline]
 pub(crate) fn later(place: Place<'_>) -> Later {
-    if columns::opens(place.behind()) {
+    if place.follows(|byte| b"(\"'".contains(&byte)) && columns::opens(place.behind()) {
         return columns::plan(place);
     }
     match place.ahead()[0] {
