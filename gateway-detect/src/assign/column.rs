@@ -24,11 +24,12 @@ fn begins(place: Place<'_>) -> bool {
     let spaced = front.trim_ascii_end();
     let piped = front.len() > spaced.len() && spaced.ends_with(b"|");
     let tight = matches!(spaced, [.., b',' | b';']) && front.len() == spaced.len();
-    (piped || tight)
-        && value(place).is_none_or(|value| {
-            let letter = |byte: &u8| byte.is_ascii_alphabetic() || b"-.".contains(byte);
-            value.len() >= SHORTEST && !value.iter().all(letter)
-        })
+    let ahead = place.ahead();
+    let length = run(&ahead[..ahead.len().min(LONGEST)], &VALUE);
+    let letter = |byte: &u8| byte.is_ascii_alphabetic() || b"-.".contains(byte);
+    // Of a word that is not over the rest may have them.
+    let one = || length >= SHORTEST && !ahead[..length].iter().all(letter);
+    (piped || tight) && (length == ahead.len() || one())
 }
 
 /// The secret of a cell.
@@ -67,13 +68,13 @@ pub(crate) fn in_column(place: Place<'_>, table: &mut Table, kinds: Kinds) -> Ve
 
 /// The word that stands here, once it is over.
 fn value(place: Place<'_>) -> Option<&[u8]> {
-    static VALUE: Class = Class::alphanumeric_and(b"!#%&*+-./:=?@^_~$()");
     let ahead = place.ahead();
     let reach = &ahead[..ahead.len().min(LONGEST)];
     let length = run(reach, &VALUE);
     (length < reach.len() || reach.len() == LONGEST || place.whole).then_some(&reach[..length])
 }
 
+static VALUE: Class = Class::alphanumeric_and(b"!#%&*+-./:=?@^_~$()");
 /// No password of a table is shorter, and no secret longer.
 const SHORTEST: usize = 6;
 const LONGEST: usize = 130;
