@@ -43,6 +43,8 @@ pub(super) fn v4(place: Place<'_>, detector: Detector) -> Verdict {
             if (!before || place.behind().ends_with(b"//"))
                 && !after
                 && is_public_v4(address)
+                && (!is_version(address)
+                    || !is_example(address) && is_named_address(place.behind()))
                 && !is_counted(place.behind(), &ahead[length..])
                 && (address.octets()[3] != 0 || ahead.get(length) != Some(&b'/')) =>
         {
@@ -95,10 +97,30 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || (a, b, c) == (192, 0, 0);
     let resolver =
         [(1, 1), (8, 8), (9, 9), (1, 0), (8, 4)].contains(&(a, b)) && (c, d) != (255, 255);
-    // Versions have small numbers, object identifiers begin with 1 or 2.
-    let version = a <= 2 || [a, b, c, d].iter().all(|part| *part < 40);
-    !special && !resolver && !version
+    !special && !resolver
 }
+
+/// Versions have small numbers, object identifiers begin with 1 or 2.
+fn is_version(address: Ipv4Addr) -> bool {
+    let parts = address.octets();
+    parts[0] <= 2 || parts.iter().all(|part| *part < 40)
+}
+
+/// `1.2.3.4` stands for any address, and a network ends in zero.
+fn is_example(address: Ipv4Addr) -> bool {
+    let [a, b, c, d] = address.octets();
+    d == 0 || b == a + 1 && c == b + 1
+}
+
+/// Whether the words right before a number say that it is an address: `ip: `, `client_ip=`, `IP address is `.
+fn is_named_address(behind: &[u8]) -> bool {
+    let near = last_words(behind, NEAR_NAME);
+    let mut words = near.split(|byte| !byte.is_ascii_alphanumeric());
+    words.any(|word| word.eq_ignore_ascii_case(b"ip") || word.eq_ignore_ascii_case(b"ipv4"))
+}
+
+/// How far before an address its name may stand.
+const NEAR_NAME: usize = 20;
 
 /// The IPv6 address that stands here, at the start of a word.
 pub(super) fn v6(place: Place<'_>, detector: Detector) -> Verdict {

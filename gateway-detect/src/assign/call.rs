@@ -4,7 +4,7 @@
 
 use super::Said;
 use super::names::names;
-use super::said::{ends_with_word, word};
+use super::said::{ends_with_word, is_variable, word};
 
 /// What a first argument says of the second: `setProperty("db.password", "…")`, `NetworkCredential("user", "…")`.
 pub(super) fn argument(before: &[u8]) -> Said {
@@ -46,6 +46,7 @@ pub(super) fn argument(before: &[u8]) -> Said {
         word if word.len() < name.len() => Said::Nothing,
         // Routes, labels and messages have such names as well.
         word => match names(word) {
+            Said::Password if last.is_some_and(sets) && is_variable(name) => Said::Variable,
             Said::Password if last.is_some_and(sets) => Said::Argument,
             Said::Password => Said::Nothing,
             said => said,

@@ -16,7 +16,7 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
         || is_reference(&lower)
         || PLACEHOLDERS.iter().any(|word| has(&word.as_bytes()))
         || matches!(value, [.., b'%', b's' | b'd' | b'r'])
-        || lower.windows(4).any(|part| {
+        || value.windows(4).any(|part| {
             part.iter()
                 .all(|&byte| byte == part[0] && !byte.is_ascii_digit())
         })

@@ -289,7 +289,7 @@ fn is_header(front: &[u8]) -> bool {
 }
 
 /// Whether the name before `=` is one of the environment's, at the start of a word.
-fn is_variable(before: &[u8]) -> bool {
+pub(super) fn is_variable(before: &[u8]) -> bool {
     let name = word(before);
     let apart = matches!(
         before[..before.len() - name.len()],

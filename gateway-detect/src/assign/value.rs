@@ -235,9 +235,15 @@ pub(super) fn is_variable(value: &[u8], quoted: bool) -> bool {
 pub(super) fn is_told(value: &[u8], quoted: bool) -> bool {
     let has = |kind: fn(&u8) -> bool| value.iter().any(kind);
     let ends = value.len() - value.ends_with(b"!") as usize - value.ends_with(b",") as usize;
+    let cases = || {
+        value.len() >= 10
+            && has(u8::is_ascii_lowercase)
+            && has(u8::is_ascii_uppercase)
+            && !is_readable(value)
+    };
     is_password(value, quoted)
         && has(u8::is_ascii_alphabetic)
-        && has(u8::is_ascii_digit)
+        && (has(u8::is_ascii_digit) || cases())
         && value[..ends]
             .iter()
             .any(|byte| b"!#$%&*?@^~+=".contains(byte))
@@ -301,8 +307,11 @@ pub(super) fn is_token(value: &[u8], quoted: bool) -> bool {
         .sum::<usize>();
     let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
     let uuid = value.len() == 36 && value.iter().filter(|&&byte| byte == b'-').count() == 4;
-    let path = value.starts_with(b"/") || value.starts_with(b"./") || value.starts_with(b"arn:");
-    digits >= 2
+    let padded = value.ends_with(b"=");
+    let path = value.starts_with(b"/") && !padded
+        || value.starts_with(b"./")
+        || value.starts_with(b"arn:");
+    (digits >= 2 || digits == 1 && padded && value.len() >= 24 && has_all_kinds(value))
         && is_mixed(value)
         && !path
         && !is_placeholder(value)

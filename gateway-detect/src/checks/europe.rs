@@ -337,7 +337,7 @@ fn pps(text: &[u8]) -> bool {
     }) == text[7]
 }
 
-fn birth_number(text: &[u8]) -> bool {
+pub(super) fn birth_number(text: &[u8]) -> bool {
     let month = number(&text[2..4]) % 50;
     let born = is_date(
         number(&text[..2]),

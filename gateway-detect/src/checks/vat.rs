@@ -2,7 +2,7 @@
 //!
 //! Source: the European Commission's VIES, "VAT identification number structure", and the national rules behind it.
 
-use super::europe::{below_ten, dni, egn, nie};
+use super::europe::{below_ten, birth_number, dni, egn, nie};
 use super::{is_day_month_year, is_uniform, last, luhn, mod11_10, number, value, weighted};
 
 /// Whether a number with its country in front can exist.
@@ -76,6 +76,7 @@ pub(super) fn vat(text: &[u8]) -> bool {
                 check == last(rest)
             }
         }
+        (b"CZ", 9 | 10) => digits && birth_number(rest),
         (b"CH", 10) => rest[0] == b'E' && switzerland(&rest[1..]),
         (b"CH", 13 | 14) => {
             rest[0] == b'E' && is_swiss_tax(&rest[10..]) && switzerland(&rest[1..10])

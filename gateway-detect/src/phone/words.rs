@@ -213,7 +213,7 @@ const VERBS: [&str; 27] = [
     "mobil",
 ];
 /// What may stand between a name and plain digits.
-const JOINERS: [&[u8]; 18] = [
-    b"number", b"numbers", b"no", b"nr", b"num", b"nummer", b"is", b"ist", b"est", b"es", b"at",
-    b"on", b"me", b"us", b"n", b"value", b"text", b"string",
+const JOINERS: [&[u8]; 22] = [
+    b"th", b"td", b"dt", b"dd", b"number", b"numbers", b"no", b"nr", b"num", b"nummer", b"is",
+    b"ist", b"est", b"es", b"at", b"on", b"me", b"us", b"n", b"value", b"text", b"string",
 ];

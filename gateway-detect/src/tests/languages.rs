@@ -93,6 +93,8 @@ fn numbers_are_called_by_other_names_too() {
         ("VAT: GBGD485", "eu-vat"),
         ("VAT: GB 980 7806 84", "eu-vat"),
         ("VAT: BG8301661313", "eu-vat"),
+        ("VAT: CZ7103192745", "eu-vat"),
+        ("client_ip: 1.44.10.171", "ip-address"),
         ("VAT: LV26018159083", "eu-vat"),
         ("NIT: 55543231-5", "co-nit"),
         ("SSS: 34-1234567-8", "ph-sss"),
@@ -116,6 +118,7 @@ fn a_number_may_stand_before_its_name() {
         "use 536228726 as the SSN, please",
         "536228726 (SSN)",
         "0285601815 is my phone number",
+        "<tr><th>mobile</th><td>92010276</td></tr>",
         "\"536228726\" is her social security number.",
     ] {
         assert_eq!(found(text).len(), 1, "{text}");
@@ -123,6 +126,9 @@ fn a_number_may_stand_before_its_name() {
     }
     assert_eq!(found("my number plate is 1234 BCD")[0].1, "1234 BCD");
     for text in [
+        "ip: 1.2.3.4",
+        "ip: 11.0.0.0",
+        "release 1.44.10.171",
         "536228726 is a number, the SSN is missing",
         "536228726 is the order. The SSN is missing",
         "536228726 (see the note on how an SSN is written)",

@@ -22,6 +22,13 @@ fn a_variable_is_set_by_the_commands_that_do_so() {
     ] {
         is_found(text, PASSWORD, "password");
     }
+    is_found(
+        "os.Setenv(\"DB_PASSWORD\", \"@\")",
+        "66fSbL#r04nz/x",
+        "password",
+    );
+    let token = "/BtJKDbwX5+bvYL+gVBGScHKnFls+kDsCJs+QPqRzTu=";
+    is_found("SECRET_KEY=@\n", token, "generic-secret");
     is_found("PGPASSWORD=@ psql -h db", "correcthorse", "password");
     for text in [
         "the APP_SECRET b74d82f07543668e721c29ad3f44d6d905f9aaf36d485ccf",

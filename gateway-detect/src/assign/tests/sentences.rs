@@ -38,6 +38,7 @@ fn a_sentence_says_what_its_value_is_for() {
             is_found(text, value, "password");
         }
     }
+    is_found("set the password to @", "NmUqQoj*anIF", "password");
     is_found("password (@)", DRAWN, "password");
     for text in [
         "the password for it is wrong",
@@ -53,6 +54,7 @@ fn a_sentence_says_what_its_value_is_for() {
         "the api key function_name_2",
         "password - at least 8",
         "password (optional)",
+        "set the password to User*Name",
         "set the password to something long",
         "set the password to expire in 30 days",
         "change the password from the login to the profile-page2",
