@@ -65,8 +65,8 @@ fn says_nothing(behind: &[u8]) -> bool {
         [name @ .., b'"' | b'\'' | b'`'] => (name, true),
         name => (name, false),
     };
-    // Operators and signs of markup.
-    if !name.last().is_some_and(u8::is_ascii_alphanumeric) {
+    // `The password is: `, and operators and signs of markup.
+    if name.ends_with(b" is") || !name.last().is_some_and(u8::is_ascii_alphanumeric) {
         return false;
     }
     let tight = spaced.len() == rest.len() && trimmed.len() == before.len() && !quoted;
@@ -190,6 +190,8 @@ mod tests {
                 "db_pw",
                 "DB_KEY",
                 "\u{2}",
+                " is",
+                "{\"",
             ]),
             prop::sample::select(PASSWORDS.to_vec()),
             prop::sample::select(SECRETS.to_vec()),

@@ -14,7 +14,7 @@ pub(super) fn is_password(value: &[u8], quoted: bool) -> bool {
         .filter(|byte| byte.is_ascii_punctuation() && !b"_-.".contains(byte))
         .count();
     let brackets = || value.iter().any(|byte| b"(){}[]|".contains(byte));
-    let code = brackets() && !(is_drawn(value) && !is_call(value, quoted))
+    let code = brackets() && (is_call(value, quoted) || !is_drawn(value))
         || (!quoted && is_path_of_names(value));
     // `"password", "Password:"` is a label, `"password": "Forgot?"` a question.
     let label = matches!(value, [.., b':' | b'!' | b'?']) && digits == 0 && signs == 1;
@@ -59,7 +59,7 @@ fn is_call(value: &[u8], quoted: bool) -> bool {
         let (name, rest) = (&value[..at], &value[at + 1..]);
         let part = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.$%#@".contains(byte);
         let named = name.last().is_some_and(part);
-        let plain = name.iter().all(part) && !(has_all_kinds(name) && !is_readable(name));
+        let plain = name.iter().all(part) && (!has_all_kinds(name) || is_readable(name));
         named && (rest.contains(&close) || !quoted && (plain || !signs))
     })
 }
