@@ -29,13 +29,18 @@ pub(super) fn may_begin(place: Place<'_>) -> bool {
 }
 
 /// The value that stands here.
+#[inline]
 pub(super) fn at(place: Place<'_>, kinds: Kinds) -> Verdict {
     if !may_be_value(place.ahead()) {
         return Verdict::No;
     }
-    let Some(label) = label(place.behind()) else {
-        return Verdict::No;
-    };
+    match label(place.behind()) {
+        Some(label) => value(place, label, kinds),
+        None => Verdict::No,
+    }
+}
+
+fn value(place: Place<'_>, label: Label, kinds: Kinds) -> Verdict {
     let reach = &place.ahead()[..place.ahead().len().min(LONGEST)];
     let (detector, length) = match label {
         Label::Code => (kinds.code, digits(reach, 3..=4)),

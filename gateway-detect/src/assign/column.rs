@@ -12,7 +12,13 @@ use crate::table::Table;
 /// Whether a value begins here that is all of a cell: one word with a digit or a sign.
 #[inline]
 pub(crate) fn is_cell(place: Place<'_>) -> bool {
-    place.follows(|byte| b" `,;".contains(&byte)) && begins(place)
+    // Most words stand behind one space.
+    let may_be = match place.behind() {
+        [.., before, b' '] => matches!(before, b'|' | b' '),
+        [.., b'`' | b',' | b';'] => true,
+        _ => false,
+    };
+    may_be && begins(place)
 }
 
 #[inline(never)]
