@@ -342,7 +342,7 @@ const ATTACHED: &[u8] = b" -p";
 /// What may stand right before a value.
 pub(super) static BEFORE: Class = Class::from(b"=:\"'` \t\n>(%,;/[|");
 /// What a value may begin with.
-pub(super) static FIRST: Class = Class::alphanumeric_and(b"!#%&*+-./:=?@^_~$");
+pub(super) static FIRST: Class = Class::alphanumeric_and(b"!#%&*+-./:=?@^_~$()");
 const LONGEST_PASSWORD: usize = 128;
 const MOST_WORDS: usize = 24;
 /// What is of more words says something.

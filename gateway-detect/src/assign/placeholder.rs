@@ -16,10 +16,12 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
         || is_reference(&lower)
         || PLACEHOLDERS.iter().any(|word| has(&word.as_bytes()))
         || matches!(value, [.., b'%', b's' | b'd' | b'r'])
-        || value.windows(4).any(|part| {
-            part.iter()
-                .all(|&byte| byte == part[0] && !byte.is_ascii_digit())
-        })
+        || value
+            .windows(if value.len() < 24 { 4 } else { 6 })
+            .any(|part| {
+                part.iter()
+                    .all(|&byte| byte == part[0] && !byte.is_ascii_digit())
+            })
         || b"0123456789012345678901234567890"
             .windows(value.len().min(31))
             .any(|part| part == value && value.len() > 8)

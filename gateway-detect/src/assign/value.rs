@@ -59,7 +59,7 @@ fn is_call(value: &[u8], quoted: bool) -> bool {
         let (name, rest) = (&value[..at], &value[at + 1..]);
         let part = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.$%#@".contains(byte);
         let named = name.last().is_some_and(part);
-        let plain = name.iter().all(part) && (!has_all_kinds(name) || is_readable(name));
+        let plain = name.iter().all(part) && is_readable(name);
         named && (rest.contains(&close) || !quoted && (plain || !signs))
     })
 }

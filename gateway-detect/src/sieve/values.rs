@@ -53,9 +53,9 @@ impl Sieve {
         let announced = reached(starts, here.quiet);
         (self.option, self.argument) = (option >> STRIDE, argument >> STRIDE);
         self.announced = announced >> STRIDE;
-        // The cell of a table; numbers in a row of them have no letters.
-        let letter = here.alphanumeric & !here.digit;
-        let cell = here.comma << 1 & (letter | here.digit & (letter >> 1 | letter >> 2));
+        // The cell of a table; numbers in a row of them have no letters. What has not come may be one: it is in every class.
+        let letter = here.alphanumeric & (!here.digit | here.quiet);
+        let cell = here.comma << 1 & here.alphanumeric & (!here.digit | letter >> 1 | letter >> 2);
         (announced & !here.quiet | quoted | attached | cell) & here.first
     }
 }

@@ -29,10 +29,16 @@ fn a_variable_is_set_by_the_commands_that_do_so() {
     );
     let token = "/BtJKDbwX5+bvYL+gVBGScHKnFls+kDsCJs+QPqRzTu=";
     is_found("SECRET_KEY=@\n", token, "generic-secret");
+    is_found(
+        "{\"appSecret\": \"@\"}",
+        "b7c568a3980772468b87279e7e0632ffff688b96592dd833",
+        "generic-secret",
+    );
     is_found("PGPASSWORD=@ psql -h db", "correcthorse", "password");
     for text in [
         "the APP_SECRET b74d82f07543668e721c29ad3f44d6d905f9aaf36d485ccf",
         "ENV APP_SECRET of the app",
+        "api_token: \"a1b2aaaaaaaaaaaaaaaaaaaaaaaa\"",
         "kRSA:kPSK:-aDSS:-3DES:!DES",
         "const AuthModeWPAPSK: NDIS_802_11_MODE = 4",
         "token = \"MicrosoftAspNetCoreComponentsWeb2View\"",
