@@ -181,8 +181,8 @@ fn month(text: &[u8]) -> Option<&[u8]> {
     let name = name.to_ascii_lowercase();
     let short =
         |month: &&str| name.len() == 3 && month.as_bytes().starts_with(&name) || name == b"sept";
-    let known = MONTHS.iter().any(|month| month.as_bytes() == name)
-        || MONTHS[..12].iter().any(short);
+    let known =
+        MONTHS.iter().any(|month| month.as_bytes() == name) || MONTHS[..12].iter().any(short);
     known.then_some(rest)
 }
 

@@ -14,7 +14,7 @@ pub(super) fn is_password(value: &[u8], quoted: bool) -> bool {
         .filter(|byte| byte.is_ascii_punctuation() && !b"_-.".contains(byte))
         .count();
     let brackets = || value.iter().any(|byte| b"(){}[]|".contains(byte));
-    let code = brackets() && (is_call(value, quoted) || !is_drawn(value))
+    let code = brackets() && (!is_drawn(value) || is_call(value, quoted))
         || (!quoted && is_path_of_names(value));
     // `"password", "Password:"` is a label, `"password": "Forgot?"` a question.
     let label = matches!(value, [.., b':' | b'!' | b'?']) && digits == 0 && signs == 1;
