@@ -95,6 +95,7 @@ pub(super) fn at(
     }
 }
 
+#[inline(always)]
 fn read(text: &[u8], at: usize, whole: bool) -> Word {
     let end = at + run(&text[at..], is_local);
     let domain = match text.get(end) {
