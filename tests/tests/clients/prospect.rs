@@ -74,3 +74,33 @@ fn what_each_process_will_make_of_the_ca_is_told_before_anything_is_governed() -
     );
     Ok(())
 }
+
+#[test]
+fn an_image_without_certificates_is_told_before_it_is_governed() -> anyhow::Result<()> {
+    let cgroup = Cgroup::new("bare")?;
+    let world = World::with(&[NAME], "")?;
+    let bare = "for folder in /etc/ssl /usr/local/share; do mount -t tmpfs none $folder || exit; done; exec \"$@\"";
+    let own = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        bare,
+        "sh",
+    ];
+    let script = clients("trust/kept.py").display().to_string();
+    let mut agent = start(&cgroup, &own, &[&*python()?, &script, NAME])?;
+    agent.ask()?;
+    let tag = ["tag", "--as", IDENTITY, "--cgroup", cgroup.folder()?];
+    let dry = ["--accept-uncontained", "--dry-run", "--json"];
+    let printed = world.daemon.run(&[&tag[..], &dry].concat())?.success()?;
+    let row: Value = serde_json::from_str(&printed)?;
+    ensure!(row["standing"] == "shared", "{row}");
+    ensure!(
+        text(&row, "reason").contains("add ca-certificates to the image"),
+        "{row}"
+    );
+    Ok(())
+}

@@ -29,7 +29,9 @@ pub(in crate::cli) fn prospect(socket: &Path, answer: &Value) -> Result<Vec<Valu
     let known: BTreeSet<u32> = rows.iter().filter_map(pid).collect();
     let members: BTreeSet<u32> = coming.union(&known).copied().collect();
     for (namespace, pids) in adopt::namespaces(coming.difference(&known).copied()) {
+        let first = pids.first().copied();
         let reason = adopt::shared(namespace, &members, whom);
+        let reason = reason.or_else(|| first.and_then(adopt::lacking));
         let looked = pids.into_iter().filter_map(|pid| {
             let facts = assess::look(pid, &[])?;
             let exe = facts.exe.display().to_string();

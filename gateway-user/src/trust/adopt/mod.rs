@@ -243,6 +243,14 @@ pub fn withdraw_everywhere(source: &str, work: &Path, but: &BTreeSet<u64>) {
     scratch::tidy(work);
 }
 
+/// Why nothing could be given to what sees what this process sees; nothing where it could.
+#[must_use]
+pub fn lacking(pid: u32) -> Option<String> {
+    let places = Places::find(&super::seen::root(pid));
+    let none = places.directories.is_empty();
+    none.then(|| AdoptError::NoPlace.to_string())
+}
+
 /// Whether all is covered that is covered in every namespace: a kill may have come in between.
 #[must_use]
 pub fn is_whole(pid: u32, covered: &[PathBuf]) -> bool {
