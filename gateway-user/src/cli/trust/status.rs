@@ -151,12 +151,12 @@ fn rows(workload: &Value, sessions: &[Session]) -> Vec<Value> {
     last.reverse();
     for (session, reason) in last {
         let exe = &session.process.exe;
-        let look = || launched && assess::compiled_in(Path::new(exe));
+        let look = || launched.then(|| assess::compiled_in(Path::new(exe)))?;
         let bundle = opened::told(reason);
-        let (more, remedy) = match *brings.entry(exe).or_insert_with(look) {
-            _ if bundle.is_some() => (String::new(), assess::read_elsewhere(launched)),
-            true => ("; ".to_owned() + assess::COMPILED_IN, assess::SPLICE),
-            false => (String::new(), ""),
+        let (more, remedy) = match (&bundle, *brings.entry(exe).or_insert_with(look)) {
+            (Some(bundle), _) => (String::new(), assess::read_elsewhere(launched, bundle)),
+            (None, Some((why, remedy))) => (format!("; {why}"), remedy),
+            (None, None) => (String::new(), ""),
         };
         rows.push(json!({
             "workload": name,

@@ -29,7 +29,7 @@ pub(super) fn copies(comm: &[u8]) -> bool {
 }
 
 /// Is this text in that one?
-pub(super) fn has(content: &[u8], text: &[u8]) -> bool {
+pub(crate) fn has(content: &[u8], text: &[u8]) -> bool {
     #[expect(unsafe_code, reason = "the C library's search is fast in every build")]
     // SAFETY: both are alive and as long as is said.
     let found = unsafe {

@@ -33,6 +33,7 @@ use nix::sys::signal::{self, SigHandler, SigSet, Signal};
 use nix::unistd::{self, Gid, Pid, Uid};
 use thiserror::Error;
 
+pub(crate) use self::bundles::has;
 pub(crate) use self::expect::Expected;
 use self::filter::Filter;
 pub(crate) use self::init::{Init, Supervisor};

@@ -1,14 +1,19 @@
-//! Which runtime a program is, by its name: that decides which variables lead it to certificates, and when it reads them.
+//! Which runtime a program is, by its name or by what it holds: that decides which variables lead it to certificates, and when it reads them.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 /// What decides when roots are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Kind {
     Node,
     Deno,
     Java,
+    /// It has roots of its own, and looks into OpenSSL's directory each time as well.
+    Bun,
+    /// It has roots of its own, and adds those of its user's certificate database.
+    Chromium,
+    #[default]
     Other,
 }
 
@@ -18,7 +23,20 @@ impl Kind {
             Some("node" | "nodejs") => Self::Node,
             Some("deno") => Self::Deno,
             Some("java") => Self::Java,
+            Some("bun" | "bunx") => Self::Bun,
+            Some("chromium" | "chrome" | "headless_shell" | "chrome-headless-shell" | "msedge") => {
+                Self::Chromium
+            }
             _ => Self::Other,
+        }
+    }
+
+    /// By its name, else as what it holds: a program that its developer has made one file of with its runtime (`node --build-sea`, `bun build --compile`,
+    /// `deno compile`) is called as they like.
+    pub(super) fn called(exe: &Path, holds: Self) -> Self {
+        match Self::of(exe) {
+            Self::Other => holds,
+            kind => kind,
         }
     }
 
@@ -27,6 +45,8 @@ impl Kind {
             Self::Node => "Node",
             Self::Deno => "Deno",
             Self::Java => "Java",
+            Self::Bun => "Bun",
+            Self::Chromium => "Chromium",
             Self::Other => "it",
         }
     }
@@ -60,7 +80,7 @@ impl Kind {
 
     /// Its variables lead it to the CA, whatever its view.
     pub(super) fn names_its_own(self, environment: &HashMap<String, String>) -> bool {
-        self != Self::Other && self != Self::Java && self.lacks(environment).is_none()
+        self.named(environment).is_some()
     }
 
     /// Whether programs of this kind read what a variable names that stands for all their roots.
@@ -69,18 +89,83 @@ impl Kind {
         let of_node = of_node.iter().any(|prefix| variable.starts_with(prefix));
         match self {
             Self::Node => of_node,
-            Self::Other => !of_node,
-            Self::Deno | Self::Java => false,
+            Self::Bun | Self::Other => !of_node,
+            Self::Deno | Self::Java | Self::Chromium => false,
         }
     }
 
     /// It reads its roots when it begins, or once.
     pub(super) fn reads_once(self) -> bool {
-        self != Self::Other
+        matches!(self, Self::Node | Self::Deno | Self::Java)
+    }
+
+    /// Whether it was told to read the system's certificates in place of its own, or besides.
+    pub(super) fn reads_system(
+        self,
+        words: &[String],
+        environment: &HashMap<String, String>,
+    ) -> bool {
+        let set = |name: &str| environment.get(name).map_or("", String::as_str);
+        match self {
+            // One that does not know an option does not start with it, so what runs has understood it.
+            Self::Node => {
+                let options = set("NODE_OPTIONS").split_whitespace();
+                let mut all = words.iter().map(String::as_str).chain(options);
+                all.any(|word| matches!(word, "--use-openssl-ca" | "--use-system-ca"))
+            }
+            Self::Deno => set("DENO_TLS_CA_STORE")
+                .split(',')
+                .any(|store| store.trim() == "system"),
+            _ => false,
+        }
     }
 
     /// `certificate_unknown` is how it says that it does not know the CA.
     pub(super) fn says_unknown(self) -> bool {
-        self == Self::Java
+        matches!(self, Self::Java | Self::Chromium)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_what_it_is_called_or_else_what_it_holds() {
+        let called = |exe: &str, holds| Kind::called(Path::new(exe), holds);
+        assert_eq!(called("/usr/bin/node", Kind::Other), Kind::Node);
+        assert_eq!(called("/opt/agent", Kind::Node), Kind::Node);
+        assert_eq!(called("/opt/agent", Kind::Other), Kind::Other);
+        assert!(Kind::Node.reads_once() && !Kind::Bun.reads_once());
+        assert!(!Kind::Bun.names_its_own(&HashMap::new()));
+    }
+
+    #[test]
+    fn options_and_variables_that_ask_for_the_systems_certificates_are_known() {
+        let told = |kind: Kind, words: &[&str], variable: (&str, &str)| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            let environment = HashMap::from([(variable.0.to_owned(), variable.1.to_owned())]);
+            kind.reads_system(&words, &environment)
+        };
+        let none = ("A", "b");
+        assert!(told(Kind::Node, &["node", "--use-system-ca", "a.js"], none));
+        assert!(told(
+            Kind::Node,
+            &["node"],
+            ("NODE_OPTIONS", "--x --use-openssl-ca")
+        ));
+        assert!(!told(Kind::Node, &["node", "a.js"], none));
+        assert!(!told(Kind::Node, &["node", "--use-bundled-ca"], none));
+        assert!(told(
+            Kind::Deno,
+            &["deno"],
+            ("DENO_TLS_CA_STORE", "mozilla, system")
+        ));
+        assert!(!told(
+            Kind::Deno,
+            &["deno"],
+            ("DENO_TLS_CA_STORE", "mozilla")
+        ));
+        assert!(!told(Kind::Java, &["java", "--use-system-ca"], none));
     }
 }

@@ -10,7 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::libc;
 
 use super::super::{adopt, environment, files, pem, seen};
-use super::{Facts, GO, GRPC, Kind};
+use super::{CHROMIUM, COMPILED_IN, DATABASE, Facts, GO, GRPC, Kind, SPLICE};
+use crate::sys::launch;
 
 /// What /proc shows of a process; nothing where it has ended. Of each CA, in PEM: from when on it signs, if that is yet to come.
 #[must_use]
@@ -33,19 +34,28 @@ pub fn look(pid: u32, cas: &[(String, Option<String>)]) -> Option<Facts> {
         .filter_map(|(pem, from)| Some((pem, from.clone()?)));
     let next = coming.find(|(pem, _)| came(pem).is_some_and(|came| came > began));
     let holds = Holds::of(Path::new(&format!("/proc/{pid}/exe")));
+    let kind = Kind::called(&exe, holds.runtime);
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = words.split(|byte| *byte == 0);
+    let words: Vec<String> = words
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect();
     Some(Facts {
         sees: signing.is_some(),
         late: signing.is_some_and(|came| came > began),
         next: next.map(|(_, from)| from),
         compiled_in: holds.roots,
+        variable: holds.variable,
+        runtime: holds.runtime,
+        system: kind.reads_system(&words, &environment),
         once: match holds.go {
             true => Some(GO),
             false => maps_grpc(pid).then_some(GRPC),
         },
         unit: unit(pid),
-        misled: signing_pem.and_then(|pem| misled(pid, Kind::of(&exe), &environment, pem)),
+        misled: signing_pem.and_then(|pem| misled(pid, kind, &environment, pem)),
         named: signing_pem
-            .map(|pem| named(pid, Kind::of(&exe), &environment, pem))
+            .map(|pem| named(pid, kind, &environment, pem))
             .unwrap_or_default(),
         environment,
         exe,
@@ -106,10 +116,15 @@ pub fn began(pid: u32) -> Option<i64> {
     Some(now.as_millis() as i64 - (uptime * 1000.0) as i64 + start * 10)
 }
 
-/// Is this a program with roots of its own, and none of those for which there is a variable?
+/// Why a program with roots of its own, to which no variable adds, refuses, and what helps.
 #[must_use]
-pub fn compiled_in(exe: &Path) -> bool {
-    Kind::of(exe) == Kind::Other && Holds::of(exe).roots
+pub fn compiled_in(exe: &Path) -> Option<(&'static str, &'static str)> {
+    if Kind::of(exe) == Kind::Chromium {
+        return Some((CHROMIUM, DATABASE));
+    }
+    let holds = Holds::of(exe);
+    let own = holds.roots && !holds.variable && Kind::called(exe, holds.runtime) == Kind::Other;
+    own.then_some((COMPILED_IN, SPLICE))
 }
 
 /// The service a process belongs to, by its cgroup.
@@ -129,11 +144,16 @@ fn maps_grpc(pid: u32) -> bool {
 }
 
 /// What an executable holds.
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Holds {
     /// A root that every list of roots has.
     roots: bool,
+    /// The name of the variable that leads to others.
+    variable: bool,
     /// What the Go linker leaves.
     go: bool,
+    /// What it was made one file of.
+    runtime: Kind,
 }
 
 impl Holds {
@@ -146,22 +166,40 @@ impl Holds {
             .ok()
             .filter(|file| file.metadata().is_ok_and(|meta| meta.is_file()));
         let read = file.map(|file| file.take(LARGEST).read_to_end(&mut content));
-        let whole = matches!(read, Some(Ok(_)));
+        match read {
+            Some(Ok(_)) => Self::within(&content),
+            _ => Self::default(),
+        }
+    }
+
+    fn within(content: &[u8]) -> Self {
+        let [roots, variable, go, node, bun, deno] = WANTED.map(|text| launch::has(content, text));
+        // What Bun and Deno bring of Node's names does not make them Node.
+        let runtime = match (bun, deno, node) {
+            (true, _, _) => Kind::Bun,
+            (_, true, _) => Kind::Deno,
+            (_, _, true) => Kind::Node,
+            _ => Kind::Other,
+        };
         Self {
-            roots: whole && finds(&content, WELL_KNOWN),
-            go: whole && finds(&content, GO_BUILD),
+            roots,
+            variable,
+            go,
+            runtime,
         }
     }
 }
 
-fn finds(content: &[u8], wanted: &[u8]) -> bool {
-    aho_corasick::AhoCorasick::new([wanted]).is_ok_and(|found| found.is_match(content))
-}
-
-/// The name of the root of Let's Encrypt, as its certificate and its subject spell it.
-const WELL_KNOWN: &[u8] = b"ISRG Root X1";
-/// debug/buildinfo of Go: what each program since Go 1.13 has.
-const GO_BUILD: &[u8] = b"\xff Go buildinf:";
+/// In this order: the name of the root of Let's Encrypt, as its certificate and its subject spell it; the variable of OpenSSL and of those who follow it;
+/// debug/buildinfo of Go, which each program since Go 1.13 has; where Node, Bun and Deno put the program that they are made one file with.
+const WANTED: [&[u8]; 6] = [
+    b"ISRG Root X1",
+    b"SSL_CERT_FILE",
+    b"\xff Go buildinf:",
+    b"NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2",
+    b"---- Bun! ----",
+    b"d3n0l4nd",
+];
 const LARGEST: u64 = 256 * 1024 * 1024;
 
 #[cfg(test)]
@@ -185,16 +223,28 @@ mod tests {
     }
 
     #[test]
-    fn compiled_in_roots_and_go_are_found() {
-        let file = tempfile::NamedTempFile::new();
-        let Ok(file) = file else { panic!("no file") };
-        assert!(fs::write(file.path(), b"\x7fELF..ISRG Root X1..").is_ok());
-        let holds = Holds::of(file.path());
-        assert!(holds.roots && !holds.go);
-        assert!(fs::write(file.path(), b"\x7fELF..\xff Go buildinf:\x08").is_ok());
-        let holds = Holds::of(file.path());
-        assert!(!holds.roots && holds.go);
-        assert!(!Holds::of(Path::new("/bin/true")).roots);
+    fn what_a_program_has_compiled_in_is_found() {
+        let holds = |text: &[u8]| Holds::within(text);
+        let roots = holds(b"\x7fELF..ISRG Root X1..");
+        assert!(roots.roots && !roots.go && !roots.variable);
+        let go = holds(b"\x7fELF..\xff Go buildinf:\x08");
+        assert!(go.go && !go.roots);
+        assert!(holds(b"..ISRG Root X1..SSL_CERT_FILE..").variable);
+        let node =
+            b"SSL_CERT_FILE NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2:1 NODE_EXTRA_CA_CERTS";
+        assert_eq!(holds(node).runtime, Kind::Node);
+        assert_eq!(holds(b"ISRG Root X1 \n---- Bun! ----\n").runtime, Kind::Bun);
+        assert_eq!(holds(b"..d3n0l4nd..").runtime, Kind::Deno);
+        assert_eq!(Holds::of(Path::new("/bin/true")), Holds::default());
+        let (Ok(own), Ok(file)) = (std::env::current_exe(), tempfile::NamedTempFile::new()) else {
+            panic!("no file");
+        };
+        assert!(fs::write(file.path(), b"ISRG Root X1").is_ok());
+        assert!(compiled_in(file.path()).is_some() && compiled_in(&own).is_none());
+        let browser = compiled_in(Path::new("/usr/lib/chromium/chromium"));
+        assert!(browser.is_some_and(|(_, remedy)| remedy.contains("nssdb")));
+        assert!(fs::write(file.path(), b"ISRG Root X1 SSL_CERT_FILE").is_ok());
+        assert!(compiled_in(file.path()).is_none());
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod kind;
 mod look;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -28,6 +28,12 @@ pub struct Facts {
     pub next: Option<String>,
     /// Whether its executable brings roots of its own.
     pub compiled_in: bool,
+    /// Whether it may read others, where `SSL_CERT_FILE` names them.
+    pub variable: bool,
+    /// The runtime that its executable has in it.
+    runtime: Kind,
+    /// Whether it was told to read the system's certificates, which its runtime does not do by itself.
+    pub system: bool,
     /// Whether it is a Go program, or has the gRPC library in it: these read their roots once.
     pub once: Option<&'static str>,
     /// A variable that leads it to certificates without the CA.
@@ -107,7 +113,7 @@ pub fn assess(facts: &Facts) -> Verdict {
         remedy,
         bundle: None,
     };
-    let kind = Kind::of(&facts.exe);
+    let kind = Kind::called(&facts.exe, facts.runtime);
     let blamed = facts.blamed();
     match &facts.refused {
         _ if facts.trusted => {
@@ -139,14 +145,14 @@ pub fn assess(facts: &Facts) -> Verdict {
             ..verdict(Standing::Shared, &reason, own_view(facts))
         };
     }
-    if let Some(variable) = kind.lacks(&facts.environment) {
+    if let Some(variable) = kind.lacks(&facts.environment).filter(|_| !facts.system) {
         let reason = format!(
             "{} has its own roots and {variable} is not set",
             kind.name()
         );
         return verdict(Standing::Restart, &reason, restart_with_variables(facts));
     }
-    if let Some(variable) = facts.misled {
+    if let Some(variable) = facts.misled.filter(|_| !facts.system) {
         let reason = format!(
             "{} has its own roots, and the file that {variable} names does not have the CA",
             kind.name()
@@ -159,7 +165,10 @@ pub fn assess(facts: &Facts) -> Verdict {
                 Standing::Restart,
                 "restart it: the bundle has the CA by now",
             ),
-            false => (Standing::Refuses, read_elsewhere(facts.launched)),
+            false => (
+                Standing::Refuses,
+                read_elsewhere(facts.launched, &seen.path),
+            ),
         };
         let reason = format!("{refused}{}", facts.lacking(seen));
         return Verdict {
@@ -174,8 +183,19 @@ pub fn assess(facts: &Facts) -> Verdict {
         );
         return verdict(Standing::Refuses, &reason, NAMED.to_owned());
     }
+    if kind == Kind::Chromium {
+        return verdict(Standing::Impossible, CHROMIUM, DATABASE.to_owned());
+    }
     if facts.compiled_in && kind == Kind::Other {
-        return verdict(Standing::Impossible, COMPILED_IN, SPLICE.to_owned());
+        if !facts.variable {
+            return verdict(Standing::Impossible, COMPILED_IN, SPLICE.to_owned());
+        }
+        if facts.environment.get(TOLD).is_none_or(String::is_empty) {
+            let reason = format!(
+                "it has roots of its own, and may read others only where {TOLD}, which is not set, names them"
+            );
+            return verdict(Standing::Restart, &reason, restart_with_variables(facts));
+        }
     }
     let has_read = facts.opened.iter().any(|seen| seen.held);
     let late = facts.late && !has_read;
@@ -211,7 +231,7 @@ pub fn assess(facts: &Facts) -> Verdict {
 pub fn expect(mut facts: Facts, shared: Option<String>) -> Verdict {
     facts.sees = shared.is_none();
     facts.late = facts.sees;
-    let named = Kind::of(&facts.exe).named(&facts.environment);
+    let named = Kind::called(&facts.exe, facts.runtime).named(&facts.environment);
     facts.misled = named.map(|(variable, _)| variable).filter(|_| !facts.sees);
     facts.left = shared;
     let verdict = assess(&facts);
@@ -277,15 +297,26 @@ impl Facts {
     }
 }
 
-/// What helps one that reads a bundle of its own.
+/// What helps one that reads this bundle of its own.
 #[must_use]
-pub fn read_elsewhere(launched: bool) -> &'static str {
+pub fn read_elsewhere(launched: bool, bundle: &Path) -> &'static str {
     match launched {
+        // Nothing takes the place of a keystore when it is opened.
+        _ if is_keystore(bundle) => {
+            "let it read the keystore of its Java home, which JAVA_HOME names, in place of one that javax.net.ssl.trustStore names"
+        }
         true => "start it by `tollgate run --trust=fdsubst`, or let it read the system's bundle",
         false => {
             "let it read the system's bundle, or the one that a variable such as SSL_CERT_FILE names"
         }
     }
+}
+
+/// Is this called as Java's keystores are?
+fn is_keystore(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    let ends = ending.is_some_and(|ending| ["jks", "p12", "pfx", "ks"].contains(&ending));
+    ends || path.ends_with("cacerts")
 }
 
 /// How it gets a view of its own.
@@ -312,13 +343,19 @@ fn restart_with_variables(facts: &Facts) -> String {
 pub(super) const GO: &str = "Go";
 /// Of one that has the gRPC library in it.
 pub(super) const GRPC: &str = "gRPC";
+/// The variable by which programs with roots of their own read others.
+const TOLD: &str = "SSL_CERT_FILE";
 /// What helps one whose variable names a file of its own.
 const NAMED: &str = "set the variable before `tollgate run`, which adds the CA to what it names, or let it name the system's bundle";
 /// Why it never trusts.
-pub const COMPILED_IN: &str =
-    "its roots are compiled in, and no variable is known that adds to them";
+const COMPILED_IN: &str = "its roots are compiled in, and no variable is known that adds to them";
+/// Why Chromium and its relatives do not trust by themselves.
+const CHROMIUM: &str =
+    "Chromium has its own roots, and adds those of its user's certificate database";
+/// What can be done about that.
+const DATABASE: &str = "add the CA there (`certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n tollgate -i FILE`, with the file in /usr/local/share/ca-certificates), or let policy permit tls.splice for the service";
 /// What can be done about it.
-pub const SPLICE: &str =
+const SPLICE: &str =
     "let policy permit tls.splice for the service, so that it passes unopened, or leave it refused";
 
 #[cfg(test)]

@@ -59,6 +59,67 @@ fn runtimes_need_their_variable_or_a_restart() {
 }
 
 #[test]
+fn a_program_made_one_file_with_its_runtime_is_judged_as_that() {
+    let of = |runtime: Kind, change: &dyn Fn(&mut Facts)| {
+        with(facts("/opt/agent"), |facts| {
+            facts.runtime = runtime;
+            change(facts);
+        })
+    };
+    let (node, remedy) = of(Kind::Node, &|_| {});
+    assert_eq!(node, Standing::Restart);
+    assert!(remedy.contains("tollgate run"), "{remedy}");
+    // It looks the CA up by its hash whatever it has compiled in.
+    let bun = |facts: &mut Facts| (facts.compiled_in, facts.late) = (true, true);
+    assert_eq!(of(Kind::Bun, &bun).0, Standing::Effective);
+    let system = |facts: &mut Facts| facts.system = true;
+    assert_eq!(of(Kind::Node, &system).0, Standing::Effective);
+    assert_eq!(of(Kind::Deno, &system).0, Standing::Effective);
+}
+
+#[test]
+fn compiled_in_roots_to_which_a_variable_may_add_are_not_the_last_word() {
+    let of = |set: &str| {
+        with(facts("/usr/bin/uv"), |facts| {
+            (facts.compiled_in, facts.variable) = (true, true);
+            let set = ("SSL_CERT_FILE".to_owned(), set.to_owned());
+            facts.environment.extend([set]);
+        })
+    };
+    let (unset, remedy) = of("");
+    assert_eq!(unset, Standing::Restart);
+    assert!(remedy.contains("tollgate run"), "{remedy}");
+    assert_eq!(
+        of("/etc/ssl/certs/ca-certificates.crt").0,
+        Standing::Effective
+    );
+}
+
+#[test]
+fn chromium_is_told_where_it_takes_more_roots_from() {
+    let of = |change: &dyn Fn(&mut Facts)| with(facts("/usr/lib/chromium/chromium"), change);
+    let (standing, remedy) = of(&|_| {});
+    assert_eq!(standing, Standing::Impossible);
+    assert!(remedy.contains("nssdb"), "{remedy}");
+    // `certificate_unknown` is its word for a CA that it does not know, not for a bad certificate.
+    let refused = |facts: &mut Facts| {
+        facts.refused =
+            Some("the client does not accept our certificate (alert certificate_unknown)".into());
+    };
+    assert_eq!(of(&refused), (standing, remedy));
+    assert_eq!(of(&|facts| facts.trusted = true).0, Standing::Trusts);
+}
+
+#[test]
+fn a_keystore_is_not_given_when_it_is_opened() {
+    for keystore in ["/own.jks", "/own.p12", "/jre/lib/security/cacerts"] {
+        let remedy = read_elsewhere(true, Path::new(keystore));
+        assert!(remedy.contains("JAVA_HOME"), "{keystore}: {remedy}");
+    }
+    assert!(read_elsewhere(true, Path::new("/own.pem")).contains("fdsubst"));
+}
+
+#[test]
 fn what_reads_its_roots_once_is_told_until_when_it_may_run() {
     let next = |facts: &mut Facts| facts.next = Some("2027-01-01".into());
     let (standing, remedy) = with(facts("/usr/bin/java"), next);
