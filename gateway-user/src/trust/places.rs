@@ -3,8 +3,8 @@
 //! A *place* is a directory that is replaced by a copy; tables name the bundles, keystores and hash directories inside. Every
 //! entry is resolved first, because distributions link them to each other, and what one distribution lacks is left out.
 //!
-//! Sources: ca-certificates of Debian (also Alpine), RHEL's and SUSE's `update-ca-trust` layouts; Debian is run in the tests of
-//! this repository, the others follow their documentation.
+//! Sources: ca-certificates of Debian (also Alpine), RHEL's and SUSE's `update-ca-trust` layouts, and the links of Arch and NixOS; Debian is run in the
+//! tests of this repository, the others follow their documentation.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -241,6 +241,34 @@ mod tests {
             [root.join("var/lib/ca-certificates/ca-bundle.pem")]
         );
         assert_eq!(places.hashed, [root.join("var/lib/ca-certificates/pem")]);
+    }
+
+    #[test]
+    fn bundles_that_links_lead_to_elsewhere_are_found_there() {
+        let (nix, arch) = (
+            "nix/store/x/ca-bundle.crt",
+            "etc/ca-certificates/extracted/tls-ca-bundle.pem",
+        );
+        for (bundle, link) in [
+            (nix, "/etc/static/ca-certificates.crt"),
+            (arch, "../../ca-certificates/extracted/tls-ca-bundle.pem"),
+        ] {
+            let (_dir, root) = host(
+                &[bundle],
+                &[
+                    ("etc/static", "/nix/store/y"),
+                    (
+                        "nix/store/y/ca-certificates.crt",
+                        "/nix/store/x/ca-bundle.crt",
+                    ),
+                    ("etc/ssl/certs/ca-certificates.crt", link),
+                ],
+            );
+            let places = Places::find(&root);
+            assert_eq!(places.directories, [root.join("etc/ssl/certs")]);
+            assert_eq!(places.bundles, [root.join(bundle)]);
+            assert!(!places.covers(&places.bundles[0]));
+        }
     }
 
     #[test]
