@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::anchor::{self, Anchor};
 use super::files::{self, FileError};
 use super::places::Places;
-use super::{jks, pem};
+use super::{jks, pem, policy};
 
 /// A copy and the original it stands for. Both are directories, or both are files.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,6 +61,16 @@ impl<'a> Material<'a> {
                     add(&copy, self.anchors)?;
                 }
             }
+        }
+        for browser in &places.browsers {
+            let copy = self.fresh();
+            files::directory(&self.dir)?;
+            files::copy_tree(browser, &copy)?;
+            policy::add(&copy, self.anchors)?;
+            self.binds.push(Bind {
+                copy,
+                original: browser.clone(),
+            });
         }
         for bundle in &places.bundles {
             self.bundle(bundle)?;
@@ -207,6 +217,29 @@ mod tests {
             OLD,
             "the original stays"
         );
+    }
+
+    #[test]
+    fn browsers_get_a_policy_where_their_folder_is_and_no_link_leads_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        let (chromium, chrome) = (root.join("etc/chromium"), root.join("etc/opt/chrome"));
+        fs::create_dir_all(&chromium).unwrap();
+        fs::create_dir_all(&chrome).unwrap();
+        fs::create_dir(root.join("elsewhere")).unwrap();
+        fs::write(chromium.join("master_preferences"), "{}").unwrap();
+        std::os::unix::fs::symlink(root.join("elsewhere"), chrome.join("policies")).unwrap();
+        let anchors = [anchor()];
+        let mut material = Material::new(&anchors, 0, root.join("copies"));
+        material.host(&Places::find(&root)).unwrap();
+        let originals = material.binds.iter().map(|bind| bind.original.clone());
+        assert_eq!(originals.collect::<Vec<_>>(), [chromium.clone(), chrome]);
+        let copy = root.join("copies/0");
+        let policy = fs::read_to_string(policy::path(&copy)).unwrap();
+        assert_eq!(policy, r#"{"CACertificates":["Q0E="]}"#);
+        assert!(copy.join("master_preferences").is_file());
+        assert!(!chromium.join("policies").exists(), "the original stays");
+        assert_eq!(fs::read_dir(root.join("elsewhere")).unwrap().count(), 0);
     }
 
     #[test]

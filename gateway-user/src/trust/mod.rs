@@ -28,6 +28,7 @@ mod packages;
 mod pem;
 mod pkcs12;
 mod places;
+mod policy;
 mod refresh;
 mod seen;
 mod wait;

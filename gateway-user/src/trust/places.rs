@@ -24,6 +24,8 @@ pub(super) struct Places {
     pub(super) hashed: Vec<PathBuf>,
     /// Directories whose certificates the distribution's own tool adds when it builds the others again.
     pub(super) anchors: Vec<PathBuf>,
+    /// Directories of browsers, to copy and bind as well: roots are among the policies that administrators set there.
+    pub(super) browsers: Vec<PathBuf>,
 }
 
 impl Places {
@@ -45,6 +47,7 @@ impl Places {
             keystores: existing(root, KEYSTORES, Path::is_file),
             hashed: existing(root, HASHED, Path::is_dir),
             anchors,
+            browsers: existing(root, BROWSERS, Path::is_dir),
         }
     }
 
@@ -146,6 +149,14 @@ const ANCHORS: &[&str] = &[
     "usr/local/share/ca-certificates",
     "etc/pki/ca-trust/source/anchors",
     "etc/pki/trust/anchors",
+];
+
+/// Chromium's, Chrome's, Chrome for Testing's, and Edge's (chrome/common/chrome_paths.cc).
+pub(super) const BROWSERS: &[&str] = &[
+    "etc/chromium",
+    "etc/opt/chrome",
+    "etc/opt/chrome_for_testing",
+    "etc/opt/edge",
 ];
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use nix::unistd::fchdir;
 
 use super::anchor::{Anchor, PREFIX, bundle};
 use super::files::{DEEPEST, FileError, LARGEST, failed};
-use super::{jks, pem};
+use super::{jks, pem, policy};
 
 /// One run over copies of one workload.
 pub(super) struct Refresh<'a> {
@@ -99,6 +99,8 @@ impl Refresh<'_> {
                 hashed.push(name);
             } else if name.starts_with(PREFIX) && name.ends_with(".crt") {
                 sources.push(name);
+            } else if name == policy::FILE {
+                self.policy(path).map_err(failed("renew", path))?;
             } else {
                 self.content(path, how).map_err(failed("renew", path))?;
             }
@@ -166,6 +168,24 @@ impl Refresh<'_> {
                 fs::rename(DRAFT, path)?;
             }
         }
+        self.changed += 1;
+        Ok(())
+    }
+
+    /// The policy of a browser, which looks for files that have been replaced.
+    fn policy(&mut self, path: &Path) -> io::Result<()> {
+        let now = policy::content(self.anchors);
+        let mut before = String::new();
+        let mut options = File::options();
+        let file = options.read(true).custom_flags(NO_LINK).open(path)?;
+        // One that is no text is not ours any more.
+        let read = file.take(LARGEST).read_to_string(&mut before);
+        if read.is_err() || before == now {
+            return Ok(());
+        }
+        let _ = fs::remove_file(DRAFT);
+        create(Path::new(DRAFT))?.write_all(now.as_bytes())?;
+        fs::rename(DRAFT, path)?;
         self.changed += 1;
         Ok(())
     }

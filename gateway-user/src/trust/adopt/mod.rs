@@ -260,7 +260,8 @@ pub fn is_whole(pid: u32, covered: &[PathBuf]) -> bool {
     });
     places.is_ok_and(|places| {
         let beside = places.bundles.iter().filter(|path| !places.covers(path));
-        let mut all = places.directories.iter().chain(beside);
+        let folders = places.directories.iter().chain(&places.browsers);
+        let mut all = folders.chain(beside);
         all.all(|path| covered.contains(path))
     })
 }

@@ -9,8 +9,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::libc;
 
-use super::super::{adopt, environment, files, pem, seen};
-use super::{CHROMIUM, COMPILED_IN, DATABASE, Facts, GO, GRPC, Kind, SPLICE};
+use super::super::anchor::Anchor;
+use super::super::places::BROWSERS;
+use super::super::{adopt, environment, files, pem, policy, seen};
+use super::{BROWSER, CHROMIUM, COMPILED_IN, Facts, GO, GRPC, Kind, SPLICE};
 use crate::sys::launch;
 
 /// What /proc shows of a process; nothing where it has ended. Of each CA, in PEM: from when on it signs, if that is yet to come.
@@ -48,6 +50,7 @@ pub fn look(pid: u32, cas: &[(String, Option<String>)]) -> Option<Facts> {
         variable: holds.variable,
         runtime: holds.runtime,
         system: kind.reads_system(&words, &environment),
+        policy: signing_pem.is_some_and(|pem| has_policy(pid, pem)),
         once: match holds.go {
             true => Some(GO),
             false => maps_grpc(pid).then_some(GRPC),
@@ -60,6 +63,19 @@ pub fn look(pid: u32, cas: &[(String, Option<String>)]) -> Option<Facts> {
         environment,
         exe,
         ..Facts::default()
+    })
+}
+
+/// Whether a process sees a policy of a browser with this CA.
+fn has_policy(pid: u32, ca: &str) -> bool {
+    let Ok(anchors) = Anchor::all(ca) else {
+        return false;
+    };
+    let root = seen::root(pid);
+    BROWSERS.iter().any(|folder| {
+        let path = policy::path(&Path::new("/").join(folder));
+        let content = seen::open(&root, &path).and_then(|file| seen::read(&file));
+        content.is_ok_and(|content| anchors.iter().all(|anchor| policy::has(&content, anchor)))
     })
 }
 
@@ -120,7 +136,7 @@ pub fn began(pid: u32) -> Option<i64> {
 #[must_use]
 pub fn compiled_in(exe: &Path) -> Option<(&'static str, &'static str)> {
     if Kind::of(exe) == Kind::Chromium {
-        return Some((CHROMIUM, DATABASE));
+        return Some((CHROMIUM, BROWSER));
     }
     let holds = Holds::of(exe);
     let own = holds.roots && !holds.variable && Kind::called(exe, holds.runtime) == Kind::Other;

@@ -34,6 +34,8 @@ pub struct Facts {
     runtime: Kind,
     /// Whether it was told to read the system's certificates, which its runtime does not do by itself.
     pub system: bool,
+    /// Whether it sees the policy by which a browser adds the CA.
+    pub policy: bool,
     /// Whether it is a Go program, or has the gRPC library in it: these read their roots once.
     pub once: Option<&'static str>,
     /// A variable that leads it to certificates without the CA.
@@ -183,8 +185,12 @@ pub fn assess(facts: &Facts) -> Verdict {
         );
         return verdict(Standing::Refuses, &reason, NAMED.to_owned());
     }
-    if kind == Kind::Chromium {
-        return verdict(Standing::Impossible, CHROMIUM, DATABASE.to_owned());
+    if kind == Kind::Chromium && !facts.policy {
+        return verdict(Standing::Impossible, CHROMIUM, BROWSER.to_owned());
+    }
+    if kind == Kind::Chromium && facts.late {
+        let reason = "Chromium reads policies when it begins, and it began before one had the CA";
+        return verdict(Standing::Restart, reason, "restart it".to_owned());
     }
     if facts.compiled_in && kind == Kind::Other {
         if !facts.variable {
@@ -349,11 +355,10 @@ const TOLD: &str = "SSL_CERT_FILE";
 const NAMED: &str = "set the variable before `tollgate run`, which adds the CA to what it names, or let it name the system's bundle";
 /// Why it never trusts.
 const COMPILED_IN: &str = "its roots are compiled in, and no variable is known that adds to them";
-/// Why Chromium and its relatives do not trust by themselves.
-const CHROMIUM: &str =
-    "Chromium has its own roots, and adds those of its user's certificate database";
+/// Why Chromium and its relatives do not trust.
+const CHROMIUM: &str = "Chromium has its own roots, and the folder of policies, which may add to them, is not there or has no CA";
 /// What can be done about that.
-const DATABASE: &str = "add the CA there (`certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n tollgate -i FILE`, with the file in /usr/local/share/ca-certificates), or let policy permit tls.splice for the service";
+const BROWSER: &str = "make the folder (/etc/chromium, or /etc/opt/chrome, /etc/opt/chrome_for_testing or /etc/opt/edge) and start it again; or add the CA to its user's database (`certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n tollgate -i FILE`, with the file in /usr/local/share/ca-certificates); or let policy permit tls.splice for the service";
 /// What can be done about it.
 const SPLICE: &str =
     "let policy permit tls.splice for the service, so that it passes unopened, or leave it refused";

@@ -96,7 +96,7 @@ fn compiled_in_roots_to_which_a_variable_may_add_are_not_the_last_word() {
 }
 
 #[test]
-fn chromium_is_told_where_it_takes_more_roots_from() {
+fn chromium_trusts_by_a_policy_and_is_told_where_it_takes_more_roots_from() {
     let of = |change: &dyn Fn(&mut Facts)| with(facts("/usr/lib/chromium/chromium"), change);
     let (standing, remedy) = of(&|_| {});
     assert_eq!(standing, Standing::Impossible);
@@ -108,6 +108,9 @@ fn chromium_is_told_where_it_takes_more_roots_from() {
     };
     assert_eq!(of(&refused), (standing, remedy));
     assert_eq!(of(&|facts| facts.trusted = true).0, Standing::Trusts);
+    assert_eq!(of(&|facts| facts.policy = true).0, Standing::Effective);
+    let late = |facts: &mut Facts| (facts.policy, facts.late) = (true, true);
+    assert_eq!(of(&late), (Standing::Restart, "restart it".to_owned()));
 }
 
 #[test]

@@ -56,6 +56,7 @@ fn copies_get_the_next_ca_and_lose_the_old_one_and_nothing_else_is_touched() {
     }
     let both = |one: &Anchor| pem::union(&[&host.pem, &one.pem]);
     files::write(&at("ca.pem"), &first.pem).unwrap();
+    policy::add(&at("copies/3"), std::slice::from_ref(&first)).unwrap();
     files::write(&at("copies/2"), both(&first)).unwrap();
     files::write(&at("copies/0/bundle.crt"), both(&first)).unwrap();
     files::write(&at("copies/0/foreign.pem"), &host.pem).unwrap();
@@ -69,10 +70,15 @@ fn copies_get_the_next_ca_and_lose_the_old_one_and_nothing_else_is_touched() {
     let before = (inode("copies/2"), inode("copies/0/bundle.crt"));
 
     let anchors = [first.clone(), second.clone()];
-    assert_eq!(run(&root, &anchors), 5);
+    assert_eq!(run(&root, &anchors), 6);
     let read = |name: &str| fs::read_to_string(at(name)).unwrap();
     let all = pem::union(&[&host.pem, &first.pem, &second.pem]);
     assert_eq!(read("ca.pem"), bundle(&anchors));
+    let policy = policy::path(&at("copies/3"));
+    assert_eq!(
+        fs::read_to_string(policy).unwrap(),
+        policy::content(&anchors)
+    );
     assert_eq!(
         (read("copies/2"), read("copies/0/bundle.crt")),
         (all.clone(), all)
