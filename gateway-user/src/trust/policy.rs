@@ -9,7 +9,6 @@ use serde_json::json;
 
 use super::anchor::Anchor;
 use super::files::{self, FileError};
-use crate::base64;
 
 /// Puts the CAs into the copy of a browser's folder.
 pub(super) fn add(folder: &Path, anchors: &[Anchor]) -> Result<(), FileError> {
@@ -23,14 +22,13 @@ pub(super) fn add(folder: &Path, anchors: &[Anchor]) -> Result<(), FileError> {
 
 /// What the file says.
 pub(super) fn content(anchors: &[Anchor]) -> String {
-    let certificates = anchors.iter().map(|anchor| certificate(&anchor.der));
+    let certificates = anchors.iter().map(certificate);
     json!({ "CACertificates": certificates.collect::<Vec<_>>() }).to_string()
 }
 
 /// Whether such a file has this CA.
 pub(super) fn has(file: &[u8], anchor: &Anchor) -> bool {
-    let wanted = certificate(&anchor.der);
-    String::from_utf8_lossy(file).contains(&wanted)
+    String::from_utf8_lossy(file).contains(&certificate(anchor))
 }
 
 /// Where it lies in the folder of a browser.
@@ -38,8 +36,10 @@ pub(super) fn path(folder: &Path) -> PathBuf {
     folder.join(MANAGED).join(FILE)
 }
 
-fn certificate(der: &[u8]) -> String {
-    String::from_utf8_lossy(&base64::padded(der)).into_owned()
+/// What stands between the lines of a certificate in PEM: its bytes in base64.
+fn certificate(anchor: &Anchor) -> String {
+    let inside = anchor.pem.lines().filter(|line| !line.starts_with('-'));
+    inside.map(str::trim).collect()
 }
 
 const MANAGED: &str = "policies/managed";
