@@ -43,13 +43,7 @@ impl<'a> Material<'a> {
     /// The host's certificate directories, with the CA in every form.
     pub(super) fn host(&mut self, places: &Places) -> Result<(), FileError> {
         for original in &places.directories {
-            let copy = self.fresh();
-            files::directory(&self.dir)?;
-            files::copy_tree(original, &copy)?;
-            self.binds.push(Bind {
-                copy,
-                original: original.clone(),
-            });
+            self.directory(original)?;
         }
         for (directories, add) in [
             (&places.hashed, add_hashed as Add),
@@ -63,14 +57,7 @@ impl<'a> Material<'a> {
             }
         }
         for browser in &places.browsers {
-            let copy = self.fresh();
-            files::directory(&self.dir)?;
-            files::copy_tree(browser, &copy)?;
-            policy::add(&copy, self.anchors)?;
-            self.binds.push(Bind {
-                copy,
-                original: browser.clone(),
-            });
+            policy::add(&self.directory(browser)?, self.anchors)?;
         }
         for bundle in &places.bundles {
             self.bundle(bundle)?;
@@ -79,6 +66,18 @@ impl<'a> Material<'a> {
             self.keystore(keystore)?;
         }
         Ok(())
+    }
+
+    /// One directory, as it is; where its copy lies.
+    fn directory(&mut self, original: &Path) -> Result<PathBuf, FileError> {
+        let copy = self.fresh();
+        files::directory(&self.dir)?;
+        files::copy_tree(original, &copy)?;
+        self.binds.push(Bind {
+            copy: copy.clone(),
+            original: original.to_owned(),
+        });
+        Ok(copy)
     }
 
     /// One PEM bundle, copied alone unless its directory is.

@@ -99,8 +99,6 @@ impl Refresh<'_> {
                 hashed.push(name);
             } else if name.starts_with(PREFIX) && name.ends_with(".crt") {
                 sources.push(name);
-            } else if name == policy::FILE {
-                self.policy(path).map_err(failed("renew", path))?;
             } else {
                 self.content(path, how).map_err(failed("renew", path))?;
             }
@@ -141,7 +139,7 @@ impl Refresh<'_> {
         Ok(())
     }
 
-    /// A bundle or a keystore with a CA of ours gets those that count now; anything else stays.
+    /// A bundle, a keystore or a policy with a CA of ours gets those that count now; anything else stays.
     fn content(&mut self, path: &Path, how: How) -> io::Result<()> {
         let mut options = File::options();
         options.read(true).write(how == How::InPlace);
@@ -154,7 +152,7 @@ impl Refresh<'_> {
         Read::by_ref(&mut file)
             .take(LARGEST)
             .read_to_end(&mut before)?;
-        let Some(after) = self.renewed(&before) else {
+        let Some(after) = self.renewed(path, &before) else {
             return Ok(());
         };
         match how {
@@ -172,25 +170,13 @@ impl Refresh<'_> {
         Ok(())
     }
 
-    /// The policy of a browser, which looks for files that have been replaced.
-    fn policy(&mut self, path: &Path) -> io::Result<()> {
-        let now = policy::content(self.anchors);
-        let mut before = String::new();
-        let mut options = File::options();
-        let file = options.read(true).custom_flags(NO_LINK).open(path)?;
-        // One that is no text is not ours any more.
-        let read = file.take(LARGEST).read_to_string(&mut before);
-        if read.is_err() || before == now {
-            return Ok(());
+    fn renewed(&self, path: &Path, content: &[u8]) -> Option<Vec<u8>> {
+        if path == Path::new(policy::FILE) {
+            // One that is no text is not ours any more.
+            let before = std::str::from_utf8(content).ok()?;
+            let after = policy::content(self.anchors);
+            return (before != after).then(|| after.into_bytes());
         }
-        let _ = fs::remove_file(DRAFT);
-        create(Path::new(DRAFT))?.write_all(now.as_bytes())?;
-        fs::rename(DRAFT, path)?;
-        self.changed += 1;
-        Ok(())
-    }
-
-    fn renewed(&self, content: &[u8]) -> Option<Vec<u8>> {
         if jks::is_keystore(content) {
             return self.keystore(content);
         }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::super::anchor::Anchor;
 use super::super::pem;
+use crate::sys::launch;
 
 /// Is it called as bundles and keystores are? Wider than what is substituted: nothing is changed by it.
 pub(super) fn is_named_so(path: &Path) -> bool {
@@ -33,7 +34,7 @@ fn judge(content: &[u8], path: &Path, anchors: &[Anchor]) -> Option<bool> {
     let certificates = pem::each(content);
     if certificates.is_empty() {
         let store = content.starts_with(JKS) || content.first() == Some(&SEQUENCE);
-        let has = |anchor: &Anchor| finds(content, &anchor.der);
+        let has = |anchor: &Anchor| launch::has(content, &anchor.der);
         return store.then(|| anchors.iter().all(has));
     }
     let has = |anchor: &Anchor| certificates.contains(&anchor.pem);
@@ -41,13 +42,9 @@ fn judge(content: &[u8], path: &Path, anchors: &[Anchor]) -> Option<bool> {
         return Some(true);
     }
     // What belongs to a key is shown, not verified with; and of a folder that is read whole each file has one.
-    let own = finds(content, b"PRIVATE KEY-----");
+    let own = launch::has(content, b"PRIVATE KEY-----");
     let one_of_many = certificates.len() == 1 && FOLDERS.iter().any(|of| path.starts_with(of));
     (!own && !one_of_many).then_some(false)
-}
-
-fn finds(content: &[u8], wanted: &[u8]) -> bool {
-    aho_corasick::AhoCorasick::new([wanted]).is_ok_and(|found| found.is_match(content))
 }
 
 const ENDINGS: &[&[u8]] = &[b"pem", b"crt", b"cer", b"jks", b"p12", b"pfx", b"ks"];
