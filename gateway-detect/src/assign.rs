@@ -23,6 +23,7 @@ mod value;
 
 pub(super) use announced::is_announced;
 pub(super) use column::{in_column, is_cell};
+pub(super) use endings::{Endings, last};
 pub(super) use later::{Later, argument, later, named};
 pub(super) use said::STRING;
 use said::{END, said};

@@ -4,6 +4,7 @@
 //! everywhere: words farther away say nothing of them.
 
 use super::Detector;
+use super::assign::{self, Endings};
 use super::place::{Place, Verdict, last};
 
 /// What these are reported as.
@@ -108,27 +109,16 @@ fn label(behind: &[u8]) -> Option<Label> {
 
 /// Whether the last three bytes are those of a label: most names are left here.
 fn may_be_one(name: &[u8]) -> bool {
-    const fn three(bytes: [u8; 3]) -> usize {
-        let [one, next, last] = bytes;
-        (one as usize & 31) << 10 | (next as usize & 31) << 5 | last as usize & 31
-    }
-    static ENDINGS: [bool; 32768] = {
-        let mut all = [false; 32768];
-        let mut kind = 0;
+    static ENDINGS: Endings = {
+        let (mut all, mut kind) = (Endings::new(), 0);
         while kind < LABELS.len() {
-            let words = LABELS[kind].1;
-            let mut at = 0;
-            while at < words.len() {
-                if let [.., one, next, last] = words[at].as_bytes() {
-                    all[three([*one, *next, *last])] = true;
-                }
-                at += 1;
-            }
+            all = all.and(LABELS[kind].1, 3);
             kind += 1;
         }
         all
     };
-    name.last_chunk().is_some_and(|end| ENDINGS[three(*end)])
+    let end = name.last_chunk::<3>();
+    end.is_some_and(|end| ENDINGS.has(assign::last(end, 3)))
 }
 
 /// Whether a text ends in a word of its own, its spaces written as in names, too.

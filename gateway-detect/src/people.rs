@@ -302,7 +302,7 @@ impl Row {
     fn may_be_said(&self, place: Place<'_>) -> bool {
         let near = last(place.behind(), NEAR);
         let begins = self.begins.as_ref();
-        begins.is_none_or(|begins| begins.set.any(near, |at| begins.has(&near[at..])))
+        begins.is_none_or(|begins| begins.set.any_of(near, &begins.all))
     }
 }
 
@@ -315,12 +315,6 @@ impl Begins {
         self.set.add(word);
         self.all.push(word.to_vec());
         Some(self)
-    }
-
-    fn has(&self, text: &[u8]) -> bool {
-        self.all
-            .iter()
-            .any(|word| text.len() >= word.len() && text[..word.len()].eq_ignore_ascii_case(word))
     }
 }
 

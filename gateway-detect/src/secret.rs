@@ -294,13 +294,7 @@ fn may_name_key(text: &[u8]) -> bool {
         }
         all
     };
-    let begins = |from: usize| {
-        let rest = &text[from..];
-        KEY_WORDS.iter().any(|word| {
-            rest.len() >= word.len() && rest[..word.len()].eq_ignore_ascii_case(word.as_bytes())
-        })
-    };
-    BEGINNINGS.any(text, begins)
+    BEGINNINGS.any_of(text, &KEY_WORDS)
 }
 
 /// How much of a match decides whether it is a key: all of a fine-grained GitHub token.

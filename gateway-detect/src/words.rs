@@ -156,6 +156,16 @@ impl Beginnings {
         false
     }
 
+    /// Whether one of these words, in either case, begins at one of the places in `text`.
+    pub(super) fn any_of<W: AsRef<[u8]>>(&self, text: &[u8], words: &[W]) -> bool {
+        self.any(text, |at| {
+            let rest = &text[at..];
+            words.iter().map(AsRef::as_ref).any(|word| {
+                rest.len() >= word.len() && rest[..word.len()].eq_ignore_ascii_case(word)
+            })
+        })
+    }
+
     /// Twelve bits of the last three letters: those of the first two, and of one more.
     const fn with(two: usize, byte: u8) -> usize {
         (two << 4 ^ byte as usize & 31) & 0xFFF

@@ -15,14 +15,15 @@ pub(super) fn opens(behind: &[u8]) -> bool {
     begin(behind).is_some_and(|(front, _)| wanted(front).is_some())
 }
 
-/// Where the secret stands of the list that begins here.
-pub(super) fn plan(place: Place<'_>) -> Later {
-    let Some((front, quote)) = begin(place.behind()) else {
-        return Later::No;
-    };
-    let Some((index, _)) = wanted(front) else {
-        return Later::No;
-    };
+/// Where the secret stands of the list that begins here; nothing where none does that has one.
+pub(super) fn plan(place: Place<'_>) -> Option<Later> {
+    let (front, quote) = begin(place.behind())?;
+    let (index, _) = wanted(front)?;
+    Some(stands(place, index, quote))
+}
+
+/// Where the value of that number stands.
+fn stands(place: Place<'_>, index: usize, quote: Option<u8>) -> Later {
     let ahead = place.ahead();
     let mut walk = Walk { quote, count: 0 };
     for (at, &byte) in ahead.iter().take(FARTHEST).enumerate() {

@@ -13,8 +13,8 @@ pub(super) fn may_name(text: &[u8]) -> bool {
 
 /// Whether the last five letters are those of one of these names, or all letters of a shorter one: most names are left here, by three.
 pub(super) fn may_end_so(name: &[u8]) -> bool {
-    static THREE: Endings = Endings::of(3);
-    static FIVE: Endings = Endings::of(5);
+    static THREE: Endings = of_secrets(3);
+    static FIVE: Endings = of_secrets(5);
     const SHORT: [u32; 3] = [last(b"pwd", 3), last(b"key", 3), last(b"psk", 3)];
     const FOUR: [u32; 3] = [last(b"pass", 4), last(b"auth", 4), last(b"pswd", 4)];
     if let Some(end) = name.last_chunk::<3>()
@@ -39,21 +39,26 @@ pub(super) fn may_end_so(name: &[u8]) -> bool {
     FOUR.contains(&end) || letter().is_some_and(|five| FIVE.has(five << 20 | end))
 }
 
+/// So many letters of each name.
+const fn of_secrets(count: usize) -> Endings {
+    // Variables of the environment end in `key`.
+    Endings::new()
+        .and(&["key"], count)
+        .and(&PASSWORDS, count)
+        .and(&SECRETS, count)
+        .and(&PHRASES, count)
+}
+
 /// The last letters of names, as a set that says too much yes. A bit each: what is often looked into has to be small.
-struct Endings([u64; 64]);
+pub(crate) struct Endings([u64; 64]);
 
 impl Endings {
-    /// So many of each.
-    const fn of(count: usize) -> Self {
-        // Variables of the environment end in `key`.
+    pub(crate) const fn new() -> Self {
         Self([0; 64])
-            .and(&["key"], count)
-            .and(&PASSWORDS, count)
-            .and(&SECRETS, count)
-            .and(&PHRASES, count)
     }
 
-    const fn and(mut self, names: &[&str], count: usize) -> Self {
+    /// Adds so many letters of each name that has them.
+    pub(crate) const fn and(mut self, names: &[&str], count: usize) -> Self {
         let mut at = 0;
         while at < names.len() {
             let name = names[at].as_bytes();
@@ -66,7 +71,7 @@ impl Endings {
         self
     }
 
-    const fn has(&self, letters: u32) -> bool {
+    pub(crate) const fn has(&self, letters: u32) -> bool {
         let bit = Self::bit(letters);
         self.0[bit / 64] >> (bit % 64) & 1 == 1
     }
@@ -78,7 +83,7 @@ impl Endings {
 }
 
 /// The last letters of a name, five bits for each: the case is not among them.
-const fn last(name: &[u8], count: usize) -> u32 {
+pub(crate) const fn last(name: &[u8], count: usize) -> u32 {
     let (mut letters, mut at) = (0, name.len() - count);
     while at < name.len() {
         letters = letters << 5 | name[at] as u32 & 31;

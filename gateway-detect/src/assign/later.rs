@@ -22,8 +22,10 @@ pub(crate) enum Later {
 /// The value that is planned here: an argument of a program, or the text of a section of characters.
 #[inline]
 pub(crate) fn later(place: Place<'_>) -> Later {
-    if place.follows(|byte| b"(\"'".contains(&byte)) && columns::opens(place.behind()) {
-        return columns::plan(place);
+    if place.follows(|byte| b"(\"'".contains(&byte))
+        && let Some(later) = columns::plan(place)
+    {
+        return later;
     }
     match place.ahead()[0] {
         b'<' | b'-' | b'+' => in_markup(place),

@@ -296,11 +296,13 @@ pub(super) fn is_variable(before: &[u8]) -> bool {
         [] | [.., b' ' | b'\n' | b'\t' | b'"' | b'\'' | b'`']
     );
     let exported = before[..before.len() - name.len()].ends_with(b"export ");
-    apart
-        && (name.contains(&b'_') || exported || name == b"PGPASSWORD")
-        && !name
-            .iter()
-            .any(|byte| byte.is_ascii_lowercase() || b".-".contains(byte))
+    apart && (name.contains(&b'_') || exported || name == b"PGPASSWORD") && is_of_environment(name)
+}
+
+/// Whether a name is written as those of the environment's variables are.
+pub(super) fn is_of_environment(name: &[u8]) -> bool {
+    let other = |byte: &u8| byte.is_ascii_lowercase() || b".-".contains(byte);
+    !name.iter().any(other)
 }
 
 /// Whether a name before `=` is that of a session: in a line of cookies, or one that servers use.

@@ -7,7 +7,7 @@
 use super::Said;
 use super::foreign::foreign;
 use super::names::names;
-use super::said::{ends_with_word, single, word};
+use super::said::{ends_with_word, is_of_environment, single, word};
 use crate::place::{Class, Place, last};
 
 /// Whether a value stands behind a word and a space that say nothing of it: most words of prose. Those that may are `is`, what ends as
@@ -205,11 +205,7 @@ fn is_set_by(name: &[u8], front: &[u8]) -> bool {
         .iter()
         .rposition(|byte| b" \n\t`".contains(byte))
         .map_or(0, |at| at + 1)..];
-    name.contains(&b'_')
-        && !name
-            .iter()
-            .any(|byte| byte.is_ascii_lowercase() || b"-.".contains(byte))
-        && SETTERS.contains(&command)
+    name.contains(&b'_') && is_of_environment(name) && SETTERS.contains(&command)
 }
 
 /// Whether a text ends in words for a user and a password together: `login: `, `creds `.
